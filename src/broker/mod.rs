@@ -1,0 +1,129 @@
+//! The broker: how commands leave and replies arrive.
+//!
+//! One port, [`Broker`], for `amqp` (RabbitMQ, through lapin) and `local` (in this process). A broker moves messages; what
+//! they mean is the business of [`envelope`], which writes commands and reads replies and starts.
+//!
+//! A message comes in as a [`Delivery`], goes through the handler, a tower service, and is settled by its [`Verdict`]. Messages
+//! go out in batches, and each comes back as [`Published`].
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use tower::util::BoxCloneSyncService;
+
+/// What AMQP says about a message, as far as Snorri uses it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// AMQP's `type`.
+    pub kind: Option<String>,
+    pub message_id: Option<String>,
+    pub correlation_id: Option<String>,
+    pub reply_to: Option<String>,
+    pub content_type: Option<String>,
+    pub app_id: Option<String>,
+    /// Seconds since the Unix epoch.
+    pub timestamp: Option<u64>,
+    pub headers: BTreeMap<String, HeaderValue>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderValue {
+    Text(String),
+    Integer(i64),
+}
+
+/// A message to be sent: persistent, and returned if no queue takes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Publication {
+    /// Empty for the default exchange, whose routing keys are the names of queues.
+    pub exchange: String,
+    pub routing_key: String,
+    pub properties: Properties,
+    pub body: Vec<u8>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// The broker has it, on disk where it has one.
+    Confirmed,
+    /// No queue is bound for it. It is gone.
+    Unroutable,
+    /// No answer, or not in time: it may or may not have arrived.
+    Unknown,
+}
+
+/// A message that came in.
+#[derive(Debug, Clone, Default)]
+pub struct Delivery {
+    pub exchange: String,
+    pub routing_key: String,
+    pub properties: Properties,
+    pub body: Vec<u8>,
+    pub redelivered: bool,
+}
+
+/// What to do with a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is dealt with.
+    Ack,
+    /// Deliver it again.
+    Requeue,
+    /// Nobody will ever understand it: to the dead letters, with this reason.
+    DeadLetter { reason: String },
+}
+
+/// Deals with deliveries, many at a time. An error counts as [`Verdict::Requeue`].
+pub type Handler = BoxCloneSyncService<Delivery, Verdict, tower::BoxError>;
+
+/// What must be there before anything can be sent or received. Declared again after every reconnection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// Durable topic exchanges.
+    pub exchanges: Vec<String>,
+    pub queues: Vec<Queue>,
+}
+
+/// A durable queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    pub name: String,
+    /// Exchange and routing key of each binding.
+    pub bindings: Vec<(String, String)>,
+    /// The queue that takes what cannot be handled, through the default exchange. It is declared too.
+    pub dead_letters: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection, or no answer in time. It is being looked after: try again.
+    #[error("the broker is not available: {0}")]
+    Unavailable(String),
+    /// The broker says no, and will again: a queue exists with other arguments, access is refused.
+    #[error("the broker refuses: {0}")]
+    Refused(String),
+}
+
+#[async_trait]
+pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
+    /// Declares `topology`, now and after every reconnection, together with what was declared before.
+    async fn declare(&self, topology: &Topology) -> Result<(), Error>;
+
+    /// Sends a batch and waits for what becomes of each message, in the order given. Batches run side by side.
+    async fn publish(&self, batch: Vec<Publication>) -> Vec<Published>;
+
+    /// Gives the deliveries of `queue` to `handler`, at most `prefetch` at a time, through every loss of the connection.
+    /// Once `stop` is cancelled, takes no more, waits for those in the handler, settles them and returns.
+    async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken);
+
+    /// Whether a message can be sent and confirmed right now, through the queues that were declared.
+    async fn check(&self) -> Result<(), Error>;
+
+    /// How many messages wait in `queue`, not counting those that were delivered and not settled.
+    async fn depth(&self, queue: &str) -> Result<u64, Error>;
+
+    /// Closes the connections. What is not settled will be delivered again.
+    async fn close(&self);
+}

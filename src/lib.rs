@@ -1,0 +1,4 @@
+//! Snorri, a saga orchestrator for RabbitMQ.
+pub mod broker;
+pub mod saga;
+pub mod store;

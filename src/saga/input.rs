@@ -1,0 +1,103 @@
+//! What can happen to a saga.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::id::{Direction, StepPath};
+use super::journal::{By, Problem, ReplyKind, Started};
+
+/// One thing that happened, to be given to [`transition`](super::transition()).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    Start(Box<Started>),
+    Reply(Reply),
+    /// The broker returned a command: no queue is bound for it.
+    Unroutable(Attempt),
+    /// The time has come that the saga wanted to be woken at. It only asks what is due.
+    Wake,
+    Cancel(By),
+    Intervene { action: Intervention, by: By },
+}
+
+/// One attempt of one command of a saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    pub step: StepPath,
+    pub direction: Direction,
+    /// From 1.
+    pub number: u32,
+}
+
+/// A participant's reply to one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    pub attempt: Attempt,
+    pub result: ReplyResult,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplyResult {
+    /// Done, with this output.
+    Success(Arc<Value>),
+    /// Refused: nothing happened.
+    Failure(Problem),
+    /// Did not work this time; it may the next time.
+    Error(Problem),
+}
+
+impl ReplyResult {
+    pub fn kind(&self) -> ReplyKind {
+        match self {
+            Self::Success(_) => ReplyKind::Success,
+            Self::Failure(_) => ReplyKind::Failure,
+            Self::Error(_) => ReplyKind::Error,
+        }
+    }
+}
+
+/// What an operator can do about a stuck saga.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Intervention {
+    /// Tries what is held again, with all its attempts; all that is held, if no step is named.
+    Retry { step: Option<StepPath> },
+    /// Says by hand what became of a held command.
+    Resolve { step: StepPath, outcome: Resolution },
+    /// Passes over an incident: a held step counts as unknown and the saga goes on without its output, a held
+    /// compensation counts as done. `None`: the incident that belongs to no step.
+    Skip { step: Option<StepPath> },
+    /// Gives up going forward and undoes what was done.
+    RollBack,
+    /// Ends the saga as it is.
+    Abandon,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolution {
+    /// It happened, with this output.
+    Done(Arc<Value>),
+    /// It did not happen. Only for forward commands.
+    NotDone,
+}
+
+impl Intervention {
+    /// Its name in the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            Self::Resolve { .. } => "resolve",
+            Self::Skip { .. } => "skip",
+            Self::RollBack => "roll_back",
+            Self::Abandon => "abandon",
+        }
+    }
+
+    /// The step it is about.
+    pub fn step(&self) -> Option<&StepPath> {
+        match self {
+            Self::Retry { step } | Self::Skip { step } => step.as_ref(),
+            Self::Resolve { step, .. } => Some(step),
+            Self::RollBack | Self::Abandon => None,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The saga itself: what it is, what can happen to it, and what follows.
+//!
+//! This module is pure. It knows no clock, no random source, no IO and no log: time comes in as an
+//! argument, and what is to be done comes out as data. In reading order:
+//!
+//! - [`id`]: names, times and ids
+//! - [`definition`]: what a saga shall do, as a tree of blocks
+//! - [`expression`]: CEL between `${ }`, and templates of JSON with such expressions in them
+//! - [`retry`]: when the next attempt is due
+//! - [`journal`]: what happened, the only truth about a saga
+//! - [`state`]: the fold of the journal
+//! - [`walk`]: what may start next and what must be undone next, derived from the state
+//! - [`input`]: what can happen to a saga
+//! - [`message`]: what a saga sends
+//! - [`transition`](mod@transition): state and input to journal entry and messages, the one place that decides
+
+pub mod definition;
+pub mod expression;
+pub mod id;
+pub mod input;
+pub mod journal;
+pub mod message;
+pub mod retry;
+pub mod state;
+pub mod transition;
+pub mod walk;
+
+pub use definition::Definition;
+pub use id::{Direction, SagaId, StepPath, Time};
+pub use input::Input;
+pub use journal::Entry;
+pub use message::Message;
+pub use state::{State, Status};
+pub use transition::{Decision, Ignored, transition};
+
+/// Most bytes of JSON in a saga's input, a command's payload or a reply's body.
+pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
+/// Most commands (attempts included) that one saga sends forward.
+pub const MAX_STEP_EXECUTIONS: u32 = 1_000;
+/// Most journal entries of one saga. An operator's interventions may go beyond it.
+pub const MAX_JOURNAL_ENTRIES: u32 = 10_000;

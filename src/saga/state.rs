@@ -1,0 +1,426 @@
+//! The state of a saga: the fold of its journal.
+//!
+//! There is no program counter. The state holds what became of each step; what may start next and what must be
+//! undone next is derived from that by [`walk`](super::walk).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::definition::{Definition, Step};
+use super::expression::{Scope, Variable};
+use super::id::{Direction, SagaId, StepPath, Time};
+use super::journal::{Entry, Fact, Problem, Started, StopReason};
+
+/// All that is known of one saga.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub id: SagaId,
+    /// How many entries its journal has. 0: it was never started.
+    pub seq: u32,
+    pub started: Option<Arc<Started>>,
+    pub started_at: Time,
+    pub steps: BTreeMap<StepPath, StepState>,
+    /// Why no new step starts any more, if so.
+    pub stopping: Option<Stop>,
+    pub rolling_back: bool,
+    pub incidents: Vec<Incident>,
+    /// Commands sent forward, attempts included.
+    pub executions: u32,
+    pub late_replies: u32,
+    /// Whether the saga's own timeout has passed and was taken note of.
+    pub overdue: bool,
+    /// When the store will wake it.
+    pub wake: Option<Time>,
+    pub ended: Option<End>,
+    id_text: Arc<str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Running,
+    Compensating,
+    Stuck,
+    Completed,
+    Compensated,
+    Abandoned,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    pub outcome: Outcome,
+    /// The undoing, once it was begun.
+    pub undo: Option<Undo>,
+    pub forward: Attempts,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Pending(Pending),
+    Completed(Arc<Value>),
+    Failed(Problem),
+    /// Nobody knows whether it happened. A success that came late gives its output to the compensation.
+    Unknown { late_output: Option<Arc<Value>> },
+}
+
+/// What became of a step's compensation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undo {
+    pub attempts: Attempts,
+    /// `None` once it is done.
+    pub pending: Option<Pending>,
+}
+
+/// What a command that has no outcome yet waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pending {
+    Reply { deadline: Time },
+    Backoff { until: Time },
+    Operator,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// The number of the last attempt that was sent; 0 if none was.
+    pub last: u32,
+    /// How many of them count against the retry budget: an operator's retry begins it anew.
+    pub tried: u32,
+    /// Whether any of them may have reached a participant.
+    pub delivered: bool,
+}
+
+/// Why a saga stops going forward.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stop {
+    pub reason: StopReason,
+    pub problem: Problem,
+}
+
+/// Why a saga waits for an operator.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Incident {
+    pub step: Option<StepPath>,
+    pub direction: Option<Direction>,
+    pub problem: Problem,
+    pub at: Time,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct End {
+    pub status: Status,
+    pub output: Option<Arc<Value>>,
+    pub at: Time,
+}
+
+impl Status {
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Compensated | Self::Abandoned)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Compensating => "compensating",
+            Self::Stuck => "stuck",
+            Self::Completed => "completed",
+            Self::Compensated => "compensated",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+impl State {
+    /// A saga that nothing is known of.
+    pub fn new(id: SagaId) -> Self {
+        Self {
+            id,
+            seq: 0,
+            started: None,
+            started_at: Time::default(),
+            steps: BTreeMap::new(),
+            stopping: None,
+            rolling_back: false,
+            incidents: Vec::new(),
+            executions: 0,
+            late_replies: 0,
+            overdue: false,
+            wake: None,
+            ended: None,
+            id_text: id.to_string().into(),
+        }
+    }
+
+    /// The state that `entries`, the whole journal of saga `id`, lead to.
+    pub fn replay<'a>(id: SagaId, entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut state = Self::new(id);
+        for entry in entries {
+            for fact in &entry.facts {
+                state.apply(fact, entry.at);
+            }
+            state.seq += 1;
+        }
+        state
+    }
+
+    pub fn status(&self) -> Status {
+        match &self.ended {
+            Some(end) => end.status,
+            None if !self.incidents.is_empty() => Status::Stuck,
+            None if self.rolling_back => Status::Compensating,
+            None => Status::Running,
+        }
+    }
+
+    pub fn step(&self, path: &StepPath) -> Option<&StepState> {
+        self.steps.get(path)
+    }
+
+    /// Whether a pivot succeeded: from then on there is no way back. A pivot is unknown only if an operator said so,
+    /// and may have succeeded.
+    pub fn is_past_pivot(&self, definition: &Definition) -> bool {
+        self.any_pivot(definition, |outcome| matches!(outcome, Outcome::Completed(_) | Outcome::Unknown { .. }))
+    }
+
+    fn any_pivot(&self, definition: &Definition, has: impl Fn(&Outcome) -> bool) -> bool {
+        self.steps
+            .iter()
+            .any(|(path, step)| has(&step.outcome) && definition.step(path).is_some_and(Step::is_pivot))
+    }
+
+    /// When something becomes due by itself, if anything does.
+    pub fn next_due(&self) -> Option<Time> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let pending = self.steps.values().filter_map(StepState::due);
+        pending.chain(self.overdue_at()).min()
+    }
+
+    /// When the saga's own timeout passes, as long as that would change something.
+    pub fn overdue_at(&self) -> Option<Time> {
+        let matters = self.ended.is_none() && !self.overdue && self.stopping.is_none();
+        self.started.as_ref().and_then(|started| started.deadline).filter(|_| matters)
+    }
+
+    /// Takes in one fact of an entry written at `at`. The only place where a state changes.
+    pub fn apply(&mut self, fact: &Fact, at: Time) {
+        match fact {
+            Fact::Started(started) => {
+                self.started = Some(Arc::new(Started::clone(started)));
+                self.started_at = at;
+            }
+            Fact::Sent { step, direction, attempt, deadline } => self.sent(step, *direction, *attempt, *deadline),
+            Fact::RetryScheduled { step, direction, at, problem } => {
+                let delivered = problem.code != Problem::UNROUTABLE;
+                self.retry_scheduled(step, *direction, *at, delivered);
+            }
+            Fact::Completed { step, output } => self.conclude(step, Outcome::Completed(Arc::clone(output))),
+            Fact::Failed { step, problem } => self.conclude(step, Outcome::Failed(problem.clone())),
+            Fact::Unknown { step, .. } => self.conclude(step, Outcome::Unknown { late_output: None }),
+            Fact::Undone { step } => self.undone(step),
+            Fact::Skipped { step, direction: Direction::Forward } => {
+                self.conclude(step, Outcome::Unknown { late_output: None });
+            }
+            Fact::Skipped { step, direction: Direction::Compensate } => self.undone(step),
+            Fact::Held { step, direction, problem } => self.held(step, *direction, problem, at),
+            Fact::Retried { step, direction } => self.retried(step, *direction),
+            Fact::Stopping { reason, problem } => {
+                self.stopping = Some(Stop { reason: *reason, problem: problem.clone() });
+            }
+            Fact::StopDropped => self.stopping = None,
+            Fact::RollbackBegan => self.rolling_back = true,
+            Fact::LateReply { step, output } => self.late_reply(step, output),
+            Fact::Overdue => self.overdue = true,
+            Fact::IncidentRaised { step, problem } => self.raise(step.clone(), None, problem, at),
+            Fact::IncidentPassed { step } => {
+                self.incidents.retain(|incident| incident.direction.is_some() || incident.step != *step);
+            }
+            Fact::WakeSet { at } => self.wake = *at,
+            Fact::Ended { status, output } => {
+                self.ended = Some(End { status: *status, output: output.clone(), at });
+                self.wake = None;
+            }
+        }
+    }
+
+    fn sent(&mut self, path: &StepPath, direction: Direction, attempt: u32, deadline: Time) {
+        let pending = Pending::Reply { deadline };
+        match direction {
+            Direction::Forward => {
+                self.executions += 1;
+                let step = self.steps.entry(path.clone()).or_insert_with(|| StepState::new(pending));
+                step.outcome = Outcome::Pending(pending);
+                step.forward.last = attempt;
+                step.forward.tried += 1;
+            }
+            Direction::Compensate => {
+                if let Some(step) = self.steps.get_mut(path) {
+                    let undo = step.undo.get_or_insert_with(|| Undo::new(pending));
+                    undo.pending = Some(pending);
+                    undo.attempts.last = attempt;
+                    undo.attempts.tried += 1;
+                }
+            }
+        }
+    }
+
+    fn retry_scheduled(&mut self, path: &StepPath, direction: Direction, until: Time, delivered: bool) {
+        if let Some(step) = self.steps.get_mut(path) {
+            step.attempts_mut(direction).delivered |= delivered;
+            step.set_pending(direction, Pending::Backoff { until });
+        }
+    }
+
+    fn conclude(&mut self, path: &StepPath, outcome: Outcome) {
+        self.drop_incident(path, Direction::Forward);
+        match self.steps.get_mut(path) {
+            Some(step) => step.outcome = outcome,
+            // A step that failed before its first command could be made.
+            None => {
+                self.steps.insert(path.clone(), StepState::concluded(outcome));
+            }
+        }
+    }
+
+    fn undone(&mut self, path: &StepPath) {
+        self.drop_incident(path, Direction::Compensate);
+        if let Some(step) = self.steps.get_mut(path) {
+            step.undo.get_or_insert_with(|| Undo::new(Pending::Operator)).pending = None;
+        }
+    }
+
+    fn held(&mut self, path: &StepPath, direction: Direction, problem: &Problem, at: Time) {
+        let delivered = problem.code != Problem::UNROUTABLE;
+        let step = self.steps.entry(path.clone()).or_insert_with(|| StepState::new(Pending::Operator));
+        step.set_pending(direction, Pending::Operator);
+        step.attempts_mut(direction).delivered |= delivered;
+        self.raise(Some(path.clone()), Some(direction), problem, at);
+    }
+
+    fn retried(&mut self, path: &StepPath, direction: Direction) {
+        self.drop_incident(path, direction);
+        if let Some(step) = self.steps.get_mut(path) {
+            step.attempts_mut(direction).tried = 0;
+        }
+    }
+
+    fn late_reply(&mut self, path: &StepPath, output: &Arc<Value>) {
+        self.late_replies += 1;
+        let Some(step) = self.steps.get_mut(path) else { return };
+        if let Outcome::Unknown { late_output } = &mut step.outcome
+            && step.undo.is_none()
+        {
+            *late_output = Some(Arc::clone(output));
+        }
+    }
+
+    fn raise(&mut self, step: Option<StepPath>, direction: Option<Direction>, problem: &Problem, at: Time) {
+        self.incidents.push(Incident { step, direction, problem: problem.clone(), at });
+    }
+
+    fn drop_incident(&mut self, path: &StepPath, direction: Direction) {
+        self.incidents
+            .retain(|incident| incident.step.as_ref() != Some(path) || incident.direction != Some(direction));
+    }
+}
+
+impl StepState {
+    fn new(pending: Pending) -> Self {
+        Self::concluded(Outcome::Pending(pending))
+    }
+
+    fn concluded(outcome: Outcome) -> Self {
+        Self { outcome, undo: None, forward: Attempts::default() }
+    }
+
+    /// The output that later steps see.
+    pub fn output(&self) -> Option<&Value> {
+        match &self.outcome {
+            Outcome::Completed(output) => Some(output),
+            _ => None,
+        }
+    }
+
+    /// What the command of this direction waits for, if it has no outcome yet.
+    pub fn pending(&self, direction: Direction) -> Option<Pending> {
+        match (direction, &self.outcome) {
+            (Direction::Forward, Outcome::Pending(pending)) => Some(*pending),
+            (Direction::Forward, _) => None,
+            (Direction::Compensate, _) => self.undo.as_ref().and_then(|undo| undo.pending),
+        }
+    }
+
+    pub fn attempts(&self, direction: Direction) -> Attempts {
+        match direction {
+            Direction::Forward => self.forward,
+            Direction::Compensate => self.undo.as_ref().map_or_else(Attempts::default, |undo| undo.attempts),
+        }
+    }
+
+    pub fn is_undone(&self) -> bool {
+        self.undo.as_ref().is_some_and(|undo| undo.pending.is_none())
+    }
+
+    fn due(&self) -> Option<Time> {
+        let due = |pending| match pending {
+            Pending::Reply { deadline: at } | Pending::Backoff { until: at } => Some(at),
+            Pending::Operator => None,
+        };
+        let of = |direction| self.pending(direction).and_then(due);
+        of(Direction::Forward).into_iter().chain(of(Direction::Compensate)).min()
+    }
+
+    fn attempts_mut(&mut self, direction: Direction) -> &mut Attempts {
+        match direction {
+            Direction::Forward => &mut self.forward,
+            Direction::Compensate => &mut self.undo.get_or_insert_with(|| Undo::new(Pending::Operator)).attempts,
+        }
+    }
+
+    fn set_pending(&mut self, direction: Direction, pending: Pending) {
+        match direction {
+            Direction::Forward => self.outcome = Outcome::Pending(pending),
+            Direction::Compensate => self.undo.get_or_insert_with(|| Undo::new(pending)).pending = Some(pending),
+        }
+    }
+}
+
+impl Undo {
+    fn new(pending: Pending) -> Self {
+        Self { attempts: Attempts::default(), pending: Some(pending) }
+    }
+}
+
+/// What the expressions of a saga see: `input`, `saga`, and each step by its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Variables<'a> {
+    pub state: &'a State,
+    /// The step whose compensation is made: it sees an output that came late.
+    pub undoing: Option<&'a StepPath>,
+}
+
+impl Scope for Variables<'_> {
+    fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        let started = self.state.started.as_deref()?;
+        match name {
+            "input" => Some(Variable::Json(&started.input)),
+            "saga" => Some(Variable::Saga { id: &self.state.id_text, key: started.key.as_deref() }),
+            _ => Some(Variable::Step { output: self.output(name) }),
+        }
+    }
+}
+
+impl Variables<'_> {
+    fn output(&self, name: &str) -> Option<&Value> {
+        let path = StepPath::new(name);
+        let step = self.state.steps.get(&path)?;
+        match &step.outcome {
+            Outcome::Unknown { late_output: Some(output) } if self.undoing == Some(&path) => Some(output),
+            _ => step.output(),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The one place that decides: what an input means for a saga in its state, and what follows from it.
+//!
+//! [`transition`] takes a definition, a state, an input and the time. Either the input is [`Ignored`], and nothing
+//! changes, or it leads to a [`Decision`]: the journal entry to append, the state after it, and the messages to send
+//! once the entry is stored. Deciding has two halves: what the input itself means (here, in `replies` and in `operator`),
+//! and what follows (in `advance`), by walking the definition forward or back until nothing more can be sent.
+
+mod advance;
+mod operator;
+mod replies;
+
+use super::definition::{Command, Definition, Step};
+use super::id::{Direction, StepPath, Time};
+use super::input::Input;
+use super::journal::{Cause, Entry, Fact, Problem, Started, StopReason};
+use super::message::Message;
+use super::state::{Pending, State, StepState};
+use super::MAX_JOURNAL_ENTRIES;
+
+/// What an accepted input leads to. All of it is stored together, then the messages are sent.
+#[derive(Debug)]
+pub struct Decision {
+    pub entry: Entry,
+    /// After the entry.
+    pub state: State,
+    pub messages: Vec<Message>,
+    pub wake: Wake,
+}
+
+/// What becomes of the saga's wake-up in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    Keep,
+    At(Time),
+    Never,
+}
+
+/// Why an input changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Ignored {
+    #[error("the saga was already started")]
+    AlreadyStarted { same_input: bool },
+    #[error("there is no such saga")]
+    UnknownSaga,
+    #[error("the reply was already accepted, or a later one decides")]
+    Duplicate,
+    #[error("no such command was sent")]
+    Unexpected,
+    #[error("nothing is due yet")]
+    NotDue,
+    #[error("the journal has reached its limit of {MAX_JOURNAL_ENTRIES} entries")]
+    JournalFull,
+    #[error("the saga has ended")]
+    Ended,
+    #[error("the pivot has succeeded: there is no way back")]
+    PastPivot,
+    #[error("nobody knows whether the pivot succeeded: resolve it first")]
+    PivotUnknown,
+    #[error("the saga is already being rolled back")]
+    AlreadyRollingBack,
+    #[error("the saga is not stuck")]
+    NotStuck,
+    #[error("no incident of this saga is about that")]
+    NoSuchIncident,
+    #[error("a compensation cannot be resolved as not done: skip it instead")]
+    CompensationNotDone,
+}
+
+/// Decides what `input` means for the saga in `state`, at time `now`.
+pub fn transition(
+    definition: &Definition,
+    state: &State,
+    input: &Input,
+    now: Time,
+) -> Result<Decision, Ignored> {
+    let mut draft = Draft { definition, now, state: state.clone(), facts: Vec::new(), messages: Vec::new() };
+    let cause = draft.take_in(input)?;
+    draft.advance();
+    Ok(draft.into_decision(cause))
+}
+
+/// A decision in the making. Every fact is applied to the state as soon as it is recorded.
+struct Draft<'a> {
+    definition: &'a Definition,
+    now: Time,
+    state: State,
+    facts: Vec<Fact>,
+    messages: Vec<Message>,
+}
+
+/// What an input means by itself.
+impl Draft<'_> {
+    fn take_in(&mut self, input: &Input) -> Result<Cause, Ignored> {
+        match (input, self.state.seq) {
+            (Input::Start(started), 0) => return Ok(self.start(started)),
+            (Input::Start(started), _) => return Err(self.already_started(started)),
+            (_, 0) => return Err(Ignored::UnknownSaga),
+            (Input::Intervene { .. }, _) => {}
+            (_, seq) if seq >= MAX_JOURNAL_ENTRIES => return Err(Ignored::JournalFull),
+            _ => {}
+        }
+        match input {
+            Input::Start(started) => Err(self.already_started(started)),
+            Input::Reply(reply) => self.reply(reply),
+            Input::Unroutable(attempt) => self.unroutable(attempt),
+            Input::Wake => self.wake(),
+            Input::Cancel(by) => self.cancel(by),
+            Input::Intervene { action, by } => self.intervene(action, by),
+        }
+    }
+
+    fn start(&mut self, started: &Started) -> Cause {
+        let mut started = started.clone();
+        started.deadline = self.definition.timeout.map(|timeout| self.now.after(timeout));
+        self.record(Fact::Started(Box::new(started)));
+        Cause::Start
+    }
+
+    fn already_started(&self, again: &Started) -> Ignored {
+        let same_input = self.state.started.as_ref().is_some_and(|started| started.input == again.input);
+        Ignored::AlreadyStarted { same_input }
+    }
+
+    fn wake(&mut self) -> Result<Cause, Ignored> {
+        if self.state.ended.is_some() || self.state.wake.is_none_or(|at| at > self.now) {
+            return Err(Ignored::NotDue);
+        }
+        if self.state.overdue_at().is_some_and(|at| at <= self.now) {
+            self.saga_timed_out();
+        }
+        for (path, direction, _) in self.pending_commands() {
+            let Some(pending) = self.state.step(&path).and_then(|step| step.pending(direction)) else { continue };
+            match pending {
+                Pending::Reply { deadline } if deadline <= self.now => {
+                    self.attempt_failed(&path, direction, &Problem::new(Problem::TIMEOUT, "no reply by the deadline"));
+                }
+                Pending::Backoff { until } if until <= self.now => self.send(&path, direction),
+                _ => {}
+            }
+        }
+        Ok(Cause::Wake)
+    }
+
+    /// Before the pivot a timeout is a cancel; where there is no way back, or an operator was asked, it only alerts.
+    fn saga_timed_out(&mut self) {
+        self.record(Fact::Overdue);
+        let is_stuck = !self.state.incidents.is_empty();
+        if !is_stuck && !self.state.is_past_pivot(self.definition) {
+            self.stop(StopReason::TimedOut, Problem::new(Problem::SAGA_TIMEOUT, "the saga took longer than its timeout"));
+        }
+    }
+}
+
+/// The end of every decision.
+impl Draft<'_> {
+    fn into_decision(mut self, cause: Cause) -> Decision {
+        let is_last_entry = self.state.seq + 1 >= MAX_JOURNAL_ENTRIES;
+        let is_full = self.state.incidents.iter().any(|incident| incident.problem.code == Problem::JOURNAL_LIMIT);
+        if is_last_entry && !is_full && self.state.ended.is_none() {
+            let problem = Problem::new(Problem::JOURNAL_LIMIT, format!("{MAX_JOURNAL_ENTRIES} journal entries"));
+            self.record(Fact::IncidentRaised { step: None, problem });
+        }
+        let wake = self.schedule_wake();
+        self.state.seq += 1;
+        let entry = Entry { at: self.now, cause, facts: self.facts };
+        Decision { entry, state: self.state, messages: self.messages, wake }
+    }
+
+    /// Asks for a wake-up only if the one that is set would come too late: a wake-up finds out what is due, so one that
+    /// comes early enough serves every step after it.
+    fn schedule_wake(&mut self) -> Wake {
+        if self.state.ended.is_some() {
+            return Wake::Never;
+        }
+        let set = self.state.wake.filter(|&set| set > self.now);
+        match (self.state.next_due(), set) {
+            (Some(due), Some(set)) if set <= due => Wake::Keep,
+            (Some(due), _) => {
+                self.record(Fact::WakeSet { at: Some(due) });
+                Wake::At(due)
+            }
+            (None, None) if self.state.wake.is_some() => {
+                self.record(Fact::WakeSet { at: None });
+                Wake::Never
+            }
+            (None, _) => Wake::Keep,
+        }
+    }
+}
+
+/// What both halves use.
+impl<'a> Draft<'a> {
+    fn record(&mut self, fact: Fact) {
+        self.state.apply(&fact, self.now);
+        self.facts.push(fact);
+    }
+
+    fn command(&self, path: &StepPath, direction: Direction) -> Option<(&'a Step, &'a Command)> {
+        let step = self.definition.step(path)?;
+        Some((step, step.command(direction)?))
+    }
+
+    /// Every command that has no outcome yet.
+    fn pending_commands(&self) -> Vec<(StepPath, Direction, Pending)> {
+        let both = [Direction::Forward, Direction::Compensate];
+        let of_step = |(path, step): (&StepPath, &StepState)| {
+            both.map(|direction| step.pending(direction).map(|pending| (path.clone(), direction, pending)))
+        };
+        self.state.steps.iter().flat_map(of_step).flatten().collect()
+    }
+}
+

@@ -1,0 +1,127 @@
+//! What a cancel means, and what an operator can do about a stuck saga.
+
+use super::{Draft, Ignored};
+use crate::saga::definition::Step;
+use crate::saga::id::{Direction, StepPath};
+use crate::saga::input::{Intervention, Resolution};
+use crate::saga::journal::{By, Cause, Fact, Problem, StopReason};
+use crate::saga::state::{Incident, Pending, Status};
+
+impl Draft<'_> {
+    pub(super) fn cancel(&mut self, by: &By) -> Result<Cause, Ignored> {
+        self.check_way_back()?;
+        let problem = Problem::new(Problem::CANCELLED, format!("cancelled by {}: {}", by.actor, by.reason));
+        self.stop(StopReason::Cancelled, problem);
+        Ok(Cause::Cancel(by.clone()))
+    }
+
+    fn check_way_back(&self) -> Result<(), Ignored> {
+        let pivot_is_held = self.pending_commands().into_iter().any(|(path, direction, pending)| {
+            direction == Direction::Forward
+                && pending == Pending::Operator
+                && self.definition.step(&path).is_some_and(Step::is_pivot)
+        });
+        match () {
+            () if self.state.ended.is_some() => Err(Ignored::Ended),
+            () if self.state.is_past_pivot(self.definition) => Err(Ignored::PastPivot),
+            () if self.state.rolling_back || self.state.stopping.is_some() => Err(Ignored::AlreadyRollingBack),
+            () if pivot_is_held => Err(Ignored::PivotUnknown),
+            () => Ok(()),
+        }
+    }
+
+    /// No new step starts. What is in flight is awaited; what waits for another attempt gets none.
+    pub(super) fn stop(&mut self, reason: StopReason, problem: Problem) {
+        if self.state.stopping.is_none() {
+            self.record(Fact::Stopping { reason, problem });
+        }
+        for (path, direction, pending) in self.pending_commands() {
+            let is_pivot = self.definition.step(&path).is_some_and(Step::is_pivot);
+            let is_in_flight = matches!(pending, Pending::Reply { .. });
+            if direction == Direction::Forward && !is_in_flight && !is_pivot {
+                let delivered = self.state.step(&path).is_some_and(|step| step.forward.delivered);
+                let code = if delivered { Problem::CANCELLED } else { Problem::UNROUTABLE };
+                self.give_up(&path, Problem::new(code, "the saga stopped before its next attempt"));
+            }
+        }
+    }
+
+    pub(super) fn intervene(&mut self, action: &Intervention, by: &By) -> Result<Cause, Ignored> {
+        match self.state.status() {
+            status if status.is_final() => return Err(Ignored::Ended),
+            Status::Stuck => {}
+            _ => return Err(Ignored::NotStuck),
+        }
+        match action {
+            Intervention::Retry { step } => self.retry(step.as_ref())?,
+            Intervention::Resolve { step, outcome } => self.resolve(step, outcome)?,
+            Intervention::Skip { step } => self.skip(step.as_ref())?,
+            Intervention::RollBack => {
+                self.check_way_back()?;
+                let problem = Problem::new(Problem::CANCELLED, format!("rolled back by {}: {}", by.actor, by.reason));
+                self.stop(StopReason::Cancelled, problem);
+            }
+            Intervention::Abandon => self.end(Status::Abandoned, None),
+        }
+        let step = action.step().cloned();
+        Ok(Cause::Intervention { action: action.name().to_owned(), step, by: by.clone() })
+    }
+
+    fn retry(&mut self, only: Option<&StepPath>) -> Result<(), Ignored> {
+        let held = self.held(only);
+        let saga_level = self.state.incidents.iter().any(|incident| incident.step.is_none());
+        if held.is_empty() && !(saga_level && only.is_none()) {
+            return Err(Ignored::NoSuchIncident);
+        }
+        if saga_level && only.is_none() {
+            self.record(Fact::IncidentPassed { step: None });
+        }
+        for (path, direction) in held {
+            self.record(Fact::Retried { step: path.clone(), direction });
+            self.send(&path, direction);
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, path: &StepPath, outcome: &Resolution) -> Result<(), Ignored> {
+        let (_, direction) = self.held(Some(path)).into_iter().next().ok_or(Ignored::NoSuchIncident)?;
+        match (outcome, direction) {
+            (Resolution::Done(output), _) => self.succeeded(path, direction, output),
+            (Resolution::NotDone, Direction::Compensate) => return Err(Ignored::CompensationNotDone),
+            (Resolution::NotDone, Direction::Forward) => {
+                let problem = Problem::new(Problem::RESOLVED_AS_NOT_DONE, "an operator said that it did not happen");
+                self.record(Fact::Failed { step: path.clone(), problem: problem.clone() });
+                if !self.state.is_past_pivot(self.definition) {
+                    self.stop(StopReason::StepFailed, problem);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, step: Option<&StepPath>) -> Result<(), Ignored> {
+        let held = step.and_then(|path| self.held(Some(path)).into_iter().next());
+        let loose = |incident: &Incident| incident.direction.is_none() && incident.step.as_ref() == step;
+        if let Some((path, direction)) = held {
+            self.record(Fact::Skipped { step: path, direction });
+        } else if let Some(incident) = self.state.incidents.iter().find(|incident| loose(incident)).cloned() {
+            self.record(Fact::IncidentPassed { step: step.cloned() });
+            if incident.problem.code == Problem::EXPRESSION_FAILED {
+                self.end(Status::Completed, None);
+            }
+        } else {
+            return Err(Ignored::NoSuchIncident);
+        }
+        Ok(())
+    }
+
+    /// What waits for an operator, of all steps or `only` of one.
+    fn held(&self, only: Option<&StepPath>) -> Vec<(StepPath, Direction)> {
+        self.pending_commands()
+            .into_iter()
+            .filter(|(path, _, pending)| *pending == Pending::Operator && only.is_none_or(|only| only == path))
+            .map(|(path, direction, _)| (path, direction))
+            .collect()
+    }
+}
+

@@ -1,0 +1,156 @@
+//! What a reply means, and what follows when an attempt comes to nothing.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Draft, Ignored};
+use crate::saga::definition::{OnLateReply, OnTimeout};
+use crate::saga::id::{Direction, StepPath};
+use crate::saga::input::{Attempt, Reply, ReplyResult};
+use crate::saga::journal::{Cause, Fact, Problem, StopReason};
+use crate::saga::message;
+use crate::saga::state::{Outcome, Pending, StepState};
+
+impl Draft<'_> {
+    pub(super) fn reply(&mut self, Reply { attempt, result }: &Reply) -> Result<Cause, Ignored> {
+        let Attempt { step: path, direction, number } = attempt;
+        let step = self.state.step(path).ok_or(Ignored::Unexpected)?;
+        let attempts = step.attempts(*direction);
+        if *number == 0 || *number > attempts.last {
+            return Err(Ignored::Unexpected);
+        }
+        let is_latest = *number == attempts.last;
+        match (step.pending(*direction), result) {
+            (_, ReplyResult::Success(output)) if self.state.ended.is_some() && contradicts(step, *direction) => {
+                self.late(path, output);
+            }
+            _ if self.state.ended.is_some() => return Err(Ignored::Duplicate),
+            (Some(_), ReplyResult::Success(output)) => self.succeeded(path, *direction, output),
+            (Some(_), ReplyResult::Failure(problem)) if is_latest => self.refused(path, *direction, problem),
+            (Some(Pending::Reply { .. }), ReplyResult::Error(problem)) if is_latest => {
+                self.attempt_failed(path, *direction, problem);
+            }
+            (None, ReplyResult::Success(output)) if contradicts(step, *direction) => self.late(path, output),
+            _ => return Err(Ignored::Duplicate),
+        }
+        Ok(Cause::Reply {
+            step: path.clone(),
+            direction: *direction,
+            attempt: *number,
+            result: result.kind(),
+        })
+    }
+
+    pub(super) fn succeeded(&mut self, path: &StepPath, direction: Direction, output: &Arc<Value>) {
+        let step = path.clone();
+        self.record(match direction {
+            Direction::Forward => Fact::Completed { step, output: Arc::clone(output) },
+            Direction::Compensate => Fact::Undone { step },
+        });
+    }
+
+    fn refused(&mut self, path: &StepPath, direction: Direction, problem: &Problem) {
+        match direction {
+            Direction::Forward => self.step_failed(path, problem.clone()),
+            Direction::Compensate => self.hold(path, direction, problem.clone()),
+        }
+    }
+
+    /// A step for which nothing happened: the saga goes on without it, goes back, or can do neither.
+    pub(super) fn step_failed(&mut self, path: &StepPath, problem: Problem) {
+        let optional = self.definition.step(path).is_some_and(|step| step.optional);
+        if !optional && self.state.is_past_pivot(self.definition) {
+            return self.hold(path, Direction::Forward, problem);
+        }
+        self.record(Fact::Failed { step: path.clone(), problem: problem.clone() });
+        if !optional {
+            self.stop(StopReason::StepFailed, problem);
+        }
+    }
+
+    /// An attempt that came to nothing: the next one, or the end of them.
+    pub(super) fn attempt_failed(&mut self, path: &StepPath, direction: Direction, problem: &Problem) {
+        let Some(state) = self.state.step(path) else { return };
+        let attempts = state.attempts(direction);
+        let Some((step, command)) = self.command(path, direction) else { return };
+        let is_timeout = problem.code == Problem::TIMEOUT;
+        let gives_up = is_timeout && direction == Direction::Forward && step.on_timeout == OnTimeout::Unknown;
+        let is_stopping = direction == Direction::Forward && self.state.stopping.is_some() && !step.is_pivot();
+        if command.retry.allows_another(attempts.tried) && !gives_up && !is_stopping {
+            let seed = message::idempotency_key(self.state.id, path, direction);
+            let at = self.now.after(command.retry.delay(attempts.tried, seed));
+            self.record(Fact::RetryScheduled { step: path.clone(), direction, at, problem: problem.clone() });
+        } else {
+            self.attempts_used_up(path, direction, problem.clone());
+        }
+    }
+
+    pub(super) fn attempts_used_up(&mut self, path: &StepPath, direction: Direction, problem: Problem) {
+        let Some((step, _)) = self.command(path, direction) else { return };
+        let is_stopping = self.state.stopping.is_some() && !step.is_pivot();
+        let must_succeed = step.is_pivot() || self.state.is_past_pivot(self.definition);
+        let holds = match direction {
+            Direction::Compensate => true,
+            Direction::Forward if is_stopping => false,
+            Direction::Forward if problem.code == Problem::UNROUTABLE => true,
+            Direction::Forward if step.optional => false,
+            Direction::Forward => must_succeed || step.on_timeout == OnTimeout::Hold,
+        };
+        if holds {
+            self.hold(path, direction, problem);
+        } else {
+            let optional = step.optional;
+            self.give_up(path, problem.clone());
+            if !optional {
+                self.stop(StopReason::StepFailed, problem);
+            }
+        }
+    }
+
+    /// Ends a forward command without a reply: unknown, unless no attempt can have reached anybody.
+    pub(super) fn give_up(&mut self, path: &StepPath, problem: Problem) {
+        let never_delivered = problem.code == Problem::UNROUTABLE
+            && self.state.step(path).is_some_and(|step| !step.forward.delivered);
+        let step = path.clone();
+        self.record(if never_delivered { Fact::Failed { step, problem } } else { Fact::Unknown { step, problem } });
+    }
+
+    pub(super) fn hold(&mut self, path: &StepPath, direction: Direction, problem: Problem) {
+        self.record(Fact::Held { step: path.clone(), direction, problem });
+    }
+
+    fn late(&mut self, path: &StepPath, output: &Arc<Value>) {
+        self.record(Fact::LateReply { step: path.clone(), output: Arc::clone(output) });
+        if self.definition.on_late_reply == OnLateReply::Stuck {
+            let problem = Problem::new(Problem::LATE_REPLY, format!("`{path}` succeeded after it had been given up"));
+            self.record(Fact::IncidentRaised { step: Some(path.clone()), problem });
+        }
+    }
+
+    pub(super) fn unroutable(&mut self, attempt: &Attempt) -> Result<Cause, Ignored> {
+        let Attempt { step: path, direction, number } = attempt;
+        let step = self.state.step(path).ok_or(Ignored::Unexpected)?;
+        let is_latest = step.attempts(*direction).last == *number;
+        if !is_latest || !matches!(step.pending(*direction), Some(Pending::Reply { .. })) {
+            return Err(Ignored::Duplicate);
+        }
+        let Some((_, command)) = self.command(path, *direction) else { return Err(Ignored::Unexpected) };
+        let message = format!("no queue is bound to exchange `{}` for `{}`", command.exchange, command.name);
+        self.attempt_failed(path, *direction, &Problem::new(Problem::UNROUTABLE, message));
+        Ok(Cause::Unroutable { step: path.clone(), direction: *direction, attempt: *number })
+    }
+}
+
+/// Whether a success of a command that nobody waits for is more than the repetition of one that was accepted.
+fn contradicts(step: &StepState, direction: Direction) -> bool {
+    direction == Direction::Forward
+        && match &step.outcome {
+            Outcome::Failed(_) => true,
+            Outcome::Unknown { late_output } => late_output.is_none(),
+            // An abandoned saga waits for nothing any more.
+            Outcome::Pending(_) => true,
+            Outcome::Completed(_) => false,
+        }
+}
+
