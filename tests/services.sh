@@ -1,24 +1,23 @@
 #!/usr/bin/env bash
-# The services that the tests need, without Docker: a private RabbitMQ and a private PostgreSQL on free
-# loopback ports, with their data in a directory of their own. Nothing that already runs is touched.
+# The services that the tests need, without Docker: a private RabbitMQ and a private PostgreSQL on free loopback
+# ports, with their data in a directory of their own. Nothing that already runs is touched.
 #
 #   tests/services.sh run COMMAND...            start both, run COMMAND, stop both, exit as COMMAND did
 #   tests/services.sh kill    broker|database   kill -9, as a crash would
 #   tests/services.sh start   broker|database   start again: same port, same data
 #   tests/services.sh restart broker|database   kill, then start
 #
-# COMMAND finds the services through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL. When both are set
-# already, run starts nothing and only runs COMMAND. The other three work from within COMMAND: they find
-# the directory in SNORRI_TEST_SERVICES_DIR, which is not set when the services are not ours.
+# COMMAND finds the services through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL. When both are set already,
+# run starts nothing and only runs COMMAND. The other three work from within COMMAND: they find the directory in
+# SNORRI_TEST_SERVICES_DIR, which is not set when the services are not ours.
 
 set -euo pipefail
 
-readonly START_TIMEOUT_SECONDS=120 # a start takes a few seconds, but a machine that compiles is slow
-readonly KILL_TIMEOUT_SECONDS=30
+readonly TIMEOUT_SECONDS=120 # of one start or kill: a few seconds do, but a machine that compiles is slow
 
 main() {
     case "${1:-} ${2:-}" in
-        "run "?*) shift; run "$@" ;;
+        "run "?*) run "${@:2}" ;;
         "kill broker" | "kill database") attach; kill_service "$2" ;;
         "start broker" | "start database") attach; start_service "$2" ;;
         "restart broker" | "restart database") attach; kill_service "$2"; start_service "$2" ;;
@@ -36,10 +35,11 @@ run() { # command...
         exec "$@"
     fi
     [[ -z $urls ]] || die "set both SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL, or neither"
+    add_server_paths
     install_missing
-
+    add_server_paths
     dir='' command_pid='' interrupted=yes
-    # shellcheck disable=SC2064 # the signal's name is meant to be filled in here
+    # shellcheck disable=SC2064 # the signal's name is to be filled in now
     for signal in INT TERM HUP; do trap "pass_on $signal" "$signal"; done
     trap stop_everything EXIT
     start_everything
@@ -67,10 +67,11 @@ start_everything() {
     local began=$SECONDS
     # Under /tmp, whatever TMPDIR says: a socket's path must be short, and the servers' users must get in.
     dir=$(mktemp -d /tmp/snorri-services.XXXXXX)
-    find_ports
-    configure_broker
     ((EUID != 0)) || chmod 755 "$dir"
+    find_ports
+    echo "$amqp_port $dist_port $epmd_port $sql_port" >"$dir/ports"
     start_service epmd # before the broker, which would start a shared one
+    configure_broker
     launch broker
     configure_database # while the broker boots
     start_service database
@@ -82,6 +83,7 @@ start_everything() {
 }
 
 stop_everything() {
+    local service
     trap '' INT TERM HUP
     [[ -n $dir ]] || return 0
     lock # COMMAND may have left a start behind that is under way
@@ -98,28 +100,26 @@ attach() {
     add_server_paths
 }
 
-lock() { exec 9>>"$dir/lock"; flock 9; } # one kill or start at a time; none lasts longer than its timeout
+lock() { exec 9>>"$dir/lock"; flock 9; } # one kill or start at a time, of which none outlasts its timeout
 
-# Below the range out of which the kernel takes the ports of clients (32768 and up): there, a client could
-# get the port of a service that is down for a while, or even connect to itself.
+# Below the range out of which the kernel takes the ports of clients (32768 and up): there, a client could get the
+# port of a service that is down for a while, or even connect to itself.
 find_ports() {
-    local port taken=yes
-    while [[ $taken == yes ]]; do
-        amqp_port=$((15000 + RANDOM % 4000 * 4)) taken=no
-        dist_port=$((amqp_port + 1)) epmd_port=$((amqp_port + 2)) sql_port=$((amqp_port + 3))
-        for port in "$amqp_port" "$dist_port" "$epmd_port" "$sql_port"; do ! listens "$port" || taken=yes; done
-    done
-    echo "$amqp_port $dist_port $epmd_port $sql_port" >"$dir/ports"
+    amqp_port=$((15000 + RANDOM % 4000 * 4))
+    dist_port=$((amqp_port + 1)) epmd_port=$((amqp_port + 2)) sql_port=$((amqp_port + 3))
+    if listens "$amqp_port" || listens "$dist_port" || listens "$epmd_port" || listens "$sql_port"; then
+        find_ports
+    fi
 }
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # port
 
 start_service() { # service
-    local deadline=$((SECONDS + START_TIMEOUT_SECONDS))
+    local deadline=$((SECONDS + TIMEOUT_SECONDS))
     alive "$(pid_of "$1")" || launch "$1"
     until "answers_$1"; do
-        alive "$(pid_of "$1")" || die "the $1 ended instead of starting:"$'\n'"$(tail -n 40 "$dir/$1.log")"
-        ((SECONDS < deadline)) || die "the $1 does not answer:"$'\n'"$(tail -n 40 "$dir/$1.log")"
+        { alive "$(pid_of "$1")" && ((SECONDS < deadline)); } ||
+            die "the $1 does not start. Its log ends with:"$'\n'"$(tail -n 40 "$dir/$1.log")"
         sleep 0.1
     done
 }
@@ -131,7 +131,7 @@ launch() { # service
 }
 
 kill_service() { # service
-    local pid pids deadline=$((SECONDS + KILL_TIMEOUT_SECONDS)) lock_file=$dir/$1/data/postmaster.pid
+    local pid pids deadline=$((SECONDS + TIMEOUT_SECONDS)) lock_file=$dir/$1/data/postmaster.pid
     pid=$(pid_of "$1")
     alive "$pid" || return 0
     kill -STOP "$pid" || true # so that no child is born between the listing and the kill
@@ -143,8 +143,8 @@ kill_service() { # service
             sleep 0.02
         done
     done
-    # PostgreSQL leaves what a crashed machine would not: a segment of shared memory, which nobody frees if it
-    # is not started again, and a lock file, which keeps it from starting while a zombie has the old pid.
+    # PostgreSQL leaves what a crashed machine would not: a segment of shared memory, which nobody frees if it is
+    # not started again, and a lock file, which keeps it from starting while a zombie has the old pid.
     if [[ -f $lock_file ]]; then
         ipcrm -m "$(sed -n '7s/.* //p' "$lock_file")" 2>/dev/null || true
         rm "$lock_file"
@@ -152,7 +152,6 @@ kill_service() { # service
 }
 
 pid_of() { cat "$dir/$1.pid" 2>/dev/null || true; } # service
-
 alive() { [[ -n $1 ]] && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; } # pid
 
 tree() { # pid: itself and its descendants, out of /proc because not every machine has ps
@@ -161,8 +160,8 @@ tree() { # pid: itself and its descendants, out of /proc because not every machi
     { grep -ls "$parent" /proc/[0-9]*/status || true; } | cut -d / -f 3 | while read -r child; do tree "$child"; done
 }
 
-# Replaces this shell by the command, so that its pid is the server's. A clean environment keeps the user's
-# own RABBITMQ_* and PG* settings out, a session of its own keeps Ctrl-C out, and no server runs as root.
+# Replaces this shell by the command, so that its pid is the server's. A clean environment keeps the user's own
+# RABBITMQ_* and PG* settings out, a session of its own keeps Ctrl-C out, and no server runs as root.
 become() { # service user command...
     local prefix=(env -i "PATH=$PATH" "HOME=$dir/$1" LANG=C.UTF-8)
     mkdir -p "$dir/$1"
@@ -175,70 +174,24 @@ become() { # service user command...
 }
 
 launch_epmd() { become epmd rabbitmq epmd -address 127.0.0.1 -port "$epmd_port"; }
-
 answers_epmd() { listens "$epmd_port"; }
 
 configure_broker() {
     mkdir "$dir/broker"
     # Thresholds, not reservations: an alarm in the middle of a test would block every publisher.
-    printf '%s\n' 'vm_memory_high_watermark.absolute = 2GB' 'disk_free_limit.absolute = 50MB' \
-        "listeners.tcp.1 = 127.0.0.1:$amqp_port" >"$dir/broker/rabbitmq.conf"
+    printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$amqp_port" 'disk_free_limit.absolute = 50MB' \
+        'vm_memory_high_watermark.absolute = 2GB' >"$dir/broker/rabbitmq.conf"
     echo '[].' | tee "$dir/broker/enabled_plugins" >"$dir/broker/advanced.config"
     : >"$dir/broker/rabbitmq-env.conf" # or the system's would be read
 }
 
 launch_broker() {
-    local private="-kernel inet_dist_use_interface {127,0,0,1}"
-    local no_busy_wait="+sbwt none +sbwtdcpu none +sbwtdio none" # the tests share the cores
+    local private='-kernel inet_dist_use_interface {127,0,0,1}'
+    local no_busy_wait='+sbwt none +sbwtdcpu none +sbwtdio none' # the tests share the cores
     local settings=(
         "RABBITMQ_NODENAME=snorri-test-$amqp_port@localhost"
-        "RABBITMQ_NODE_PORT=$amqp_port" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1
-        "RABBITMQ_DIST_PORT=$dist_port"
+        "RABBITMQ_NODE_PORT=$amqp_port" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 "RABBITMQ_DIST_PORT=$dist_port"
         "ERL_EPMD_PORT=$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1
-        "RABBITMQ_MNESIA_BASE=$dir/broker/data"
-        "RABBITMQ_GENERATED_CONFIG_DIR=$dir/broker/generated"
-        "RABBITMQ_LOG_BASE=$dir/broker/log" RABBITMQ_LOGS=-
-        "RABBITMQ_CONFIG_FILE=$dir/broker/rabbitmq.conf"
-        "RABBITMQ_ADVANCED_CONFIG_FILE=$dir/broker/advanced.config"
-        "RABBITMQ_CONF_ENV_FILE=$dir/broker/rabbitmq-env.conf"
-        "RABBITMQ_ENABLED_PLUGINS_FILE=$dir/broker/enabled_plugins"
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=$private $no_busy_wait"
-        RUNNING_UNDER_SYSTEMD=true # the script then becomes the Erlang machine instead of waiting for it
+        RABBITMQ_{MNESIA_BASE=data,LOG_BASE=log,GENERATED_CONFIG_DIR=generated}
     )
-    become broker rabbitmq env "${settings[@]}" rabbitmq-server
-}
-
-# The listener opens last in the boot, so the first byte of the handshake says that all the rest is there.
-answers_broker() (
-    exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$amqp_port" || exit 1
-    printf 'AMQP\0\0\011\001' >&3
-    IFS= read -r -t 2 -N 1 first <&3 && [[ $first == $'\001' ]]
-)
-
-configure_database() {
-    (become database postgres initdb --pgdata=data --username=snorri --auth=trust --encoding=UTF8 \
-        --locale=C --no-sync) >"$dir/database.log" 2>&1 || die "initdb failed: $(cat "$dir/database.log")"
-    # Durable as in production: otherwise what the tests say about crashes and speed would mean little. Dynamic
-    # shared memory in files among the data, which go away with it, also after kill -9.
-    printf '%s\n' "port = $sql_port" "unix_socket_directories = '$dir/database'" \
-        "listen_addresses = '127.0.0.1'" 'max_connections = 200' 'shared_buffers = 256MB' \
-        'max_wal_size = 2GB' 'fsync = on' 'synchronous_commit = on' \
-        'dynamic_shared_memory_type = mmap' >>"$dir/database/data/postgresql.conf"
-}
-
-launch_database() { become database postgres postgres -D data; }
-
-answers_database() { pg_isready -q -h 127.0.0.1 -p "$sql_port" -U snorri -d postgres; }
-
-# Debian keeps PostgreSQL's servers out of the path, one directory for each version: the highest is taken. Its
-# rabbitmq-server in the path insists on the system's own directories; the script behind it does not.
-add_server_paths() {
-    PATH="$(printf '%s:' /usr/lib/rabbitmq/bin $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV))$PATH"
-}
-
-missing_packages() {
-    type -P cc >/dev/null || echo build-essential # cargo links with it
-    { type -P rabbitmq-server && type -P epmd; } >/dev/null || echo rabbitmq-server
-    { type -P postgres && type -P initdb; } >/dev/null || echo postgresql
-    /usr/bin/python3 -c 'import pika' 2>/dev/null || echo python3-pika # for participants in Python
 }

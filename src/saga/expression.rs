@@ -25,9 +25,14 @@ pub trait Scope {
 pub enum Variable<'a> {
     Json(&'a Value),
     /// A step: an object whose only field is `output`.
-    Step { output: Option<&'a Value> },
+    Step {
+        output: Option<&'a Value>,
+    },
     /// The saga's own `id` and business `key`.
-    Saga { id: &'a str, key: Option<&'a str> },
+    Saga {
+        id: &'a str,
+        key: Option<&'a str>,
+    },
 }
 
 /// A compiled CEL expression.
@@ -64,7 +69,8 @@ impl Expression {
             let first = errors.errors.first();
             first.map_or_else(|| errors.to_string(), |error| error.msg.clone())
         })?;
-        let mut references: Vec<_> = program.references().variables().into_iter().map(str::to_owned).collect();
+        let mut references: Vec<_> =
+            program.references().variables().into_iter().map(str::to_owned).collect();
         references.sort_unstable();
         Ok(Self { source: source.to_owned(), program, env: Arc::clone(env), references })
     }
@@ -79,7 +85,8 @@ impl Expression {
         let mut reaches_into_nothing = false;
         for name in &self.references {
             if let Some(variable) = scope.variable(name) {
-                reaches_into_nothing |= matches!(variable, Variable::Step { output: None | Some(Value::Null) });
+                reaches_into_nothing |=
+                    matches!(variable, Variable::Step { output: None | Some(Value::Null) });
                 context.add_variable_from_value(name.as_str(), variable.to_cel());
             }
         }
@@ -103,7 +110,9 @@ impl Variable<'_> {
         match self {
             Self::Json(value) => to_cel(value),
             Self::Step { output } => object([("output", output.map_or(cel::Value::Null, to_cel))]),
-            Self::Saga { id, key } => object([("id", id.into()), ("key", key.map_or(cel::Value::Null, Into::into))]),
+            Self::Saga { id, key } => {
+                object([("id", id.into()), ("key", key.map_or(cel::Value::Null, Into::into))])
+            }
         }
     }
 }
@@ -252,8 +261,10 @@ fn split(text: &str) -> Result<Vec<(Source<'_>, Range<usize>)>, SyntaxError> {
             literal.push_str("${");
             at = text.len() - after.len();
         } else if rest.starts_with("${") {
-            let length = expression_length(&rest[2..])
-                .ok_or_else(|| SyntaxError { message: "`${` is never closed by `}`".into(), at: at..text.len() })?;
+            let length = expression_length(&rest[2..]).ok_or_else(|| SyntaxError {
+                message: "`${` is never closed by `}`".into(),
+                at: at..text.len(),
+            })?;
             if !literal.is_empty() {
                 parts.push((Source::Literal(std::mem::take(&mut literal)), at..at));
             }
@@ -313,8 +324,11 @@ mod tests {
     }
 
     fn render(text: &str) -> Result<Value, String> {
-        let scope = Example(json!({"id": "o-1", "amount": 41, "lines": [{"sku": "a"}], "big": 18_446_744_073_709_551_615_u64}));
-        let template = Template::of_text(&Arc::new(Env::stdlib()), text).map_err(|error| error.to_string())?;
+        let scope = Example(
+            json!({"id": "o-1", "amount": 41, "lines": [{"sku": "a"}], "big": 18_446_744_073_709_551_615_u64}),
+        );
+        let template =
+            Template::of_text(&Arc::new(Env::stdlib()), text).map_err(|error| error.to_string())?;
         template.render(&scope).map_err(|error| error.to_string())
     }
 
@@ -331,7 +345,10 @@ mod tests {
         assert_eq!(render("order ${ input.id } of ${ input.amount }"), Ok(json!("order o-1 of 41")));
         assert_eq!(render("a $${b} and ${ '}' }"), Ok(json!("a ${b} and }")));
         assert_eq!(render(""), Ok(json!("")));
-        assert_eq!(render("x ${ input.lines }"), Err("`input.lines`: a list has no place within a text".into()));
+        assert_eq!(
+            render("x ${ input.lines }"),
+            Err("`input.lines`: a list has no place within a text".into())
+        );
     }
 
     #[test]

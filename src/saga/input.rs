@@ -17,7 +17,10 @@ pub enum Input {
     /// The time has come that the saga wanted to be woken at. It only asks what is due.
     Wake,
     Cancel(By),
-    Intervene { action: Intervention, by: By },
+    Intervene {
+        action: Intervention,
+        by: By,
+    },
 }
 
 /// One attempt of one command of a saga.

@@ -43,7 +43,8 @@ fn unit_interval(bits: u64) -> f64 {
 mod tests {
     use super::*;
 
-    const RETRY: Retry = Retry { attempts: 5, first: Duration::from_millis(200), most: Duration::from_secs(3) };
+    const RETRY: Retry =
+        Retry { attempts: 5, first: Duration::from_millis(200), most: Duration::from_secs(3) };
 
     #[test]
     fn delays_double_up_to_the_most_and_stay_within_their_jitter() {
@@ -57,7 +58,8 @@ mod tests {
 
     #[test]
     fn sagas_do_not_come_back_together() {
-        let delays: std::collections::HashSet<_> = (0..100).map(|n| RETRY.delay(5, Uuid::from_u128(n))).collect();
+        let delays: std::collections::HashSet<_> =
+            (0..100).map(|n| RETRY.delay(5, Uuid::from_u128(n))).collect();
         assert!(delays.len() > 95, "{} different delays of 100", delays.len());
     }
 }

@@ -64,7 +64,9 @@ pub enum Outcome {
     Completed(Arc<Value>),
     Failed(Problem),
     /// Nobody knows whether it happened. A success that came late gives its output to the compensation.
-    Unknown { late_output: Option<Arc<Value>> },
+    Unknown {
+        late_output: Option<Arc<Value>>,
+    },
 }
 
 /// What became of a step's compensation.
@@ -182,7 +184,9 @@ impl State {
     /// Whether a pivot succeeded: from then on there is no way back. A pivot is unknown only if an operator said so,
     /// and may have succeeded.
     pub fn is_past_pivot(&self, definition: &Definition) -> bool {
-        self.any_pivot(definition, |outcome| matches!(outcome, Outcome::Completed(_) | Outcome::Unknown { .. }))
+        self.any_pivot(definition, |outcome| {
+            matches!(outcome, Outcome::Completed(_) | Outcome::Unknown { .. })
+        })
     }
 
     fn any_pivot(&self, definition: &Definition, has: impl Fn(&Outcome) -> bool) -> bool {
@@ -213,7 +217,9 @@ impl State {
                 self.started = Some(Arc::new(Started::clone(started)));
                 self.started_at = at;
             }
-            Fact::Sent { step, direction, attempt, deadline } => self.sent(step, *direction, *attempt, *deadline),
+            Fact::Sent { step, direction, attempt, deadline } => {
+                self.sent(step, *direction, *attempt, *deadline)
+            }
             Fact::RetryScheduled { step, direction, at, problem } => {
                 let delivered = problem.code != Problem::UNROUTABLE;
                 self.retry_scheduled(step, *direction, *at, delivered);
@@ -377,14 +383,18 @@ impl StepState {
     fn attempts_mut(&mut self, direction: Direction) -> &mut Attempts {
         match direction {
             Direction::Forward => &mut self.forward,
-            Direction::Compensate => &mut self.undo.get_or_insert_with(|| Undo::new(Pending::Operator)).attempts,
+            Direction::Compensate => {
+                &mut self.undo.get_or_insert_with(|| Undo::new(Pending::Operator)).attempts
+            }
         }
     }
 
     fn set_pending(&mut self, direction: Direction, pending: Pending) {
         match direction {
             Direction::Forward => self.outcome = Outcome::Pending(pending),
-            Direction::Compensate => self.undo.get_or_insert_with(|| Undo::new(pending)).pending = Some(pending),
+            Direction::Compensate => {
+                self.undo.get_or_insert_with(|| Undo::new(pending)).pending = Some(pending)
+            }
         }
     }
 }

@@ -83,7 +83,9 @@ pub enum Registered {
     /// The very same was there already.
     Same,
     /// Another source was registered under this name and version, with this digest. Nothing was changed.
-    Conflict { digest: String },
+    Conflict {
+        digest: String,
+    },
 }
 
 /// Which sagas to list: all that match every given field.

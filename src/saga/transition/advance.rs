@@ -53,7 +53,8 @@ impl Draft<'_> {
 
     /// Once nothing is in flight any more, the saga turns back, unless its pivot succeeded meanwhile.
     fn come_to_a_stop(&mut self) -> bool {
-        let in_flight = self.pending_commands().into_iter().any(|(_, direction, _)| direction == Direction::Forward);
+        let in_flight =
+            self.pending_commands().into_iter().any(|(_, direction, _)| direction == Direction::Forward);
         if in_flight {
             return false;
         }
@@ -78,7 +79,10 @@ impl Draft<'_> {
         let deadline = self.now.after(command.timeout);
         let is_beyond_limit = direction == Direction::Forward && self.state.executions >= MAX_STEP_EXECUTIONS;
         let payload = if is_beyond_limit {
-            Err(Problem::new(Problem::STEP_LIMIT, format!("a saga sends at most {MAX_STEP_EXECUTIONS} commands")))
+            Err(Problem::new(
+                Problem::STEP_LIMIT,
+                format!("a saga sends at most {MAX_STEP_EXECUTIONS} commands"),
+            ))
         } else {
             self.payload(path, direction, command)
         };
@@ -95,7 +99,9 @@ impl Draft<'_> {
                 self.record(Fact::Failed { step: path.clone(), problem: problem.clone() });
                 self.stop(StopReason::StepFailed, problem);
             }
-            Err(problem) if direction == Direction::Forward => self.attempts_used_up(path, direction, problem),
+            Err(problem) if direction == Direction::Forward => {
+                self.attempts_used_up(path, direction, problem)
+            }
             Err(problem) => self.hold(path, direction, problem),
         }
     }

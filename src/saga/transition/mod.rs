@@ -9,13 +9,13 @@ mod advance;
 mod operator;
 mod replies;
 
+use super::MAX_JOURNAL_ENTRIES;
 use super::definition::{Command, Definition, Step};
 use super::id::{Direction, StepPath, Time};
 use super::input::Input;
 use super::journal::{Cause, Entry, Fact, Problem, Started, StopReason};
 use super::message::Message;
 use super::state::{Pending, State, StepState};
-use super::MAX_JOURNAL_ENTRIES;
 
 /// What an accepted input leads to. All of it is stored together, then the messages are sent.
 #[derive(Debug)]
@@ -129,10 +129,16 @@ impl Draft<'_> {
             self.saga_timed_out();
         }
         for (path, direction, _) in self.pending_commands() {
-            let Some(pending) = self.state.step(&path).and_then(|step| step.pending(direction)) else { continue };
+            let Some(pending) = self.state.step(&path).and_then(|step| step.pending(direction)) else {
+                continue;
+            };
             match pending {
                 Pending::Reply { deadline } if deadline <= self.now => {
-                    self.attempt_failed(&path, direction, &Problem::new(Problem::TIMEOUT, "no reply by the deadline"));
+                    self.attempt_failed(
+                        &path,
+                        direction,
+                        &Problem::new(Problem::TIMEOUT, "no reply by the deadline"),
+                    );
                 }
                 Pending::Backoff { until } if until <= self.now => self.send(&path, direction),
                 _ => {}
@@ -146,7 +152,10 @@ impl Draft<'_> {
         self.record(Fact::Overdue);
         let is_stuck = !self.state.incidents.is_empty();
         if !is_stuck && !self.state.is_past_pivot(self.definition) {
-            self.stop(StopReason::TimedOut, Problem::new(Problem::SAGA_TIMEOUT, "the saga took longer than its timeout"));
+            self.stop(
+                StopReason::TimedOut,
+                Problem::new(Problem::SAGA_TIMEOUT, "the saga took longer than its timeout"),
+            );
         }
     }
 }
@@ -155,9 +164,11 @@ impl Draft<'_> {
 impl Draft<'_> {
     fn into_decision(mut self, cause: Cause) -> Decision {
         let is_last_entry = self.state.seq + 1 >= MAX_JOURNAL_ENTRIES;
-        let is_full = self.state.incidents.iter().any(|incident| incident.problem.code == Problem::JOURNAL_LIMIT);
+        let is_full =
+            self.state.incidents.iter().any(|incident| incident.problem.code == Problem::JOURNAL_LIMIT);
         if is_last_entry && !is_full && self.state.ended.is_none() {
-            let problem = Problem::new(Problem::JOURNAL_LIMIT, format!("{MAX_JOURNAL_ENTRIES} journal entries"));
+            let problem =
+                Problem::new(Problem::JOURNAL_LIMIT, format!("{MAX_JOURNAL_ENTRIES} journal entries"));
             self.record(Fact::IncidentRaised { step: None, problem });
         }
         let wake = self.schedule_wake();
@@ -209,4 +220,3 @@ impl<'a> Draft<'a> {
         self.state.steps.iter().flat_map(of_step).flatten().collect()
     }
 }
-

@@ -24,7 +24,9 @@ impl Draft<'_> {
         match () {
             () if self.state.ended.is_some() => Err(Ignored::Ended),
             () if self.state.is_past_pivot(self.definition) => Err(Ignored::PastPivot),
-            () if self.state.rolling_back || self.state.stopping.is_some() => Err(Ignored::AlreadyRollingBack),
+            () if self.state.rolling_back || self.state.stopping.is_some() => {
+                Err(Ignored::AlreadyRollingBack)
+            }
             () if pivot_is_held => Err(Ignored::PivotUnknown),
             () => Ok(()),
         }
@@ -58,7 +60,8 @@ impl Draft<'_> {
             Intervention::Skip { step } => self.skip(step.as_ref())?,
             Intervention::RollBack => {
                 self.check_way_back()?;
-                let problem = Problem::new(Problem::CANCELLED, format!("rolled back by {}: {}", by.actor, by.reason));
+                let problem =
+                    Problem::new(Problem::CANCELLED, format!("rolled back by {}: {}", by.actor, by.reason));
                 self.stop(StopReason::Cancelled, problem);
             }
             Intervention::Abandon => self.end(Status::Abandoned, None),
@@ -89,7 +92,8 @@ impl Draft<'_> {
             (Resolution::Done(output), _) => self.succeeded(path, direction, output),
             (Resolution::NotDone, Direction::Compensate) => return Err(Ignored::CompensationNotDone),
             (Resolution::NotDone, Direction::Forward) => {
-                let problem = Problem::new(Problem::RESOLVED_AS_NOT_DONE, "an operator said that it did not happen");
+                let problem =
+                    Problem::new(Problem::RESOLVED_AS_NOT_DONE, "an operator said that it did not happen");
                 self.record(Fact::Failed { step: path.clone(), problem: problem.clone() });
                 if !self.state.is_past_pivot(self.definition) {
                     self.stop(StopReason::StepFailed, problem);
@@ -119,9 +123,10 @@ impl Draft<'_> {
     fn held(&self, only: Option<&StepPath>) -> Vec<(StepPath, Direction)> {
         self.pending_commands()
             .into_iter()
-            .filter(|(path, _, pending)| *pending == Pending::Operator && only.is_none_or(|only| only == path))
+            .filter(|(path, _, pending)| {
+                *pending == Pending::Operator && only.is_none_or(|only| only == path)
+            })
             .map(|(path, direction, _)| (path, direction))
             .collect()
     }
 }
-

@@ -22,7 +22,9 @@ impl Draft<'_> {
         }
         let is_latest = *number == attempts.last;
         match (step.pending(*direction), result) {
-            (_, ReplyResult::Success(output)) if self.state.ended.is_some() && contradicts(step, *direction) => {
+            (_, ReplyResult::Success(output))
+                if self.state.ended.is_some() && contradicts(step, *direction) =>
+            {
                 self.late(path, output);
             }
             _ if self.state.ended.is_some() => return Err(Ignored::Duplicate),
@@ -76,7 +78,8 @@ impl Draft<'_> {
         let Some((step, command)) = self.command(path, direction) else { return };
         let is_timeout = problem.code == Problem::TIMEOUT;
         let gives_up = is_timeout && direction == Direction::Forward && step.on_timeout == OnTimeout::Unknown;
-        let is_stopping = direction == Direction::Forward && self.state.stopping.is_some() && !step.is_pivot();
+        let is_stopping =
+            direction == Direction::Forward && self.state.stopping.is_some() && !step.is_pivot();
         if command.retry.allows_another(attempts.tried) && !gives_up && !is_stopping {
             let seed = message::idempotency_key(self.state.id, path, direction);
             let at = self.now.after(command.retry.delay(attempts.tried, seed));
@@ -113,7 +116,11 @@ impl Draft<'_> {
         let never_delivered = problem.code == Problem::UNROUTABLE
             && self.state.step(path).is_some_and(|step| !step.forward.delivered);
         let step = path.clone();
-        self.record(if never_delivered { Fact::Failed { step, problem } } else { Fact::Unknown { step, problem } });
+        self.record(if never_delivered {
+            Fact::Failed { step, problem }
+        } else {
+            Fact::Unknown { step, problem }
+        });
     }
 
     pub(super) fn hold(&mut self, path: &StepPath, direction: Direction, problem: Problem) {
@@ -123,7 +130,8 @@ impl Draft<'_> {
     fn late(&mut self, path: &StepPath, output: &Arc<Value>) {
         self.record(Fact::LateReply { step: path.clone(), output: Arc::clone(output) });
         if self.definition.on_late_reply == OnLateReply::Stuck {
-            let problem = Problem::new(Problem::LATE_REPLY, format!("`{path}` succeeded after it had been given up"));
+            let problem =
+                Problem::new(Problem::LATE_REPLY, format!("`{path}` succeeded after it had been given up"));
             self.record(Fact::IncidentRaised { step: Some(path.clone()), problem });
         }
     }
@@ -153,4 +161,3 @@ fn contradicts(step: &StepState, direction: Direction) -> bool {
             Outcome::Completed(_) => false,
         }
 }
-
