@@ -1,4 +1,21 @@
 //! Snorri, a saga orchestrator for RabbitMQ.
+//!
+//! A functional core and a thin shell around it. In reading order:
+//!
+//! - [`saga`]: what a saga is and what follows from what; pure
+//! - [`catalog`]: YAML to definitions, with diagnostics
+//! - [`engine`]: takes inputs in, decides, commits, acknowledges
+//! - [`store`] and [`broker`]: the two ports, and what stands behind them
+//! - [`http`] and [`cli`]: how people see and steer it
+//! - [`config`], [`telemetry`], [`app`]: settings, logs, and the wiring of it all
+
+pub mod app;
 pub mod broker;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod http;
 pub mod saga;
 pub mod store;
+pub mod telemetry;

@@ -35,8 +35,18 @@ impl SagaId {
     /// The id of the saga with business key `key`: always the same one, so that the journal's own key
     /// keeps a second saga for that key from being started.
     pub fn of_key(definition: &str, key: &str) -> Self {
-        let named = Uuid::new_v5(&Uuid::NAMESPACE_OID, definition.as_bytes());
-        Self(Uuid::new_v5(&named, key.as_bytes()))
+        Self::named("key", definition, key)
+    }
+
+    /// The id of the saga that the start message with this id asks for, if its definition has no business key.
+    pub fn of_message(definition: &str, message_id: &str) -> Self {
+        Self::named("message", definition, message_id)
+    }
+
+    fn named(kind: &str, definition: &str, name: &str) -> Self {
+        let of_kind = Uuid::new_v5(&Uuid::NAMESPACE_OID, kind.as_bytes());
+        let of_definition = Uuid::new_v5(&of_kind, definition.as_bytes());
+        Self(Uuid::new_v5(&of_definition, name.as_bytes()))
     }
 }
 

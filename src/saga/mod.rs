@@ -9,6 +9,7 @@
 //! - [`retry`]: when the next attempt is due
 //! - [`journal`]: what happened, the only truth about a saga
 //! - [`state`]: the fold of the journal
+//! - [`variables`]: what its expressions see
 //! - [`walk`]: what may start next and what must be undone next, derived from the state
 //! - [`input`]: what can happen to a saga
 //! - [`message`]: what a saga sends
@@ -23,6 +24,7 @@ pub mod message;
 pub mod retry;
 pub mod state;
 pub mod transition;
+pub mod variables;
 pub mod walk;
 
 pub use definition::Definition;

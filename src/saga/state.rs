@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::definition::{Definition, Step};
-use super::expression::{Scope, Variable};
 use super::id::{Direction, SagaId, StepPath, Time};
 use super::journal::{Entry, Fact, Problem, Started, StopReason};
 
@@ -35,7 +34,8 @@ pub struct State {
     /// When the store will wake it.
     pub wake: Option<Time>,
     pub ended: Option<End>,
-    id_text: Arc<str>,
+    /// The id as expressions see it.
+    pub(super) id_text: Arc<str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,8 +91,6 @@ pub struct Attempts {
     pub last: u32,
     /// How many of them count against the retry budget: an operator's retry begins it anew.
     pub tried: u32,
-    /// Whether any of them may have reached a participant.
-    pub delivered: bool,
 }
 
 /// Why a saga stops going forward.
@@ -220,10 +218,7 @@ impl State {
             Fact::Sent { step, direction, attempt, deadline } => {
                 self.sent(step, *direction, *attempt, *deadline)
             }
-            Fact::RetryScheduled { step, direction, at, problem } => {
-                let delivered = problem.code != Problem::UNROUTABLE;
-                self.retry_scheduled(step, *direction, *at, delivered);
-            }
+            Fact::RetryScheduled { step, direction, at, .. } => self.retry_scheduled(step, *direction, *at),
             Fact::Completed { step, output } => self.conclude(step, Outcome::Completed(Arc::clone(output))),
             Fact::Failed { step, problem } => self.conclude(step, Outcome::Failed(problem.clone())),
             Fact::Unknown { step, .. } => self.conclude(step, Outcome::Unknown { late_output: None }),
@@ -274,9 +269,8 @@ impl State {
         }
     }
 
-    fn retry_scheduled(&mut self, path: &StepPath, direction: Direction, until: Time, delivered: bool) {
+    fn retry_scheduled(&mut self, path: &StepPath, direction: Direction, until: Time) {
         if let Some(step) = self.steps.get_mut(path) {
-            step.attempts_mut(direction).delivered |= delivered;
             step.set_pending(direction, Pending::Backoff { until });
         }
     }
@@ -300,10 +294,8 @@ impl State {
     }
 
     fn held(&mut self, path: &StepPath, direction: Direction, problem: &Problem, at: Time) {
-        let delivered = problem.code != Problem::UNROUTABLE;
         let step = self.steps.entry(path.clone()).or_insert_with(|| StepState::new(Pending::Operator));
         step.set_pending(direction, Pending::Operator);
-        step.attempts_mut(direction).delivered |= delivered;
         self.raise(Some(path.clone()), Some(direction), problem, at);
     }
 
@@ -402,35 +394,5 @@ impl StepState {
 impl Undo {
     fn new(pending: Pending) -> Self {
         Self { attempts: Attempts::default(), pending: Some(pending) }
-    }
-}
-
-/// What the expressions of a saga see: `input`, `saga`, and each step by its name.
-#[derive(Debug, Clone, Copy)]
-pub struct Variables<'a> {
-    pub state: &'a State,
-    /// The step whose compensation is made: it sees an output that came late.
-    pub undoing: Option<&'a StepPath>,
-}
-
-impl Scope for Variables<'_> {
-    fn variable(&self, name: &str) -> Option<Variable<'_>> {
-        let started = self.state.started.as_deref()?;
-        match name {
-            "input" => Some(Variable::Json(&started.input)),
-            "saga" => Some(Variable::Saga { id: &self.state.id_text, key: started.key.as_deref() }),
-            _ => Some(Variable::Step { output: self.output(name) }),
-        }
-    }
-}
-
-impl Variables<'_> {
-    fn output(&self, name: &str) -> Option<&Value> {
-        let path = StepPath::new(name);
-        let step = self.state.steps.get(&path)?;
-        match &step.outcome {
-            Outcome::Unknown { late_output: Some(output) } if self.undoing == Some(&path) => Some(output),
-            _ => step.output(),
-        }
     }
 }

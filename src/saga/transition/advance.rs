@@ -9,7 +9,8 @@ use crate::saga::definition::Command;
 use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::journal::{Fact, Problem, StopReason};
 use crate::saga::message::{self, Message};
-use crate::saga::state::{Status, Variables};
+use crate::saga::state::Status;
+use crate::saga::variables::Variables;
 use crate::saga::walk::{self, Next};
 use crate::saga::{MAX_PAYLOAD_BYTES, MAX_STEP_EXECUTIONS};
 

@@ -66,6 +66,27 @@ pub enum Ignored {
     CompensationNotDone,
 }
 
+impl Ignored {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AlreadyStarted { .. } => "already_started",
+            Self::UnknownSaga => "unknown_saga",
+            Self::Duplicate => "duplicate",
+            Self::Unexpected => "unexpected",
+            Self::NotDue => "not_due",
+            Self::JournalFull => "journal_full",
+            Self::Ended => "ended",
+            Self::PastPivot => "past_pivot",
+            Self::PivotUnknown => "pivot_unknown",
+            Self::AlreadyRollingBack => "already_rolling_back",
+            Self::NotStuck => "not_stuck",
+            Self::NoSuchIncident => "no_such_incident",
+            Self::CompensationNotDone => "compensation_not_done",
+        }
+    }
+}
+
 /// Decides what `input` means for the saga in `state`, at time `now`.
 pub fn transition(
     definition: &Definition,

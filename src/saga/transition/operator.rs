@@ -41,9 +41,10 @@ impl Draft<'_> {
             let is_pivot = self.definition.step(&path).is_some_and(Step::is_pivot);
             let is_in_flight = matches!(pending, Pending::Reply { .. });
             if direction == Direction::Forward && !is_in_flight && !is_pivot {
-                let delivered = self.state.step(&path).is_some_and(|step| step.forward.delivered);
-                let code = if delivered { Problem::CANCELLED } else { Problem::UNROUTABLE };
-                self.give_up(&path, Problem::new(code, "the saga stopped before its next attempt"));
+                self.give_up(
+                    &path,
+                    Problem::new(Problem::CANCELLED, "the saga stopped before its next attempt"),
+                );
             }
         }
     }
@@ -103,16 +104,17 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// An incident that no command is held by is passed over first: that has the lesser consequences.
     fn skip(&mut self, step: Option<&StepPath>) -> Result<(), Ignored> {
+        let loose = |incident: &&Incident| incident.direction.is_none() && incident.step.as_ref() == step;
         let held = step.and_then(|path| self.held(Some(path)).into_iter().next());
-        let loose = |incident: &Incident| incident.direction.is_none() && incident.step.as_ref() == step;
-        if let Some((path, direction)) = held {
-            self.record(Fact::Skipped { step: path, direction });
-        } else if let Some(incident) = self.state.incidents.iter().find(|incident| loose(incident)).cloned() {
+        if let Some(incident) = self.state.incidents.iter().find(loose).cloned() {
             self.record(Fact::IncidentPassed { step: step.cloned() });
             if incident.problem.code == Problem::EXPRESSION_FAILED {
                 self.end(Status::Completed, None);
             }
+        } else if let Some((path, direction)) = held {
+            self.record(Fact::Skipped { step: path, direction });
         } else {
             return Err(Ignored::NoSuchIncident);
         }

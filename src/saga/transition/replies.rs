@@ -111,16 +111,10 @@ impl Draft<'_> {
         }
     }
 
-    /// Ends a forward command without a reply: unknown, unless no attempt can have reached anybody.
+    /// Ends a forward command without a reply. Also if the broker returned it: another copy of it, sent before a crash, may
+    /// have arrived.
     pub(super) fn give_up(&mut self, path: &StepPath, problem: Problem) {
-        let never_delivered = problem.code == Problem::UNROUTABLE
-            && self.state.step(path).is_some_and(|step| !step.forward.delivered);
-        let step = path.clone();
-        self.record(if never_delivered {
-            Fact::Failed { step, problem }
-        } else {
-            Fact::Unknown { step, problem }
-        });
+        self.record(Fact::Unknown { step: path.clone(), problem });
     }
 
     pub(super) fn hold(&mut self, path: &StepPath, direction: Direction, problem: Problem) {

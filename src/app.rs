@@ -1,0 +1,199 @@
+//! Construction and wiring: the only place where components are made, and where they are stopped in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::amqp::{self, AmqpBroker};
+use crate::broker::local::LocalBroker;
+use crate::broker::topology::{self, Names};
+use crate::broker::{Broker, Handler, Topology};
+use crate::catalog;
+use crate::config::Config;
+use crate::engine::clock::{Clock, SystemClock};
+use crate::engine::definitions::Definitions;
+use crate::engine::metrics::Metrics;
+use crate::engine::{self, Engine, intake};
+use crate::http::{self, Readiness};
+use crate::store::Store;
+use crate::store::sql::{self, SqlStore};
+
+/// A running orchestrator: everything but its HTTP side.
+#[derive(Debug)]
+pub struct Orchestrator {
+    engine: Engine,
+    running: engine::Running,
+    metrics: Arc<Registry>,
+    broker: Arc<dyn Broker>,
+    stop_intake: CancellationToken,
+    intake: Vec<JoinHandle<()>>,
+}
+
+/// Serves with `config` until `stop` is cancelled, then drains and stops.
+pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.http.listen))?;
+    let orchestrator = Orchestrator::start(config).await?;
+    for compiled in orchestrator.engine.definitions().all() {
+        let definition = &compiled.definition;
+        tracing::info!(name = %definition.name, version = definition.version, "definition ready");
+    }
+
+    let readiness = Readiness::default();
+    let api = http::Api {
+        engine: orchestrator.engine.clone(),
+        readiness: readiness.clone(),
+        metrics: Arc::clone(&orchestrator.metrics),
+    };
+    let options = http::Options {
+        listen: config.http.listen,
+        request_timeout: config.http.request_timeout,
+        concurrency: config.http.concurrency,
+    };
+    let stop_http = CancellationToken::new();
+    let serving = tokio::spawn({
+        let stop_http = stop_http.clone();
+        async move { http::serve(listener, api, &options, stop_http).await }
+    });
+    readiness.set(true);
+    tracing::info!(listen = %config.http.listen, "serving");
+
+    stop.cancelled().await;
+    tracing::info!("draining");
+    readiness.set(false);
+    stop_http.cancel();
+    serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
+    orchestrator.shut_down().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl Orchestrator {
+    /// Connects, registers every definition of the configured directory, declares the topology, takes up what was in
+    /// flight, and begins to take in messages.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = open_store(config).await?;
+        let broker = open_broker(config).await?;
+        let definitions = Arc::new(Definitions::new(Arc::clone(&store)));
+        register_directory(config, &definitions, &*clock).await?;
+
+        let names = Names::new(&config.broker.prefix);
+        broker.declare(&topology::own_topology(&config.broker.prefix)).await?;
+        broker.declare(&exchanges_of(&definitions)).await?;
+
+        let mut registry = Registry::default();
+        let parts = engine::Parts {
+            store,
+            broker: Arc::clone(&broker),
+            clock,
+            definitions,
+            metrics: Arc::new(Metrics::new(&mut registry)),
+            reply_queue: names.replies.clone(),
+        };
+        let (engine, running) = Engine::spawn(parts, &config.engine);
+        let stop_intake = CancellationToken::new();
+        let intake = [
+            (names.replies, intake::replies(engine.clone(), &config.engine)),
+            (names.starts, intake::starts(engine.clone(), &config.engine)),
+        ]
+        .map(|(queue, handler)| {
+            tokio::spawn(consume(
+                Arc::clone(&broker),
+                queue,
+                config.engine.prefetch,
+                handler,
+                stop_intake.clone(),
+            ))
+        });
+        Ok(Self { engine, running, metrics: Arc::new(registry), broker, stop_intake, intake: intake.into() })
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn broker(&self) -> Arc<dyn Broker> {
+        Arc::clone(&self.broker)
+    }
+
+    /// Takes no more messages, finishes what came in, sends what is committed, and disconnects.
+    pub async fn shut_down(self) {
+        self.stop_intake.cancel();
+        for task in self.intake {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a consumer failed");
+            }
+        }
+        self.running.shut_down().await;
+        self.broker.close().await;
+    }
+}
+
+async fn consume(
+    broker: Arc<dyn Broker>,
+    queue: String,
+    prefetch: u16,
+    handler: Handler,
+    stop: CancellationToken,
+) {
+    broker.consume(&queue, prefetch, handler, stop).await;
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let options = sql::Options {
+        url: config.database.url.clone(),
+        max_connections: config.database.max_connections,
+        migrate: config.database.migrate,
+        ..sql::Options::default()
+    };
+    Ok(Arc::new(SqlStore::connect(&options).await.context("cannot open the database")?))
+}
+
+async fn open_broker(config: &Config) -> anyhow::Result<Arc<dyn Broker>> {
+    if config.broker.url.expose_secret() == "local" {
+        return Ok(Arc::new(LocalBroker::new()));
+    }
+    let options = amqp::Options {
+        url: config.broker.url.clone(),
+        verify_only: config.broker.verify_only,
+        ..amqp::Options::default()
+    };
+    Ok(Arc::new(AmqpBroker::connect(&options).await.context("cannot connect to the broker")?))
+}
+
+async fn register_directory(
+    config: &Config,
+    definitions: &Definitions,
+    clock: &dyn Clock,
+) -> anyhow::Result<()> {
+    definitions.load().await?;
+    let directory = &config.definitions.directory;
+    let sources = catalog::read_directory(directory)
+        .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
+    for (path, source) in sources {
+        definitions.register(&path.display().to_string(), &source, clock.now()).await?;
+    }
+    Ok(())
+}
+
+/// The exchanges that commands go to.
+fn exchanges_of(definitions: &Definitions) -> Topology {
+    let all = definitions.all();
+    let steps = all.iter().flat_map(|compiled| compiled.definition.steps());
+    let commands = steps.flat_map(|step| [Some(&step.command), step.compensation.as_ref()]).flatten();
+    let mut exchanges: Vec<_> = commands.map(|command| command.exchange.to_string()).collect();
+    exchanges.sort_unstable();
+    exchanges.dedup();
+    Topology { exchanges, queues: Vec::new() }
+}
+
+/// How long a drain may take before the process ends anyway.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);

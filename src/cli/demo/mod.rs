@@ -1,0 +1,129 @@
+//! `snorri demo`: the main job, to be looked at. A happy order, one whose payment is refused, and a burst.
+
+mod burst;
+mod participants;
+
+use std::time::Duration;
+
+use anstyle::Style;
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::story::Story;
+use crate::app::Orchestrator;
+use crate::catalog::Compiled;
+use crate::config;
+use crate::engine::{Engine, StartRequest};
+use participants::Pace;
+
+const ORDER: &str = include_str!("../../../sagas/order.yaml");
+/// How long a demo participant works on a command while somebody watches.
+const WATCHED_PACE: Duration = Duration::from_millis(40);
+/// How often the journal is looked at while it is told.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  snorri demo
+  snorri demo --amqp-url amqp://localhost --database-url postgres://localhost/snorri")]
+pub struct Args {
+    /// A RabbitMQ to run on, instead of the broker within this process
+    #[arg(long, value_name = "URL")]
+    amqp_url: Option<String>,
+    /// A database to keep the sagas in, instead of an SQLite file that is removed afterwards
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Sagas in the burst
+    #[arg(long, value_name = "COUNT", default_value_t = 2_000)]
+    burst: usize,
+    /// Sagas of the burst that run at once
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    in_flight: usize,
+}
+
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let home = tempfile::Builder::new().prefix("snorri-demo-").tempdir().context("no place for the demo")?;
+    let sagas = home.path().join("sagas");
+    std::fs::create_dir(&sagas)?;
+    std::fs::write(sagas.join("order.yaml"), ORDER)?;
+    let file = format!("sqlite://{}?mode=rwc", home.path().join("snorri.db").display());
+    let broker = args.amqp_url.clone().unwrap_or_else(|| "local".to_owned());
+    let database = args.database_url.clone().unwrap_or(file);
+    let config = config::load(
+        None,
+        vec![
+            ("definitions.directory", sagas.display().to_string()),
+            ("broker.url", broker),
+            ("broker.prefix", "snorri-demo".to_owned()),
+            ("database.url", database),
+        ],
+    )?;
+    introduce(&args);
+
+    let orchestrator = Orchestrator::start(&config).await?;
+    let engine = orchestrator.engine().clone();
+    let participants =
+        participants::start(orchestrator.broker(), &config.broker.prefix, WATCHED_PACE).await?;
+    let order = engine.definitions().find("order", None).await?;
+    let run = Uuid::now_v7().simple().to_string();
+
+    heading("1  A happy order", "every step succeeds");
+    tell(&engine, &order, &order_of(&run, "happy", 129)).await?;
+    heading("2  An order whose payment is refused", "what was done is undone, by itself");
+    tell(&engine, &order, &order_of(&run, "refused", participants::LIMIT + 1)).await?;
+    heading("3  A burst", &format!("{} orders, {} at once, every tenth refused", args.burst, args.in_flight));
+    participants.set_pace(Pace::AtOnce);
+    burst::run(&orchestrator, &config.broker.prefix, &run, args.burst, args.in_flight).await?;
+
+    participants.stop().await;
+    orchestrator.shut_down().await;
+    anstream::println!("\nNext: write a definition of your own, and run it with `snorri serve`.");
+    Ok(())
+}
+
+fn introduce(args: &Args) {
+    let bold = Style::new().bold();
+    let broker = if args.amqp_url.is_some() { "RabbitMQ" } else { "a broker within this process" };
+    let database = if args.database_url.is_some() { "your database" } else { "an SQLite file" };
+    anstream::println!("{bold}Snorri{bold:#} runs the order saga on {broker} and {database}.");
+    anstream::println!("The participants inventory, payment and shipping are part of this demo.");
+}
+
+fn heading(title: &str, subtitle: &str) {
+    let (bold, dim) = (Style::new().bold(), Style::new().dimmed());
+    anstream::println!("\n{bold}{title}{bold:#}  {dim}{subtitle}{dim:#}");
+}
+
+fn order_of(run: &str, name: &str, amount: u64) -> Value {
+    let short = &run[run.len() - 6..];
+    json!({"orderId": format!("{name}-{short}"), "amount": amount})
+}
+
+/// Starts one saga and tells what happens while it happens.
+async fn tell(engine: &Engine, order: &Compiled, input: &Value) -> anyhow::Result<()> {
+    let request = StartRequest {
+        definition: order.definition.name.to_string(),
+        version: None,
+        input: input.clone(),
+        message_id: None,
+        answer: None,
+        trace_id: None,
+    };
+    let started = engine.start(request).await?;
+    let mut story = Story::new(&order.definition);
+    let mut told = 0;
+    loop {
+        let view = engine.view(started.id).await?.context("the saga was started")?;
+        for line in view.journal[told..].iter().flat_map(|entry| story.tell(entry)) {
+            anstream::println!("{line}");
+        }
+        told = view.journal.len();
+        if view.status().is_final() {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}

@@ -1,0 +1,127 @@
+//! The demo's participants: inventory, payment and shipping, over the same broker and the same wire as any others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::util::BoxCloneSyncService;
+
+use crate::broker::{Broker, Delivery, Error, Properties, Publication, Published, Queue, Topology, Verdict};
+
+/// Payments above this amount are refused.
+pub const LIMIT: u64 = 10_000;
+
+const EXCHANGE: &str = "shop.commands";
+const PREFETCH: u16 = 200;
+const SERVICES: [(&str, &[&str]); 3] = [
+    ("inventory", &["inventory.reserve", "inventory.release"]),
+    ("payment", &["payment.charge", "payment.refund"]),
+    ("shipping", &["shipping.book"]),
+];
+
+/// How long a participant works on a command.
+#[derive(Debug, Clone, Copy)]
+pub enum Pace {
+    AtOnce,
+    Slowly(Duration),
+}
+
+#[derive(Debug)]
+pub struct Participants {
+    pace: Arc<AtomicU64>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Declares a queue for each service and begins to work.
+pub async fn start(broker: Arc<dyn Broker>, prefix: &str, pace: Duration) -> Result<Participants, Error> {
+    let queue_of = |service: &str| format!("{prefix}.{service}");
+    let bindings = |commands: &[&str]| {
+        commands.iter().map(|command| (EXCHANGE.to_owned(), (*command).to_owned())).collect()
+    };
+    let queues = SERVICES.iter().map(|(service, commands)| Queue {
+        name: queue_of(service),
+        bindings: bindings(commands),
+        dead_letters: None,
+    });
+    let topology = Topology { exchanges: vec![EXCHANGE.to_owned()], queues: queues.collect() };
+    broker.declare(&topology).await?;
+
+    let participants =
+        Participants { pace: Arc::default(), stop: CancellationToken::new(), tasks: Vec::new() };
+    participants.set_pace(Pace::Slowly(pace));
+    let work = |queue: String| {
+        let (broker, pace, stop) =
+            (Arc::clone(&broker), Arc::clone(&participants.pace), participants.stop.clone());
+        tokio::spawn(async move {
+            let answering = Arc::clone(&broker);
+            let handler = tower::service_fn(move |delivery| {
+                answer(Arc::clone(&answering), Arc::clone(&pace), delivery)
+            });
+            broker.consume(&queue, PREFETCH, BoxCloneSyncService::new(handler), stop).await;
+        })
+    };
+    let tasks = SERVICES.iter().map(|(service, _)| work(queue_of(service))).collect();
+    Ok(Participants { tasks, ..participants })
+}
+
+impl Participants {
+    pub fn set_pace(&self, pace: Pace) {
+        let millis = match pace {
+            Pace::AtOnce => 0,
+            Pace::Slowly(duration) => u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.pace.store(millis, Ordering::Relaxed);
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        futures_util::future::join_all(self.tasks).await;
+    }
+}
+
+/// Does what a command asks for, and replies: all that the wire contract wants of a participant.
+async fn answer(
+    broker: Arc<dyn Broker>,
+    pace: Arc<AtomicU64>,
+    delivery: Delivery,
+) -> Result<Verdict, tower::BoxError> {
+    let pause = pace.load(Ordering::Relaxed);
+    if pause > 0 {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    let payload: Value = serde_json::from_slice(&delivery.body)?;
+    let (kind, body) = act(&delivery.routing_key, &payload);
+    let reply = Publication {
+        exchange: String::new(),
+        routing_key: delivery.properties.reply_to.unwrap_or_default(),
+        properties: Properties {
+            kind: Some(kind.to_owned()),
+            correlation_id: delivery.properties.correlation_id,
+            content_type: Some("application/json".to_owned()),
+            ..Properties::default()
+        },
+        body: serde_json::to_vec(&body)?,
+    };
+    Ok(match broker.publish(vec![reply]).await[..] {
+        [Published::Confirmed] => Verdict::Ack,
+        _ => Verdict::Requeue,
+    })
+}
+
+/// What these participants do is the same however often they do it, so they need not remember what they did.
+fn act(command: &str, payload: &Value) -> (&'static str, Value) {
+    let order = payload["orderId"].as_str().unwrap_or_default();
+    match command {
+        "inventory.reserve" => ("success", json!({"reservationId": format!("R-{order}")})),
+        "payment.charge" if payload["amount"].as_u64().is_some_and(|amount| amount > LIMIT) => {
+            ("failure", json!({"code": "card_declined", "message": "the bank says no"}))
+        }
+        "payment.charge" => ("success", json!({"paymentId": format!("P-{order}")})),
+        "shipping.book" => ("success", json!({"trackingId": format!("T-{order}")})),
+        _ => ("success", Value::Null),
+    }
+}

@@ -1,0 +1,32 @@
+//! The command line: one file for each subcommand.
+
+pub mod demo;
+pub mod serve;
+pub mod story;
+
+use clap::{Parser, Subcommand};
+
+/// Sagas over RabbitMQ that undo themselves.
+#[derive(Debug, Parser)]
+#[command(name = "snorri", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the order saga with demo participants; nothing needs to be installed
+    Demo(demo::Args),
+    /// Orchestrate the sagas of a directory until told to stop
+    Serve(serve::Args),
+}
+
+impl Cli {
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `snorri serve`: orchestrates until SIGTERM or Ctrl-C.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Flag};
+use crate::{app, telemetry};
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Every setting is described in the default configuration: snorri serve --print-config
+
+Examples:
+  snorri serve --config /etc/snorri/snorri.toml
+  SNORRI__BROKER__URL=amqps://user:secret@mq.example/orders snorri serve --definitions sagas")]
+pub struct Args {
+    /// A configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the definitions are
+    #[arg(long, value_name = "DIRECTORY")]
+    definitions: Option<String>,
+    /// Where RabbitMQ is
+    #[arg(long, value_name = "URL")]
+    amqp_url: Option<String>,
+    /// Where the database is
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// The address of the admin API
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Print the default configuration and exit
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Args {
+    fn flags(&self) -> Vec<Flag> {
+        let flags = [
+            ("definitions.directory", &self.definitions),
+            ("broker.url", &self.amqp_url),
+            ("database.url", &self.database_url),
+            ("http.listen", &self.listen),
+        ];
+        flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+}
+
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    if args.print_config {
+        print!("{}", config::DEFAULT);
+        return Ok(());
+    }
+    let config = config::load(args.config.as_deref(), args.flags())?;
+    telemetry::init(&config.log)?;
+    let stop = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(stop.clone())?);
+    app::serve(&config, stop).await
+}
+
+/// The first signal asks for an orderly stop; the second, or a drain that takes too long, ends the process.
+fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        stop.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {},
+            _ = interrupt.recv() => {},
+            () = tokio::time::sleep(app::DRAIN_LIMIT) => {},
+        }
+        tracing::warn!("stopping before everything was drained; nothing is lost");
+        std::process::exit(1);
+    })
+}

@@ -1,0 +1,111 @@
+//! The configuration: an embedded, commented default file, a file, the environment, flags, in this order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Environment, File, FileFormat};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::engine;
+
+/// The default configuration, which is its own documentation.
+pub const DEFAULT: &str = include_str!("snorri.toml");
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub database: Database,
+    pub broker: Broker,
+    pub definitions: Definitions,
+    pub engine: engine::Options,
+    pub http: Http,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: SecretString,
+    pub max_connections: u32,
+    pub migrate: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    pub url: SecretString,
+    pub prefix: String,
+    pub verify_only: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definitions {
+    pub directory: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    pub concurrency: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+/// One setting given on the command line: its dotted name and its value.
+pub type Flag = (&'static str, String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is not valid: {0}")]
+pub struct Error(#[from] config::ConfigError);
+
+/// Reads all layers.
+pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> Result<Config, Error> {
+    let mut builder = config::Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
+    if let Some(file) = file {
+        builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+    }
+    builder = builder.add_source(Environment::with_prefix("SNORRI").prefix_separator("__").separator("__"));
+    for (name, value) in flags {
+        builder = builder.set_override(name, value)?;
+    }
+    Ok(builder.build()?.try_deserialize()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn the_default_is_complete_and_flags_win() {
+        let config = load(None, vec![("database.url", "sqlite://other.db".to_owned())]).expect("valid");
+        assert_eq!(config.database.url.expose_secret(), "sqlite://other.db");
+        assert_eq!(config.engine.timer_interval, Duration::from_millis(200));
+        assert_eq!(config.log.format, LogFormat::Pretty);
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_refused_by_name() {
+        let error = load(None, vec![("engine.lance", "3".to_owned())]).expect_err("unknown");
+        assert!(error.to_string().contains("lance"), "{error}");
+    }
+}

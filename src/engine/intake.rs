@@ -1,0 +1,106 @@
+//! The path of an incoming message: a tower stack from delivery to verdict.
+//!
+//! A delivery is acknowledged only after what it led to is committed. What changes nothing is acknowledged too; what nobody
+//! will ever understand goes to the dead letters, with the reason.
+
+use std::convert::Infallible;
+
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
+use tracing::Instrument;
+
+use super::start::{StartError, StartRequest};
+use super::{Engine, Options, SubmitError};
+use crate::broker::{Delivery, Handler, Published, Verdict, envelope};
+use crate::saga::{Ignored, Input};
+
+/// Takes in replies.
+pub fn replies(engine: Engine, options: &Options) -> Handler {
+    stack(options, move |delivery| reply(engine.clone(), delivery))
+}
+
+/// Takes in starts.
+pub fn starts(engine: Engine, options: &Options) -> Handler {
+    stack(options, move |delivery| start(engine.clone(), delivery))
+}
+
+fn stack<F, T>(options: &Options, handle: F) -> Handler
+where
+    F: Fn(Delivery) -> T + Clone + Send + Sync + 'static,
+    T: Future<Output = Verdict> + Send + 'static,
+{
+    let service = ServiceBuilder::new()
+        .concurrency_limit(usize::from(options.prefetch))
+        .timeout(options.message_timeout)
+        .service_fn(move |delivery| {
+            let verdict = handle(delivery);
+            async move { Ok::<_, Infallible>(verdict.await) }
+        });
+    BoxCloneSyncService::new(service)
+}
+
+async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
+    let (saga, reply) = match envelope::decode_reply(&delivery) {
+        Ok(decoded) => decoded,
+        Err(undecodable) => return dead_letter(undecodable.to_string()),
+    };
+    drop(delivery);
+    let span =
+        tracing::info_span!("reply", %saga, step = %reply.attempt.step, direction = %reply.attempt.direction);
+    async move {
+        match engine.submit(saga, Input::Reply(reply)).await {
+            Ok(_) => Verdict::Ack,
+            Err(SubmitError::Stopping) => Verdict::Requeue,
+            Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
+                dead_letter("this reply belongs to a saga that does not exist here".to_owned())
+            }
+            Err(SubmitError::Ignored(ignored)) => {
+                tracing::debug!(reason = %ignored, "the reply changes nothing");
+                Verdict::Ack
+            }
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+async fn start(engine: Engine, delivery: Delivery) -> Verdict {
+    let request = match envelope::decode_start(&delivery) {
+        Ok(request) => request,
+        Err(undecodable) => {
+            return refuse(&engine, &delivery, "undecodable", &undecodable.to_string()).await;
+        }
+    };
+    let span = tracing::info_span!("start", definition = request.definition);
+    accept(engine, delivery, request).instrument(span).await
+}
+
+async fn accept(engine: Engine, delivery: Delivery, request: StartRequest) -> Verdict {
+    match engine.start(request).await {
+        Ok(started) => {
+            tracing::debug!(saga = %started.id, is_new = started.is_new, "started");
+            Verdict::Ack
+        }
+        Err(StartError::Stopping) => Verdict::Requeue,
+        Err(error) if error.is_temporary() => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot start now");
+            Verdict::Requeue
+        }
+        Err(error) => refuse(&engine, &delivery, error.code(), &error.to_string()).await,
+    }
+}
+
+/// Tells the starter, if there is one who listens; else the start goes to the dead letters.
+async fn refuse(engine: &Engine, delivery: &Delivery, code: &str, message: &str) -> Verdict {
+    if let Some(answer) = envelope::answer_refused(delivery, code, message)
+        && engine.broker().publish(vec![answer]).await == [Published::Confirmed]
+    {
+        return Verdict::Ack;
+    }
+    dead_letter(format!("{code}: {message}"))
+}
+
+fn dead_letter(reason: String) -> Verdict {
+    tracing::warn!(reason, "to the dead letters");
+    Verdict::DeadLetter { reason }
+}

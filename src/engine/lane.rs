@@ -1,0 +1,253 @@
+//! A lane: takes the inputs of its sagas, decides, commits, and only then lets go.
+//!
+//! Every saga belongs to one lane of a process. A lane takes all that waits, up to a bound, decides it in memory and
+//! commits it in one transaction; while that happens, the next batch gathers. So an idle system answers after one
+//! commit, and a loaded one shares a commit among hundreds of inputs.
+//!
+//! The states it keeps are only a speed-up: if another process was first, the journal's key says so, and the lane loads
+//! what there is and decides again. That is also what happens after a commit whose outcome is unknown.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Gathered;
+use super::clock::Clock;
+use super::definitions::Definitions;
+use super::metrics::Metrics;
+use super::outbox::Outbox;
+use crate::catalog::Compiled;
+use crate::saga::{Ignored, Input, SagaId, State, Status, transition};
+use crate::store::{self, OutboxId, Store};
+
+/// Waits between two tries of a database that is not available.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MOST: Duration = Duration::from_secs(2);
+
+/// One input, and who wants to know what became of it.
+#[derive(Debug)]
+pub struct Work {
+    pub saga: SagaId,
+    pub input: Input,
+    pub done: oneshot::Sender<Result<Accepted, Ignored>>,
+}
+
+/// What a lane is asked to do.
+#[derive(Debug)]
+pub enum Task {
+    Input(Box<Work>),
+    /// Commit what there is, though nothing came in.
+    Flush,
+}
+
+/// An input that was journaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The saga's journal entries so far.
+    pub seq: u32,
+    pub status: Status,
+}
+
+/// What a lane works with.
+#[derive(Debug)]
+pub struct Lane {
+    pub tasks: mpsc::Receiver<Task>,
+    pub store: Arc<dyn Store>,
+    pub definitions: Arc<Definitions>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub outbox: Outbox,
+    /// Most inputs of one batch.
+    pub batch_limit: usize,
+    /// How long the messages of a commit are this process's to send.
+    pub outbox_lease: Duration,
+    pub hot: HotStates,
+}
+
+/// The states of sagas that something happened to lately.
+#[derive(Debug)]
+pub struct HotStates(LruCache<SagaId, Known>);
+
+/// A saga's state, and the definition it is pinned to.
+#[derive(Debug, Clone)]
+struct Known {
+    state: State,
+    definition: Option<Arc<Compiled>>,
+}
+
+impl HotStates {
+    pub fn new(capacity: NonZeroUsize) -> Self {
+        Self(LruCache::new(capacity))
+    }
+}
+
+impl Lane {
+    /// Works until `stop` is cancelled and all that had come in by then is committed.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut tasks = Vec::with_capacity(self.batch_limit);
+        loop {
+            tokio::select! {
+                received = self.tasks.recv_many(&mut tasks, self.batch_limit) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+                () = stop.cancelled(), if !self.tasks.is_closed() => self.tasks.close(),
+            }
+            let works: Vec<Work> = tasks.drain(..).filter_map(Task::into_work).collect();
+            self.handle(works).await;
+        }
+    }
+
+    /// Decides and commits one batch, as often as it takes.
+    async fn handle(&mut self, works: Vec<Work>) {
+        let sent = self.outbox.take_confirmed();
+        // A wake-up that another process's commit made necessary must not be judged by an old state.
+        for work in works.iter().filter(|work| work.input == Input::Wake) {
+            self.hot.0.pop(&work.saga);
+        }
+        let mut trust_starts = true;
+        let mut wait = RETRY_FIRST;
+        loop {
+            match self.try_handle(&works, &sent, trust_starts).await {
+                Ok(results) => {
+                    for (work, result) in works.into_iter().zip(results) {
+                        // Whoever asked may have gone; what was decided stands.
+                        let _ = work.done.send(result);
+                    }
+                    return;
+                }
+                Err(store::Error::Conflict) => {
+                    self.metrics.conflicts.inc();
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot commit, trying again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(RETRY_MOST);
+                }
+            }
+            trust_starts = false;
+            for work in &works {
+                self.hot.0.pop(&work.saga);
+            }
+        }
+    }
+
+    async fn try_handle(
+        &mut self,
+        works: &[Work],
+        sent: &[OutboxId],
+        trust_starts: bool,
+    ) -> Result<Vec<Result<Accepted, Ignored>>, store::Error> {
+        let mut known = self.gather_states(works, trust_starts).await?;
+        let mut gathered = Gathered::default();
+        let mut results = Vec::with_capacity(works.len());
+        for work in works {
+            let result = match known.get_mut(&work.saga) {
+                Some(known) => self.decide(known, &work.input, &mut gathered),
+                None => Err(Ignored::UnknownSaga),
+            };
+            results.push(result);
+        }
+        if gathered.is_empty() && sent.is_empty() {
+            self.keep(known);
+            return Ok(results);
+        }
+        let unsent = gathered.outbox().to_vec();
+        self.metrics.observe_batch(gathered.entries());
+        let reserved_until = self.clock.now().after(self.outbox_lease);
+        let committing = self.metrics.commit_seconds.start();
+        self.store.commit(gathered.into_batch(sent.to_vec(), reserved_until)).await?;
+        committing.stop();
+        self.keep(known);
+        self.outbox.send(unsent);
+        Ok(results)
+    }
+
+    fn decide(&self, known: &mut Known, input: &Input, gathered: &mut Gathered) -> Result<Accepted, Ignored> {
+        if let (None, Input::Start(started)) = (&known.definition, input) {
+            known.definition = self.definitions.known(&started.definition, Some(started.version));
+        }
+        let definition = known.definition.as_ref().ok_or(Ignored::UnknownSaga)?;
+        let before = (known.state.seq > 0).then(|| known.state.status());
+        let decision = transition(&definition.definition, &known.state, input, self.clock.now())
+            .inspect_err(|ignored| self.metrics.observe_ignored(ignored))?;
+        known.state = gathered.add(before, decision);
+        Ok(Accepted { seq: known.state.seq, status: known.state.status() })
+    }
+
+    /// The states of all sagas in `works`. A start that is not known here is taken for the first one, unless a conflict has
+    /// just shown that it may not be.
+    async fn gather_states(
+        &mut self,
+        works: &[Work],
+        trust_starts: bool,
+    ) -> Result<HashMap<SagaId, Known>, store::Error> {
+        let mut states = HashMap::with_capacity(works.len());
+        let mut missing = HashSet::new();
+        for Work { saga, input, .. } in works {
+            if states.contains_key(saga) || missing.contains(saga) {
+                continue;
+            }
+            if let Some(hot) = self.hot.0.pop(saga) {
+                states.insert(*saga, hot);
+            } else if trust_starts && matches!(input, Input::Start(_)) {
+                states.insert(*saga, Known { state: State::new(*saga), definition: None });
+            } else {
+                missing.insert(*saga);
+            }
+        }
+        if !missing.is_empty() {
+            self.load(missing, &mut states).await?;
+        }
+        Ok(states)
+    }
+
+    async fn load(
+        &self,
+        missing: HashSet<SagaId>,
+        states: &mut HashMap<SagaId, Known>,
+    ) -> Result<(), store::Error> {
+        let ids: Vec<_> = missing.into_iter().collect();
+        let journals = self.store.load(&ids).await?;
+        for id in ids {
+            let state = State::replay(id, journals.get(&id).into_iter().flatten());
+            let definition = match &state.started {
+                Some(started) => Some(self.definition(&started.definition, started.version).await?),
+                None => None,
+            };
+            states.insert(id, Known { state, definition });
+        }
+        Ok(())
+    }
+
+    async fn definition(&self, name: &str, version: u32) -> Result<Arc<Compiled>, store::Error> {
+        use super::definitions::Error;
+        self.definitions.find(name, Some(version)).await.map_err(|error| match error {
+            Error::Store(error) => error,
+            error => store::Error::Corrupt(error.to_string()),
+        })
+    }
+
+    fn keep(&mut self, known: HashMap<SagaId, Known>) {
+        for (id, known) in known {
+            if known.state.seq > 0 && known.state.ended.is_none() {
+                self.hot.0.put(id, known);
+            }
+        }
+    }
+}
+
+impl Task {
+    fn into_work(self) -> Option<Work> {
+        match self {
+            Self::Input(work) => Some(*work),
+            Self::Flush => None,
+        }
+    }
+}

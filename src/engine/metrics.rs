@@ -1,0 +1,154 @@
+//! What the engine counts and times.
+
+use std::fmt::Debug;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use tokio::time::Instant;
+
+use crate::broker::Published;
+use crate::saga::Ignored;
+use crate::saga::journal::{Cause, Fact};
+use crate::store::Appended;
+
+/// The engine's metrics. Names and labels are stable.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Journal entries by cause.
+    entries: Family<Labels, Counter>,
+    /// Inputs that changed nothing, by reason.
+    ignored: Family<Labels, Counter>,
+    /// Sagas that ended, by status.
+    ended: Family<Labels, Counter>,
+    /// Sagas that an incident was raised for, by its code.
+    incidents: Family<Labels, Counter>,
+    pub late_replies: Counter,
+    /// Messages by what became of them.
+    published: Family<Labels, Counter>,
+    /// Commits that another writer was before.
+    pub conflicts: Counter,
+    batch_entries: Histogram,
+    pub commit_seconds: Stopwatch,
+    pub publish_seconds: Stopwatch,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    kind: String,
+}
+
+impl Metrics {
+    /// New metrics, registered under `snorri_`.
+    pub fn new(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("snorri");
+        let metrics = Self {
+            entries: Family::default(),
+            ignored: Family::default(),
+            ended: Family::default(),
+            incidents: Family::default(),
+            late_replies: Counter::default(),
+            published: Family::default(),
+            conflicts: Counter::default(),
+            batch_entries: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            commit_seconds: Stopwatch::default(),
+            publish_seconds: Stopwatch::default(),
+        };
+        registry.register("journal_entries", "Journal entries by cause", metrics.entries.clone());
+        registry.register("inputs_ignored", "Inputs that changed nothing", metrics.ignored.clone());
+        registry.register("sagas_ended", "Sagas that ended, by status", metrics.ended.clone());
+        registry.register("incidents", "Incidents raised, by code", metrics.incidents.clone());
+        registry.register("late_replies", "Contradicting late replies", metrics.late_replies.clone());
+        registry.register("messages_published", "Messages by what became of them", metrics.published.clone());
+        registry.register("commit_conflicts", "Commits that lost a race", metrics.conflicts.clone());
+        registry.register("batch_entries", "Entries in one commit", metrics.batch_entries.clone());
+        let time = |registry: &mut Registry, name: &str, help: &str, watch: &Stopwatch| {
+            registry.register_with_unit(name, help, Unit::Seconds, watch.0.clone());
+        };
+        time(registry, "commit", "Time to commit a batch", &metrics.commit_seconds);
+        time(registry, "publish", "Time to publish and confirm a batch", &metrics.publish_seconds);
+        metrics
+    }
+
+    pub(super) fn observe_batch(&self, entries: &[Appended]) {
+        #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^52 entries")]
+        self.batch_entries.observe(entries.len() as f64);
+        for appended in entries {
+            count(&self.entries, cause_name(&appended.entry.cause));
+            for fact in &appended.entry.facts {
+                match fact {
+                    Fact::Ended { status, .. } => count(&self.ended, status.as_str()),
+                    Fact::Held { problem, .. } | Fact::IncidentRaised { problem, .. } => {
+                        count(&self.incidents, &problem.code);
+                    }
+                    Fact::LateReply { .. } => {
+                        self.late_replies.inc();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn observe_ignored(&self, ignored: &Ignored) {
+        count(&self.ignored, ignored.code());
+    }
+
+    pub(super) fn observe_published(&self, published: Published) {
+        count(
+            &self.published,
+            match published {
+                Published::Confirmed => "confirmed",
+                Published::Unroutable => "unroutable",
+                Published::Unknown => "unknown",
+            },
+        );
+    }
+}
+
+fn count(family: &Family<Labels, Counter>, kind: &str) {
+    family.get_or_create_owned(&Labels { kind: kind.to_owned() }).inc();
+}
+
+fn cause_name(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Start => "start",
+        Cause::Reply { .. } => "reply",
+        Cause::Unroutable { .. } => "unroutable",
+        Cause::Wake => "wake",
+        Cause::Cancel(_) => "cancel",
+        Cause::Intervention { .. } => "intervention",
+    }
+}
+
+/// A histogram of durations, from a tenth of a millisecond to some seconds.
+#[derive(Debug)]
+pub struct Stopwatch(Histogram);
+
+impl Default for Stopwatch {
+    fn default() -> Self {
+        Self(Histogram::new(exponential_buckets(0.0005, 2.0, 14)))
+    }
+}
+
+/// A duration that is being measured.
+#[derive(Debug)]
+pub struct Running<'a> {
+    watch: &'a Stopwatch,
+    since: Instant,
+}
+
+impl Stopwatch {
+    pub fn start(&self) -> Running<'_> {
+        Running { watch: self, since: Instant::now() }
+    }
+}
+
+impl Running<'_> {
+    pub fn stop(self) {
+        self.watch.0.observe(self.since.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,190 @@
+//! The engine: takes inputs in, loads, decides, commits, acknowledges. The only caller of
+//! [`transition`](crate::saga::transition()).
+//!
+//! One reply, start to end: [`intake`] gets a delivery from the broker, reads it, and submits an input to its saga's
+//! [`lane`]. The lane decides it together with all that waits, commits the batch, and answers; the delivery is
+//! acknowledged. The commands of the batch go through the [`outbox`] to the broker, and once they are confirmed, a later
+//! commit removes them. [`timers`] wakes sagas, and sends what a dead process has left in the outbox.
+
+pub mod batch;
+pub mod clock;
+pub mod definitions;
+pub mod intake;
+pub mod lane;
+pub mod metrics;
+pub mod options;
+pub mod outbox;
+pub mod start;
+pub mod timers;
+pub mod view;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::saga::{Ignored, Input, SagaId};
+pub use crate::store::Error as StoreError;
+use crate::store::{Batch, Store};
+use clock::Clock;
+use definitions::Definitions;
+pub use lane::Accepted;
+use lane::{HotStates, Lane, Task, Work};
+use metrics::Metrics;
+pub use options::Options;
+use outbox::{Confirmed, Outbox};
+pub use start::{StartError, StartRequest, Started};
+
+/// What the engine is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub broker: Arc<dyn Broker>,
+    pub clock: Arc<dyn Clock>,
+    pub definitions: Arc<Definitions>,
+    pub metrics: Arc<Metrics>,
+    /// The queue that participants shall reply to.
+    pub reply_queue: String,
+}
+
+/// A handle to the running engine.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    lanes: Vec<mpsc::Sender<Task>>,
+}
+
+/// The engine's tasks, to be stopped in order.
+#[derive(Debug)]
+pub struct Running {
+    engine: Engine,
+    stop_timers: CancellationToken,
+    stop_lanes: CancellationToken,
+    timers: Vec<JoinHandle<()>>,
+    lanes: Vec<JoinHandle<()>>,
+    publishers: Vec<JoinHandle<()>>,
+    confirmed: Confirmed,
+}
+
+/// Why an input was not journaled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    #[error(transparent)]
+    Ignored(#[from] Ignored),
+    /// The input was not decided: give it to another process, or again later.
+    #[error("the engine is stopping")]
+    Stopping,
+}
+
+impl Engine {
+    /// Starts the engine's tasks.
+    pub fn spawn(parts: Parts, options: &Options) -> (Self, Running) {
+        let (stop_timers, stop_lanes) = (CancellationToken::new(), CancellationToken::new());
+        let confirmed = Confirmed::default();
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..options.lanes.get()).map(|_| mpsc::channel(options.lane_capacity.get())).unzip();
+        let engine = Self(Arc::new(Shared { parts: parts.clone(), lanes: senders }));
+
+        let mut lanes = Vec::new();
+        let mut publishers = Vec::new();
+        let mut outboxes = Vec::new();
+        for tasks in receivers {
+            let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.reply_queue.clone());
+            publishers.push(tokio::spawn(publisher.run(Arc::clone(&parts.broker), engine.clone())));
+            outboxes.push(outbox.clone());
+            let lane = Lane {
+                tasks,
+                store: Arc::clone(&parts.store),
+                definitions: Arc::clone(&parts.definitions),
+                clock: Arc::clone(&parts.clock),
+                metrics: Arc::clone(&parts.metrics),
+                outbox,
+                batch_limit: options.batch_limit.get(),
+                outbox_lease: options.outbox_lease,
+                hot: HotStates::new(options.hot_sagas_per_lane()),
+            };
+            lanes.push(tokio::spawn(lane.run(stop_lanes.clone())));
+        }
+        let timers = vec![
+            tokio::spawn(timers::wake(engine.clone(), options.clone(), stop_timers.clone())),
+            tokio::spawn(timers::sweep(engine.clone(), outboxes, options.clone(), stop_timers.clone())),
+            tokio::spawn(timers::flush(engine.clone(), confirmed.clone(), stop_timers.clone())),
+        ];
+        let running =
+            Running { engine: engine.clone(), stop_timers, stop_lanes, timers, lanes, publishers, confirmed };
+        (engine, running)
+    }
+
+    /// Gives an input to its saga, and waits until what it led to is committed.
+    pub async fn submit(&self, saga: SagaId, input: Input) -> Result<Accepted, SubmitError> {
+        let (done, decided) = oneshot::channel();
+        let task = Task::Input(Box::new(Work { saga, input, done }));
+        self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;
+        Ok(decided.await.map_err(|_| SubmitError::Stopping)??)
+    }
+
+    pub fn definitions(&self) -> &Definitions {
+        &self.0.parts.definitions
+    }
+
+    pub fn store(&self) -> &dyn Store {
+        &*self.0.parts.store
+    }
+
+    pub fn broker(&self) -> &dyn Broker {
+        &*self.0.parts.broker
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.parts.clock
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.parts.metrics
+    }
+
+    /// Has some lane commit the removal of confirmed messages.
+    async fn flush(&self) {
+        if let Some(lane) = self.0.lanes.first() {
+            // A closed lane means that the engine stops, which removes them too.
+            let _ = lane.send(Task::Flush).await;
+        }
+    }
+
+    fn lane(&self, saga: SagaId) -> &mpsc::Sender<Task> {
+        let (_, low) = saga.0.as_u64_pair();
+        let count = self.0.lanes.len();
+        let index = usize::try_from(low % count as u64).unwrap_or_default();
+        &self.0.lanes[index]
+    }
+}
+
+impl Running {
+    /// Stops in order: no more wake-ups, all that came in is committed, all that is committed is sent.
+    pub async fn shut_down(self) {
+        self.stop_timers.cancel();
+        join(self.timers).await;
+        self.stop_lanes.cancel();
+        join(self.lanes).await;
+        join(self.publishers).await;
+        let batch = Batch { sent: self.confirmed.take(), ..Batch::default() };
+        if !batch.sent.is_empty()
+            && let Err(error) = self.engine.store().commit(batch).await
+        {
+            tracing::info!(%error, "some messages will be sent again after the next start");
+        }
+    }
+}
+
+async fn join(tasks: Vec<JoinHandle<()>>) {
+    for task in tasks {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "a task of the engine failed");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Sends what is committed, and remembers what the broker has confirmed until a later commit removes it.
+//!
+//! A message is in the store's outbox before it comes here, so nothing is lost if this process dies, or if a message is
+//! passed over because too many wait: whoever claims what is left sends it then.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::Engine;
+use crate::broker::{Broker, Published, envelope};
+use crate::saga::{Input, Message};
+use crate::store::{OutboxId, Unsent};
+
+/// Most messages that are published and confirmed together.
+const BATCH_LIMIT: usize = 512;
+/// Most batches that wait for a publisher.
+const WAITING_LIMIT: usize = 64;
+
+/// The near end: where lanes put what is committed and take what is confirmed.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    batches: mpsc::Sender<Vec<Unsent>>,
+    confirmed: Confirmed,
+}
+
+/// Rows of the outbox that can go.
+#[derive(Debug, Clone, Default)]
+pub struct Confirmed(Arc<Mutex<Vec<OutboxId>>>);
+
+/// The far end: publishes batch after batch.
+#[derive(Debug)]
+pub struct Publisher {
+    batches: mpsc::Receiver<Vec<Unsent>>,
+    confirmed: Confirmed,
+    reply_queue: String,
+}
+
+impl Confirmed {
+    fn add(&self, ids: impl IntoIterator<Item = OutboxId>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    }
+
+    pub(super) fn take(&self) -> Vec<OutboxId> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+impl Outbox {
+    /// An outbox and its publisher. Replies to its commands shall go to `reply_queue`.
+    pub fn new(confirmed: Confirmed, reply_queue: String) -> (Self, Publisher) {
+        let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
+        let outbox = Self { batches: sender, confirmed: confirmed.clone() };
+        (outbox, Publisher { batches: receiver, confirmed, reply_queue })
+    }
+
+    /// Hands over messages that are committed. If too many wait already, these stay in the store for later.
+    pub fn send(&self, messages: Vec<Unsent>) {
+        if messages.is_empty() {
+            return;
+        }
+        if let Err(error) = self.batches.try_send(messages) {
+            tracing::debug!(%error, "messages are left in the outbox for later");
+        }
+    }
+
+    /// As [`Outbox::send`], but waits until there is room.
+    pub async fn send_when_possible(&self, messages: Vec<Unsent>) {
+        // A closed channel means that the process stops; the messages stay in the store.
+        let _ = self.batches.send(messages).await;
+    }
+
+    /// The rows that the next commit is to remove.
+    pub fn take_confirmed(&self) -> Vec<OutboxId> {
+        self.confirmed.take()
+    }
+}
+
+impl Publisher {
+    /// Publishes until every sender is gone.
+    pub async fn run(mut self, broker: Arc<dyn Broker>, engine: Engine) {
+        let mut waiting = Vec::new();
+        while self.batches.recv_many(&mut waiting, WAITING_LIMIT).await > 0 {
+            let messages: Vec<Unsent> = waiting.drain(..).flatten().collect();
+            for chunk in messages.chunks(BATCH_LIMIT) {
+                self.publish(chunk, &*broker, &engine).await;
+            }
+        }
+    }
+
+    async fn publish(&self, messages: &[Unsent], broker: &dyn Broker, engine: &Engine) {
+        let publications =
+            messages.iter().map(|unsent| envelope::publication(&unsent.message, &self.reply_queue)).collect();
+        let publishing = engine.metrics().publish_seconds.start();
+        let published = broker.publish(publications).await;
+        publishing.stop();
+        let mut gone = Vec::with_capacity(messages.len());
+        for (unsent, published) in messages.iter().zip(published) {
+            engine.metrics().observe_published(published);
+            match published {
+                Published::Confirmed => gone.push(unsent.id),
+                Published::Unroutable => self.report_unroutable(unsent, engine),
+                Published::Unknown => {}
+            }
+        }
+        self.confirmed.add(gone);
+    }
+
+    /// A command that came back is an input of its saga. Its row goes once that is journaled, so that a crash in between
+    /// only sends it again.
+    fn report_unroutable(&self, unsent: &Unsent, engine: &Engine) {
+        match &*unsent.message {
+            Message::Command(command) => {
+                let (engine, confirmed, id) = (engine.clone(), self.confirmed.clone(), unsent.id);
+                let (saga, attempt) = (command.saga, command.attempt());
+                tokio::spawn(async move {
+                    if engine.submit(saga, Input::Unroutable(attempt)).await.is_ok() {
+                        confirmed.add([id]);
+                    }
+                });
+            }
+            Message::Outcome(outcome) => {
+                tracing::warn!(saga = %outcome.saga, queue = outcome.to.queue, "nobody is there to hear the outcome");
+                self.confirmed.add([unsent.id]);
+            }
+        }
+    }
+}

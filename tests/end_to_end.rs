@@ -1,0 +1,447 @@
+//! The whole path on a real RabbitMQ and a real PostgreSQL: a `snorri serve` process, participants that behave and
+//! misbehave, and the journal that each of it must leave.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use snorri::broker::{Delivery, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict};
+use support::orchestrator::story;
+use support::participants::Manner;
+use support::until;
+use support::world::{COMMANDS, World};
+use tokio_util::sync::CancellationToken;
+use tower::util::BoxCloneSyncService;
+
+fn order(id: &str) -> Value {
+    json!({"orderId": id, "amount": 100})
+}
+
+/// Starts one order and waits until it is in one of these states.
+async fn run(world: &World, statuses: &[&str]) -> Value {
+    let id = world.orchestrator.api.start("order", &order("o-1")).await;
+    world.orchestrator.api.wait_for(&id, statuses).await
+}
+
+fn id(saga: &Value) -> &str {
+    saga["id"].as_str().expect("an id")
+}
+
+#[tokio::test]
+async fn a_happy_order_completes() {
+    let world = World::new().await;
+    let saga = run(&world, &["completed"]).await;
+    let expected = [
+        "started",
+        "sent reserve #1",
+        "completed reserve",
+        "sent charge #1",
+        "completed charge",
+        "sent ship #1",
+        "completed ship",
+        "ended completed",
+    ];
+    assert_eq!(story(&saga), expected);
+    assert_eq!(saga["output"], json!({"shipped": "ship"}));
+    assert_eq!(world.effects(id(&saga)), [(1, 0), (1, 0), (1, 0)]);
+}
+
+#[tokio::test]
+async fn a_refused_first_step_ends_the_saga_at_once() {
+    let world = World::new().await;
+    world.take("inventory.reserve", Manner::Refuse("sold_out"));
+    let saga = run(&world, &["compensated"]).await;
+    let expected = [
+        "started",
+        "sent reserve #1",
+        "failed reserve (sold_out)",
+        "stopping (sold_out)",
+        "rollback_began",
+        "ended compensated",
+    ];
+    assert_eq!(story(&saga), expected);
+}
+
+#[tokio::test]
+async fn a_refused_second_step_undoes_the_first() {
+    let world = World::new().await;
+    world.take("payment.charge", Manner::Refuse("card_declined"));
+    let saga = run(&world, &["compensated"]).await;
+    let expected = [
+        "started",
+        "sent reserve #1",
+        "completed reserve",
+        "sent charge #1",
+        "failed charge (card_declined)",
+        "stopping (card_declined)",
+        "rollback_began",
+        "sent undo reserve #1",
+        "undone reserve",
+        "ended compensated",
+    ];
+    assert_eq!(story(&saga), expected);
+    assert_eq!(world.effects(id(&saga)), [(1, 1), (0, 0), (0, 0)]);
+}
+
+#[tokio::test]
+async fn a_refused_pivot_undoes_all_in_reverse_order() {
+    let world = World::new().await;
+    world.take("shipping.book", Manner::Refuse("no_carrier"));
+    let saga = run(&world, &["compensated"]).await;
+    let expected = [
+        "started",
+        "sent reserve #1",
+        "completed reserve",
+        "sent charge #1",
+        "completed charge",
+        "sent ship #1",
+        "failed ship (no_carrier)",
+        "stopping (no_carrier)",
+        "rollback_began",
+        "sent undo charge #1",
+        "undone charge",
+        "sent undo reserve #1",
+        "undone reserve",
+        "ended compensated",
+    ];
+    assert_eq!(story(&saga), expected);
+    assert_eq!(world.effects(id(&saga)), [(1, 1), (1, 1), (0, 0)]);
+}
+
+#[tokio::test]
+async fn a_first_step_that_never_answers_is_undone_itself() {
+    let world = World::new().await;
+    world.take("inventory.reserve", Manner::Silent);
+    let saga = run(&world, &["compensated"]).await;
+    let expected = [
+        "started",
+        "sent reserve #1",
+        "retry_scheduled reserve (timeout)",
+        "sent reserve #2",
+        "unknown reserve (timeout)",
+        "stopping (timeout)",
+        "rollback_began",
+        "sent undo reserve #1",
+        "undone reserve",
+        "ended compensated",
+    ];
+    assert_eq!(story(&saga), expected);
+    assert_eq!(world.effects(id(&saga)), [(1, 1), (0, 0), (0, 0)]);
+}
+
+#[tokio::test]
+async fn a_second_step_that_never_answers_is_undone_first() {
+    let world = World::new().await;
+    world.take("payment.charge", Manner::Silent);
+    let saga = run(&world, &["compensated"]).await;
+    let tail = [
+        "unknown charge (timeout)",
+        "stopping (timeout)",
+        "rollback_began",
+        "sent undo charge #1",
+        "undone charge",
+        "sent undo reserve #1",
+        "undone reserve",
+        "ended compensated",
+    ];
+    let story = story(&saga);
+    assert_eq!(story[story.len() - tail.len()..], tail);
+    assert_eq!(world.effects(id(&saga)), [(1, 1), (1, 1), (0, 0)]);
+}
+
+#[tokio::test]
+async fn a_pivot_that_never_answers_is_stuck_and_never_undone() {
+    let world = World::new().await;
+    world.take("shipping.book", Manner::Silent);
+    let saga = run(&world, &["stuck"]).await;
+    let tail = ["sent ship #1", "retry_scheduled ship (timeout)", "sent ship #2", "held ship (timeout)"];
+    let story = story(&saga);
+    assert_eq!(story[story.len() - tail.len()..], tail);
+    assert_eq!(saga["incidents"][0]["problem"]["code"], "timeout");
+    assert_eq!(world.effects(id(&saga)), [(1, 0), (1, 0), (1, 0)]);
+
+    let cancel = json!({"actor": "ann", "reason": "too slow"});
+    let (status, body) = world.orchestrator.api.post(&format!("/v1/sagas/{}/cancel", id(&saga)), &cancel).await;
+    assert_eq!((status, body["code"].as_str()), (409, Some("pivot_unknown")), "{body}");
+}
+
+#[tokio::test]
+async fn an_error_is_tried_again() {
+    let world = World::new().await;
+    world.take("payment.charge", Manner::Fail(1));
+    let saga = run(&world, &["completed"]).await;
+    assert!(story(&saga).contains(&"retry_scheduled charge (busy)".to_owned()));
+    assert!(story(&saga).contains(&"sent charge #2".to_owned()));
+    assert_eq!(world.effects(id(&saga)), [(1, 0), (1, 0), (1, 0)]);
+}
+
+#[tokio::test]
+async fn answering_twice_changes_nothing() {
+    let world = World::new().await;
+    for command in COMMANDS {
+        world.take(command, Manner::Twice);
+    }
+    let saga = run(&world, &["completed"]).await;
+    assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
+    assert_eq!(world.effects(id(&saga)), [(1, 0), (1, 0), (1, 0)]);
+}
+
+#[tokio::test]
+async fn an_answer_after_the_first_deadline_is_as_good() {
+    let world = World::new().await;
+    world.take("payment.charge", Manner::Late(Duration::from_millis(700)));
+    let saga = run(&world, &["completed"]).await;
+    assert!(story(&saga).contains(&"sent charge #2".to_owned()), "{:#?}", story(&saga));
+    assert_eq!(world.effects(id(&saga)), [(1, 0), (1, 0), (1, 0)]);
+}
+
+#[tokio::test]
+async fn an_answer_after_the_undo_is_journaled_as_late() {
+    let world = World::new().await;
+    world.take("payment.charge", Manner::Late(Duration::from_millis(2_500)));
+    let saga = run(&world, &["compensated"]).await;
+    let id = id(&saga).to_owned();
+    let saga = until(Duration::from_secs(10), "a late reply", async || {
+        let saga = world.orchestrator.api.saga(&id).await;
+        story(&saga).contains(&"late_reply charge".to_owned()).then_some(saga)
+    })
+    .await;
+    assert_eq!(saga["status"], "compensated");
+    assert_eq!(world.effects(&id), [(1, 1), (1, 1), (0, 0)]);
+}
+
+#[tokio::test]
+async fn garbage_goes_to_the_dead_letters_with_the_reason() {
+    let world = World::new().await;
+    world.take("payment.charge", Manner::Garbage);
+    let saga = run(&world, &["completed"]).await;
+    assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
+
+    let letters = Arc::new(Mutex::new(Vec::<Delivery>::new()));
+    let handler = tower::service_fn({
+        let letters = Arc::clone(&letters);
+        move |delivery| {
+            letters.lock().expect("unpoisoned").push(delivery);
+            std::future::ready(Ok::<_, tower::BoxError>(Verdict::Ack))
+        }
+    });
+    let stop = CancellationToken::new();
+    let queue = format!("{}.dead-letters", world.plan.prefix);
+    let reading = tokio::spawn({
+        let (broker, stop) = (Arc::clone(&world.broker), stop.clone());
+        async move { broker.consume(&queue, 10, BoxCloneSyncService::new(handler), stop).await }
+    });
+    until(Duration::from_secs(10), "two dead letters", async || {
+        (letters.lock().expect("unpoisoned").len() == 2).then_some(())
+    })
+    .await;
+    stop.cancel();
+    reading.await.expect("stopped");
+    for letter in letters.lock().expect("unpoisoned").iter() {
+        match letter.properties.headers.get("snorri-reason") {
+            Some(HeaderValue::Text(reason)) => assert!(reason.len() > 20, "{reason}"),
+            other => panic!("no reason: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unroutable_command_is_tried_again_and_then_stuck() {
+    let without_payment: Vec<_> =
+        COMMANDS.into_iter().filter(|command| *command != "payment.charge").collect();
+    let world = World::with(&without_payment, support::world::order).await;
+    let saga = run(&world, &["stuck"]).await;
+    let expected = [
+        "started",
+        "sent reserve #1",
+        "completed reserve",
+        "sent charge #1",
+        "retry_scheduled charge (unroutable)",
+        "sent charge #2",
+        "held charge (unroutable)",
+    ];
+    assert_eq!(story(&saga), expected);
+    assert_eq!(saga["incidents"][0]["problem"]["code"], "unroutable");
+    let message = saga["incidents"][0]["problem"]["message"].as_str().expect("a message");
+    assert!(message.contains("payment.charge") && message.contains(&world.exchange), "{message}");
+}
+
+#[tokio::test]
+async fn input_that_breaks_the_schema_is_refused_with_its_path() {
+    let world = World::new().await;
+    let api = &world.orchestrator.api;
+    let start = |input: Value| json!({"definition": "order", "input": input});
+    let (status, body) = api.post("/v1/sagas", &start(json!({"orderId": "o-1", "amount": "ten"}))).await;
+    assert_eq!((status, body["code"].as_str()), (422, Some("invalid_input")), "{body}");
+    assert_eq!(body["errors"][0]["pointer"], "/input/amount");
+
+    let (status, body) = api.post("/v1/sagas", &json!({"definition": "ordr", "input": {}})).await;
+    assert_eq!((status, body["code"].as_str()), (404, Some("definition_not_found")), "{body}");
+    let (status, body) = api.post("/v1/sagas", &json!({"definition": "order", "inptu": {}})).await;
+    assert_eq!((status, body["code"].as_str()), (422, Some("invalid_body")), "{body}");
+    let (status, body) = api.get("/v1/sagas/00000000-0000-0000-0000-000000000000").await;
+    assert_eq!((status, body["code"].as_str()), (404, Some("saga_not_found")), "{body}");
+    let (_, body) = api.get("/v1/sagas").await;
+    assert_eq!(body["sagas"], json!([]), "nothing was started");
+}
+
+#[tokio::test]
+async fn a_business_key_has_one_saga() {
+    let world = World::new().await;
+    let api = &world.orchestrator.api;
+    let body = json!({"definition": "order", "input": order("o-1")});
+    let starts = futures_util::future::join_all((0..200).map(|_| api.post("/v1/sagas", &body))).await;
+    let created = starts.iter().filter(|(status, _)| *status == 201).count();
+    assert_eq!(created, 1, "one of 200 starts made the saga");
+    assert!(starts.iter().all(|(status, _)| [200, 201].contains(status)), "the others were told of it");
+
+    let other = json!({"definition": "order", "input": {"orderId": "o-1", "amount": 7}});
+    let (status, body) = api.post("/v1/sagas", &other).await;
+    assert_eq!((status, body["code"].as_str()), (409, Some("key_in_use")), "{body}");
+    let (_, body) = api.get("/v1/sagas?key=o-1").await;
+    assert_eq!(body["sagas"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_start_over_amqp_is_answered_with_the_outcome() {
+    let world = World::new().await;
+    world.take("payment.charge", Manner::Refuse("card_declined"));
+    let answers = format!("{}.answers", world.plan.prefix);
+    let queue = Queue { name: answers.clone(), bindings: Vec::new(), dead_letters: None };
+    world.broker.declare(&Topology { exchanges: Vec::new(), queues: vec![queue] }).await.expect("declared");
+    let heard = Arc::new(Mutex::new(Vec::<Delivery>::new()));
+    let handler = tower::service_fn({
+        let heard = Arc::clone(&heard);
+        move |delivery| {
+            heard.lock().expect("unpoisoned").push(delivery);
+            std::future::ready(Ok::<_, tower::BoxError>(Verdict::Ack))
+        }
+    });
+    let stop = CancellationToken::new();
+    let listening = tokio::spawn({
+        let (broker, answers, stop) = (Arc::clone(&world.broker), answers.clone(), stop.clone());
+        async move { broker.consume(&answers, 10, BoxCloneSyncService::new(handler), stop).await }
+    });
+    let start = |correlation: &str, input: &Value| Publication {
+        exchange: String::new(),
+        routing_key: format!("{}.starts", world.plan.prefix),
+        properties: Properties {
+            kind: Some("order".to_owned()),
+            correlation_id: Some(correlation.to_owned()),
+            reply_to: Some(answers.clone()),
+            ..Properties::default()
+        },
+        body: serde_json::to_vec(input).expect("JSON"),
+    };
+    let starts = vec![start("good", &order("o-1")), start("bad", &json!({"orderId": 1}))];
+    assert_eq!(world.broker.publish(starts).await, [Published::Confirmed, Published::Confirmed]);
+    until(Duration::from_secs(10), "two answers", async || {
+        (heard.lock().expect("unpoisoned").len() == 2).then_some(())
+    })
+    .await;
+    stop.cancel();
+    listening.await.expect("stopped");
+    let heard = heard.lock().expect("unpoisoned");
+    let kind_of = |correlation: &str| {
+        let answer = heard.iter().find(|answer| answer.properties.correlation_id.as_deref() == Some(correlation));
+        answer.and_then(|answer| answer.properties.kind.clone())
+    };
+    assert_eq!(kind_of("good").as_deref(), Some("compensated"));
+    assert_eq!(kind_of("bad").as_deref(), Some("rejected"));
+}
+
+#[tokio::test]
+async fn a_cancel_rolls_back() {
+    let world = World::new().await;
+    world.take("payment.charge", Manner::Late(Duration::from_millis(300)));
+    let id = world.orchestrator.api.start("order", &order("o-1")).await;
+    until(Duration::from_secs(5), "charging", async || {
+        let saga = world.orchestrator.api.saga(&id).await;
+        story(&saga).contains(&"sent charge #1".to_owned()).then_some(())
+    })
+    .await;
+    let cancel = json!({"actor": "ann", "reason": "changed my mind"});
+    let (status, body) = world.orchestrator.api.post(&format!("/v1/sagas/{id}/cancel"), &cancel).await;
+    assert_eq!(status, 200, "{body}");
+    let saga = world.orchestrator.api.wait_for(&id, &["compensated"]).await;
+    assert!(story(&saga).contains(&"stopping (cancelled)".to_owned()));
+    assert_eq!(world.effects(&id), [(1, 1), (1, 1), (0, 0)]);
+}
+
+#[tokio::test]
+async fn a_saga_keeps_its_version_when_its_file_is_gone() {
+    let mut world = World::new().await;
+    world.take("payment.charge", Manner::Silent);
+    let id = world.orchestrator.api.start("order", &order("o-1")).await;
+    until(Duration::from_secs(5), "charging", async || {
+        let saga = world.orchestrator.api.saga(&id).await;
+        story(&saga).contains(&"sent charge #1".to_owned()).then_some(())
+    })
+    .await;
+    assert_eq!(world.orchestrator.terminate().await, Some(0), "SIGTERM ends it in order");
+
+    std::fs::remove_file(world.definitions.path().join("order.yaml")).expect("removed");
+    world.participants.take("payment.charge", Manner::Succeed);
+    world.orchestrator = world.plan.start().await;
+    world.orchestrator.api.wait_for(&id, &["completed"]).await;
+}
+
+#[tokio::test]
+async fn a_registered_version_never_changes() {
+    let mut world = World::new().await;
+    assert_eq!(world.orchestrator.terminate().await, Some(0));
+    let path = world.definitions.path().join("order.yaml");
+    let source = std::fs::read_to_string(&path).expect("the definition");
+    std::fs::write(&path, source.replace("500ms", "600ms")).expect("written");
+    let mut refused = world.plan.spawn();
+    assert_eq!(refused.exit().await, Some(1), "a changed file under an old version is refused");
+
+    std::fs::write(&path, source.replace("500ms", "600ms").replace("version: 1", "version: 2")).expect("written");
+    world.orchestrator = world.plan.start().await;
+    let id = world.orchestrator.api.start("order", &order("o-1")).await;
+    let saga = world.orchestrator.api.wait_for(&id, &["completed"]).await;
+    assert_eq!(saga["version"], 2);
+}
+
+#[tokio::test]
+async fn a_deadline_survives_a_restart_is_never_early_and_fires_within_a_second() {
+    fn slow(exchange: &str) -> String {
+        support::world::order(exchange).replace("timeout: 500ms\n  retry: { attempts: 2", "timeout: 3s\n  retry: { attempts: 1")
+    }
+    let mut world = World::with(&COMMANDS, slow).await;
+    world.take("inventory.reserve", Manner::Silent);
+    let began = Instant::now();
+    let id = world.orchestrator.api.start("order", &order("o-1")).await;
+    world.orchestrator.kill().await;
+    world.orchestrator = world.plan.start().await;
+    let saga = world.orchestrator.api.wait_for(&id, &["compensated"]).await;
+    let waited = began.elapsed();
+    let entries = saga["journal"].as_array().expect("a journal");
+    let sent_at = entries[0]["at"].as_i64().expect("a time");
+    let timed_out_at = entries[1]["at"].as_i64().expect("a time");
+    let took = timed_out_at - sent_at;
+    assert!((3_000..4_000).contains(&took), "due after 3,000 ms, fired after {took} ms ({waited:?} in all)");
+}
+
+#[tokio::test]
+async fn a_participant_of_thirty_lines_of_python_takes_part() {
+    let silent: [&str; 0] = [];
+    let world = World::with(&silent, support::world::order).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/participants/python/participant.py");
+    let mut python = tokio::process::Command::new("/usr/bin/python3")
+        .arg(script)
+        .env("AMQP_URL", &world.plan.amqp_url)
+        .env("EXCHANGE", &world.exchange)
+        .env("QUEUE", format!("{}.python", world.exchange))
+        .env("COMMANDS", COMMANDS.join(","))
+        .kill_on_drop(true)
+        .spawn()
+        .expect("python3 with pika");
+    let queue = format!("{}.python", world.exchange);
+    until(Duration::from_secs(10), "the participant", async || world.broker.depth(&queue).await.ok()).await;
+    let saga = run(&world, &["completed"]).await;
+    assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
+    python.kill().await.expect("killed");
+}

@@ -1,0 +1,233 @@
+//! Scripts: given a definition and what happens, expect what the saga does.
+//!
+//! Each file in `tests/scripts` is a definition and a script. A line of the script that is not indented is something that
+//! happens; the indented lines below it are what follows. Run with `SNORRI_UPDATE_SCRIPTS=1` to write what follows anew, and
+//! read the difference before you keep it.
+//!
+//! | line | what happens |
+//! | --- | --- |
+//! | `start JSON` | the saga is started with this input |
+//! | `success STEP [JSON]`, `failure STEP CODE`, `error STEP CODE` | a reply to the step's latest attempt |
+//! | `... undo STEP ...` | the same to its compensation; `#N` before the step names an earlier attempt |
+//! | `unroutable [undo] STEP` | the broker returns the latest attempt |
+//! | `after DURATION` | time passes; the saga is woken whenever it wants to be |
+//! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `roll-back`, `abandon` | an operator acts |
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
+use snorri::saga::journal::{By, Fact, Problem, Started};
+use snorri::saga::{Definition, Direction, Input, Message, SagaId, State, StepPath, Time, transition};
+use uuid::Uuid;
+
+const SEPARATOR: &str = "\n--- script\n";
+
+#[test]
+fn every_script_leads_to_what_it_says() {
+    let update = std::env::var_os("SNORRI_UPDATE_SCRIPTS").is_some();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(directory).expect("scripts").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 20, "only {} scripts", paths.len());
+    let mut wrong = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("a script");
+        let (source, script) = text.split_once(SEPARATOR).expect("a definition, `--- script`, a script");
+        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let compiled = snorri::catalog::compile(&file, source).unwrap_or_else(|errors| panic!("{errors}"));
+        let played = play(&compiled.definition, script);
+        if update {
+            std::fs::write(&path, format!("{source}{SEPARATOR}{played}")).expect("written");
+        } else if played != script {
+            wrong.push(format!("{file}: expected\n{script}\nbut it went\n{played}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// The script again, with what really follows each line.
+fn play(definition: &Definition, script: &str) -> String {
+    let mut stage = Stage::new(definition);
+    let happenings = script.lines().filter(|line| !line.starts_with("  "));
+    for line in happenings {
+        writeln!(stage.out, "{line}").expect("written");
+        if !line.is_empty() && !line.starts_with('#') {
+            stage.happen(line);
+        }
+    }
+    stage.out
+}
+
+struct Stage<'a> {
+    definition: &'a Definition,
+    state: State,
+    entries: Vec<snorri::saga::Entry>,
+    now: Time,
+    out: String,
+}
+
+impl<'a> Stage<'a> {
+    fn new(definition: &'a Definition) -> Self {
+        let state = State::new(SagaId(Uuid::from_u128(1)));
+        Self { definition, state, entries: Vec::new(), now: Time(0), out: String::new() }
+    }
+
+    fn happen(&mut self, line: &str) {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match verb {
+            "start" => self.take(&Input::Start(Box::new(self.started(rest)))),
+            "after" => self.pass(humantime::parse_duration(rest).expect("a duration")),
+            "success" | "failure" | "error" => {
+                let (attempt, rest) = self.attempt(rest);
+                let result = match verb {
+                    "success" => ReplyResult::Success(Arc::new(json(rest))),
+                    "failure" => ReplyResult::Failure(Problem::new(rest, "")),
+                    _ => ReplyResult::Error(Problem::new(rest, "")),
+                };
+                self.take(&Input::Reply(Reply { attempt, result }));
+            }
+            "unroutable" => {
+                let (attempt, _) = self.attempt(rest);
+                self.take(&Input::Unroutable(attempt));
+            }
+            "cancel" => self.take(&Input::Cancel(by())),
+            _ => self.take(&Input::Intervene { action: intervention(verb, rest), by: by() }),
+        }
+    }
+
+    fn started(&self, input: &str) -> Started {
+        Started {
+            definition: Arc::clone(&self.definition.name),
+            version: self.definition.version,
+            key: None,
+            input: Arc::new(json(input)),
+            deadline: None,
+            answer: None,
+            trace_id: None,
+        }
+    }
+
+    /// Reads `[undo] [#N] STEP REST`.
+    fn attempt<'b>(&self, text: &'b str) -> (Attempt, &'b str) {
+        let (direction, text) = match text.strip_prefix("undo ") {
+            Some(text) => (Direction::Compensate, text),
+            None => (Direction::Forward, text),
+        };
+        let (number, text) = match text.strip_prefix('#').and_then(|text| text.split_once(' ')) {
+            Some((number, text)) => (Some(number.parse().expect("a number")), text),
+            None => (None, text),
+        };
+        let (step, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let step: StepPath = step.parse().expect("a step");
+        let latest = self.state.step(&step).map_or(1, |state| state.attempts(direction).last);
+        (Attempt { step, direction, number: number.unwrap_or(latest) }, rest)
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        let end = self.now.after(duration);
+        while let Some(at) = self.state.wake.filter(|&at| at <= end) {
+            self.now = at.max(self.now);
+            writeln!(self.out, "  ({} passed)", humantime::format_duration(self.now.since(Time(0))))
+                .expect("written");
+            self.take(&Input::Wake);
+        }
+        self.now = end;
+    }
+
+    fn take(&mut self, input: &Input) {
+        let before = self.state.status();
+        match transition(self.definition, &self.state, input, self.now) {
+            Err(ignored) => writeln!(self.out, "  ignored: {ignored}").expect("written"),
+            Ok(decision) => {
+                self.entries.push(decision.entry);
+                self.state = decision.state;
+                let replayed = State::replay(self.state.id, &self.entries);
+                assert_eq!(replayed, self.state, "replay of the journal gives the same state");
+                let mut messages = decision.messages.iter();
+                let facts = self.entries.last().map_or(&[][..], |entry| &entry.facts);
+                for fact in facts {
+                    if let Some(told) = tell(fact, &mut messages) {
+                        writeln!(self.out, "  {told}").expect("written");
+                    }
+                }
+                if self.state.status() != before {
+                    writeln!(self.out, "  => {}", self.state.status().as_str()).expect("written");
+                }
+            }
+        }
+    }
+}
+
+fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Option<String> {
+    Some(match fact {
+        Fact::Started(_) => return None,
+        Fact::WakeSet { .. } => return None,
+        Fact::Sent { step, direction, attempt, .. } => {
+            let payload = match messages.next() {
+                Some(Message::Command(command)) => format!("{} {}", command.name, command.payload.get()),
+                other => panic!("a command, not {other:?}"),
+            };
+            format!("send {}{step} #{attempt}: {payload}", undo(*direction))
+        }
+        Fact::RetryScheduled { step, direction, problem, .. } => {
+            format!("{}{step} again later: {}", undo(*direction), problem.code)
+        }
+        Fact::Completed { step, output } => format!("{step} completed: {output}"),
+        Fact::Failed { step, problem } => format!("{step} failed: {}", problem.code),
+        Fact::Unknown { step, problem } => format!("{step} unknown: {}", problem.code),
+        Fact::Undone { step } => format!("{step} undone"),
+        Fact::Skipped { step, direction } => format!("{}{step} skipped", undo(*direction)),
+        Fact::Held { step, direction, problem } => {
+            format!("{}{step} held: {}", undo(*direction), problem.code)
+        }
+        Fact::Retried { step, direction } => format!("{}{step} tried anew", undo(*direction)),
+        Fact::Stopping { problem, .. } => format!("stopping: {}", problem.code),
+        Fact::StopDropped => "stop dropped".to_owned(),
+        Fact::RollbackBegan => "rolling back".to_owned(),
+        Fact::LateReply { step, .. } => format!("late success of {step}"),
+        Fact::Overdue => "overdue".to_owned(),
+        Fact::IncidentRaised { problem, .. } => format!("incident: {}", problem.code),
+        Fact::IncidentPassed { .. } => "incident passed over".to_owned(),
+        Fact::Ended { output: Some(output), .. } => format!("output: {output}"),
+        Fact::Ended { .. } => return None,
+    })
+}
+
+fn undo(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Forward => "",
+        Direction::Compensate => "undo ",
+    }
+}
+
+fn intervention(verb: &str, rest: &str) -> Intervention {
+    let step = || (!rest.is_empty()).then(|| StepPath::new(rest));
+    match verb {
+        "retry" => Intervention::Retry { step: step() },
+        "skip" => Intervention::Skip { step: step() },
+        "resolve" => {
+            let (step, output) = rest.split_once(' ').expect("a step and its output");
+            let outcome = Resolution::Done(Arc::new(json(output)));
+            Intervention::Resolve { step: StepPath::new(step), outcome }
+        }
+        "resolve-not-done" => {
+            Intervention::Resolve { step: StepPath::new(rest), outcome: Resolution::NotDone }
+        }
+        "roll-back" => Intervention::RollBack,
+        "abandon" => Intervention::Abandon,
+        other => panic!("nothing is called `{other}`"),
+    }
+}
+
+fn by() -> By {
+    By { actor: "ann".to_owned(), reason: "test".to_owned() }
+}
+
+fn json(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { serde_json::from_str(text).expect("JSON") }
+}

@@ -1,0 +1,61 @@
+//! What participants did, by saga and step: the money that must be conserved.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Counts effects and undos, each once for its idempotency key.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger(Arc<Mutex<Books>>);
+
+#[derive(Debug, Default)]
+struct Books {
+    /// By (saga, step).
+    effects: HashMap<(String, String), Effect>,
+    /// By (saga, step, direction): how many deliveries.
+    deliveries: HashMap<(String, String, String), u32>,
+    message_ids: HashMap<(String, String, String), String>,
+}
+
+/// What is left of one step of one saga.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effect {
+    pub done: u32,
+    pub undone: u32,
+}
+
+impl Ledger {
+    /// Notes a delivery, and checks that its idempotency key is that of all others of this command.
+    pub fn deliver(&self, saga: &str, step: &str, direction: &str, message_id: &str) {
+        let mut books = self.0.lock().expect("unpoisoned");
+        let key = (saga.to_owned(), step.to_owned(), direction.to_owned());
+        *books.deliveries.entry(key.clone()).or_default() += 1;
+        let first = books.message_ids.entry(key).or_insert_with(|| message_id.to_owned());
+        assert_eq!(first, message_id, "the idempotency key never changes");
+    }
+
+    /// Does a step, unless it was done or undone already. Whether it is done now.
+    pub fn act(&self, saga: &str, step: &str) -> bool {
+        let mut books = self.0.lock().expect("unpoisoned");
+        let effect = books.effects.entry((saga.to_owned(), step.to_owned())).or_default();
+        if effect.undone == 0 {
+            effect.done = 1;
+        }
+        effect.done == 1 && effect.undone == 0
+    }
+
+    /// Undoes a step, also if it was never done: then it never will be.
+    pub fn undo(&self, saga: &str, step: &str) {
+        let mut books = self.0.lock().expect("unpoisoned");
+        books.effects.entry((saga.to_owned(), step.to_owned())).or_default().undone = 1;
+    }
+
+    pub fn effect(&self, saga: &str, step: &str) -> Effect {
+        let books = self.0.lock().expect("unpoisoned");
+        books.effects.get(&(saga.to_owned(), step.to_owned())).copied().unwrap_or_default()
+    }
+
+    pub fn deliveries(&self, saga: &str, step: &str, direction: &str) -> u32 {
+        let books = self.0.lock().expect("unpoisoned");
+        books.deliveries.get(&(saga.to_owned(), step.to_owned(), direction.to_owned())).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,64 @@
+//! What the tests on real services share: the services, an orchestrator process, programmable participants, and a
+//! ledger of what they did.
+
+#![allow(dead_code, reason = "every test binary uses another part of it")]
+
+pub mod ledger;
+pub mod orchestrator;
+pub mod participants;
+pub mod world;
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, Database};
+use uuid::Uuid;
+
+/// A real RabbitMQ and a real PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Services {
+    pub amqp_url: String,
+    pub database_url: String,
+}
+
+impl Services {
+    pub fn from_env() -> Self {
+        let url = |name: &str| {
+            std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`"))
+        };
+        Self { amqp_url: url("SNORRI_TEST_AMQP_URL"), database_url: url("SNORRI_TEST_DATABASE_URL") }
+    }
+
+    /// A new, empty database, and its URL.
+    pub async fn database(&self) -> String {
+        let name = format!("snorri_{}", Uuid::now_v7().simple());
+        let server = Database::connect(&self.database_url).await.expect("PostgreSQL answers");
+        server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        server.close().await.expect("closed");
+        let (server, _) = self.database_url.rsplit_once('/').expect("a URL with a database");
+        format!("{server}/{name}")
+    }
+}
+
+/// Kills or restarts one of the private services. `false`: the services are not ours.
+pub async fn service(action: &str, name: &str) -> bool {
+    if std::env::var_os("SNORRI_TEST_SERVICES_DIR").is_none() {
+        eprintln!("the services are not started by tests/services.sh: {name} is not touched");
+        return false;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services.sh");
+    let status = tokio::process::Command::new(script).args([action, name]).status().await.expect("services.sh");
+    assert!(status.success(), "services.sh {action} {name}");
+    true
+}
+
+/// Waits until `condition` gives something, for at most `limit`.
+pub async fn until<T>(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = tokio::time::Instant::now();
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,168 @@
+//! A real `snorri serve` process, and its admin API.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use super::until;
+
+/// How to start an orchestrator.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub amqp_url: String,
+    pub database_url: String,
+    pub prefix: String,
+    pub definitions: std::path::PathBuf,
+    pub port: u16,
+}
+
+#[derive(Debug)]
+pub struct Orchestrator {
+    process: Child,
+    pub api: Api,
+}
+
+/// The admin API of an orchestrator.
+#[derive(Debug, Clone)]
+pub struct Api {
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Plan {
+    pub fn new(amqp_url: &str, database_url: &str, prefix: &str, definitions: &Path) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self {
+            amqp_url: amqp_url.to_owned(),
+            database_url: database_url.to_owned(),
+            prefix: prefix.to_owned(),
+            definitions: definitions.to_owned(),
+            port: free.local_addr().expect("an address").port(),
+        }
+    }
+
+    /// Starts the process, whether it comes up or not.
+    pub fn spawn(&self) -> Orchestrator {
+        let listen = format!("127.0.0.1:{}", self.port);
+        let process = Command::new(env!("CARGO_BIN_EXE_snorri"))
+            .args(["serve", "--amqp-url", &self.amqp_url, "--database-url", &self.database_url])
+            .args(["--listen", &listen, "--definitions"])
+            .arg(&self.definitions)
+            .env("SNORRI__BROKER__PREFIX", &self.prefix)
+            .env("SNORRI__ENGINE__OUTBOX_LEASE", "3s")
+            .env("SNORRI__ENGINE__TIMER_LEASE", "2s")
+            .env("SNORRI__LOG__FILTER", std::env::var("SNORRI_TEST_LOG").unwrap_or("warn".into()))
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a process");
+        let api = Api { base: format!("http://{listen}"), client: reqwest::Client::new() };
+        Orchestrator { process, api }
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub async fn start(&self) -> Orchestrator {
+        let mut orchestrator = self.spawn();
+        until(Duration::from_secs(30), "ready", async || {
+            let ended = orchestrator.process.try_wait().expect("a process");
+            assert!(ended.is_none(), "the orchestrator ended: {ended:?}");
+            orchestrator.api.is_ready().await.then_some(())
+        })
+        .await;
+        orchestrator
+    }
+}
+
+impl Orchestrator {
+    /// `kill -9`.
+    pub async fn kill(mut self) {
+        self.process.kill().await.expect("killed");
+    }
+
+    /// SIGTERM, and the exit code.
+    pub async fn terminate(mut self) -> Option<i32> {
+        let id = self.process.id().expect("a running process");
+        let status = Command::new("kill").args(["-TERM", &id.to_string()]).status().await.expect("kill");
+        assert!(status.success());
+        self.exit().await
+    }
+
+    /// Waits until the process ends by itself.
+    pub async fn exit(&mut self) -> Option<i32> {
+        let wait = tokio::time::timeout(Duration::from_secs(30), self.process.wait());
+        wait.await.expect("it ends").expect("a process").code()
+    }
+
+    /// The resident memory of the process, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let id = self.process.id().expect("a running process");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    }
+}
+
+impl Api {
+    pub async fn is_ready(&self) -> bool {
+        match self.client.get(format!("{}/readyz", self.base)).send().await {
+            Ok(response) => response.status().is_success(),
+            Err(_) => false,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("an answer");
+        (response.status().as_u16(), response.json().await.expect("JSON"))
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.client.post(format!("{}{path}", self.base)).json(body);
+        let response = request.send().await.expect("an answer");
+        (response.status().as_u16(), response.json().await.expect("JSON"))
+    }
+
+    /// Starts a saga, and returns its id.
+    pub async fn start(&self, definition: &str, input: &Value) -> String {
+        let (status, body) = self.post("/v1/sagas", &json!({"definition": definition, "input": input})).await;
+        assert!(status == 201 || status == 200, "{status}: {body}");
+        body["id"].as_str().expect("an id").to_owned()
+    }
+
+    pub async fn saga(&self, id: &str) -> Value {
+        let (status, body) = self.get(&format!("/v1/sagas/{id}")).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Waits until a saga has one of these statuses.
+    pub async fn wait_for(&self, id: &str, statuses: &[&str]) -> Value {
+        until(Duration::from_secs(20), &format!("saga {id} {statuses:?}"), async || {
+            let saga = self.saga(id).await;
+            statuses.contains(&saga["status"].as_str().expect("a status")).then_some(saga)
+        })
+        .await
+    }
+}
+
+/// A saga's journal, one short line for each fact that people care for.
+pub fn story(saga: &Value) -> Vec<String> {
+    let entries = saga["journal"].as_array().expect("a journal");
+    let facts = entries.iter().flat_map(|entry| entry["facts"].as_array().expect("facts"));
+    facts.filter_map(|fact| line(fact.as_object()?.iter().next()?)).collect()
+}
+
+fn line((name, fact): (&String, &Value)) -> Option<String> {
+    if name == "wake_set" {
+        return None;
+    }
+    let text = |field: &str| fact[field].as_str().map(str::to_owned);
+    let direction = text("direction").filter(|direction| direction == "compensate").map(|_| "undo".to_owned());
+    let attempt = fact["attempt"].as_u64().map(|attempt| format!("#{attempt}"));
+    let code = fact["problem"]["code"].as_str().map(|code| format!("({code})"));
+    let parts = [Some(name.clone()), direction, text("step"), attempt, code, text("status")];
+    Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+}

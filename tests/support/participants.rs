@@ -1,0 +1,170 @@
+//! Participants whose every move can be prescribed, on the real broker.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use snorri::broker::{
+    Broker, Delivery, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+};
+use tokio_util::sync::CancellationToken;
+use tower::util::BoxCloneSyncService;
+
+use super::ledger::Ledger;
+
+/// How a participant takes a command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Manner {
+    Succeed,
+    /// Refuses, with this code.
+    Refuse(&'static str),
+    /// Says that it did not work, so many times, then succeeds.
+    Fail(u32),
+    /// Does it, and never answers.
+    Silent,
+    /// Answers every delivery twice.
+    Twice,
+    /// Does it, and answers after this time.
+    Late(Duration),
+    /// Sends something that is no reply, and then succeeds.
+    Garbage,
+    /// Refuses a tenth of the sagas, fails at first for another tenth, and is slow for a third.
+    Mixed,
+}
+
+/// One service that takes all commands of an exchange.
+#[derive(Debug)]
+pub struct Participants {
+    pub ledger: Ledger,
+    manners: Manners,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+type Manners = Arc<Mutex<HashMap<String, Manner>>>;
+
+impl Participants {
+    /// Takes `commands` of `exchange`; succeeds with `{"step": step}` unless told otherwise.
+    pub async fn start(broker: Arc<dyn Broker>, exchange: &str, commands: &[&str], ledger: Ledger) -> Self {
+        let queue = format!("{exchange}.participants");
+        let bindings = commands.iter().map(|command| (exchange.to_owned(), (*command).to_owned())).collect();
+        let queues = vec![Queue { name: queue.clone(), bindings, dead_letters: None }];
+        broker.declare(&Topology { exchanges: vec![exchange.to_owned()], queues }).await.expect("declared");
+        let (manners, stop) = (Manners::default(), CancellationToken::new());
+        let handler = tower::service_fn({
+            let (broker, manners, ledger) = (Arc::clone(&broker), Arc::clone(&manners), ledger.clone());
+            move |delivery| take(Arc::clone(&broker), Arc::clone(&manners), ledger.clone(), delivery)
+        });
+        let task = tokio::spawn({
+            let stop = stop.clone();
+            async move { broker.consume(&queue, 500, BoxCloneSyncService::new(handler), stop).await }
+        });
+        Self { ledger, manners, stop, task }
+    }
+
+    /// From now on `command` is taken like this.
+    pub fn take(&self, command: &str, manner: Manner) {
+        self.manners.lock().expect("unpoisoned").insert(command.to_owned(), manner);
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("stopped");
+    }
+}
+
+async fn take(
+    broker: Arc<dyn Broker>,
+    manners: Manners,
+    ledger: Ledger,
+    delivery: Delivery,
+) -> Result<Verdict, tower::BoxError> {
+    let command = delivery.routing_key.clone();
+    let manner = manners.lock().expect("unpoisoned").get(&command).cloned().unwrap_or(Manner::Succeed);
+    let (saga, step, direction) =
+        (text(&delivery, "snorri-saga"), text(&delivery, "snorri-step"), text(&delivery, "snorri-direction"));
+    ledger.deliver(&saga, &step, &direction, delivery.properties.message_id.as_deref().expect("a message id"));
+    let is_undo = direction == "compensate";
+    let attempt = match delivery.properties.headers.get("snorri-attempt") {
+        Some(HeaderValue::Integer(attempt)) => u32::try_from(*attempt).expect("a small number"),
+        other => panic!("no attempt: {other:?}"),
+    };
+    let manner = if manner == Manner::Mixed { mixed(&saga) } else { manner };
+    match manner {
+        Manner::Refuse(code) => {
+            return send(&broker, &delivery, "failure", &json!({"code": code, "message": "no"})).await;
+        }
+        Manner::Fail(times) if attempt <= times => {
+            return send(&broker, &delivery, "error", &json!({"code": "busy"})).await;
+        }
+        _ => {}
+    }
+    let done = if is_undo {
+        ledger.undo(&saga, &step);
+        true
+    } else {
+        ledger.act(&saga, &step)
+    };
+    if !done {
+        return send(&broker, &delivery, "failure", &json!({"code": "undone_already"})).await;
+    }
+    let output = if is_undo { Value::Null } else { json!({"step": step}) };
+    match manner {
+        Manner::Silent => return Ok(Verdict::Ack),
+        Manner::Late(after) => tokio::time::sleep(after).await,
+        Manner::Twice => drop(send(&broker, &delivery, "success", &output).await?),
+        Manner::Garbage => {
+            let mut garbage = reply(&delivery, "success", &output);
+            garbage.body = b"{ this is not JSON".to_vec();
+            broker.publish(vec![garbage]).await;
+            let mut foreign = reply(&delivery, "success", &output);
+            foreign.properties.correlation_id = Some("who-are-you".to_owned());
+            broker.publish(vec![foreign]).await;
+        }
+        _ => {}
+    }
+    send(&broker, &delivery, "success", &output).await
+}
+
+/// The same for all deliveries of a saga, as the answers of an idempotent participant are.
+fn mixed(saga: &str) -> Manner {
+    match saga.bytes().map(u32::from).sum::<u32>() % 10 {
+        0 => Manner::Refuse("no"),
+        1 => Manner::Fail(1),
+        2 => Manner::Late(Duration::from_millis(300)),
+        _ => Manner::Succeed,
+    }
+}
+
+async fn send(
+    broker: &Arc<dyn Broker>,
+    delivery: &Delivery,
+    kind: &str,
+    body: &Value,
+) -> Result<Verdict, tower::BoxError> {
+    Ok(match broker.publish(vec![reply(delivery, kind, body)]).await[..] {
+        [Published::Confirmed] => Verdict::Ack,
+        _ => Verdict::Requeue,
+    })
+}
+
+fn reply(delivery: &Delivery, kind: &str, body: &Value) -> Publication {
+    Publication {
+        exchange: String::new(),
+        routing_key: delivery.properties.reply_to.clone().expect("a reply queue"),
+        properties: Properties {
+            kind: Some(kind.to_owned()),
+            correlation_id: delivery.properties.correlation_id.clone(),
+            ..Properties::default()
+        },
+        body: serde_json::to_vec(body).expect("JSON"),
+    }
+}
+
+fn text(delivery: &Delivery, header: &str) -> String {
+    match delivery.properties.headers.get(header) {
+        Some(HeaderValue::Text(text)) => text.clone(),
+        other => panic!("no header {header}: {other:?}"),
+    }
+}
