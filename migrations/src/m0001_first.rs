@@ -47,36 +47,40 @@ const POSTGRES_STORAGE: [&str; 2] = [
 ];
 
 fn definition() -> TableCreateStatement {
-    table(Definition::Table, [
-        text(Definition::Name),
-        big_integer(Definition::Version),
-        text(Definition::Digest),
-        text(Definition::Source),
-        big_integer(Definition::RegisteredAt),
-    ])
+    table(
+        Definition::Table,
+        [
+            text(Definition::Name),
+            big_integer(Definition::Version),
+            text(Definition::Digest),
+            text(Definition::Source),
+            big_integer(Definition::RegisteredAt),
+        ],
+    )
     .primary_key(Index::create().col(Definition::Name).col(Definition::Version))
     .take()
 }
 
 fn saga() -> TableCreateStatement {
-    table(Saga::Table, [
-        uuid(Saga::Id).primary_key().take(),
-        text(Saga::Definition),
-        big_integer(Saga::Version),
-        text_null(Saga::Key),
-        text(Saga::Status),
-        big_integer(Saga::StartedAt),
-        big_integer(Saga::ChangedAt),
-    ])
+    table(
+        Saga::Table,
+        [
+            uuid(Saga::Id).primary_key().take(),
+            text(Saga::Definition),
+            big_integer(Saga::Version),
+            text_null(Saga::Key),
+            text(Saga::Status),
+            big_integer(Saga::StartedAt),
+            big_integer(Saga::ChangedAt),
+        ],
+    )
 }
 
 fn journal() -> TableCreateStatement {
-    table(Journal::Table, [
-        uuid(Journal::Saga),
-        integer(Journal::Seq),
-        big_integer(Journal::At),
-        text(Journal::Entry),
-    ])
+    table(
+        Journal::Table,
+        [uuid(Journal::Saga), integer(Journal::Seq), big_integer(Journal::At), text(Journal::Entry)],
+    )
     .primary_key(Index::create().col(Journal::Saga).col(Journal::Seq))
     .take()
 }
@@ -84,12 +88,15 @@ fn journal() -> TableCreateStatement {
 /// No index on `reserved_until`: ids are in order of time, so a claim walks the key from the oldest row on and soon
 /// finds what it wants, and each message is spared a second index entry.
 fn outbox() -> TableCreateStatement {
-    table(Outbox::Table, [
-        uuid(Outbox::Id).primary_key().take(),
-        uuid(Outbox::Saga),
-        big_integer(Outbox::ReservedUntil),
-        text(Outbox::Message),
-    ])
+    table(
+        Outbox::Table,
+        [
+            uuid(Outbox::Id).primary_key().take(),
+            uuid(Outbox::Saga),
+            big_integer(Outbox::ReservedUntil),
+            text(Outbox::Message),
+        ],
+    )
 }
 
 fn timer() -> TableCreateStatement {
@@ -97,39 +104,45 @@ fn timer() -> TableCreateStatement {
 }
 
 fn dead_letter() -> TableCreateStatement {
-    table(DeadLetter::Table, [
-        uuid(DeadLetter::Id).primary_key().take(),
-        big_integer(DeadLetter::At),
-        // The queue it was taken from.
-        text(DeadLetter::Queue),
-        // Why nothing could be made of it: a stable code, and a sentence.
-        text(DeadLetter::Code),
-        text(DeadLetter::Reason),
-        // The saga and step it seems to be for.
-        uuid_null(DeadLetter::Saga),
-        text_null(DeadLetter::Step),
-        // AMQP properties and headers, as JSON.
-        text(DeadLetter::Properties),
-        ColumnDef::new(DeadLetter::Body).blob().not_null().take(),
-        // When someone dealt with it.
-        big_integer_null(DeadLetter::ResolvedAt),
-    ])
+    table(
+        DeadLetter::Table,
+        [
+            uuid(DeadLetter::Id).primary_key().take(),
+            big_integer(DeadLetter::At),
+            // The queue it was taken from.
+            text(DeadLetter::Queue),
+            // Why nothing could be made of it: a stable code, and a sentence.
+            text(DeadLetter::Code),
+            text(DeadLetter::Reason),
+            // The saga and step it seems to be for.
+            uuid_null(DeadLetter::Saga),
+            text_null(DeadLetter::Step),
+            // AMQP properties and headers, as JSON.
+            text(DeadLetter::Properties),
+            ColumnDef::new(DeadLetter::Body).blob().not_null().take(),
+            // When someone dealt with it.
+            big_integer_null(DeadLetter::ResolvedAt),
+        ],
+    )
 }
 
 fn audit() -> TableCreateStatement {
-    table(Audit::Table, [
-        uuid(Audit::Id).primary_key().take(),
-        big_integer(Audit::At),
-        text(Audit::Actor),
-        text(Audit::Action),
-        text_null(Audit::Reason),
-        uuid_null(Audit::Saga),
-        // The journal entry that it led to.
-        integer_null(Audit::Seq),
-        text_null(Audit::Step),
-        // What else was asked for, as JSON.
-        text_null(Audit::Details),
-    ])
+    table(
+        Audit::Table,
+        [
+            uuid(Audit::Id).primary_key().take(),
+            big_integer(Audit::At),
+            text(Audit::Actor),
+            text(Audit::Action),
+            text_null(Audit::Reason),
+            uuid_null(Audit::Saga),
+            // The journal entry that it led to.
+            integer_null(Audit::Seq),
+            text_null(Audit::Step),
+            // What else was asked for, as JSON.
+            text_null(Audit::Details),
+        ],
+    )
 }
 
 fn indexes() -> [IndexCreateStatement; 7] {
