@@ -1,6 +1,7 @@
 //! The store in memory, for simulation: it never waits, and the same calls give the same answers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,7 +50,18 @@ impl Tables {
         batch.entries.iter().any(|appended| taken((appended.saga, appended.seq)))
     }
 
+    /// # Panics
+    ///
+    /// If a batch is one that a database would refuse, so that a simulation finds whoever makes such batches.
     fn write(&mut self, batch: Batch) {
+        assert!(all_differ(batch.sagas.iter().map(|saga| saga.id)), "a saga has two rows");
+        assert!(all_differ(batch.wakes.iter().map(|(saga, _)| *saga)), "a saga has two wake-ups");
+        let queued = batch.outbox.iter().map(|unsent| unsent.id);
+        let sent = batch.sent.iter().copied().collect::<HashSet<_>>();
+        assert!(
+            all_differ(queued.chain(sent)),
+            "a message is queued twice, or sent by the batch that queues it"
+        );
         let until = batch.outbox_reserved_until;
         for appended in batch.entries {
             self.journal.insert((appended.saga, appended.seq), appended.entry);
@@ -168,6 +180,11 @@ impl Store for MemoryStore {
     async fn check(&self) -> Result<(), Error> {
         Ok(())
     }
+}
+
+fn all_differ<T: Eq + Hash>(items: impl IntoIterator<Item = T>) -> bool {
+    let mut seen = HashSet::new();
+    items.into_iter().all(|item| seen.insert(item))
 }
 
 fn matches(filter: &Filter, saga: &SagaRow) -> bool {

@@ -65,27 +65,25 @@ impl TestStore {
 
     /// Closes the store, once all that goes on in it is done, and opens it again. Memory just stays.
     pub(crate) async fn reopen(&mut self) {
-        let (open, url) = match &mut self.home {
-            Home::Memory => return,
-            Home::Sqlite { file, open, .. } => (open, file.clone()),
-            Home::Postgres { server, name, open } => {
-                let url = database(server, name);
-                (open, url)
-            }
-        };
+        let Some(url) = self.url() else { return };
+        let (Home::Sqlite { open, .. } | Home::Postgres { open, .. }) = &mut self.home else { return };
         open.close().await;
         *open = connect(&url).await;
         self.store = Arc::new(open.clone());
     }
 
-    /// The database under the store, for a test that breaks it. Memory has none.
+    /// Where the database under the store is. Memory has none.
+    pub(crate) fn url(&self) -> Option<String> {
+        match &self.home {
+            Home::Memory => None,
+            Home::Sqlite { file, .. } => Some(file.clone()),
+            Home::Postgres { server, name, .. } => Some(database(server, name)),
+        }
+    }
+
+    /// The database under the store, for a test that breaks it.
     pub(crate) async fn database(&self) -> Option<DatabaseConnection> {
-        let url = match &self.home {
-            Home::Memory => return None,
-            Home::Sqlite { file, .. } => file.clone(),
-            Home::Postgres { server, name, .. } => database(server, name),
-        };
-        Some(Database::connect(options(url)).await.expect("the database"))
+        Some(Database::connect(options(self.url()?)).await.expect("the database"))
     }
 
     async fn remove(self) {

@@ -2,12 +2,12 @@
 //!
 //! The only place that knows sea-orm. In reading order:
 //!
-//! - [`connect`]: options, connections, migrations
-//! - [`commit`]: writing a batch, the hot path of the product
-//! - [`claim`]: handing out due wake-ups and unsent messages
-//! - [`read`]: journals, lists, definitions
-//! - [`entity`]: the tables that are read by changing conditions
-//! - [`error`]: what a database's error means
+//! - `connect`: options, connections, migrations
+//! - `commit`: writing a batch, the hot path of the product
+//! - `claim`: handing out due wake-ups and unsent messages
+//! - `read`: journals, lists, definitions
+//! - `entity`: the tables that are read by changing conditions
+//! - `error`: what a database's error means
 //!
 //! The hot paths are written as one constant SQL text for each database, prepared once on each connection; the others
 //! are built by sea-orm. Every statement is its own transaction where one statement can do it, because a single
