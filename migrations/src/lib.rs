@@ -1,1 +1,33 @@
+//! Snorri's database schema: one for PostgreSQL and SQLite, as migrations that are only ever appended to.
+//!
+//! - `definition`: the registered sources of sagas, immutable.
+//! - `journal`: the only truth about a saga. Its key (saga, seq) is the only lock.
+//! - `saga`: what lists and searches need, derived from the journal.
+//! - `outbox`: messages that are committed and not yet confirmed by the broker.
+//! - `timer`: when to wake a saga, at most one row each.
+//! - `dead_letter`: deliveries that nothing could be made of, for people.
+//! - `audit`: what operators did, for people.
+//!
+//! A time is a bigint: milliseconds since the Unix epoch, UTC. JSON is stored as text, which is the cheapest to write;
+//! `entry::json` turns it into something to ask for people who look. There are no foreign keys: a journal's rows are
+//! written with what they refer to, and checking that again would double the cost of each.
+//!
+//! A process goes on working on a schema newer than its own, so that many can be replaced one after the other. So a
+//! migration never takes away or redefines what the last release uses.
 
+use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
+
+mod m0001_first;
+
+/// All migrations, the oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first::First)]
+    }
+}
+
+pub use sea_orm_migration;

@@ -15,6 +15,12 @@ use uuid::Uuid;
 
 use crate::saga::{Entry, Message, SagaId, Status, Time};
 
+mod memory;
+pub mod sql;
+
+pub use memory::MemoryStore;
+pub use sql::SqlStore;
+
 /// Everything that one batch of inputs led to. It is committed as a whole or not at all.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
@@ -29,6 +35,17 @@ pub struct Batch {
     pub sent: Vec<OutboxId>,
     /// When to wake a saga (`None`: never), at most one a saga.
     pub wakes: Vec<(SagaId, Option<Time>)>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+            && self.sagas.is_empty()
+            && self.outbox.is_empty()
+            && self.sent.is_empty()
+            && self.wakes.is_empty()
+    }
 }
 
 /// One journal entry and its key.
@@ -86,6 +103,13 @@ pub enum Registered {
     Conflict {
         digest: String,
     },
+}
+
+impl Registered {
+    /// What registering `wanted` comes to when `digest` was registered under its name and version before.
+    fn compare(digest: &str, wanted: &StoredDefinition) -> Self {
+        if digest == wanted.digest { Self::Same } else { Self::Conflict { digest: digest.to_owned() } }
+    }
 }
 
 /// Which sagas to list: all that match every given field.
@@ -149,4 +173,16 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// Whether the database answers and has the schema that this program needs.
     async fn check(&self) -> Result<(), Error>;
+}
+
+/// The entries of one saga out of its journal's rows in order, if they are complete.
+fn journal(saga: SagaId, rows: impl IntoIterator<Item = (u32, Entry)>) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for (seq, entry) in rows {
+        if seq as usize != entries.len() + 1 {
+            return Err(Error::Corrupt(format!("saga {saga} lacks entry {}", entries.len() + 1)));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
 }

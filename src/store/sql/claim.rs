@@ -1,0 +1,103 @@
+//! Handing out due wake-ups and unsent messages, each to one asker at a time.
+//!
+//! On PostgreSQL, rows that another asker is just taking are passed over. The rows are found and locked first, and then
+//! updated by an array of their keys: a join would be planned for the whole table once it is large.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, QueryResult, TransactionTrait};
+use uuid::Uuid;
+
+use super::connect::to_write;
+use super::{Dialect, SqlStore};
+use crate::saga::{SagaId, Time};
+use crate::store::{Error, OutboxId, Unsent};
+
+const POSTGRES_DUE: &str = "\
+WITH claimed AS MATERIALIZED (
+    SELECT saga, due FROM timer WHERE due <= $1 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE timer SET due = $2 WHERE saga = ANY(ARRAY(SELECT saga FROM claimed))
+)
+SELECT saga FROM claimed ORDER BY due, saga";
+
+const SQLITE_DUE: &str = "SELECT saga FROM timer WHERE due <= ?1 ORDER BY due, saga LIMIT ?2";
+
+/// A second statement, because SQLite returns no value from before an update, and the order is by the old one.
+const SQLITE_LEASE_DUE: &str =
+    "UPDATE timer SET due = ?1 WHERE saga IN (SELECT unhex(value) FROM json_each(?2))";
+
+const POSTGRES_UNSENT: &str = "\
+WITH claimed AS MATERIALIZED (
+    SELECT id, message FROM outbox WHERE reserved_until <= $1 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE outbox SET reserved_until = $2 WHERE id = ANY(ARRAY(SELECT id FROM claimed))
+)
+SELECT id, message FROM claimed ORDER BY id";
+
+const SQLITE_UNSENT: &str = "\
+UPDATE outbox SET reserved_until = ?2
+WHERE id IN (SELECT id FROM outbox WHERE reserved_until <= ?1 ORDER BY id LIMIT ?3)
+RETURNING id, message";
+
+pub(super) async fn due(
+    store: &SqlStore,
+    now: Time,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<SagaId>, Error> {
+    let until = now.after(lease);
+    match &store.dialect {
+        Dialect::Postgres => {
+            let values = [now.0.into(), until.0.into(), i64::from(limit).into()];
+            sagas(&store.query(store.statement(POSTGRES_DUE, values)).await?)
+        }
+        Dialect::Sqlite { writer } => {
+            let (store, writer) = (store.clone(), writer.clone());
+            let claim = tokio::spawn(async move {
+                let _alone = writer.lock().await;
+                let transaction = store.db.begin_with_options(to_write()).await?;
+                let due = store.statement(SQLITE_DUE, [now.0.into(), i64::from(limit).into()]);
+                let claimed = sagas(&transaction.query_all_raw(due).await?)?;
+                let keys = super::commit::json_keys(claimed.iter().map(|saga| &saga.0));
+                let lease = store.statement(SQLITE_LEASE_DUE, [until.0.into(), keys.into()]);
+                transaction.execute_raw(lease).await?;
+                transaction.commit().await?;
+                Ok(claimed)
+            });
+            claim.await.map_err(|error| Error::Unavailable(error.into()))?
+        }
+    }
+}
+
+pub(super) async fn unsent(
+    store: &SqlStore,
+    now: Time,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<Unsent>, Error> {
+    let values = [now.0.into(), now.after(lease).0.into(), i64::from(limit).into()];
+    let rows = match &store.dialect {
+        Dialect::Postgres => store.query(store.statement(POSTGRES_UNSENT, values)).await?,
+        Dialect::Sqlite { writer } => {
+            let _alone = writer.lock().await;
+            store.query(store.statement(SQLITE_UNSENT, values)).await?
+        }
+    };
+    let mut unsent = rows.iter().map(message).collect::<Result<Vec<_>, _>>()?;
+    // SQLite returns the rows of an update in any order.
+    unsent.sort_unstable_by_key(|unsent| unsent.id);
+    Ok(unsent)
+}
+
+fn sagas(rows: &[QueryResult]) -> Result<Vec<SagaId>, Error> {
+    rows.iter().map(|row| Ok(SagaId(row.try_get_by_index::<Uuid>(0)?))).collect()
+}
+
+fn message(row: &QueryResult) -> Result<Unsent, Error> {
+    let id = OutboxId(row.try_get_by_index(0)?);
+    let text: String = row.try_get_by_index(1)?;
+    let message = serde_json::from_str(&text)
+        .map_err(|error| Error::Corrupt(format!("message {} of the outbox: {error}", id.0)))?;
+    Ok(Unsent { id, message: std::sync::Arc::new(message) })
+}

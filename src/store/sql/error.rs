@@ -1,0 +1,52 @@
+//! What a database's error means.
+
+use sea_orm::sqlx;
+use sea_orm::{DbErr, RuntimeErr};
+
+use crate::store::Error;
+
+/// PostgreSQL: unique_violation.
+const UNIQUE_VIOLATION: &str = "23505";
+/// PostgreSQL: deadlock_detected. Of two writers that wait for each other it ends one, of which nothing is left.
+const DEADLOCK: &str = "40P01";
+/// SQLite: SQLITE_CONSTRAINT_PRIMARYKEY.
+const CONSTRAINT_PRIMARYKEY: &str = "1555";
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match error {
+            DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => Self::Corrupt(error.to_string()),
+            DbErr::Query(RuntimeErr::SqlxError(ref cause))
+                if matches!(**cause, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) =>
+            {
+                Self::Corrupt(error.to_string())
+            }
+            error => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+/// The error of a whole commit on PostgreSQL.
+pub(super) fn of_commit(error: DbErr) -> Error {
+    let lost_race = database_error(&error).is_some_and(|cause| match cause.code().as_deref() {
+        Some(UNIQUE_VIOLATION) => cause.table() == Some("journal"),
+        Some(DEADLOCK) => true,
+        _ => false,
+    });
+    if lost_race { Error::Conflict } else { error.into() }
+}
+
+/// The error of appending to the journal on SQLite, which does not say which table it means.
+pub(super) fn of_append(error: DbErr) -> Error {
+    let code = database_error(&error).and_then(|cause| cause.code());
+    if code.as_deref() == Some(CONSTRAINT_PRIMARYKEY) { Error::Conflict } else { error.into() }
+}
+
+fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
+            cause.as_database_error()
+        }
+        _ => None,
+    }
+}

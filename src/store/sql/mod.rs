@@ -1,0 +1,147 @@
+//! The store on a database: PostgreSQL for production, SQLite for one process that wants nothing else installed.
+//!
+//! The only place that knows sea-orm. In reading order:
+//!
+//! - `connect`: options, connections, migrations
+//! - `commit`: writing a batch, the hot path of the product
+//! - `claim`: handing out due wake-ups and unsent messages
+//! - `read`: journals, lists, definitions
+//! - `entity`: the tables that are read by changing conditions
+//! - `error`: what a database's error means
+//!
+//! The hot paths are written as one constant SQL text for each database, prepared once on each connection; the others
+//! are built by sea-orm. Every statement is its own transaction where one statement can do it, because a single
+//! statement can be dropped halfway. A transaction of several runs in a task of its own: sea-orm's `begin` may
+//! give a connection back with a transaction open when it is dropped.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, ExecResult, QueryResult, Statement, Value};
+use tokio::sync::Mutex;
+
+use super::{Batch, Error, Filter, Registered, SagaRow, Store, StoredDefinition, Unsent};
+use crate::saga::{Entry, SagaId, Status, Time};
+
+mod claim;
+mod commit;
+mod connect;
+mod entity;
+mod error;
+mod read;
+
+pub use connect::Options;
+
+/// A [`Store`] on PostgreSQL or SQLite. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct SqlStore {
+    db: DatabaseConnection,
+    dialect: Dialect,
+    /// The longest that any method waits for an answer.
+    patience: Duration,
+}
+
+#[derive(Debug, Clone)]
+enum Dialect {
+    Postgres,
+    /// SQLite lets one transaction write at a time, and whoever finds it taken polls, up to 100 ms later. Waiting
+    /// here instead is fair and immediate; polling is left for other processes.
+    Sqlite {
+        writer: Arc<Mutex<()>>,
+    },
+}
+
+impl SqlStore {
+    /// Connects, and brings the schema up to date if the options say so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if the URL is wrong, the database does not answer or cannot be migrated.
+    pub async fn connect(options: &Options) -> Result<Self, Error> {
+        connect::connect(options).await
+    }
+
+    /// Closes all connections, once what they are doing is done.
+    pub async fn close(&self) {
+        // It has nothing to say but that it is closed already.
+        let _ = self.db.close_by_ref().await;
+    }
+
+    fn statement(&self, sql: &'static str, values: impl IntoIterator<Item = Value>) -> Statement {
+        let backend = match self.dialect {
+            Dialect::Postgres => DbBackend::Postgres,
+            Dialect::Sqlite { .. } => DbBackend::Sqlite,
+        };
+        Statement::from_sql_and_values(backend, sql, values)
+    }
+
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, Error> {
+        Ok(self.db.execute_raw(statement).await?)
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+        Ok(self.db.query_all_raw(statement).await?)
+    }
+
+    /// The database keeps to its own timeouts; this is for a network that has swallowed the answer.
+    async fn patiently<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match tokio::time::timeout(self.patience, work).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(Error::Unavailable(elapsed.into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn commit(&self, batch: Batch) -> Result<(), Error> {
+        self.patiently(commit::commit(self, batch)).await
+    }
+
+    async fn load(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, Vec<Entry>>, Error> {
+        self.patiently(read::load(self, sagas)).await
+    }
+
+    async fn claim_due(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<SagaId>, Error> {
+        self.patiently(claim::due(self, now, lease, limit)).await
+    }
+
+    async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error> {
+        self.patiently(claim::unsent(self, now, lease, limit)).await
+    }
+
+    async fn count_unsent(&self) -> Result<u64, Error> {
+        self.patiently(read::count_unsent(self)).await
+    }
+
+    async fn register(&self, definition: &StoredDefinition) -> Result<Registered, Error> {
+        self.patiently(read::register(self, definition)).await
+    }
+
+    async fn definitions(&self) -> Result<Vec<StoredDefinition>, Error> {
+        self.patiently(read::definitions(self)).await
+    }
+
+    async fn definition(&self, name: &str, version: u32) -> Result<Option<StoredDefinition>, Error> {
+        self.patiently(read::definition(self, name, version)).await
+    }
+
+    async fn saga(&self, id: SagaId) -> Result<Option<SagaRow>, Error> {
+        self.patiently(read::saga(self, id)).await
+    }
+
+    async fn sagas(&self, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, Error> {
+        self.patiently(read::sagas(self, filter, limit)).await
+    }
+
+    async fn count_by_status(&self) -> Result<HashMap<Status, u64>, Error> {
+        self.patiently(read::count_by_status(self)).await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.patiently(connect::check(&self.db)).await
+    }
+}

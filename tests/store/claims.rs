@@ -1,0 +1,126 @@
+//! Wake-ups and messages go to one asker at a time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use rstest::rstest;
+use snorri::saga::{SagaId, Time};
+use snorri::store::Batch;
+
+use crate::database::On::{Memory, Postgres, Sqlite};
+use crate::database::{On, run};
+use crate::samples::{outcome, saga_id, unsent};
+use crate::{LEASE, claim_due, claim_unsent, ids, texts};
+
+#[rstest]
+#[tokio::test]
+async fn wake_ups_are_claimed_the_longest_due_first(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let sagas: Vec<SagaId> = (0..5).map(|_| saga_id()).collect();
+        let due = [40, 10, 30, 20, 50];
+        let wakes = sagas.iter().zip(due).map(|(saga, due)| (*saga, Some(Time(due)))).collect();
+        store.commit(Batch { wakes, ..Batch::default() }).await.expect("a commit");
+
+        assert!(claim_due(store, 9).await.is_empty());
+        assert_eq!(store.claim_due(Time(40), LEASE, 2).await.expect("wake-ups"), [sagas[1], sagas[3]]);
+        assert_eq!(claim_due(store, 40).await, [sagas[2], sagas[0]]);
+        assert!(claim_due(store, 49).await.is_empty());
+        assert_eq!(claim_due(store, 50).await, [sagas[4]]);
+        // All leases are over, each at its own time.
+        assert!(claim_due(store, 139).await.is_empty());
+        assert_eq!(claim_due(store, 150).await.len(), 5);
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_commit_overrides_a_lease(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let (sooner, later, never) = (saga_id(), saga_id(), saga_id());
+        let wakes = [sooner, later, never].map(|saga| (saga, Some(Time(10)))).to_vec();
+        store.commit(Batch { wakes, ..Batch::default() }).await.expect("a commit");
+        assert_eq!(claim_due(store, 10).await.len(), 3);
+
+        let wakes = vec![(sooner, Some(Time(20))), (later, Some(Time(500))), (never, None)];
+        store.commit(Batch { wakes, ..Batch::default() }).await.expect("a commit");
+        assert_eq!(claim_due(store, 20).await, [sooner]);
+        assert_eq!(claim_due(store, 499).await, [sooner]);
+        assert_eq!(claim_due(store, 500).await, [later]);
+        assert_eq!(claim_due(store, 10_000).await, [sooner, later]);
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_claim_goes_to_one_asker(#[values(Memory, Sqlite, Postgres)] on: On) {
+    const ROWS: usize = 300;
+    run(on, async |test| {
+        let sagas: Vec<SagaId> = (0..ROWS).map(|_| saga_id()).collect();
+        let wakes = sagas.iter().map(|saga| (*saga, Some(Time(10)))).collect();
+        let outbox = sagas.iter().map(|saga| unsent(*saga, "{}")).collect();
+        let batch = Batch { wakes, outbox, outbox_reserved_until: Time(10), ..Batch::default() };
+        test.store.commit(batch).await.expect("a commit");
+
+        let askers = (0..6).map(|_| {
+            let store = Arc::clone(&test.store);
+            tokio::spawn(async move {
+                let (mut due, mut messages) = (Vec::new(), Vec::new());
+                loop {
+                    let some_due = store.claim_due(Time(10), LEASE, 7).await.expect("wake-ups");
+                    let some_messages = store.claim_unsent(Time(10), LEASE, 7).await.expect("messages");
+                    if some_due.is_empty() && some_messages.is_empty() {
+                        return (due, messages);
+                    }
+                    due.extend(some_due);
+                    messages.extend(some_messages.iter().map(|unsent| unsent.message.saga()));
+                }
+            })
+        });
+        let (mut due, mut messages) = (Vec::new(), Vec::new());
+        for asker in join_all(askers).await {
+            let (some_due, some_messages) = asker.expect("an asker");
+            due.extend(some_due);
+            messages.extend(some_messages);
+        }
+        let all: HashSet<SagaId> = sagas.into_iter().collect();
+        assert_eq!((due.len(), due.into_iter().collect()), (ROWS, all.clone()));
+        assert_eq!((messages.len(), messages.into_iter().collect()), (ROWS, all));
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn messages_wait_in_the_outbox_until_sent(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let saga = saga_id();
+        let queued = [unsent(saga, r#"{ "amount":1.50, "quote":"'" }"#), outcome(saga), unsent(saga, "null")];
+        for (unsent, reserved_until) in queued.iter().zip([30, 20, 10]) {
+            let outbox_reserved_until = Time(reserved_until);
+            let batch = Batch { outbox: vec![unsent.clone()], outbox_reserved_until, ..Batch::default() };
+            store.commit(batch).await.expect("a commit");
+        }
+        assert_eq!(store.count_unsent().await.expect("a count"), 3);
+        assert!(claim_unsent(store, 9).await.is_empty());
+        assert_eq!(texts(&claim_unsent(store, 10).await), texts(&queued[2..]));
+        assert_eq!(texts(&claim_unsent(store, 30).await), texts(&queued[..2]));
+        assert!(claim_unsent(store, 109).await.is_empty());
+        // The oldest first, whatever they were reserved until.
+        assert_eq!(ids(&store.claim_unsent(Time(200), LEASE, 2).await.expect("messages")), ids(&queued[..2]));
+
+        // Confirmed: reserved or not, and whether or not another has confirmed it already.
+        for _ in 0..2 {
+            let sent = queued[1..].iter().map(|unsent| unsent.id).collect();
+            store.commit(Batch { sent, ..Batch::default() }).await.expect("a commit");
+            assert_eq!(store.count_unsent().await.expect("a count"), 1);
+        }
+        assert_eq!(texts(&claim_unsent(store, 1_000).await), texts(&queued[..1]));
+    })
+    .await;
+}

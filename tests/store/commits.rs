@@ -1,0 +1,243 @@
+//! What is committed is there as a whole, and only once.
+
+use std::collections::{HashMap, HashSet};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::future::join_all;
+use rstest::rstest;
+use serde_json::json;
+use snorri::saga::journal::Fact;
+use snorri::saga::{SagaId, Status, Time};
+use snorri::store::{Batch, Error, Filter, SagaRow};
+
+use crate::database::On::{Memory, Postgres, Sqlite};
+use crate::database::{On, run};
+use crate::samples::{all_kinds, appended, entry, first, numbered, row, saga_id, unsent};
+use crate::{LEASE, claim_due, claim_unsent, commit, ids, list, texts};
+
+#[rstest]
+#[tokio::test]
+async fn what_was_committed_is_loaded(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let (one, other, never) = (saga_id(), saga_id(), saga_id());
+        let entries = all_kinds();
+        for (seq, entry) in (1..).zip(&entries) {
+            commit(&test.store, [appended(one, seq, entry.clone())]).await;
+        }
+        let at_once = (1..10).zip(&entries).map(|(seq, entry)| appended(other, seq, entry.clone()));
+        // A batch may hold its entries in any order.
+        commit(&test.store, at_once.rev()).await;
+
+        let loaded = test.store.load(&[one, never, other]).await.expect("journals");
+        assert_eq!(loaded, HashMap::from([(one, entries.clone()), (other, entries)]));
+        assert!(test.store.load(&[]).await.expect("journals").is_empty());
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_conflict_writes_nothing_of_its_batch(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let (old, new) = (saga_id(), saga_id());
+        store.commit(first(old, 10)).await.expect("a commit");
+        let queued = store.claim_unsent(Time(10), LEASE, 10).await.expect("messages");
+
+        let mut batch = first(new, 20);
+        batch.entries.push(appended(old, 1, numbered(20)));
+        batch.sagas.push(SagaRow { status: Status::Stuck, ..row(old, 20) });
+        batch.sent.push(queued[0].id);
+        batch.wakes.push((old, None));
+        assert!(matches!(store.commit(batch).await, Err(Error::Conflict)));
+
+        let loaded = store.load(&[old, new]).await.expect("journals");
+        assert_eq!(loaded, HashMap::from([(old, vec![numbered(10)])]));
+        assert_eq!(list(store, Filter::default()).await, [row(old, 10)]);
+        assert_eq!(ids(&store.claim_unsent(Time(1_000), LEASE, 10).await.expect("messages")), ids(&queued));
+        assert_eq!(store.claim_due(Time(1_000), LEASE, 10).await.expect("wake-ups"), [old]);
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_batch_that_contradicts_itself_conflicts(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let saga = saga_id();
+        let entries = vec![appended(saga, 1, numbered(1)), appended(saga, 1, numbered(2))];
+        let twice = test.store.commit(Batch { entries, ..Batch::default() }).await;
+        assert!(matches!(twice, Err(Error::Conflict)));
+        assert!(test.store.load(&[saga]).await.expect("journals").is_empty());
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_concurrent_writers_one_wins(#[values(Memory, Sqlite, Postgres)] on: On) {
+    const WRITERS: i64 = 6;
+    const ROUNDS: u32 = 20;
+    run(on, async |test| {
+        // Each writer names the sagas in another order: they must not wait for each other in a circle.
+        let sagas: Vec<SagaId> = (0..4).map(|_| saga_id()).collect();
+        let mut winners = Vec::new();
+        for seq in 1..=ROUNDS {
+            let attempts = (0..WRITERS).map(|writer| {
+                let (store, mut sagas) = (Arc::clone(&test.store), sagas.clone());
+                sagas.rotate_left(writer as usize % 4);
+                let entries = sagas.iter().map(|saga| appended(*saga, seq, numbered(writer))).collect();
+                let sagas = sagas.iter().map(|saga| row(*saga, writer)).collect();
+                tokio::spawn(async move {
+                    (writer, store.commit(Batch { entries, sagas, ..Batch::default() }).await)
+                })
+            });
+            let mut won = Vec::new();
+            for attempt in join_all(attempts).await {
+                match attempt.expect("a writer") {
+                    (writer, Ok(())) => won.push(writer),
+                    (_, Err(Error::Conflict)) => {}
+                    (writer, Err(error)) => panic!("writer {writer}: {error:?}"),
+                }
+            }
+            assert_eq!(won.len(), 1, "winners of round {seq}: {won:?}");
+            winners.push(numbered(won[0]));
+        }
+        let loaded = test.store.load(&sagas).await.expect("journals");
+        assert_eq!(loaded, sagas.into_iter().map(|saga| (saga, winners.clone())).collect());
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn large_batches_and_payloads_fit(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let sagas: Vec<SagaId> = (0..2_000).map(|_| saga_id()).collect();
+        let many = |at: i64, seq: u32| Batch {
+            entries: sagas.iter().map(|saga| appended(*saga, seq, numbered(at))).collect(),
+            sagas: sagas.iter().map(|saga| row(*saga, at)).collect(),
+            outbox: sagas.iter().map(|saga| unsent(*saga, "{}")).collect(),
+            outbox_reserved_until: Time(at),
+            sent: Vec::new(),
+            wakes: sagas.iter().map(|saga| (*saga, Some(Time(at)))).collect(),
+        };
+        store.commit(many(10, 1)).await.expect("a commit");
+        let queued = store.claim_unsent(Time(10), LEASE, 5_000).await.expect("messages");
+        assert_eq!(queued.len(), 2_000);
+        let mut second = many(20, 2);
+        second.sent = queued.iter().map(|unsent| unsent.id).collect();
+        store.commit(second).await.expect("a commit");
+        assert_eq!(store.count_unsent().await.expect("a count"), 2_000);
+        let loaded = store.load(&sagas).await.expect("journals");
+        assert!(sagas.iter().all(|saga| loaded[saga] == [numbered(10), numbered(20)]));
+        assert_eq!(store.claim_due(Time(20), LEASE, 5_000).await.expect("wake-ups").len(), 2_000);
+
+        let saga = saga_id();
+        let payload = "ü\"\\".repeat(snorri::saga::MAX_PAYLOAD_BYTES / 6);
+        let output = Arc::new(json!(payload));
+        let step = "charge".parse().expect("a path");
+        let large = entry(30, vec![Fact::Completed { step, output: Arc::clone(&output) }]);
+        let mut batch = first(saga, 30);
+        batch.entries = vec![appended(saga, 1, large.clone())];
+        batch.outbox = vec![unsent(saga, &output.to_string())];
+        let outbox = batch.outbox.clone();
+        store.commit(batch).await.expect("a commit");
+        assert_eq!(store.load(&[saga]).await.expect("journals")[&saga], [large]);
+        let queued = store.claim_unsent(Time(30), LEASE, 5_000).await.expect("messages");
+        assert_eq!(texts(&queued[2_000..]), texts(&outbox));
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn everything_is_there_after_reopening(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let saga = saga_id();
+        test.store.commit(first(saga, 10)).await.expect("a commit");
+        test.reopen().await;
+        let store = &test.store;
+        store.check().await.expect("a sound database");
+        assert_eq!(store.load(&[saga]).await.expect("journals")[&saga], [numbered(10)]);
+        assert_eq!(store.saga(saga).await.expect("a saga"), Some(row(saga, 10)));
+        assert_eq!(claim_unsent(store, 10).await.len(), 1);
+        assert_eq!(claim_due(store, 10).await, [saga]);
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_commit_happens_as_a_whole_or_not_at_all(#[values(Memory, Sqlite, Postgres)] on: On) {
+    const COMMITS: usize = 200;
+    const SAGAS_EACH: usize = 20;
+    run(on, async |test| {
+        let batches: Vec<Vec<SagaId>> =
+            (0..COMMITS).map(|_| (0..SAGAS_EACH).map(|_| saga_id()).collect()).collect();
+        for (round, concurrent) in batches.chunks(10).enumerate() {
+            let commits = concurrent.iter().enumerate().map(|(number, sagas)| {
+                let (store, batch) = (Arc::clone(&test.store), whole(sagas));
+                // Each time it is polled it has come one await further. One in seven is let through.
+                let polls = (round + number) % 7;
+                tokio::spawn(async move {
+                    dropped_after(if polls == 6 { usize::MAX } else { polls }, store.commit(batch)).await
+                })
+            });
+            for commit in join_all(commits).await {
+                assert!(!matches!(commit.expect("a commit"), Some(Err(_))));
+            }
+        }
+        let after = saga_id();
+        test.store.commit(first(after, 10)).await.expect("a usable store");
+        test.reopen().await;
+
+        let store = &test.store;
+        let queued = store.claim_unsent(Time(10), LEASE, 10_000).await.expect("messages");
+        let queued: HashSet<SagaId> = queued.iter().map(|unsent| unsent.message.saga()).collect();
+        let due: HashSet<SagaId> =
+            store.claim_due(Time(10), LEASE, 10_000).await.expect("wake-ups").into_iter().collect();
+        let listed: HashSet<SagaId> =
+            list(store, Filter::default()).await.into_iter().map(|row| row.id).collect();
+        let mut happened = 0;
+        for sagas in &batches {
+            let journals = store.load(sagas).await.expect("journals").len();
+            let count = |table: &HashSet<SagaId>| sagas.iter().filter(|saga| table.contains(saga)).count();
+            let counts = [journals, count(&queued), count(&due), count(&listed)];
+            assert!(counts == [0; 4] || counts == [SAGAS_EACH; 4], "a part of a batch: {counts:?}");
+            happened += usize::from(journals > 0);
+        }
+        assert!(happened >= COMMITS / 7, "only {happened} commits happened");
+        assert!(queued.contains(&after));
+    })
+    .await;
+}
+
+fn whole(sagas: &[SagaId]) -> Batch {
+    let parts = sagas.iter().map(|saga| first(*saga, 10));
+    parts.fold(Batch { outbox_reserved_until: Time(10), ..Batch::default() }, |mut whole, part| {
+        whole.entries.extend(part.entries);
+        whole.sagas.extend(part.sagas);
+        whole.outbox.extend(part.outbox);
+        whole.wakes.extend(part.wakes);
+        whole
+    })
+}
+
+/// What `work` comes to, or nothing if it is still under way after so many polls, when it is dropped.
+async fn dropped_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut polled = 0;
+    poll_fn(|context| {
+        if polled == polls {
+            return Poll::Ready(None);
+        }
+        polled += 1;
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
+}

@@ -1,0 +1,87 @@
+//! What only a database can get wrong.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rstest::rstest;
+use sea_orm::ConnectionTrait;
+use snorri::store::sql::Options;
+use snorri::store::{Error, SqlStore};
+
+use crate::commit;
+use crate::database::On::{Postgres, Sqlite};
+use crate::database::{On, run};
+use crate::samples::{appended, numbered, saga_id};
+
+/// A journal that lacks an entry, and one that is not JSON, are told from a database that is away.
+#[rstest]
+#[tokio::test]
+async fn what_cannot_be_read_is_corrupt(#[values(Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let (gap, unreadable) = (saga_id(), saga_id());
+        commit(&test.store, [appended(gap, 2, numbered(1)), appended(unreadable, 1, numbered(1))]).await;
+        let database = test.database().await.expect("a database");
+        let spoil = "UPDATE journal SET entry = 'nonsense' WHERE seq = 1";
+        database.execute_unprepared(spoil).await.expect("an update");
+        database.close().await.expect("an end");
+        for saga in [gap, unreadable] {
+            assert!(matches!(test.store.load(&[saga]).await, Err(Error::Corrupt(_))));
+        }
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_pending_migration_fails_the_check(#[values(Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        test.store.check().await.expect("a sound database");
+        let database = test.database().await.expect("a database");
+        database
+            .execute_unprepared("INSERT INTO seaql_migrations VALUES ('m9999_newer', 0)")
+            .await
+            .expect("an insert");
+        test.store.check().await.expect("a newer database is sound too");
+        database.execute_unprepared("DELETE FROM seaql_migrations").await.expect("a delete");
+        database.close().await.expect("an end");
+        assert!(matches!(test.store.check().await, Err(Error::Unavailable(_))));
+    })
+    .await;
+}
+
+/// Processes that start together: one migrates, the others wait for it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_is_migrated_once(#[values(Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let database = test.database().await.expect("a database");
+        for table in
+            ["definition", "saga", "journal", "outbox", "timer", "dead_letter", "audit", "seaql_migrations"]
+        {
+            database.execute_unprepared(&format!("DROP TABLE {table}")).await.expect("a drop");
+        }
+        database.close().await.expect("an end");
+        let url = test.url().expect("a URL");
+        let starts = (0..4).map(|_| {
+            let options = Options::new(url.clone());
+            tokio::spawn(async move { SqlStore::connect(&options).await })
+        });
+        for start in join_all(starts).await {
+            start.expect("a start").expect("a store").close().await;
+        }
+        test.store.check().await.expect("a sound database");
+    })
+    .await;
+}
+
+#[rstest]
+#[case::other_database("mysql://snorri:hush@127.0.0.1/snorri")]
+#[case::wrong_port("postgres://snorri:hush@127.0.0.1:1/snorri")]
+#[case::malformed("postgresql://snorri:hush@127.0.0.1:port/snorri")]
+#[tokio::test]
+async fn an_error_does_not_show_the_password(#[case] url: &str) {
+    let options = Options { acquire_timeout: Duration::from_millis(100), ..Options::new(url) };
+    let error = SqlStore::connect(&options).await.expect_err("an error");
+    assert!(matches!(error, Error::Unavailable(_)));
+    assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+}

@@ -1,0 +1,55 @@
+//! What every store must do: one suite, on memory, SQLite and PostgreSQL.
+//!
+//! - [`commits`]: what is committed is there as a whole, and only once
+//! - [`claims`]: wake-ups and messages go to one asker at a time
+//! - [`reads`]: lists and definitions
+//! - [`databases`]: what only a database can get wrong
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use snorri::saga::{SagaId, Time};
+use snorri::store::{Appended, Batch, Filter, OutboxId, SagaRow, Store, Unsent};
+
+mod claims;
+mod commits;
+mod database;
+mod databases;
+mod reads;
+mod samples;
+
+const LEASE: Duration = Duration::from_millis(100);
+
+async fn commit(store: &Arc<dyn Store>, entries: impl IntoIterator<Item = Appended>) {
+    let entries = entries.into_iter().collect();
+    store.commit(Batch { entries, ..Batch::default() }).await.expect("a commit");
+}
+
+async fn claim_due(store: &Arc<dyn Store>, now: i64) -> Vec<SagaId> {
+    store.claim_due(Time(now), LEASE, 100).await.expect("wake-ups")
+}
+
+async fn claim_unsent(store: &Arc<dyn Store>, now: i64) -> Vec<Unsent> {
+    store.claim_unsent(Time(now), LEASE, 100).await.expect("messages")
+}
+
+/// All sagas that match, read in pages of 4.
+async fn list(store: &Arc<dyn Store>, mut filter: Filter) -> Vec<SagaRow> {
+    let mut listed: Vec<SagaRow> = Vec::new();
+    loop {
+        let page = store.sagas(&filter, 4).await.expect("a page");
+        assert!(page.len() <= 4);
+        let Some(last) = page.last() else { return listed };
+        filter.after = Some((last.started_at, last.id));
+        listed.extend(page);
+    }
+}
+
+fn ids(unsent: &[Unsent]) -> Vec<OutboxId> {
+    unsent.iter().map(|unsent| unsent.id).collect()
+}
+
+/// The messages as they are stored, payloads byte for byte.
+fn texts(unsent: &[Unsent]) -> Vec<String> {
+    unsent.iter().map(|unsent| serde_json::to_string(&*unsent.message).expect("JSON")).collect()
+}

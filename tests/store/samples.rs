@@ -1,0 +1,167 @@
+//! Things to store.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use snorri::saga::journal::{AnswerTo, By, Cause, Fact, Problem, ReplyKind, Started, StopReason};
+use snorri::saga::message::{Command, Outcome};
+use snorri::saga::{Direction, Entry, Message, SagaId, Status, Time};
+use snorri::store::{Appended, Batch, OutboxId, SagaRow, Unsent};
+use uuid::Uuid;
+
+/// Text that naive quoting, escaping or encoding would spoil.
+pub(crate) const AWKWARD: &str =
+    "it's \"quoted\" \\ $1 ?1 :x; -- {a,b} NULL\n\t\u{1}\u{7f} ü ß 漢字 🦀 \u{202e}rtl\u{10ffff}";
+
+pub(crate) fn saga_id() -> SagaId {
+    SagaId(Uuid::now_v7())
+}
+
+pub(crate) fn entry(at: i64, facts: Vec<Fact>) -> Entry {
+    Entry { at: Time(at), cause: Cause::Start, facts }
+}
+
+/// An entry that is told from others by its number.
+pub(crate) fn numbered(number: i64) -> Entry {
+    entry(number, vec![Fact::WakeSet { at: Some(Time(number)) }])
+}
+
+pub(crate) fn appended(saga: SagaId, seq: u32, entry: Entry) -> Appended {
+    Appended { saga, seq, entry }
+}
+
+pub(crate) fn row(id: SagaId, started_at: i64) -> SagaRow {
+    SagaRow {
+        id,
+        definition: "order".into(),
+        version: 1,
+        key: None,
+        status: Status::Running,
+        started_at: Time(started_at),
+        changed_at: Time(started_at),
+    }
+}
+
+pub(crate) fn unsent(saga: SagaId, payload: &str) -> Unsent {
+    let command = Command {
+        saga,
+        definition: "order".into(),
+        step: "charge".parse().expect("a path"),
+        direction: Direction::Forward,
+        attempt: 1,
+        exchange: "shop.commands".into(),
+        name: "payment.charge".into(),
+        deadline: Time(20_000),
+        trace_id: Some("0af7651916cd43dd8448eb211c80319c".to_owned()),
+        sent_at: Time(10_000),
+        payload: raw(payload),
+    };
+    message(Message::Command(command))
+}
+
+pub(crate) fn outcome(saga: SagaId) -> Unsent {
+    let to = AnswerTo { queue: AWKWARD.to_owned(), correlation_id: Some(AWKWARD.to_owned()) };
+    message(Message::Outcome(Outcome {
+        saga,
+        definition: "order".into(),
+        to,
+        status: Status::Compensated,
+        sent_at: Time(10_000),
+        body: raw(r#"{"output": null}"#),
+    }))
+}
+
+fn message(message: Message) -> Unsent {
+    Unsent { id: OutboxId(Uuid::now_v7()), message: Arc::new(message) }
+}
+
+fn raw(json: &str) -> Box<RawValue> {
+    RawValue::from_string(json.to_owned()).expect("JSON")
+}
+
+/// A saga's first batch: one row in every table.
+pub(crate) fn first(saga: SagaId, at: i64) -> Batch {
+    Batch {
+        entries: vec![appended(saga, 1, numbered(at))],
+        sagas: vec![row(saga, at)],
+        outbox: vec![unsent(saga, "{}")],
+        outbox_reserved_until: Time(at),
+        sent: vec![],
+        wakes: vec![(saga, Some(Time(at)))],
+    }
+}
+
+/// One entry for each cause, with every kind of fact among them.
+pub(crate) fn all_kinds() -> Vec<Entry> {
+    let by = || By { actor: AWKWARD.to_owned(), reason: String::new() };
+    let step = || "ship[3][0]".parse().expect("a path");
+    let (direction, attempt) = (Direction::Compensate, 7);
+    let reply = |result| Cause::Reply { step: step(), direction, attempt, result };
+    let causes = [
+        Cause::Start,
+        reply(ReplyKind::Success),
+        reply(ReplyKind::Failure),
+        reply(ReplyKind::Error),
+        Cause::Unroutable { step: step(), direction, attempt },
+        Cause::Wake,
+        Cause::Cancel(by()),
+        Cause::Intervention { action: "retry".to_owned(), step: Some(step()), by: by() },
+        Cause::Intervention { action: "abandon".to_owned(), step: None, by: by() },
+    ];
+    let entries =
+        causes.into_iter().zip(1..).map(|(cause, at)| Entry { at: Time(at), cause, facts: facts() });
+    entries.collect()
+}
+
+fn facts() -> Vec<Fact> {
+    let step = || "ship[3][0]".parse().expect("a path");
+    let direction = Direction::Forward;
+    let problem = || Problem { details: Some(value()), ..Problem::new("refused", AWKWARD) };
+    let started = Started {
+        definition: "order".into(),
+        version: u32::MAX,
+        key: Some(AWKWARD.to_owned()),
+        input: Arc::new(value()),
+        deadline: Some(Time(i64::MAX)),
+        answer: Some(AnswerTo { queue: "q".to_owned(), correlation_id: None }),
+        trace_id: None,
+    };
+    vec![
+        Fact::Started(Box::new(started)),
+        Fact::Sent { step: step(), direction, attempt: 1, deadline: Time(i64::MIN) },
+        Fact::RetryScheduled { step: step(), direction, at: Time(0), problem: problem() },
+        Fact::Completed { step: step(), output: Arc::new(value()) },
+        Fact::Failed { step: step(), problem: problem() },
+        Fact::Unknown { step: step(), problem: problem() },
+        Fact::Undone { step: step() },
+        Fact::Skipped { step: step(), direction },
+        Fact::Held { step: step(), direction, problem: problem() },
+        Fact::Retried { step: step(), direction },
+        Fact::Stopping { reason: StopReason::TimedOut, problem: problem() },
+        Fact::StopDropped,
+        Fact::RollbackBegan,
+        Fact::LateReply { step: step(), output: Arc::new(Value::Null) },
+        Fact::Overdue,
+        Fact::IncidentRaised { step: None, problem: problem() },
+        Fact::IncidentPassed { step: Some(step()) },
+        Fact::WakeSet { at: None },
+        Fact::Ended { status: Status::Abandoned, output: Some(Arc::new(value())) },
+    ]
+}
+
+/// JSON whose numbers and strings are easily changed on the way.
+fn value() -> Value {
+    // From a linear congruence: floats of 17 digits, which a careless parser reads as their neighbours.
+    let mut seed = 1_u64;
+    let floats = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed as f64 / 1e9_f64.powi((seed % 5) as i32)
+    });
+    json!({
+        "floats": floats.take(100).collect::<Vec<_>>(),
+        "integers": [u64::MAX, i64::MIN, 0, -1],
+        AWKWARD: [AWKWARD, "", "\0"],
+        "nothing": null,
+    })
+}
