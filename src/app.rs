@@ -149,10 +149,9 @@ async fn consume(
 
 async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let options = sql::Options {
-        url: config.database.url.clone(),
         max_connections: config.database.max_connections,
         migrate: config.database.migrate,
-        ..sql::Options::default()
+        ..sql::Options::new(config.database.url.clone())
     };
     Ok(Arc::new(SqlStore::connect(&options).await.context("cannot open the database")?))
 }

@@ -128,8 +128,7 @@ async fn kill_often(plan: &Plan, mut orchestrator: Orchestrator, kills: usize) -
 }
 
 async fn open(plan: &Plan) -> SqlStore {
-    let options = sql::Options { url: plan.database_url.clone().into(), ..sql::Options::default() };
-    SqlStore::connect(&options).await.expect("PostgreSQL answers")
+    SqlStore::connect(&sql::Options::new(plan.database_url.clone())).await.expect("PostgreSQL answers")
 }
 
 async fn all_sagas(store: &SqlStore) -> Vec<SagaRow> {
