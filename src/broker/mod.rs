@@ -7,6 +7,8 @@
 //! go out in batches, and each comes back as [`Published`].
 
 pub mod envelope;
+mod handling;
+pub mod local;
 pub mod topology;
 
 use std::collections::BTreeMap;
