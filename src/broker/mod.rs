@@ -6,6 +6,12 @@
 //! A message comes in as a [`Delivery`], goes through the handler, a tower service, and is settled by its [`Verdict`]. Messages
 //! go out in batches, and each comes back as [`Published`].
 
+pub mod amqp;
+pub mod envelope;
+mod handling;
+pub mod local;
+pub mod topology;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;

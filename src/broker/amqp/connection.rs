@@ -1,0 +1,226 @@
+//! One connection that is looked after: made, watched, and made anew when it is lost.
+//!
+//! lapin's own recovery gives up after some tries and leaves channels behind that look alive, so it stays off. Here a
+//! connection that was lost is dropped with all its channels, and the next one has another generation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::tcp::{AMQPUriTcpExt, OwnedTLSConfig};
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, Event};
+use secrecy::ExposeSecret;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::topology::{self, Known};
+use super::{Options, within};
+use crate::broker::Error;
+
+/// The pause before the second try. It doubles with each one up to [`Options::reconnect_delay_max`].
+const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(100);
+/// lapin tells of most losses by an event; this finds the others.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// One connection for one purpose, for as long as the process lives.
+#[derive(Debug)]
+pub(super) struct Link {
+    state: watch::Receiver<State>,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Down { refused: bool, reason: String },
+    Up(Arc<Live>),
+    Closed,
+}
+
+/// A connection that was up when we last looked.
+#[derive(Debug)]
+pub(super) struct Live {
+    /// Which of the link's connections this is, from 1.
+    pub(super) generation: u64,
+    pub(super) connection: Connection,
+}
+
+impl Link {
+    /// Starts to look after a connection. `purpose` is for people who look at the broker's list of connections.
+    /// What is in `known` is declared on each new connection.
+    pub(super) fn open(
+        purpose: &'static str,
+        options: Arc<Options>,
+        known: Option<Arc<Known>>,
+        closing: CancellationToken,
+    ) -> Self {
+        let down = State::Down { refused: false, reason: "it did not answer in time".to_owned() };
+        let (sender, state) = watch::channel(down);
+        let supervisor = Supervisor { purpose, options, known, closing, state: sender };
+        tokio::spawn(supervisor.run());
+        Self { state }
+    }
+
+    pub(super) fn live(&self) -> Result<Arc<Live>, Error> {
+        match &*self.state.borrow() {
+            State::Up(live) => Ok(live.clone()),
+            State::Down { refused: true, reason } => Err(Error::Refused(reason.clone())),
+            State::Down { refused: false, reason } => Err(Error::Unavailable(reason.clone())),
+            State::Closed => Err(Error::Unavailable("it is closed".to_owned())),
+        }
+    }
+
+    /// Waits until the connection is up or refused for the first time, at most for `patience`.
+    pub(super) async fn first(&self, patience: Duration) -> Result<(), Error> {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| !matches!(state, State::Down { refused: false, .. }));
+        let _ = tokio::time::timeout(patience, settled).await;
+        self.live().map(|_| ())
+    }
+
+    /// Waits until the connection is up. `None`: it never will be again.
+    pub(super) async fn up(&self) -> Option<Arc<Live>> {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| !matches!(state, State::Down { .. })).await;
+        match settled.as_deref() {
+            Ok(State::Up(live)) => Some(live.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) async fn closed(&self) {
+        let _ = self.state.clone().wait_for(|state| matches!(state, State::Closed)).await;
+    }
+}
+
+struct Supervisor {
+    purpose: &'static str,
+    options: Arc<Options>,
+    known: Option<Arc<Known>>,
+    closing: CancellationToken,
+    state: watch::Sender<State>,
+}
+
+impl Supervisor {
+    async fn run(self) {
+        let closing = self.closing.clone();
+        closing.run_until_cancelled(self.keep_connected()).await;
+        if let State::Up(live) = self.state.send_replace(State::Closed) {
+            let closed = live.connection.close(200, "OK".into());
+            let _ = within(self.options.operation_timeout, "closing the connection", closed).await;
+        }
+    }
+
+    async fn keep_connected(&self) {
+        let purpose = self.purpose;
+        let (mut generation, mut delay) = (0, RECONNECT_DELAY_MIN);
+        loop {
+            match self.connect().await {
+                Ok(connection) => {
+                    (generation, delay) = (generation + 1, RECONNECT_DELAY_MIN);
+                    let live = Arc::new(Live { generation, connection });
+                    tracing::info!(purpose, generation, "connected to the broker");
+                    self.state.send_replace(State::Up(live.clone()));
+                    let reason = self.watch(&live.connection).await;
+                    tracing::warn!(purpose, generation, reason, "lost the connection to the broker");
+                    self.state.send_replace(State::Down { refused: false, reason });
+                }
+                Err(error) => {
+                    let (refused, reason) = match error {
+                        Error::Refused(reason) => (true, reason),
+                        Error::Unavailable(reason) => (false, reason),
+                    };
+                    tracing::warn!(purpose, refused, reason, ?delay, "cannot connect to the broker");
+                    self.state.send_replace(State::Down { refused, reason });
+                }
+            }
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(self.options.reconnect_delay_max);
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, Error> {
+        let connection = connect(&self.options, self.purpose).await?;
+        if let Some(known) = &self.known {
+            // Without its topology a broker is of little use, but what is there still works: say so and go on.
+            let declared = topology::declare(&connection, &known.all(), &self.options).await;
+            for result in [declared, topology::declare_probe(&connection, &self.options).await] {
+                if let Err(error) = result {
+                    tracing::error!(%error, "cannot declare the topology");
+                }
+            }
+        }
+        Ok(connection)
+    }
+
+    /// Returns when the connection is lost, with the reason.
+    async fn watch(&self, connection: &Connection) -> String {
+        let purpose = self.purpose;
+        let mut events = std::pin::pin!(connection.events_listener());
+        let mut status = tokio::time::interval(STATUS_INTERVAL);
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    // Errors that only close a channel come here too.
+                    Some(Event::Error(error)) if !connection.status().connected() => return error.to_string(),
+                    Some(Event::ConnectionBlocked(reason)) => {
+                        tracing::warn!(purpose, reason, "the broker takes no messages until it has room again");
+                    }
+                    Some(Event::ConnectionUnblocked) => tracing::info!(purpose, "the broker takes messages again"),
+                    Some(_) => {}
+                    None => return "it ended".to_owned(),
+                },
+                _ = status.tick() => {
+                    if !connection.status().connected() {
+                        return "it ended".to_owned();
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn connect(options: &Options, purpose: &str) -> Result<Connection, Error> {
+    let mut uri: AMQPUri = (options.url.expose_secret().parse())
+        .map_err(|reason| Error::Refused(format!("this is not the URL of a broker: {reason}")))?;
+    let heartbeat = u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1);
+    uri.query.heartbeat.get_or_insert(heartbeat); // the URL may say otherwise
+    let properties =
+        ConnectionProperties::default().with_connection_name(format!("snorri, to {purpose}").into());
+    let runtime = lapin::runtime::default_runtime().map_err(connection_error)?;
+    let timeout = options.connect_timeout;
+    // The socket has a timeout of its own because lapin connects on a thread that nobody else could end.
+    let socket = async move |uri: AMQPUri, runtime: _| {
+        let trust = OwnedTLSConfig::default(); // what the system trusts
+        let connected = uri.connect_with_config_async(trust.as_ref(), &runtime);
+        match tokio::time::timeout(timeout, connected).await {
+            Ok(stream) => Ok(stream?),
+            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        }
+    };
+    within(timeout, "connecting", Connection::connector(uri, runtime, socket, properties)).await
+}
+
+/// Opens a channel.
+pub(super) async fn channel(connection: &Connection, options: &Options) -> Result<Channel, Error> {
+    within(options.operation_timeout, "opening a channel", connection.create_channel()).await
+}
+
+/// Closes a channel. What was sent on it before has then reached the broker. Failing is as good as closing.
+pub(super) async fn close_channel(channel: &Channel, options: &Options) {
+    let closed = channel.close(200, "OK".into());
+    if let Err(error) = within(options.operation_timeout, "closing a channel", closed).await {
+        tracing::debug!(%error, "could not close a channel");
+    }
+}
+
+/// What lapin's error means for us: a refusal, or something that passes.
+pub(super) fn connection_error(error: lapin::Error) -> Error {
+    // The broker's numbers for: access refused, not found, precondition failed, command invalid, not allowed.
+    const REFUSALS: [u16; 5] = [403, 404, 406, 503, 530];
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(reply) if REFUSALS.contains(&reply.get_id()) => {
+            Error::Refused(reply.to_string())
+        }
+        _ => Error::Unavailable(error.to_string()),
+    }
+}

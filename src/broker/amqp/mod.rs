@@ -1,0 +1,201 @@
+//! RabbitMQ, through lapin, which appears nowhere else.
+//!
+//! Two connections: when the broker is short of memory or disk it blocks those that publish, and acknowledgements must
+//! get through then. Each is looked after by a [`connection`] supervisor. [`publisher`] sends and awaits confirms,
+//! [`consumer`] takes deliveries, [`acks`] decides what may be acknowledged, [`topology`] declares.
+//!
+//! Every call of lapin is under a timeout: a blocked or half-dead connection answers nothing at all.
+//!
+//! lapin logs returned messages as warnings, with their bodies: keep the log level of `lapin::returned_messages` at
+//! `error`.
+
+mod acks;
+mod connection;
+mod consumer;
+mod properties;
+mod publisher;
+mod topology;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use self::connection::{Link, connection_error};
+use self::consumer::Consumer;
+use self::properties::short;
+use self::publisher::Publisher;
+use self::topology::Known;
+use super::{Broker, Error, Handler, Properties, Publication, Published, Topology};
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the certificates that the system trusts. The
+    /// name of the vhost is percent-encoded: `%2f` for `/`.
+    pub url: SecretString,
+    /// The queue that [`Broker::check`] sends to. Nobody consumes it; it keeps one message.
+    pub probe_queue: String,
+    /// A peer that is silent for twice this long counts as gone. Whole seconds, from 1. Shorter finds dead connections
+    /// sooner, but takes a busy broker for a dead one. A `heartbeat` in the URL goes before.
+    pub heartbeat: Duration,
+    /// How long connecting may take, handshake included, before it is tried again.
+    pub connect_timeout: Duration,
+    /// The longest pause between two tries to connect; the first is 100 ms and each one after is twice as long.
+    pub reconnect_delay_max: Duration,
+    /// How long the broker may take over a declaration, an acknowledgement or another small matter. Declaring a
+    /// quorum queue takes a tenth of a second on an idle broker, and much longer on one that has just started.
+    pub operation_timeout: Duration,
+    /// How long a batch waits for its confirms. After that what became of it is unknown, and it will be sent again: too
+    /// short a time makes duplicates when the broker is slow.
+    pub confirm_timeout: Duration,
+    /// How many batches can be on their way at a time, each on a channel of its own.
+    pub publisher_channels: usize,
+    /// How often a message may be delivered again before it becomes a dead letter. Every lost connection counts as a
+    /// delivery of all that was prefetched, so this must outlast an outage that comes and goes.
+    pub delivery_limit: u32,
+    /// How long a message that the handler did not take waits before it is put back: times the delivery limit, this
+    /// is the shortest outage behind the handler that makes dead letters.
+    pub requeue_delay: Duration,
+    /// Declare nothing; only verify that exchanges and queues are there. For brokers whose topology others own.
+    pub verify_only: bool,
+}
+
+impl Options {
+    pub fn new(url: SecretString) -> Self {
+        Self {
+            url,
+            probe_queue: "snorri.probe".to_owned(),
+            heartbeat: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            reconnect_delay_max: Duration::from_secs(10),
+            operation_timeout: Duration::from_secs(15),
+            confirm_timeout: Duration::from_secs(30),
+            publisher_channels: 4,
+            delivery_limit: 100,
+            requeue_delay: Duration::from_secs(5),
+            verify_only: false,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct AmqpBroker {
+    options: Arc<Options>,
+    known: Arc<Known>,
+    publisher: Publisher,
+    consuming: Link,
+    closing: CancellationToken,
+}
+
+impl AmqpBroker {
+    /// Connects, and from then on stays connected by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the URL is wrong or the broker does not let us in, [`Error::Unavailable`] if it did not
+    /// answer within [`Options::connect_timeout`], however often it was tried.
+    pub async fn connect(options: &Options) -> Result<Self, Error> {
+        let options = Arc::new(options.clone());
+        let (known, closing) = (Arc::new(Known::default()), CancellationToken::new());
+        let publishing = Link::open("publish", options.clone(), Some(known.clone()), closing.clone());
+        let consuming = Link::open("consume", options.clone(), None, closing.clone());
+        let publisher = Publisher::new(publishing, known.clone(), options.clone());
+        let broker = Self { options, known, publisher, consuming, closing };
+        // The probe queue is declared meanwhile.
+        let patience = broker.options.connect_timeout + broker.options.operation_timeout;
+        tokio::try_join!(broker.publisher.link.first(patience), broker.consuming.first(patience))?;
+        Ok(broker)
+    }
+
+    fn probe(&self) -> Publication {
+        let kind = Some("probe".to_owned());
+        let properties = Properties { kind, app_id: Some("snorri".to_owned()), ..Properties::default() };
+        let routing_key = self.options.probe_queue.clone();
+        Publication { exchange: String::new(), routing_key, properties, body: Vec::new() }
+    }
+}
+
+impl Drop for AmqpBroker {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
+
+#[async_trait]
+impl Broker for AmqpBroker {
+    async fn declare(&self, topology: &Topology) -> Result<(), Error> {
+        let live = self.publisher.link.live()?;
+        topology::declare(&live.connection, topology, &self.options).await?;
+        self.known.add(topology);
+        Ok(())
+    }
+
+    async fn publish(&self, batch: Vec<Publication>) -> Vec<Published> {
+        self.publisher.publish(&batch).await
+    }
+
+    async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken) {
+        let consumer = Consumer {
+            link: &self.consuming,
+            publisher: &self.publisher,
+            known: &self.known,
+            options: &self.options,
+            queue,
+            prefetch,
+            handler,
+            stop: &stop,
+        };
+        consumer.run().await;
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.consuming.live()?;
+        let live = self.publisher.link.live()?;
+        if live.connection.status().blocked() {
+            return Err(Error::Unavailable("it takes no messages: it is short of memory or disk".to_owned()));
+        }
+        let batch = [self.probe()];
+        let probe = self.publisher.publish(&batch);
+        match tokio::time::timeout(self.options.operation_timeout, probe).await.as_deref() {
+            Ok([Published::Confirmed]) => Ok(()),
+            // It came back and was confirmed, which takes a broker that works.
+            Ok([Published::Unroutable]) if self.options.verify_only => Ok(()),
+            // Somebody deleted the queue: the next check will find it.
+            Ok([Published::Unroutable]) => topology::declare_probe(&live.connection, &self.options).await,
+            _ => Err(Error::Unavailable("it did not confirm a message".to_owned())),
+        }
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u64, Error> {
+        let live = self.publisher.link.live()?;
+        let channel = connection::channel(&live.connection, &self.options).await?;
+        let name = short(queue).map_err(|error| Error::Refused(error.to_string()))?;
+        let only_look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let found = channel.queue_declare(name, only_look, FieldTable::default());
+        let found = within(self.options.operation_timeout, "looking at a queue", found).await?;
+        connection::close_channel(&channel, &self.options).await;
+        Ok(found.message_count().into())
+    }
+
+    async fn close(&self) {
+        self.closing.cancel();
+        self.publisher.link.closed().await;
+        self.consuming.closed().await;
+    }
+}
+
+/// Waits for lapin, but not for ever.
+async fn within<T>(
+    timeout: Duration,
+    what: &str,
+    call: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(result) => result.map_err(connection_error),
+        Err(_) => Err(Error::Unavailable(format!("{what} took longer than {timeout:?}"))),
+    }
+}

@@ -1,0 +1,370 @@
+//! Sends batches and finds out what became of each message.
+//!
+//! A batch goes out pipelined on one channel: all messages are queued before the first is written, so that they share
+//! writes, and only then are the confirms awaited. Batches run side by side, each on a channel of a small pool.
+//!
+//! lapin attaches a returned message to whichever confirm comes next, which need not be its own. So no result is given
+//! out before the whole batch is answered, and returned messages are then found by what they carry. A channel on
+//! which anything went wrong is not used again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
+use tokio::sync::Semaphore;
+
+use super::connection::{self, Link, connection_error};
+use super::properties::{short, to_amqp};
+use super::topology::{self, Known};
+use super::{Options, within};
+use crate::broker::{Error, Publication, Published};
+
+/// Most messages that are in flight on a channel. More bring no speed, but a longer wait when one is stuck.
+const WINDOW_MESSAGES: usize = 1_000;
+/// Most bytes of bodies that are in flight on a channel: lapin copies them.
+const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+
+/// Every message must find a queue: one that does not comes back.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
+
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pub(super) link: Link,
+    known: Arc<Known>,
+    options: Arc<Options>,
+    /// Channels that nobody uses, with the generation of their connection.
+    idle: Mutex<Vec<(u64, Channel)>>,
+    /// One for each channel that may be in use.
+    permits: Semaphore,
+}
+
+/// What a batch on one channel came to.
+struct Attempt {
+    published: Vec<Published>,
+    /// The broker closed the channel over this: it takes no messages for some exchange among them.
+    refused: Option<String>,
+}
+
+impl Publisher {
+    pub(super) fn new(link: Link, known: Arc<Known>, options: Arc<Options>) -> Self {
+        let permits = Semaphore::new(options.publisher_channels.max(1));
+        Self { link, known, options, idle: Mutex::default(), permits }
+    }
+
+    /// Sends a batch and waits for what becomes of each message, in the order given.
+    pub(super) async fn publish(&self, batch: &[Publication]) -> Vec<Published> {
+        let mut published = Vec::with_capacity(batch.len());
+        while published.len() < batch.len() {
+            let window = window(&batch[published.len()..]);
+            published.append(&mut self.publish_window(&window).await);
+        }
+        published
+    }
+
+    async fn publish_window(&self, window: &[&Publication]) -> Vec<Published> {
+        let Attempt { mut published, refused } = self.attempt(window).await;
+        let Some(reason) = refused else {
+            return published;
+        };
+        // An exchange is gone, or is not for us. That closed the channel for all the others too: declare what should
+        // be there, and let each exchange stand for itself.
+        tracing::warn!(reason, "the broker refused a message; declaring the topology again");
+        if let Ok(live) = self.link.live() {
+            let declared = topology::declare(&live.connection, &self.known.all(), &self.options).await;
+            if let Err(error) = declared {
+                tracing::error!(%error, "cannot declare the topology");
+            }
+        }
+        let mut by_exchange: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, publication) in window.iter().enumerate() {
+            by_exchange.entry(&publication.exchange).or_default().push(index);
+        }
+        for (exchange, indexes) in by_exchange {
+            let group: Vec<&Publication> = indexes.iter().map(|index| window[*index]).collect();
+            let attempt = self.attempt(&group).await;
+            if let Some(reason) = &attempt.refused {
+                tracing::error!(exchange, reason, "the broker takes no messages for this exchange");
+            }
+            for (index, result) in indexes.into_iter().zip(attempt.published) {
+                published[index] = match result {
+                    Published::Unknown if attempt.refused.is_some() => Published::Unroutable,
+                    result => result,
+                };
+            }
+        }
+        published
+    }
+
+    /// Sends all of these on one channel.
+    async fn attempt(&self, window: &[&Publication]) -> Attempt {
+        let unknown = || Attempt { published: vec![Published::Unknown; window.len()], refused: None };
+        let timeout = self.options.confirm_timeout;
+        let Ok(Ok(_permit)) = tokio::time::timeout(timeout, self.permits.acquire()).await else {
+            return unknown();
+        };
+        let (generation, channel) = match self.channel().await {
+            Ok(channel) => channel,
+            Err(error) => {
+                tracing::debug!(%error, "no channel to publish on");
+                return unknown();
+            }
+        };
+        let mut sending: Vec<Sending<'_>> =
+            window.iter().map(|message| Sending::new(&channel, message)).collect();
+        // The first poll queues a message for the connection to write, in this order.
+        sending.iter_mut().for_each(Sending::poll);
+        // The last one first: once it is answered, so are nearly all the others, and nobody is woken for each of them.
+        let answered = tokio::time::timeout(timeout, async {
+            for sending in sending.iter_mut().rev() {
+                sending.answered().await;
+            }
+        });
+        if answered.await.is_err() {
+            tracing::warn!(messages = window.len(), "the broker did not confirm in time");
+            sending.iter_mut().for_each(Sending::poll);
+        }
+        let (mut answers, mut returned, mut refused) = (Vec::with_capacity(window.len()), Vec::new(), None);
+        for sending in sending {
+            let (answer, message) = match sending {
+                Sending::TooLong => (Answer::Impossible, None),
+                Sending::Pending(_) => (Answer::None, None),
+                Sending::Done(Ok(Confirmation::Ack(message))) => (Answer::Ack, message),
+                Sending::Done(Ok(Confirmation::Nack(message))) => (Answer::Nack, message),
+                Sending::Done(Ok(Confirmation::NotRequested)) => (Answer::None, None),
+                Sending::Done(Err(error)) => {
+                    refused = refused.or_else(|| refusal(&error));
+                    (Answer::None, None)
+                }
+            };
+            answers.push(answer);
+            returned.extend(message.map(|message| Returned::new(&message.delivery)));
+        }
+        if !answers.contains(&Answer::None) {
+            self.keep(generation, channel);
+        }
+        Attempt { published: conclude(window, &answers, &returned), refused }
+    }
+
+    /// Sends one message as it is, and says whether the broker has it.
+    pub(super) async fn send(&self, queue: &str, properties: BasicProperties, body: &[u8]) -> bool {
+        let sent = async {
+            let _permit = self.permits.acquire().await.ok()?;
+            let (generation, channel) = self.channel().await.ok()?;
+            let to = short(queue).ok()?;
+            let confirm = channel.basic_publish("".into(), to, MANDATORY, body, properties).await.ok()?;
+            let confirmation = confirm.await.ok()?;
+            self.keep(generation, channel);
+            (confirmation == Confirmation::Ack(None)).then_some(())
+        };
+        matches!(tokio::time::timeout(self.options.confirm_timeout, sent).await, Ok(Some(())))
+    }
+
+    /// A channel that confirms, and the generation of its connection.
+    async fn channel(&self) -> Result<(u64, Channel), Error> {
+        let live = self.link.live()?;
+        loop {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match idle {
+                Some((generation, channel))
+                    if generation == live.generation && channel.status().connected() =>
+                {
+                    return Ok((generation, channel));
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let channel = connection::channel(&live.connection, &self.options).await?;
+        let confirming = channel.confirm_select(ConfirmSelectOptions { nowait: false });
+        within(self.options.operation_timeout, "asking for confirms", confirming).await?;
+        Ok((live.generation, channel))
+    }
+
+    fn keep(&self, generation: u64, channel: Channel) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((generation, channel));
+    }
+}
+
+/// One message on its way.
+enum Sending<'a> {
+    /// Some property does not fit into AMQP. It can never be sent.
+    TooLong,
+    Pending(BoxFuture<'a, lapin::Result<Confirmation>>),
+    Done(lapin::Result<Confirmation>),
+}
+
+impl<'a> Sending<'a> {
+    fn new(channel: &'a Channel, publication: &'a Publication) -> Self {
+        let Publication { exchange, routing_key, properties, body } = publication;
+        let (Ok(exchange), Ok(key), Ok(properties)) =
+            (short(exchange), short(routing_key), to_amqp(properties))
+        else {
+            tracing::error!(exchange, routing_key, "a name or property has more than 255 bytes");
+            return Self::TooLong;
+        };
+        let sent =
+            async move { channel.basic_publish(exchange, key, MANDATORY, body, properties).await?.await };
+        Self::Pending(sent.boxed())
+    }
+
+    fn poll(&mut self) {
+        if let Self::Pending(sent) = self
+            && let Some(result) = sent.now_or_never()
+        {
+            *self = Self::Done(result);
+        }
+    }
+
+    async fn answered(&mut self) {
+        if let Self::Pending(sent) = self {
+            *self = Self::Done(sent.await);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Ack,
+    Nack,
+    None,
+    Impossible,
+}
+
+/// What a returned message is recognised by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Returned {
+    exchange: String,
+    routing_key: String,
+    message_id: Option<String>,
+    correlation_id: Option<String>,
+}
+
+impl Returned {
+    fn new(delivery: &lapin::message::Delivery) -> Self {
+        let text =
+            |text: &Option<lapin::types::ShortString>| text.as_ref().map(|text| text.as_str().to_owned());
+        Self {
+            exchange: delivery.exchange.as_str().to_owned(),
+            routing_key: delivery.routing_key.as_str().to_owned(),
+            message_id: text(delivery.properties.message_id()),
+            correlation_id: text(delivery.properties.correlation_id()),
+        }
+    }
+
+    fn of(publication: &Publication) -> Self {
+        Self {
+            exchange: publication.exchange.clone(),
+            routing_key: publication.routing_key.clone(),
+            message_id: publication.properties.message_id.clone(),
+            correlation_id: publication.properties.correlation_id.clone(),
+        }
+    }
+}
+
+/// What became of each message of a window, given the answers to each and the messages that came back.
+fn conclude(window: &[&Publication], answers: &[Answer], returned: &[Returned]) -> Vec<Published> {
+    let mut published: Vec<Published> = answers
+        .iter()
+        .map(|answer| match answer {
+            Answer::Ack => Published::Confirmed,
+            // A queue that should have it does not; another may.
+            Answer::Nack | Answer::None => Published::Unknown,
+            Answer::Impossible => Published::Unroutable,
+        })
+        .collect();
+    if returned.is_empty() {
+        return published;
+    }
+    if answers.contains(&Answer::None) {
+        // Another return may still hide behind a confirm that did not come.
+        published.iter_mut().filter(|p| **p == Published::Confirmed).for_each(|p| *p = Published::Unknown);
+    }
+    let mut indexes: HashMap<Returned, Vec<usize>> = HashMap::new();
+    for (index, publication) in window.iter().enumerate() {
+        indexes.entry(Returned::of(publication)).or_default().push(index);
+    }
+    for message in returned {
+        match indexes.get_mut(message).and_then(Vec::pop) {
+            Some(index) => published[index] = Published::Unroutable,
+            None => {
+                tracing::error!("the broker returned a message that was not sent: nothing is sure");
+                return vec![Published::Unknown; window.len()];
+            }
+        }
+    }
+    published
+}
+
+/// The first messages of a batch, as many as may be in flight together.
+fn window(batch: &[Publication]) -> Vec<&Publication> {
+    let mut bytes = 0;
+    let fits = |(index, publication): &(usize, &Publication)| {
+        bytes += publication.body.len();
+        *index == 0 || bytes <= WINDOW_BYTES
+    };
+    batch
+        .iter()
+        .take(WINDOW_MESSAGES)
+        .enumerate()
+        .take_while(fits)
+        .map(|(_, publication)| publication)
+        .collect()
+}
+
+/// The broker's words if it closed the channel, but not the connection, over a message.
+fn refusal(error: &lapin::Error) -> Option<String> {
+    match error.kind() {
+        ErrorKind::ProtocolError(_) if error.is_amqp_soft_error() => match connection_error(error.clone()) {
+            Error::Refused(reason) => Some(reason),
+            Error::Unavailable(_) => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Properties;
+
+    fn message(id: &str) -> Publication {
+        let properties = Properties { message_id: Some(id.to_owned()), ..Properties::default() };
+        Publication { routing_key: "q".to_owned(), properties, ..Publication::default() }
+    }
+
+    fn concluded(ids: &[&str], answers: &[Answer], returned: &[&str]) -> String {
+        let messages: Vec<Publication> = ids.iter().copied().map(message).collect();
+        let returned: Vec<Returned> = returned.iter().map(|id| Returned::of(&message(id))).collect();
+        let results = conclude(&messages.iter().collect::<Vec<_>>(), answers, &returned);
+        let letter = |result: &Published| match result {
+            Published::Confirmed => 'C',
+            Published::Unroutable => 'U',
+            Published::Unknown => '?',
+        };
+        results.iter().map(letter).collect()
+    }
+
+    #[test]
+    fn returned_messages_are_found_by_what_they_carry() {
+        use Answer::{Ack, Impossible, Nack, None};
+        assert_eq!(concluded(&["a", "b", "c"], &[Ack, Ack, Ack], &["b"]), "CUC");
+        assert_eq!(concluded(&["a", "a", "c"], &[Ack, Ack, Ack], &["a", "a"]), "UUC");
+        assert_eq!(concluded(&["a", "b"], &[Ack, Nack], &[]), "C?");
+        assert_eq!(concluded(&["a", "b"], &[Impossible, Ack], &[]), "UC");
+        assert_eq!(concluded(&["a", "b"], &[Ack, None], &[]), "C?");
+        // b's return came, but who knows whether a's or c's is still to come?
+        assert_eq!(concluded(&["a", "b", "c", "d"], &[Ack, Ack, Ack, None], &["b"]), "?U??");
+        assert_eq!(concluded(&["a", "b"], &[Ack, Ack], &["x"]), "??");
+    }
+
+    #[test]
+    fn a_window_is_bounded_in_number_and_bytes() {
+        let body = |bytes: usize| Publication { body: vec![0; bytes], ..Publication::default() };
+        assert_eq!(window(&vec![body(1); WINDOW_MESSAGES + 1]).len(), WINDOW_MESSAGES);
+        assert_eq!(window(&[body(WINDOW_BYTES / 2), body(WINDOW_BYTES / 2), body(1)]).len(), 2);
+        assert_eq!(window(&[body(WINDOW_BYTES + 1), body(1)]).len(), 1);
+    }
+}

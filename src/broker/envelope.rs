@@ -1,0 +1,158 @@
+//! The wire contract: what Snorri's messages look like, whichever broker carries them.
+//!
+//! [`publication`] writes what a saga sends, [`decode_reply`] reads what participants answer, and [`decode_start`] what
+//! asks for a new saga. Nothing here does IO. What cannot be read is [`Undecodable`], with a sentence for the person
+//! who will find the message among the dead letters.
+
+mod reply;
+mod start;
+mod token;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::token::Token;
+use super::{Delivery, HeaderValue, Properties, Publication};
+use crate::saga::message::{Command, Outcome};
+use crate::saga::{Message, SagaId, Time};
+
+pub use reply::decode_reply;
+pub use start::{StartRequest, answer_refused, decode_start};
+
+/// The `app_id` of all that Snorri sends.
+pub const APP_ID: &str = "snorri";
+pub const CONTENT_TYPE: &str = "application/json";
+
+/// The headers of the messages that Snorri sends.
+pub mod header {
+    pub const SAGA: &str = "snorri-saga";
+    pub const DEFINITION: &str = "snorri-definition";
+    pub const STEP: &str = "snorri-step";
+    /// `forward` or `compensate`.
+    pub const DIRECTION: &str = "snorri-direction";
+    /// An integer, from 1.
+    pub const ATTEMPT: &str = "snorri-attempt";
+    /// When the orchestrator stops waiting for this attempt: an integer, milliseconds since the Unix epoch.
+    pub const DEADLINE: &str = "snorri-deadline";
+    /// W3C Trace Context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// On a dead letter: why it is one.
+    pub const REASON: &str = "snorri-reason";
+    /// On a dead letter: the queue it was taken from.
+    pub const QUEUE: &str = "snorri-queue";
+}
+
+/// A message that nobody will ever understand. It says what to send instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Undecodable {
+    /// A sentence or two for people, without the message's body.
+    pub reason: String,
+}
+
+impl Undecodable {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// What a saga's message looks like on the wire. `reply_queue` is where participants' replies to a command go.
+pub fn publication(message: &Message, reply_queue: &str) -> Publication {
+    match message {
+        Message::Command(command) => command_publication(command, reply_queue),
+        Message::Outcome(outcome) => outcome_publication(outcome),
+    }
+}
+
+fn command_publication(command: &Command, reply_queue: &str) -> Publication {
+    let message_id = command.idempotency_key();
+    let text = |text: &str| HeaderValue::Text(text.to_owned());
+    let headers = BTreeMap::from([
+        (header::SAGA.to_owned(), HeaderValue::Text(command.saga.to_string())),
+        (header::DEFINITION.to_owned(), text(&command.definition)),
+        (header::STEP.to_owned(), HeaderValue::Text(command.step.to_string())),
+        (header::DIRECTION.to_owned(), text(command.direction.as_str())),
+        (header::ATTEMPT.to_owned(), HeaderValue::Integer(command.attempt.into())),
+        (header::DEADLINE.to_owned(), HeaderValue::Integer(command.deadline.0)),
+        (header::TRACEPARENT.to_owned(), HeaderValue::Text(traceparent(command, message_id))),
+    ]);
+    Publication {
+        exchange: command.exchange.to_string(),
+        routing_key: command.name.to_string(),
+        properties: Properties {
+            kind: Some(command.name.to_string()),
+            message_id: Some(message_id.to_string()),
+            correlation_id: Some(Token::new(command.saga, command.attempt()).to_string()),
+            reply_to: Some(reply_queue.to_owned()),
+            content_type: Some(CONTENT_TYPE.to_owned()),
+            app_id: Some(APP_ID.to_owned()),
+            timestamp: Some(seconds(command.sent_at)),
+            headers,
+        },
+        body: command.payload.get().as_bytes().to_vec(),
+    }
+}
+
+fn outcome_publication(outcome: &Outcome) -> Publication {
+    let headers = BTreeMap::from([
+        (header::SAGA.to_owned(), HeaderValue::Text(outcome.saga.to_string())),
+        (header::DEFINITION.to_owned(), HeaderValue::Text(outcome.definition.to_string())),
+    ]);
+    Publication {
+        exchange: String::new(),
+        routing_key: outcome.to.queue.clone(),
+        properties: Properties {
+            kind: Some(outcome.status.as_str().to_owned()),
+            message_id: Some(outcome_id(outcome.saga).to_string()),
+            correlation_id: outcome.to.correlation_id.clone(),
+            reply_to: None,
+            content_type: Some(CONTENT_TYPE.to_owned()),
+            app_id: Some(APP_ID.to_owned()),
+            timestamp: Some(seconds(outcome.sent_at)),
+            headers,
+        },
+        body: outcome.body.get().as_bytes().to_vec(),
+    }
+}
+
+/// A saga has one outcome, so that its id needs nothing but the saga's.
+fn outcome_id(saga: SagaId) -> Uuid {
+    Uuid::new_v5(&saga.0, b"outcome")
+}
+
+/// All commands of a saga belong to one trace: that of whoever started it, or else one named after the saga itself.
+fn traceparent(command: &Command, message_id: Uuid) -> String {
+    let own = command.saga.0.simple();
+    let message = message_id.simple().to_string();
+    match &command.trace_id {
+        Some(trace_id) => format!("00-{trace_id}-{}-01", &message[..16]),
+        None => format!("00-{own}-{}-01", &message[..16]),
+    }
+}
+
+fn seconds(at: Time) -> u64 {
+    u64::try_from(at.0 / 1000).unwrap_or(0)
+}
+
+/// Reads a JSON body; an empty one is null.
+fn json(body: &[u8]) -> Result<Value, Undecodable> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        Undecodable::new(format!(
+            "the body is not JSON ({place}): send UTF-8 encoded JSON, or no body at all"
+        ))
+    })
+}
+
+/// The `type` of a delivery, or a sentence that begins with what is wrong with it.
+fn kind(delivery: &Delivery) -> Option<&str> {
+    delivery.properties.kind.as_deref().filter(|kind| !kind.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

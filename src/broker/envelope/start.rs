@@ -1,0 +1,114 @@
+//! Reading what asks for a new saga, and telling who asked when it was refused.
+
+use serde_json::{Value, json as to_json};
+
+use super::{APP_ID, CONTENT_TYPE, Undecodable, header, json, kind, seconds};
+use crate::broker::{Delivery, HeaderValue, Properties, Publication};
+use crate::saga::journal::{AnswerTo, Problem};
+use crate::saga::{MAX_PAYLOAD_BYTES, Time};
+
+/// A message that asks for a new saga.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartRequest {
+    pub definition: String,
+    /// From 1. `None`: the newest.
+    pub version: Option<u32>,
+    pub input: Value,
+    pub message_id: Option<String>,
+    /// Who wants to hear how the saga ends.
+    pub answer: Option<AnswerTo>,
+    /// The W3C trace id of whoever asks: 32 hexadecimal digits in lower case.
+    pub trace_id: Option<String>,
+}
+
+/// Reads a start: its `type` names the definition, `order` or `order@2`, its JSON body is the input. With a `reply_to`,
+/// the outcome is sent there with the `correlation_id` of the start.
+///
+/// A `traceparent` header that is not valid is as good as none.
+pub fn decode_start(delivery: &Delivery) -> Result<StartRequest, Undecodable> {
+    let (definition, version) = definition(delivery)?;
+    if delivery.body.len() > MAX_PAYLOAD_BYTES {
+        return Err(Undecodable::new(format!(
+            "the input has {} bytes: send at most {MAX_PAYLOAD_BYTES}, and large data by reference",
+            delivery.body.len()
+        )));
+    }
+    let properties = &delivery.properties;
+    let trace_id = match properties.headers.get(header::TRACEPARENT) {
+        Some(HeaderValue::Text(text)) => trace_id(text),
+        _ => None,
+    };
+    Ok(StartRequest {
+        definition,
+        version,
+        input: json(&delivery.body)?,
+        message_id: properties.message_id.clone(),
+        answer: answer_to(properties),
+        trace_id,
+    })
+}
+
+/// Tells whoever asked for a saga with these properties that there will be none, and why. `None`: nobody wants to know.
+pub fn answer_refused(start: &Properties, problem: &Problem, at: Time) -> Option<Publication> {
+    let AnswerTo { queue, correlation_id } = answer_to(start)?;
+    let mut body = to_json!({ "code": problem.code, "message": problem.message });
+    if let Some(details) = &problem.details {
+        body["details"] = details.clone();
+    }
+    Some(Publication {
+        exchange: String::new(),
+        routing_key: queue,
+        properties: Properties {
+            kind: Some("rejected".to_owned()),
+            correlation_id,
+            content_type: Some(CONTENT_TYPE.to_owned()),
+            app_id: Some(APP_ID.to_owned()),
+            timestamp: Some(seconds(at)),
+            ..Properties::default()
+        },
+        body: body.to_string().into_bytes(),
+    })
+}
+
+fn answer_to(start: &Properties) -> Option<AnswerTo> {
+    let queue = start.reply_to.clone().filter(|queue| !queue.is_empty())?;
+    Some(AnswerTo { queue, correlation_id: start.correlation_id.clone() })
+}
+
+fn definition(delivery: &Delivery) -> Result<(String, Option<u32>), Undecodable> {
+    const INSTEAD: &str =
+        "set it to the name of a definition, as in `order`, or to name and version, as in `order@2`";
+    let Some(kind) = kind(delivery) else {
+        return Err(Undecodable::new(format!("the start has no `type`: {INSTEAD}")));
+    };
+    let wrong = || Undecodable::new(format!("`{kind}` is not the `type` of a start: {INSTEAD}"));
+    let (name, version) = match kind.split_once('@') {
+        Some((name, version)) => {
+            (name, Some(version.parse().ok().filter(|version| *version > 0).ok_or_else(wrong)?))
+        }
+        None => (kind, None),
+    };
+    if name.is_empty() {
+        return Err(wrong());
+    }
+    Ok((name.to_owned(), version))
+}
+
+/// The trace id of a W3C `traceparent`, if it is valid. Versions after 00 may have more fields.
+fn trace_id(traceparent: &str) -> Option<String> {
+    let hex = |text: &str, digits: usize| {
+        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let mut fields = traceparent.split('-');
+    let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let valid = hex(version, 2)
+        && version != "ff"
+        && (version != "00" || fields.next().is_none())
+        && hex(trace, 32)
+        && !zero(trace)
+        && hex(parent, 16)
+        && !zero(parent)
+        && hex(flags, 2);
+    valid.then(|| trace.to_owned())
+}

@@ -1,0 +1,105 @@
+//! What a command's `correlation_id` says, so that its reply can be told from every other.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::saga::input::Attempt;
+use crate::saga::{Direction, SagaId, StepPath};
+
+/// Names one attempt of one command. Participants echo it and must not read it; its form may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) saga: SagaId,
+    pub(super) attempt: Attempt,
+}
+
+/// AMQP's `correlation_id` has at most 255 bytes.
+const MAX_BYTES: usize = 255;
+
+impl Token {
+    pub(super) fn new(saga: SagaId, attempt: Attempt) -> Self {
+        Self { saga, attempt }
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Attempt { step, direction, number } = &self.attempt;
+        let direction = match direction {
+            Direction::Forward => 'f',
+            Direction::Compensate => 'c',
+        };
+        // The step comes last because its name may contain any character.
+        write!(f, "{}:{direction}:{number}:{step}", self.saga)
+    }
+}
+
+/// A text that Snorri did not write as a correlation token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotAToken;
+
+impl FromStr for Token {
+    type Err = NotAToken;
+
+    fn from_str(text: &str) -> Result<Self, NotAToken> {
+        if text.len() > MAX_BYTES {
+            return Err(NotAToken);
+        }
+        let mut parts = text.splitn(4, ':');
+        let mut part = || parts.next().ok_or(NotAToken);
+        let saga: SagaId = part()?.parse().map_err(|_| NotAToken)?;
+        let direction = match part()? {
+            "f" => Direction::Forward,
+            "c" => Direction::Compensate,
+            _ => return Err(NotAToken),
+        };
+        let number: u32 = part()?.parse().map_err(|_| NotAToken)?;
+        let step: StepPath = part()?.parse().map_err(|_| NotAToken)?;
+        let token = Self { saga, attempt: Attempt { step, direction, number } };
+        // There is one spelling. Others, which the parsers above are lenient about, are not ours.
+        if number == 0 || token.to_string() != text {
+            return Err(NotAToken);
+        }
+        Ok(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAGA: &str = "018f3c9e-0000-7000-8000-000000000001";
+
+    #[test]
+    fn a_token_reads_as_it_writes() {
+        for rest in ["f:1:reserve", "c:4294967295:reserve[3][0]", "f:2:a:b", "f:1:größe"] {
+            let text = format!("{SAGA}:{rest}");
+            assert_eq!(text.parse::<Token>().map(|token| token.to_string()), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_snorri_did_not_write_is_no_token() {
+        let own = |rest: &str| format!("{SAGA}:{rest}");
+        let wrong = [
+            String::new(),
+            "order-4711".to_owned(),
+            SAGA.to_owned(),
+            own("f:1:"),
+            own("f:0:reserve"),
+            own("f:-1:reserve"),
+            own("f:+1:reserve"),
+            own("f:01:reserve"),
+            own("f:4294967296:reserve"),
+            own("x:1:reserve"),
+            own("f:1:reserve[x]"),
+            own("f:1:reserve[01]"),
+            format!("{{{SAGA}}}:f:1:reserve"),
+            format!("{}:f:1:reserve", SAGA.to_uppercase()),
+            own(&format!("f:1:{}", "x".repeat(MAX_BYTES))),
+        ];
+        for text in wrong {
+            assert_eq!(text.parse::<Token>(), Err(NotAToken), "{text}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A broker in this process, for one process alone: the embedded default, and the one that simulations use.
+//!
+//! It routes as RabbitMQ does (default exchange, topic exchanges, mandatory messages), delivers at least once and
+//! dead-letters, but keeps nothing on disk. What is lost with the process is in the outbox or comes by a retry.
+
+mod queue;
+mod routing;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use self::queue::{Message, Queue, Taken};
+use self::routing::Routing;
+use super::envelope::header;
+use super::{
+    Broker, Delivery, Error, Handler, HeaderValue, Publication, Published, Topology, Verdict, handling,
+};
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How often a message may be put back before it becomes a dead letter. As for RabbitMQ's queues: enough for any
+    /// outage, and an end to a message that kills its handler each time.
+    pub delivery_limit: u32,
+    /// How long a message that the handler did not take waits before it is delivered again.
+    pub requeue_delay: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { delivery_limit: 100, requeue_delay: Duration::from_secs(1) }
+    }
+}
+
+#[derive(Debug)]
+pub struct LocalBroker {
+    options: Options,
+    routing: RwLock<Routing>,
+    /// Wakes consumers that wait for their queue to be declared.
+    declared: Notify,
+    closed: CancellationToken,
+}
+
+impl LocalBroker {
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            routing: RwLock::default(),
+            declared: Notify::new(),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        self.routing.read().unwrap_or_else(PoisonError::into_inner).queue(name)
+    }
+
+    async fn queue_once_declared(&self, name: &str) -> Arc<Queue> {
+        loop {
+            let declared = self.declared.notified();
+            tokio::pin!(declared);
+            declared.as_mut().enable();
+            if let Some(queue) = self.queue(name) {
+                return queue;
+            }
+            declared.await;
+        }
+    }
+
+    /// Gives one message to the handler and does as it says. Dropped halfway, the message goes back to its queue.
+    async fn handle(&self, queue: &Arc<Queue>, taken: Taken, handler: Handler, stop: &CancellationToken) {
+        match handling::verdict(handler, taken.delivery(), queue.name()).await {
+            Verdict::Ack => taken.settle(),
+            Verdict::DeadLetter { reason } => self.dead_letter(queue, taken, &reason),
+            Verdict::Requeue if taken.deliveries() > self.options.delivery_limit => {
+                let reason = format!("it was delivered {} times and never settled", taken.deliveries());
+                self.dead_letter(queue, taken, &reason);
+            }
+            Verdict::Requeue => {
+                handling::pause(self.options.requeue_delay, stop).await;
+                drop(taken);
+            }
+        }
+    }
+
+    fn dead_letter(&self, queue: &Queue, taken: Taken, reason: &str) {
+        tracing::warn!(queue = queue.name(), reason, "dead letter");
+        if let Some(dead_letters) = queue.dead_letters().and_then(|name| self.queue(name)) {
+            let Delivery { exchange, routing_key, mut properties, body, .. } = taken.delivery();
+            let text = |text: &str| HeaderValue::Text(text.to_owned());
+            properties.headers.insert(header::REASON.to_owned(), text(reason));
+            properties.headers.insert(header::QUEUE.to_owned(), text(queue.name()));
+            dead_letters.push(Message::new(Publication { exchange, routing_key, properties, body }));
+        }
+        taken.settle();
+    }
+}
+
+#[async_trait]
+impl Broker for LocalBroker {
+    async fn declare(&self, topology: &Topology) -> Result<(), Error> {
+        self.routing.write().unwrap_or_else(PoisonError::into_inner).declare(topology)?;
+        self.declared.notify_waiters();
+        Ok(())
+    }
+
+    async fn publish(&self, batch: Vec<Publication>) -> Vec<Published> {
+        if self.closed.is_cancelled() {
+            return vec![Published::Unknown; batch.len()];
+        }
+        let routing = self.routing.read().unwrap_or_else(PoisonError::into_inner);
+        batch
+            .into_iter()
+            .map(|publication| {
+                let queues = routing.route(&publication.exchange, &publication.routing_key);
+                if queues.is_empty() {
+                    return Published::Unroutable;
+                }
+                let message = Message::new(publication);
+                queues.into_iter().for_each(|queue| queue.push(message.clone()));
+                Published::Confirmed
+            })
+            .collect()
+    }
+
+    async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken) {
+        let queue = tokio::select! {
+            queue = self.queue_once_declared(queue) => queue,
+            () = stop.cancelled() => return,
+            () = self.closed.cancelled() => return,
+        };
+        let prefetch = usize::from(prefetch.max(1));
+        let mut handled = FuturesUnordered::new();
+        loop {
+            for taken in queue.take(prefetch - handled.len()) {
+                handled.push(self.handle(&queue, taken, handler.clone(), &stop));
+            }
+            tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return,
+                () = stop.cancelled() => break,
+                Some(()) = handled.next() => {}
+                () = queue.arrived(), if handled.len() < prefetch => {}
+            }
+            // Handlers that are always ready must not keep the thread from everyone else.
+            tokio::task::coop::consume_budget().await;
+        }
+        while handled.next().await.is_some() {}
+        // What woke this consumer is for another one now.
+        queue.pass_on();
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        if self.closed.is_cancelled() { Err(Error::Unavailable("it is closed".to_owned())) } else { Ok(()) }
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u64, Error> {
+        let found =
+            self.queue(queue).ok_or_else(|| Error::Refused(format!("there is no queue `{queue}`")))?;
+        Ok(found.depth())
+    }
+
+    async fn close(&self) {
+        self.closed.cancel();
+    }
+}

@@ -1,0 +1,157 @@
+//! Which queues a message goes to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::queue::Queue;
+use crate::broker::{self, Error, Topology};
+
+#[derive(Debug, Default)]
+pub(super) struct Routing {
+    queues: HashMap<String, Arc<Queue>>,
+    exchanges: HashMap<String, Bindings>,
+}
+
+/// The bindings of one topic exchange.
+#[derive(Debug, Default)]
+struct Bindings {
+    /// Those without wildcards, which are nearly all, by routing key.
+    exact: HashMap<String, Vec<Arc<Queue>>>,
+    patterns: Vec<(String, Arc<Queue>)>,
+}
+
+impl Routing {
+    pub(super) fn declare(&mut self, topology: &Topology) -> Result<(), Error> {
+        for exchange in &topology.exchanges {
+            self.exchanges.entry(exchange.clone()).or_default();
+        }
+        topology.queues.iter().try_for_each(|queue| self.declare_queue(queue))
+    }
+
+    fn declare_queue(&mut self, declared: &broker::Queue) -> Result<(), Error> {
+        let broker::Queue { name, bindings, dead_letters } = declared;
+        if let Some(dead_letters) = dead_letters {
+            self.queues
+                .entry(dead_letters.clone())
+                .or_insert_with(|| Arc::new(Queue::new(dead_letters, None)));
+        }
+        let queue = self
+            .queues
+            .entry(name.clone())
+            .or_insert_with(|| Arc::new(Queue::new(name, dead_letters.as_deref())))
+            .clone();
+        if queue.dead_letters() != dead_letters.as_deref() {
+            return Err(Error::Refused(format!("queue `{name}` exists with other dead letters")));
+        }
+        for (exchange, key) in bindings {
+            let missing = || Error::Refused(format!("there is no exchange `{exchange}`"));
+            self.exchanges.get_mut(exchange).ok_or_else(missing)?.bind(key, &queue);
+        }
+        Ok(())
+    }
+
+    pub(super) fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        self.queues.get(name).cloned()
+    }
+
+    /// The queues that take a message, each once however many of its bindings match.
+    pub(super) fn route(&self, exchange: &str, key: &str) -> Vec<&Arc<Queue>> {
+        if exchange.is_empty() {
+            return self.queues.get(key).into_iter().collect();
+        }
+        let Some(bindings) = self.exchanges.get(exchange) else {
+            return Vec::new();
+        };
+        let mut queues: Vec<&Arc<Queue>> = bindings.exact.get(key).into_iter().flatten().collect();
+        for (pattern, queue) in &bindings.patterns {
+            if matches(pattern, key) && !queues.iter().any(|other| Arc::ptr_eq(other, queue)) {
+                queues.push(queue);
+            }
+        }
+        queues
+    }
+}
+
+impl Bindings {
+    fn bind(&mut self, key: &str, queue: &Arc<Queue>) {
+        let same = |other: &Arc<Queue>| Arc::ptr_eq(other, queue);
+        if key.split('.').any(|word| word == "*" || word == "#") {
+            if !self.patterns.iter().any(|(pattern, other)| pattern == key && same(other)) {
+                self.patterns.push((key.to_owned(), queue.clone()));
+            }
+        } else {
+            let queues = self.exact.entry(key.to_owned()).or_default();
+            if !queues.iter().any(same) {
+                queues.push(queue.clone());
+            }
+        }
+    }
+}
+
+/// AMQP's topic patterns: `*` is one word, `#` any number of words, none included.
+fn matches(pattern: &str, key: &str) -> bool {
+    let pattern: Vec<&str> = pattern.split('.').collect();
+    // The empty key has no words at all, not an empty one.
+    let key: Vec<&str> = if key.is_empty() { Vec::new() } else { key.split('.').collect() };
+    // The row of the table "do the first i patterns match the first j words" for the i so far. With `#` in it, a
+    // pattern that is tried word by word could take exponential time.
+    let mut row: Vec<bool> = (0..=key.len()).map(|words| words == 0).collect();
+    for part in pattern {
+        let mut next = vec![false; key.len() + 1];
+        next[0] = part == "#" && row[0];
+        for (at, word) in key.iter().enumerate() {
+            next[at + 1] = match part {
+                "#" => row[at + 1] || next[at],
+                "*" => row[at],
+                part => row[at] && part == *word,
+            };
+        }
+        row = next;
+    }
+    row[key.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_in_amqp() {
+        let yes = [
+            ("#", ""),
+            ("#", "a.b"),
+            ("a.#", "a"),
+            ("a.#", "a.b.c"),
+            ("*.b", "a.b"),
+            ("#.b.#", "b"),
+            ("#.b.#", "a.b.c.b"),
+            ("a.*.#.c", "a.b.c"),
+            ("a.b", "a.b"),
+        ];
+        let no = [("*", ""), ("*", "a.b"), ("a.*", "a"), ("#.b", "a"), ("a.*.#.c", "a.c"), ("a.b", "a.b.c")];
+        for (pattern, key) in yes {
+            assert!(matches(pattern, key), "{pattern} {key}");
+        }
+        for (pattern, key) in no {
+            assert!(!matches(pattern, key), "{pattern} {key}");
+        }
+    }
+
+    #[test]
+    fn a_queue_gets_a_message_once_however_many_bindings_match() {
+        let mut routing = Routing::default();
+        let binding = |key: &str| ("shop".to_owned(), key.to_owned());
+        let queue = broker::Queue {
+            name: "q".to_owned(),
+            bindings: vec![binding("a.b"), binding("a.*"), binding("a.#"), binding("a.b")],
+            dead_letters: None,
+        };
+        let topology = Topology { exchanges: vec!["shop".to_owned()], queues: vec![queue] };
+        routing.declare(&topology).expect("declared");
+        routing.declare(&topology).expect("declared again");
+        assert_eq!(routing.route("shop", "a.b").len(), 1);
+        assert_eq!(routing.route("shop", "b").len(), 0);
+        assert_eq!(routing.route("", "q").len(), 1);
+        assert_eq!(routing.route("elsewhere", "a.b").len(), 0);
+    }
+}

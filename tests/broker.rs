@@ -1,0 +1,402 @@
+//! What every broker must do, asked of each of them.
+
+#[path = "broker/bed.rs"]
+mod bed;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bed::{Bed, Kind, eventually, handler, id, keeper, message};
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use rstest::rstest;
+use snorri::broker::amqp::AmqpBroker;
+use snorri::broker::{
+    Broker, Error, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+};
+use tokio::sync::Semaphore;
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_arrives_as_it_was_sent(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &["order.*"]).await;
+    let text = |text: &str| Some(text.to_owned());
+    let sent = Publication {
+        exchange: bed.name("exchange"),
+        routing_key: "order.placed".to_owned(),
+        properties: Properties {
+            kind: text("placed"),
+            message_id: text("m-1"),
+            correlation_id: text("c-1"),
+            reply_to: text("answers"),
+            content_type: text("application/json"),
+            app_id: text("test"),
+            timestamp: Some(1_700_000_000),
+            headers: BTreeMap::from([
+                ("text".to_owned(), HeaderValue::Text("größe".to_owned())),
+                ("integer".to_owned(), HeaderValue::Integer(i64::MIN)),
+            ]),
+        },
+        // More than one frame of AMQP.
+        body: (0..300_000).map(|byte| byte as u8).collect(),
+    };
+    let (kept, handler) = keeper();
+    let consuming = bed.consume(&queue, 10, handler);
+    bed.publish_all(vec![sent.clone(), message(&queue, "direct")]).await;
+    eventually("both messages", async || kept.lock().expect("a lock").len() == 2).await;
+    {
+        let kept = kept.lock().expect("a lock");
+        let first = &kept[0];
+        assert_eq!((&first.exchange, &first.routing_key), (&sent.exchange, &sent.routing_key));
+        assert_eq!((&first.properties, &first.body), (&sent.properties, &sent.body));
+        assert!(!first.redelivered);
+        assert_eq!(id(&kept[1]), "direct");
+    }
+    consuming.stop().await;
+    assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_are_matched_by_words(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &["order.*", "payment.#", "exact"]).await;
+    let keys = ["order.placed", "order.a.b", "order", "payment", "payment.a.b", "exact", "exactly", ""];
+    let published = bed.broker.publish(keys.map(|key| bed.to_exchange(key, key)).to_vec()).await;
+    let (yes, no) = (Published::Confirmed, Published::Unroutable);
+    assert_eq!(published, [yes, no, no, yes, yes, yes, no, no]);
+    bed.await_depth(&queue, 4).await;
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_what_has_no_queue_is_unroutable(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Arc::new(Bed::new(kind).await);
+    let queue = bed.queue("in", &[]).await;
+    let round = |round: usize| {
+        let (bed, queue) = (bed.clone(), queue.clone());
+        async move {
+            let nowhere = |index: usize| (index + round).is_multiple_of(7) || (240..260).contains(&index);
+            let batch = (0..500).map(|index| {
+                let to = if nowhere(index) { bed.name("nowhere") } else { queue.clone() };
+                message(&to, format!("{round}-{index}"))
+            });
+            let published = bed.broker.publish(batch.collect()).await;
+            for (index, published) in published.into_iter().enumerate() {
+                let expected = if nowhere(index) { Published::Unroutable } else { Published::Confirmed };
+                assert_eq!(published, expected, "round {round}, message {index}");
+            }
+        }
+    };
+    // Side by side, more than there are channels.
+    let rounds: Vec<_> = (0..10).map(|number| tokio::spawn(round(number))).collect();
+    for round in rounds {
+        round.await.expect("a round");
+    }
+    Arc::into_inner(bed).expect("the last one").finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verdict_is_done(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let (queue, dead) = (bed.queue("in", &[]).await, bed.name("dead"));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = seen.clone();
+    let handler = handler(move |delivery| {
+        see.lock().expect("a lock").push((id(&delivery), delivery.redelivered));
+        let verdict = match id(&delivery).as_str() {
+            "again" if !delivery.redelivered => Verdict::Requeue,
+            "bad" => Verdict::DeadLetter { reason: "it is bad".to_owned() },
+            _ => Verdict::Ack,
+        };
+        async { Ok(verdict) }
+    });
+    let consuming = bed.consume(&queue, 1, handler);
+    let mut bad = message(&queue, "bad");
+    bad.properties.headers.insert("own".to_owned(), HeaderValue::Integer(1));
+    bad.body = b"{]".to_vec();
+    bed.publish_all(vec![message(&queue, "again"), bad, message(&queue, "good")]).await;
+    eventually("four deliveries", async || seen.lock().expect("a lock").len() == 4).await;
+    bed.await_depth(&dead, 1).await;
+    consuming.stop().await;
+    let order: Vec<(String, bool)> = seen.lock().expect("a lock").clone();
+    let expected = [("again", false), ("again", true), ("bad", false), ("good", false)];
+    assert_eq!(order, expected.map(|(id, again)| (id.to_owned(), again)), "put back to the front");
+    assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
+
+    let (kept, keep) = keeper();
+    let consuming = bed.consume(&dead, 1, keep);
+    eventually("the dead letter", async || kept.lock().expect("a lock").len() == 1).await;
+    consuming.stop().await;
+    let letter = kept.lock().expect("a lock").remove(0);
+    let text = |text: &str| HeaderValue::Text(text.to_owned());
+    let headers = [
+        ("own", HeaderValue::Integer(1)),
+        ("snorri-queue", text(&queue)),
+        ("snorri-reason", text("it is bad")),
+    ];
+    assert_eq!(letter.properties.headers, headers.map(|(name, value)| (name.to_owned(), value)).into());
+    assert_eq!((id(&letter).as_str(), letter.body.as_slice()), ("bad", b"{]".as_slice()));
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_handler_fails_on_is_delivered_again(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &[]).await;
+    let times = Arc::new(Mutex::new(HashMap::<String, usize>::new()));
+    let count = times.clone();
+    let handler = handler(move |delivery| {
+        let id = id(&delivery);
+        let time = *count.lock().expect("a lock").entry(id.clone()).and_modify(|n| *n += 1).or_insert(1);
+        async move {
+            match (id.as_str(), time) {
+                ("fails", 1) => Err("no".into()),
+                ("panics", 1) => panic!("on purpose"),
+                _ => Ok(Verdict::Ack),
+            }
+        }
+    });
+    let consuming = bed.consume(&queue, 10, handler);
+    bed.publish_all(["fails", "panics", "works"].map(|id| message(&queue, id)).to_vec()).await;
+    let expected = [("fails", 2), ("panics", 2), ("works", 1)].map(|(id, n)| (id.to_owned(), n)).into();
+    eventually("all deliveries", async || *times.lock().expect("a lock") == expected).await;
+    consuming.stop().await;
+    assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_never_taken_ends_among_the_dead_letters(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let (queue, dead) = (bed.queue("in", &[]).await, bed.name("dead"));
+    let times = Arc::new(AtomicUsize::new(0));
+    let count = times.clone();
+    let handler = handler(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok(Verdict::Requeue) }
+    });
+    let consuming = bed.consume(&queue, 10, handler);
+    bed.publish_all(vec![message(&queue, "never")]).await;
+    bed.await_depth(&dead, 1).await;
+    assert_eq!(times.load(Ordering::SeqCst), 1 + bed::DELIVERY_LIMIT as usize);
+    consuming.stop().await;
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_handler_has_no_more_than_the_prefetch(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    const PREFETCH: usize = 7;
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &[]).await;
+    let (now, most, done) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counters = (now.clone(), most.clone(), done.clone());
+    let handler = handler(move |_| {
+        let (now, most, done) = counters.clone();
+        async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            done.fetch_add(1, Ordering::SeqCst);
+            Ok(Verdict::Ack)
+        }
+    });
+    bed.publish_all((0..200).map(|id| message(&queue, id)).collect()).await;
+    let consuming = bed.consume(&queue, PREFETCH as u16, handler);
+    eventually("all messages", async || done.load(Ordering::SeqCst) == 200).await;
+    assert_eq!(most.load(Ordering::SeqCst), PREFETCH);
+    consuming.stop().await;
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_slow_message_does_not_hold_the_others_up(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &[]).await;
+    let (gate, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (closed, count) = (gate.clone(), done.clone());
+    let handler = handler(move |delivery| {
+        let (gate, done) = (closed.clone(), count.clone());
+        async move {
+            if id(&delivery) == "0" {
+                gate.acquire().await?.forget();
+            }
+            done.fetch_add(1, Ordering::SeqCst);
+            Ok(Verdict::Ack)
+        }
+    });
+    let consuming = bed.consume(&queue, 10, handler);
+    bed.publish_all((0..100).map(|id| message(&queue, id)).collect()).await;
+    eventually("all but the slow one", async || done.load(Ordering::SeqCst) == 99).await;
+    gate.add_permits(1);
+    consuming.stop().await;
+    assert_eq!(done.load(Ordering::SeqCst), 100);
+    assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_waits_for_the_handler_and_loses_nothing(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    const PREFETCH: usize = 10;
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &[]).await;
+    let (gate, taken) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (closed, count) = (gate.clone(), taken.clone());
+    let handler = handler(move |_| {
+        let gate = closed.clone();
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            gate.acquire().await?.forget();
+            Ok(Verdict::Ack)
+        }
+    });
+    bed.publish_all((0..50).map(|id| message(&queue, id)).collect()).await;
+    let consuming = bed.consume(&queue, PREFETCH as u16, handler);
+    eventually("a full handler", async || taken.load(Ordering::SeqCst) == PREFETCH).await;
+    consuming.ask_to_stop();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!consuming.is_stopped(), "it waits for its handler");
+    gate.add_permits(1_000);
+    consuming.stop().await;
+    assert_eq!(taken.load(Ordering::SeqCst), PREFETCH, "it took no more");
+    bed.await_depth(&queue, 40).await;
+
+    let (kept, keep) = keeper();
+    let consuming = bed.consume(&queue, 100, keep);
+    eventually("the rest", async || kept.lock().expect("a lock").len() == 40).await;
+    consuming.stop().await;
+    let ids: HashSet<String> = kept.lock().expect("a lock").iter().map(id).collect();
+    assert_eq!(ids, (10..50).map(|id| id.to_string()).collect());
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consumers_share_a_queue(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &[]).await;
+    let (all, work) = keeper();
+    let consuming: Vec<_> = (0..3).map(|_| bed.consume(&queue, 5, work.clone())).collect();
+    for batch in 0..10 {
+        bed.publish_all((0..20).map(|id| message(&queue, batch * 20 + id)).collect()).await;
+    }
+    eventually("all messages", async || all.lock().expect("a lock").len() >= 200).await;
+    for consuming in consuming {
+        consuming.stop().await;
+    }
+    let mut ids: Vec<String> = all.lock().expect("a lock").iter().map(id).collect();
+    ids.sort_by_key(|id| id.parse::<u32>().expect("a number"));
+    assert_eq!(ids, (0..200).map(|id| id.to_string()).collect::<Vec<_>>());
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_can_be_asked_how_it_is(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &[]).await;
+    bed.broker.check().await.expect("it works");
+    bed.broker.check().await.expect("it works again");
+    bed.publish_all(vec![message(&queue, 1), message(&queue, 2)]).await;
+    bed.await_depth(&queue, 2).await;
+    assert!(matches!(bed.broker.depth(&bed.name("nowhere")).await, Err(Error::Refused(_))));
+    let broker = bed.broker.clone();
+    bed.finish().await;
+    assert!(matches!(broker.check().await, Err(Error::Unavailable(_))), "it is closed");
+    assert_eq!(broker.publish(vec![message(&queue, 3)]).await, [Published::Unknown]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_is_something_else_is_refused(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &[]).await;
+    let other = Queue { name: queue.clone(), bindings: Vec::new(), dead_letters: None };
+    let declared = bed.broker.declare(&Topology { exchanges: Vec::new(), queues: vec![other] }).await;
+    let Err(Error::Refused(reason)) = declared else {
+        panic!("not refused: {declared:?}");
+    };
+    assert!(reason.contains(&format!("queue `{queue}` exists")), "{reason}");
+    bed.publish_all(vec![message(&queue, "still works")]).await;
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_consumes_a_deleted_queue_anew() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.queue("in", &["key"]).await;
+    let (kept, handler) = keeper();
+    let consuming = bed.consume(&queue, 10, handler);
+    bed.publish_all(vec![message(&queue, "before")]).await;
+    eventually("the first", async || kept.lock().expect("a lock").len() == 1).await;
+    let deleted = bed::admin().await.queue_delete(queue.clone().into(), QueueDeleteOptions::default()).await;
+    deleted.expect("deleted");
+    eventually("a queue with its binding", async || {
+        bed.broker.publish(vec![bed.to_exchange("key", "after")]).await == [Published::Confirmed]
+    })
+    .await;
+    eventually("the second", async || kept.lock().expect("a lock").iter().any(|d| id(d) == "after")).await;
+    consuming.stop().await;
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_declares_a_deleted_exchange_anew() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.queue("in", &["key"]).await;
+    let operator = bed::admin().await;
+    let deleted = operator.exchange_delete(bed.name("exchange").into(), ExchangeDeleteOptions::default());
+    deleted.await.expect("deleted");
+    let foreign = Publication { exchange: bed.name("foreign"), ..message("key", "foreign") };
+    let batch = vec![message(&queue, 1), bed.to_exchange("key", 2), foreign, message(&queue, 3)];
+    let (yes, no) = (Published::Confirmed, Published::Unroutable);
+    assert_eq!(bed.broker.publish(batch).await, [yes, yes, no, yes], "one bad exchange spoils nothing else");
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_only_verifies_when_others_own_the_topology() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.queue("in", &["key"]).await;
+    let options = snorri::broker::amqp::Options { verify_only: true, ..bed::options(&bed.name("verify")) };
+    let verifying = AmqpBroker::connect(&options).await.expect("a connection");
+    let topology = |name: &str| {
+        let queue = Queue { name: name.to_owned(), bindings: Vec::new(), dead_letters: None };
+        Topology { exchanges: vec![bed.name("exchange")], queues: vec![queue] }
+    };
+    verifying.declare(&topology(&queue)).await.expect("it is there");
+    let missing = verifying.declare(&topology(&bed.name("missing"))).await;
+    assert!(matches!(missing, Err(Error::Refused(_))), "{missing:?}");
+    verifying.check().await.expect("it works without a probe queue");
+    verifying.close().await;
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_says_why_it_cannot_connect() {
+    let with_url = |url: &str| {
+        let options = bed::options("test-unused");
+        snorri::broker::amqp::Options { url: url.into(), connect_timeout: Duration::from_secs(2), ..options }
+    };
+    let refused = AmqpBroker::connect(&with_url("http://localhost")).await;
+    assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    let mut stranger: lapin::uri::AMQPUri = bed::url().parse().expect("a URL");
+    stranger.authority.userinfo.password = "wrong".to_owned();
+    let url = format!(
+        "amqp://{}:wrong@{}:{}/%2f",
+        stranger.authority.userinfo.username, stranger.authority.host, stranger.authority.port
+    );
+    let refused = AmqpBroker::connect(&with_url(&url)).await;
+    assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+}
