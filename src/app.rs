@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::amqp::{self, AmqpBroker};
-use crate::broker::local::LocalBroker;
+use crate::broker::local::{self, LocalBroker};
 use crate::broker::topology::{self, Names};
 use crate::broker::{Broker, Handler, Topology};
 use crate::catalog;
@@ -158,12 +158,14 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 
 async fn open_broker(config: &Config) -> anyhow::Result<Arc<dyn Broker>> {
     if config.broker.url.expose_secret() == "local" {
-        return Ok(Arc::new(LocalBroker::new()));
+        return Ok(Arc::new(LocalBroker::new(local::Options::default())));
     }
     let options = amqp::Options {
-        url: config.broker.url.clone(),
+        probe_queue: format!("{}.probe", config.broker.prefix),
         verify_only: config.broker.verify_only,
-        ..amqp::Options::default()
+        // Before the reservation of the messages in the outbox runs out, so that nobody else sends them meanwhile.
+        confirm_timeout: config.engine.outbox_lease * 2 / 3,
+        ..amqp::Options::new(config.broker.url.clone())
     };
     Ok(Arc::new(AmqpBroker::connect(&options).await.context("cannot connect to the broker")?))
 }

@@ -52,7 +52,8 @@ async fn nothing_is_lost_and_nothing_is_done_twice() {
     let store = open(&plan).await;
     until(PATIENCE, "every saga is final", async || {
         let counts = store.count_by_status().await.ok()?;
-        let ended = counts.iter().filter(|(status, _)| status.is_final()).map(|(_, count)| count).sum::<u64>();
+        let ended =
+            counts.iter().filter(|(status, _)| status.is_final()).map(|(_, count)| count).sum::<u64>();
         (ended == sagas as u64).then_some(())
     })
     .await;
@@ -73,7 +74,8 @@ async fn nothing_is_lost_and_nothing_is_done_twice() {
         match row.status {
             Status::Completed => assert_eq!(effects, [(1, 0); 3], "completed saga {}", row.id),
             Status::Compensated => {
-                let is_whole = effects[..2].iter().all(|(done, undone)| done <= undone) && effects[2] == (0, 0);
+                let is_whole =
+                    effects[..2].iter().all(|(done, undone)| done <= undone) && effects[2] == (0, 0);
                 assert!(is_whole, "compensated saga {}: {effects:?}", row.id);
             }
             other => panic!("saga {} ended as {other:?}", row.id),
@@ -88,7 +90,8 @@ async fn nothing_is_lost_and_nothing_is_done_twice() {
 
 /// Starts all sagas at a steady pace, over AMQP, each until the broker has confirmed it.
 async fn start_all(broker: Arc<dyn Broker>, prefix: String, sagas: usize, kills: usize) {
-    let pause = Duration::from_millis(u64::try_from(kills * 1_300 * START_BATCH / sagas).expect("a short pause"));
+    let pause =
+        Duration::from_millis(u64::try_from(kills * 1_300 * START_BATCH / sagas).expect("a short pause"));
     for batch in (0..sagas).collect::<Vec<_>>().chunks(START_BATCH) {
         let mut waiting: Vec<_> = batch.iter().map(|number| start(&prefix, *number)).collect();
         while !waiting.is_empty() {

@@ -163,7 +163,8 @@ async fn a_pivot_that_never_answers_is_stuck_and_never_undone() {
     assert_eq!(world.effects(id(&saga)), [(1, 0), (1, 0), (1, 0)]);
 
     let cancel = json!({"actor": "ann", "reason": "too slow"});
-    let (status, body) = world.orchestrator.api.post(&format!("/v1/sagas/{}/cancel", id(&saga)), &cancel).await;
+    let (status, body) =
+        world.orchestrator.api.post(&format!("/v1/sagas/{}/cancel", id(&saga)), &cancel).await;
     assert_eq!((status, body["code"].as_str()), (409, Some("pivot_unknown")), "{body}");
 }
 
@@ -345,7 +346,8 @@ async fn a_start_over_amqp_is_answered_with_the_outcome() {
     listening.await.expect("stopped");
     let heard = heard.lock().expect("unpoisoned");
     let kind_of = |correlation: &str| {
-        let answer = heard.iter().find(|answer| answer.properties.correlation_id.as_deref() == Some(correlation));
+        let answer =
+            heard.iter().find(|answer| answer.properties.correlation_id.as_deref() == Some(correlation));
         answer.and_then(|answer| answer.properties.kind.clone())
     };
     assert_eq!(kind_of("good").as_deref(), Some("compensated"));
@@ -398,7 +400,8 @@ async fn a_registered_version_never_changes() {
     let mut refused = world.plan.spawn();
     assert_eq!(refused.exit().await, Some(1), "a changed file under an old version is refused");
 
-    std::fs::write(&path, source.replace("500ms", "600ms").replace("version: 1", "version: 2")).expect("written");
+    std::fs::write(&path, source.replace("500ms", "600ms").replace("version: 1", "version: 2"))
+        .expect("written");
     world.orchestrator = world.plan.start().await;
     let id = world.orchestrator.api.start("order", &order("o-1")).await;
     let saga = world.orchestrator.api.wait_for(&id, &["completed"]).await;
@@ -408,7 +411,8 @@ async fn a_registered_version_never_changes() {
 #[tokio::test]
 async fn a_deadline_survives_a_restart_is_never_early_and_fires_within_a_second() {
     fn slow(exchange: &str) -> String {
-        support::world::order(exchange).replace("timeout: 500ms\n  retry: { attempts: 2", "timeout: 3s\n  retry: { attempts: 1")
+        support::world::order(exchange)
+            .replace("timeout: 500ms\n  retry: { attempts: 2", "timeout: 3s\n  retry: { attempts: 1")
     }
     let mut world = World::with(&COMMANDS, slow).await;
     world.take("inventory.reserve", Manner::Silent);

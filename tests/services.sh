@@ -7,15 +7,14 @@
 #   tests/services.sh start   broker|database   start again: same port, same data
 #   tests/services.sh restart broker|database   kill, then start
 #
-# COMMAND finds the services through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL. When both are set already,
-# run starts nothing and only runs COMMAND. The other three work from within COMMAND: they find the directory in
-# SNORRI_TEST_SERVICES_DIR, which is not set when the services are not ours.
+# COMMAND finds them through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL; when both are set already, run
+# starts nothing. The other three work within COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
 
 set -euo pipefail
-
 readonly TIMEOUT_SECONDS=120 # of one start or kill: a few seconds do, but a machine that compiles is slow
 
 main() {
+    find_servers
     case "${1:-} ${2:-}" in
         "run "?*) run "${@:2}" ;;
         "kill broker" | "kill database") attach; kill_service "$2" ;;
@@ -29,36 +28,25 @@ say() { echo "services: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 run() { # command...
-    local urls="${SNORRI_TEST_AMQP_URL:+1}${SNORRI_TEST_DATABASE_URL:+1}" signal status
-    if [[ $urls == 11 ]]; then
-        say "starting nothing: SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL are set"
-        exec "$@"
-    fi
+    local urls="${SNORRI_TEST_AMQP_URL:+1}${SNORRI_TEST_DATABASE_URL:+1}" status=0
+    [[ $urls != 11 ]] || { say "starting nothing: both URLs are set in the environment"; exec "$@"; }
     [[ -z $urls ]] || die "set both SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL, or neither"
-    add_server_paths
     install_missing
-    add_server_paths
-    dir='' command_pid='' interrupted=yes
-    # shellcheck disable=SC2064 # the signal's name is to be filled in now
-    for signal in INT TERM HUP; do trap "pass_on $signal" "$signal"; done
+    dir='' command_pid=''
     trap stop_everything EXIT
+    trap 'pass_on INT' INT; trap 'pass_on TERM' TERM; trap 'pass_on HUP' HUP
     start_everything
-
-    # In the background, because bash runs no trap while it waits for a command in the foreground. In the
-    # background a command would ignore INT and have no stdin: env and <&0 take that back.
+    # In the foreground no trap would run before COMMAND ends. In the background it would ignore INT and have no
+    # stdin: env and <&0 take that back. No wait before the end: a signal can make it miss the end, for ever.
     env --default-signal=INT,QUIT "$@" <&0 &
     command_pid=$!
-    while [[ $interrupted == yes ]]; do
-        interrupted=no status=0
-        wait "$command_pid" || status=$?
-    done
+    while kill -0 "$command_pid" 2>/dev/null; do sleep 0.2; done
+    wait "$command_pid" || status=$?
     exit "$status"
 }
 
 pass_on() { # signal: to all that descends from COMMAND, because cargo does not hand a TERM on to its tests
-    local pids
     [[ -n $command_pid ]] || exit $((128 + $(kill -l "$1")))
-    interrupted=yes
     mapfile -t pids < <(tree "$command_pid")
     kill -s "$1" "${pids[@]}" 2>/dev/null || true
 }
@@ -70,8 +58,8 @@ start_everything() {
     ((EUID != 0)) || chmod 755 "$dir"
     find_ports
     echo "$amqp_port $dist_port $epmd_port $sql_port" >"$dir/ports"
-    start_service epmd # before the broker, which would start a shared one
     configure_broker
+    start_service epmd # before the broker, which would start a shared one
     launch broker
     configure_database # while the broker boots
     start_service database
@@ -83,21 +71,18 @@ start_everything() {
 }
 
 stop_everything() {
-    local service
     trap '' INT TERM HUP
     [[ -n $dir ]] || return 0
     lock # COMMAND may have left a start behind that is under way
-    for service in database broker epmd; do kill_service "$service"; done
+    kill_service database; kill_service broker; kill_service epmd
     rm -rf "$dir"
 }
 
 attach() {
     dir=${SNORRI_TEST_SERVICES_DIR:-}
-    [[ -n $dir ]] || die "SNORRI_TEST_SERVICES_DIR is not set: the services are not ours to kill or start"
-    [[ -f $dir/ports ]] || die "no services in $dir"
+    [[ -f $dir/ports ]] || die "no services of ours to kill or start: SNORRI_TEST_SERVICES_DIR='$dir'"
     lock
     read -r amqp_port dist_port epmd_port sql_port <"$dir/ports"
-    add_server_paths
 }
 
 lock() { exec 9>>"$dir/lock"; flock 9; } # one kill or start at a time, of which none outlasts its timeout
@@ -107,9 +92,8 @@ lock() { exec 9>>"$dir/lock"; flock 9; } # one kill or start at a time, of which
 find_ports() {
     amqp_port=$((15000 + RANDOM % 4000 * 4))
     dist_port=$((amqp_port + 1)) epmd_port=$((amqp_port + 2)) sql_port=$((amqp_port + 3))
-    if listens "$amqp_port" || listens "$dist_port" || listens "$epmd_port" || listens "$sql_port"; then
+    ! { listens "$amqp_port" || listens "$dist_port" || listens "$epmd_port" || listens "$sql_port"; } ||
         find_ports
-    fi
 }
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # port
@@ -119,7 +103,7 @@ start_service() { # service
     alive "$(pid_of "$1")" || launch "$1"
     until "answers_$1"; do
         { alive "$(pid_of "$1")" && ((SECONDS < deadline)); } ||
-            die "the $1 does not start. Its log ends with:"$'\n'"$(tail -n 40 "$dir/$1.log")"
+            die "the $1 does not start; its log ends with:"$'\n'"$(tail -n 40 "$dir/$1.log")"
         sleep 0.1
     done
 }
@@ -144,10 +128,10 @@ kill_service() { # service
         done
     done
     # PostgreSQL leaves what a crashed machine would not: a segment of shared memory, which nobody frees if it is
-    # not started again, and a lock file, which keeps it from starting while a zombie has the old pid.
+    # not started again. And lock files, which keep it from starting while a zombie has the old pid.
     if [[ -f $lock_file ]]; then
         ipcrm -m "$(sed -n '7s/.* //p' "$lock_file")" 2>/dev/null || true
-        rm "$lock_file"
+        rm -f "$lock_file" "$dir/$1"/.s.PGSQL.*
     fi
 }
 
@@ -155,9 +139,9 @@ pid_of() { cat "$dir/$1.pid" 2>/dev/null || true; } # service
 alive() { [[ -n $1 ]] && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; } # pid
 
 tree() { # pid: itself and its descendants, out of /proc because not every machine has ps
-    local parent="^PPid:[[:space:]]*$1\$" child
     echo "$1"
-    { grep -ls "$parent" /proc/[0-9]*/status || true; } | cut -d / -f 3 | while read -r child; do tree "$child"; done
+    { grep -ls "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status || true; } | cut -d / -f 3 |
+        while read -r child; do tree "$child"; done
 }
 
 # Replaces this shell by the command, so that its pid is the server's. A clean environment keeps the user's own
@@ -182,16 +166,82 @@ configure_broker() {
     printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$amqp_port" 'disk_free_limit.absolute = 50MB' \
         'vm_memory_high_watermark.absolute = 2GB' >"$dir/broker/rabbitmq.conf"
     echo '[].' | tee "$dir/broker/enabled_plugins" >"$dir/broker/advanced.config"
-    : >"$dir/broker/rabbitmq-env.conf" # or the system's would be read
 }
 
 launch_broker() {
-    local private='-kernel inet_dist_use_interface {127,0,0,1}'
+    local own=$dir/broker private='-kernel inet_dist_use_interface {127,0,0,1}'
     local no_busy_wait='+sbwt none +sbwtdcpu none +sbwtdio none' # the tests share the cores
     local settings=(
-        "RABBITMQ_NODENAME=snorri-test-$amqp_port@localhost"
-        "RABBITMQ_NODE_PORT=$amqp_port" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 "RABBITMQ_DIST_PORT=$dist_port"
+        "RABBITMQ_NODENAME=snorri-test-$amqp_port@localhost" "RABBITMQ_DIST_PORT=$dist_port"
+        "RABBITMQ_NODE_PORT=$amqp_port" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1
         "ERL_EPMD_PORT=$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1
-        RABBITMQ_{MNESIA_BASE=data,LOG_BASE=log,GENERATED_CONFIG_DIR=generated}
+        "RABBITMQ_MNESIA_BASE=$own/data" "RABBITMQ_LOG_BASE=$own/log" RABBITMQ_LOGS=-
+        "RABBITMQ_CONFIG_FILE=$own/rabbitmq.conf" "RABBITMQ_ADVANCED_CONFIG_FILE=$own/advanced.config"
+        "RABBITMQ_ENABLED_PLUGINS_FILE=$own/enabled_plugins" RABBITMQ_CONF_ENV_FILE=/dev/null
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=$private $no_busy_wait"
+        RUNNING_UNDER_SYSTEMD=true # the script then becomes the Erlang machine instead of waiting for it
     )
+    become broker rabbitmq env "${settings[@]}" rabbitmq-server
 }
+
+# The listener opens last in the boot, so the first byte of the handshake says that all the rest is there.
+answers_broker() (
+    exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$amqp_port" || exit 1
+    printf 'AMQP\0\0\011\001' >&3
+    IFS= read -r -t 2 -N 1 first <&3 && [[ $first == $'\001' ]]
+)
+
+configure_database() {
+    (become database postgres initdb --pgdata=data --username=snorri --auth=trust --encoding=UTF8 --locale=C \
+        --no-sync) >"$dir/database.log" 2>&1 || die "initdb failed:"$'\n'"$(tail -n 40 "$dir/database.log")"
+    # Durable as in production, or what the tests say about crashes and speed would mean little. Dynamic shared
+    # memory in files among the data, which go away with it, also after kill -9.
+    printf '%s\n' "port = $sql_port" "listen_addresses = '127.0.0.1'" "unix_socket_directories = '$dir/database'" \
+        'fsync = on' 'synchronous_commit = on' 'max_connections = 200' 'shared_buffers = 256MB' \
+        'max_wal_size = 2GB' 'dynamic_shared_memory_type = mmap' >>"$dir/database/data/postgresql.conf"
+}
+
+launch_database() { become database postgres postgres -D data; }
+answers_database() { pg_isready -q -h 127.0.0.1 -p "$sql_port" -U snorri -d postgres; }
+
+# Debian keeps PostgreSQL's servers out of the path, in one directory for each version: the highest is taken. Its
+# rabbitmq-server in the path insists on the system's own directories; the script behind it does not.
+find_servers() {
+    PATH=/usr/lib/rabbitmq/bin:$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV | paste -sd :):$PATH
+}
+
+missing_packages() {
+    type -P cc >/dev/null || echo build-essential # cargo links with it
+    { type -P rabbitmq-server && type -P epmd; } >/dev/null || echo rabbitmq-server
+    { type -P postgres && type -P initdb && type -P pg_isready; } >/dev/null || echo postgresql
+    /usr/bin/python3 -c 'import pika' 2>/dev/null || echo python3-pika # for participants in Python
+}
+
+install_missing() {
+    local packages output sudo=(sudo)
+    mapfile -t packages < <(missing_packages)
+    ((${#packages[@]} > 0)) || return 0
+    ((EUID != 0)) || sudo=()
+    type -P apt-get >/dev/null || die "missing: ${packages[*]} (Debian's names). Install these, or start a RabbitMQ
+and a PostgreSQL yourself and set both URLs. With Docker:
+    docker compose -f deploy/compose.yaml up -d --wait
+    export SNORRI_TEST_AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f
+    export SNORRI_TEST_DATABASE_URL=postgres://snorri:snorri@127.0.0.1:5432/postgres"
+    say "installing ${packages[*]}"
+    # One run at a time. What another has just installed costs the second nothing.
+    output=$("${sudo[@]}" flock "$0" bash -euc "$INSTALL_SCRIPT" - "${packages[@]}" 2>&1 </dev/null) ||
+        die "could not install ${packages[*]}:"$'\n'"$(tail -n 20 <<<"$output")"
+    find_servers
+}
+
+# As root. The packages would start their daemons: policy-rc.d is Debian's way to say no. It is put back as it was.
+# shellcheck disable=SC2016 # expanded where it runs
+readonly INSTALL_SCRIPT='
+policy=/usr/sbin/policy-rc.d
+trap "rm -f $policy; [ ! -e $policy.saved ] || mv $policy.saved $policy" EXIT
+[ ! -e $policy ] || mv $policy $policy.saved
+printf "#!/bin/sh\nexit 101\n" >$policy; chmod 755 $policy
+apt-get update
+DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"'
+
+main "$@"

@@ -11,7 +11,8 @@ use tracing::Instrument;
 
 use super::start::{StartError, StartRequest};
 use super::{Engine, Options, SubmitError};
-use crate::broker::{Delivery, Handler, Published, Verdict, envelope};
+use crate::broker::{Delivery, Handler, Properties, Published, Verdict, envelope};
+use crate::saga::journal::Problem;
 use crate::saga::{Ignored, Input};
 
 /// Takes in replies.
@@ -68,14 +69,15 @@ async fn start(engine: Engine, delivery: Delivery) -> Verdict {
     let request = match envelope::decode_start(&delivery) {
         Ok(request) => request,
         Err(undecodable) => {
-            return refuse(&engine, &delivery, "undecodable", &undecodable.to_string()).await;
+            let problem = Problem::new("undecodable", undecodable.to_string());
+            return refuse(&engine, &delivery.properties, &problem).await;
         }
     };
     let span = tracing::info_span!("start", definition = request.definition);
-    accept(engine, delivery, request).instrument(span).await
+    accept(engine, delivery.properties, request).instrument(span).await
 }
 
-async fn accept(engine: Engine, delivery: Delivery, request: StartRequest) -> Verdict {
+async fn accept(engine: Engine, starter: Properties, request: StartRequest) -> Verdict {
     match engine.start(request).await {
         Ok(started) => {
             tracing::debug!(saga = %started.id, is_new = started.is_new, "started");
@@ -86,18 +88,18 @@ async fn accept(engine: Engine, delivery: Delivery, request: StartRequest) -> Ve
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot start now");
             Verdict::Requeue
         }
-        Err(error) => refuse(&engine, &delivery, error.code(), &error.to_string()).await,
+        Err(error) => refuse(&engine, &starter, &Problem::new(error.code(), error.to_string())).await,
     }
 }
 
 /// Tells the starter, if there is one who listens; else the start goes to the dead letters.
-async fn refuse(engine: &Engine, delivery: &Delivery, code: &str, message: &str) -> Verdict {
-    if let Some(answer) = envelope::answer_refused(delivery, code, message)
+async fn refuse(engine: &Engine, starter: &Properties, problem: &Problem) -> Verdict {
+    if let Some(answer) = envelope::answer_refused(starter, problem, engine.clock().now())
         && engine.broker().publish(vec![answer]).await == [Published::Confirmed]
     {
         return Verdict::Ack;
     }
-    dead_letter(format!("{code}: {message}"))
+    dead_letter(format!("{}: {}", problem.code, problem.message))
 }
 
 fn dead_letter(reason: String) -> Verdict {

@@ -56,6 +56,10 @@ impl Ledger {
 
     pub fn deliveries(&self, saga: &str, step: &str, direction: &str) -> u32 {
         let books = self.0.lock().expect("unpoisoned");
-        books.deliveries.get(&(saga.to_owned(), step.to_owned(), direction.to_owned())).copied().unwrap_or_default()
+        books
+            .deliveries
+            .get(&(saga.to_owned(), step.to_owned(), direction.to_owned()))
+            .copied()
+            .unwrap_or_default()
     }
 }

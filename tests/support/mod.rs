@@ -23,7 +23,8 @@ pub struct Services {
 impl Services {
     pub fn from_env() -> Self {
         let url = |name: &str| {
-            std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`"))
+            std::env::var(name)
+                .unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`"))
         };
         Self { amqp_url: url("SNORRI_TEST_AMQP_URL"), database_url: url("SNORRI_TEST_DATABASE_URL") }
     }
@@ -46,7 +47,8 @@ pub async fn service(action: &str, name: &str) -> bool {
         return false;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services.sh");
-    let status = tokio::process::Command::new(script).args([action, name]).status().await.expect("services.sh");
+    let status =
+        tokio::process::Command::new(script).args([action, name]).status().await.expect("services.sh");
     assert!(status.success(), "services.sh {action} {name}");
     true
 }

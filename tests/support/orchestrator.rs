@@ -160,7 +160,8 @@ fn line((name, fact): (&String, &Value)) -> Option<String> {
         return None;
     }
     let text = |field: &str| fact[field].as_str().map(str::to_owned);
-    let direction = text("direction").filter(|direction| direction == "compensate").map(|_| "undo".to_owned());
+    let direction =
+        text("direction").filter(|direction| direction == "compensate").map(|_| "undo".to_owned());
     let attempt = fact["attempt"].as_u64().map(|attempt| format!("#{attempt}"));
     let code = fact["problem"]["code"].as_str().map(|code| format!("({code})"));
     let parts = [Some(name.clone()), direction, text("step"), attempt, code, text("status")];

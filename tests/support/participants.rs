@@ -84,7 +84,12 @@ async fn take(
     let manner = manners.lock().expect("unpoisoned").get(&command).cloned().unwrap_or(Manner::Succeed);
     let (saga, step, direction) =
         (text(&delivery, "snorri-saga"), text(&delivery, "snorri-step"), text(&delivery, "snorri-direction"));
-    ledger.deliver(&saga, &step, &direction, delivery.properties.message_id.as_deref().expect("a message id"));
+    ledger.deliver(
+        &saga,
+        &step,
+        &direction,
+        delivery.properties.message_id.as_deref().expect("a message id"),
+    );
     let is_undo = direction == "compensate";
     let attempt = match delivery.properties.headers.get("snorri-attempt") {
         Some(HeaderValue::Integer(attempt)) => u32::try_from(*attempt).expect("a small number"),

@@ -66,8 +66,11 @@ impl World {
 }
 
 pub async fn connect(services: &Services) -> Arc<dyn Broker> {
-    let options = amqp::Options { url: services.amqp_url.clone().into(), ..amqp::Options::default() };
-    Arc::new(AmqpBroker::connect(&options).await.expect("RabbitMQ answers"))
+    Arc::new(
+        AmqpBroker::connect(&amqp::Options::new(services.amqp_url.clone().into()))
+            .await
+            .expect("RabbitMQ answers"),
+    )
 }
 
 /// The order saga: reserve, charge, ship.

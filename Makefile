@@ -1,0 +1,47 @@
+# What one does with this project. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+
+SERVICES := tests/services.sh run
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the release binary, target/release/snorri
+	cargo build --release --locked
+
+.PHONY: demo
+demo: ## Watch sagas run and roll back, with nothing else installed
+	cargo run --release --locked -- demo
+
+.PHONY: test
+test: ## Run all tests, on a RabbitMQ and a PostgreSQL of their own (installed if missing)
+	$(SERVICES) cargo test --workspace --locked
+
+# In this order, cheapest first, so that what fails fails early.
+.PHONY: verify
+verify: ## Check everything that CI checks: format, lints, dependencies, tests, docs
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+		else echo 'skipped: cargo deny check (cargo-deny is not installed)'; fi
+	$(MAKE) test
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --locked
+
+.PHONY: bench
+bench: ## Measure throughput and latency on the real broker and database
+	$(SERVICES) cargo bench --locked --bench orders
+
+.PHONY: crash
+crash: ## Kill orchestrator, broker and database again and again, and count the money
+	SNORRI_CRASH_KILLS=20 SNORRI_CRASH_SAGAS=2000 $(SERVICES) cargo test --locked --test crash -- --nocapture
+
+.PHONY: services
+services: ## Open a shell with the test services up, until you leave it
+	$(SERVICES) "$${SHELL:-bash}"
+
+.PHONY: clean
+clean: ## Remove what was built
+	cargo clean
