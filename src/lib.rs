@@ -1,4 +1,5 @@
 //! Snorri, a saga orchestrator for RabbitMQ.
 pub mod broker;
+pub mod catalog;
 pub mod saga;
 pub mod store;
