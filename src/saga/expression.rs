@@ -80,6 +80,15 @@ impl Expression {
         &self.references
     }
 
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What it was compiled to, for whoever checks what it reaches for.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
     pub fn evaluate(&self, scope: &dyn Scope) -> Result<Value, EvaluationError> {
         let mut context = Context::with_env(Arc::clone(&self.env));
         let mut reaches_into_nothing = false;
@@ -243,6 +252,19 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
+}
+
+/// The sources of the expressions in a text, in reading order, each with its place in bytes.
+pub fn expressions_in(text: &str) -> Result<Vec<(&str, Range<usize>)>, SyntaxError> {
+    let sources = split(text)?.into_iter().filter_map(|(part, at)| match part {
+        Source::Literal(_) => None,
+        Source::Expression(source) => {
+            let start = at.start + 2 + (source.len() - source.trim_start().len());
+            let source = source.trim();
+            Some((source, start..start + source.len()))
+        }
+    });
+    Ok(sources.collect())
 }
 
 enum Source<'a> {

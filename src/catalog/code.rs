@@ -1,0 +1,62 @@
+//! The codes of all diagnostics. They are stable: a code that is out of use is not given to something else.
+
+/// Longer than a definition may be.
+pub const TOO_LONG: &str = "E0100";
+/// Not YAML.
+pub const SYNTAX: &str = "E0101";
+/// A key that its mapping already has.
+pub const DUPLICATE_KEY: &str = "E0102";
+/// More nesting, values or aliases than a definition may have.
+pub const TOO_MUCH: &str = "E0103";
+
+/// A key that must be given.
+pub const MISSING_KEY: &str = "E0201";
+/// A key that nothing has.
+pub const UNKNOWN_KEY: &str = "E0202";
+/// A key that belongs elsewhere.
+pub const MISPLACED_KEY: &str = "E0203";
+/// A key that a later version will know.
+pub const LATER_KEY: &str = "E0204";
+/// A text where a list should be, and the like.
+pub const WRONG_TYPE: &str = "E0205";
+/// The right type, but a value that is not possible.
+pub const BAD_VALUE: &str = "E0206";
+/// A name that cannot be used.
+pub const BAD_NAME: &str = "E0207";
+
+/// A saga that does nothing.
+pub const NO_STEPS: &str = "E0301";
+/// Two steps of the same name.
+pub const DUPLICATE_STEP: &str = "E0302";
+/// A step that does not say how it is undone.
+pub const NO_UNDO: &str = "E0303";
+/// A compensation where there is no way back.
+pub const UNDO_AFTER_PIVOT: &str = "E0304";
+/// A second pivot.
+pub const SECOND_PIVOT: &str = "E0305";
+/// A pivot that the saga could go on without.
+pub const OPTIONAL_PIVOT: &str = "E0306";
+/// A command that goes to no exchange.
+pub const NO_EXCHANGE: &str = "E0307";
+/// A key that is the same for every saga.
+pub const CONSTANT_KEY: &str = "E0308";
+
+/// An expression that is not CEL.
+pub const EXPRESSION_SYNTAX: &str = "E0401";
+/// A name that stands for nothing.
+pub const UNKNOWN_NAME: &str = "E0402";
+/// A step that has not run when it is asked for its output.
+pub const NOT_RUN_YET: &str = "E0403";
+/// A function that CEL does not have.
+pub const UNKNOWN_FUNCTION: &str = "E0404";
+/// A field that cannot be there.
+pub const UNKNOWN_FIELD: &str = "E0405";
+/// An expression where there can be none.
+pub const NO_EXPRESSION_HERE: &str = "E0406";
+/// An expression of too many parts within parts.
+pub const TOO_DEEP: &str = "E0407";
+
+/// An `input` that is not a JSON Schema.
+pub const BAD_SCHEMA: &str = "E0501";
+/// A reference out of the `input` schema.
+pub const SCHEMA_REFERENCE: &str = "E0502";

@@ -1,0 +1,93 @@
+//! A definition that is ready to run, with what belongs to it.
+
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::decode::Decoded;
+use crate::saga::Definition;
+use crate::saga::expression::{EvaluationError, Scope, Template, Variable};
+
+/// Longest business key of a saga.
+pub const MAX_KEY_BYTES: usize = 512;
+/// Most complaints about one input.
+const MOST_INVALID: usize = 20;
+
+/// A compiled definition.
+#[derive(Debug)]
+pub struct Compiled {
+    pub definition: Arc<Definition>,
+    /// SHA-256 of the source, in hexadecimal: the same text, the same definition.
+    pub digest: String,
+    pub source: String,
+    pub input_schema: Option<Value>,
+    validator: Option<Validator>,
+}
+
+/// One thing that is wrong with a saga's input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct InvalidInput {
+    /// Where: a JSON Pointer into the input, empty for all of it.
+    pub path: String,
+    /// What: it never repeats a value, which may be large or secret.
+    pub message: String,
+}
+
+impl Compiled {
+    pub(super) fn new(source: &str, decoded: Decoded) -> Self {
+        let (input_schema, validator) = decoded.schema.map(|schema| (schema.json, schema.validator)).unzip();
+        Self {
+            definition: Arc::new(decoded.definition),
+            digest: Sha256::digest(source).iter().map(|byte| format!("{byte:02x}")).collect(),
+            source: source.to_owned(),
+            input_schema,
+            validator,
+        }
+    }
+
+    /// Whether a saga can be started with `input`. Without a schema, it can with any.
+    pub fn check_input(&self, input: &Value) -> Result<(), Vec<InvalidInput>> {
+        let errors = self.validator.iter().flat_map(|validator| validator.iter_errors(input));
+        let invalid: Vec<_> = errors
+            .take(MOST_INVALID)
+            .map(|error| InvalidInput {
+                path: error.instance_path().to_string(),
+                message: error.masked().to_string(),
+            })
+            .collect();
+        if invalid.is_empty() { Ok(()) } else { Err(invalid) }
+    }
+
+    /// The business key of a saga with `input`, if the definition makes one: a text or a number that is not empty.
+    pub fn key(&self, input: &Value) -> Result<Option<String>, EvaluationError> {
+        let Some(template) = &self.definition.key else { return Ok(None) };
+        let key = match template.render(&OnlyInput(input))? {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            _ => return Err(wrong_key(template, "a key must be a text or a number")),
+        };
+        match key.len() {
+            0 => Err(wrong_key(template, "a key must not be empty")),
+            1..=MAX_KEY_BYTES => Ok(Some(key)),
+            _ => Err(wrong_key(template, &format!("a key has at most {MAX_KEY_BYTES} bytes"))),
+        }
+    }
+}
+
+fn wrong_key(template: &Template, message: &str) -> EvaluationError {
+    let expressions = template.expressions();
+    let sources: Vec<_> = expressions.iter().map(|expression| expression.source()).collect();
+    EvaluationError { expression: sources.join(", "), message: message.to_owned() }
+}
+
+struct OnlyInput<'a>(&'a Value);
+
+impl Scope for OnlyInput<'_> {
+    fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        (name == "input").then_some(Variable::Json(self.0))
+    }
+}

@@ -1,0 +1,188 @@
+//! Texts, numbers, durations and choices.
+
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use super::super::code;
+use super::super::diagnostic::{Diagnostic, Problems};
+use super::super::source::{Entry, Value};
+use super::super::suggest;
+
+/// Longest and shortest duration that can be given.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+/// Most bytes of an AMQP short string, which exchanges and routing keys are.
+const SHORT_STRING_BYTES: usize = 255;
+const DURATION_HELP: &str = "write a number with its unit: `200ms`, `10s`, `5m`, `1h 30m` or `2d`";
+
+fn wrong_type(entry: &Entry, wanted: &str) -> Diagnostic {
+    let message = match entry.value.value {
+        Value::Null => format!("`{}` is empty", entry.key),
+        _ => format!("`{}` must be {wanted}, not {}", entry.key, entry.value.kind()),
+    };
+    // An empty value has no place of its own.
+    let span = if entry.value.span.is_empty() { &entry.key_span } else { &entry.value.span };
+    Diagnostic::new(code::WRONG_TYPE, span.clone(), message).label(format!("expected {wanted}"))
+}
+
+fn bad_value(span: Range<usize>, message: String) -> Diagnostic {
+    Diagnostic::new(code::BAD_VALUE, span, message)
+}
+
+pub(super) fn text<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
+    match &entry.value.value {
+        Value::String(text) => Some(text),
+        Value::Number(_) | Value::Bool(_) => {
+            problems.report(wrong_type(entry, "a text").help("put quotes around it"));
+            None
+        }
+        _ => {
+            problems.report(wrong_type(entry, "a text"));
+            None
+        }
+    }
+}
+
+/// The name of an exchange or a command: fixed, and what AMQP takes.
+pub(super) fn address<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
+    let text = text(entry, problems)?;
+    let (key, span) = (&entry.key, entry.value.span.clone());
+    let diagnostic = if text.contains("${") {
+        Diagnostic::new(code::NO_EXPRESSION_HERE, span, format!("`{key}` cannot hold an expression"))
+            .label("taken literally")
+            .help("expressions go into `payload`, `key` and `output`")
+    } else if text.is_empty() {
+        bad_value(span, format!("`{key}` is empty"))
+    } else if text.len() > SHORT_STRING_BYTES {
+        bad_value(span, format!("`{key}` is longer than {SHORT_STRING_BYTES} bytes"))
+            .label(format!("{} bytes", text.len()))
+    } else if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
+        bad_value(span, format!("`{key}` contains white space"))
+            .help(format!("write it like `{}`", example(key)))
+    } else if text.contains(['*', '#']) {
+        bad_value(span, format!("`{key}` contains a wildcard"))
+            .label("`*` and `#` only mean something in a binding")
+            .help(format!("write one name, like `{}`", example(key)))
+    } else {
+        return Some(text);
+    };
+    problems.report(diagnostic);
+    None
+}
+
+fn example(key: &str) -> &'static str {
+    if key == "exchange" { "shop.commands" } else { "inventory.reserve" }
+}
+
+pub(super) fn boolean(entry: &Entry, problems: &mut Problems) -> Option<bool> {
+    match &entry.value.value {
+        Value::Bool(value) => Some(*value),
+        _ => {
+            problems.report(wrong_type(entry, "a boolean").help("write `true` or `false`"));
+            None
+        }
+    }
+}
+
+pub(super) fn integer(entry: &Entry, range: RangeInclusive<u32>, problems: &mut Problems) -> Option<u32> {
+    let (least, most) = (range.start(), range.end());
+    let Value::Number(number) = &entry.value.value else {
+        let help = match &entry.value.value {
+            Value::String(text) if text.parse::<u32>().is_ok() => "remove the quotes".into(),
+            _ => format!("write a whole number from {least} to {most}"),
+        };
+        problems.report(wrong_type(entry, "a number").help(help));
+        return None;
+    };
+    let value =
+        number.as_u64().and_then(|value| u32::try_from(value).ok()).filter(|value| range.contains(value));
+    if value.is_none() {
+        let message = format!("`{}` must be a whole number from {least} to {most}", entry.key);
+        problems.report(bad_value(entry.value.span.clone(), message).label("out of range"));
+    }
+    value
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    let words = || choices.iter().map(|(word, _)| *word);
+    let Value::String(text) = &entry.value.value else {
+        let wanted = suggest::one_of(words());
+        problems.report(wrong_type(entry, &wanted));
+        return None;
+    };
+    let chosen = choices.iter().find(|(word, _)| word == text).map(|&(_, value)| value);
+    if chosen.is_none() {
+        let message = format!("`{}` cannot be `{text}`", entry.key);
+        problems.report(
+            bad_value(entry.value.span.clone(), message)
+                .label(format!("expected {}", suggest::one_of(words())))
+                .maybe_help(suggest::nearest(text, words()).map(|word| format!("did you mean `{word}`?"))),
+        );
+    }
+    chosen
+}
+
+pub(super) fn duration(entry: &Entry, problems: &mut Problems) -> Option<Duration> {
+    let Value::String(text) = &entry.value.value else {
+        problems.report(match &entry.value.value {
+            Value::Number(number) => without_unit(entry, number),
+            _ => wrong_type(entry, "a duration").help(DURATION_HELP),
+        });
+        return None;
+    };
+    parse_duration(entry, text, problems)
+}
+
+/// `200ms..30s`, or one duration that is both the first and the longest wait.
+pub(super) fn backoff(entry: &Entry, problems: &mut Problems) -> Option<(Duration, Duration)> {
+    let Value::String(text) = &entry.value.value else {
+        let single = duration(entry, problems)?;
+        return Some((single, single));
+    };
+    let Some((first, most)) = text.split_once("..") else {
+        let single = parse_duration(entry, text, problems)?;
+        return Some((single, single));
+    };
+    let first = parse_duration(entry, first, problems);
+    let most = parse_duration(entry, most, problems);
+    let (first, most) = (first?, most?);
+    if first > most {
+        problems.report(
+            bad_value(entry.value.span.clone(), "`backoff` ends before it begins".into())
+                .label("the longest wait is shorter than the first")
+                .help(format!(
+                    "write `{}..{}`",
+                    humantime::format_duration(most),
+                    humantime::format_duration(first)
+                )),
+        );
+        return None;
+    }
+    Some((first, most))
+}
+
+fn without_unit(entry: &Entry, number: &serde_json::Number) -> Diagnostic {
+    let message = format!("`{}` must be a duration, and `{number}` has no unit", entry.key);
+    Diagnostic::new(code::WRONG_TYPE, entry.value.span.clone(), message)
+        .label("seconds? milliseconds?")
+        .help(format!("write `{number}s` or `{number}ms`"))
+}
+
+fn parse_duration(entry: &Entry, text: &str, problems: &mut Problems) -> Option<Duration> {
+    let text = text.trim();
+    let span = || entry.value.span.clone();
+    match humantime::parse_duration(text) {
+        Ok(duration) if (SHORTEST..=LONGEST).contains(&duration) => Some(duration),
+        Ok(_) => {
+            let message = format!("`{}` must be from 1ms to 365d", entry.key);
+            problems.report(bad_value(span(), message).label("out of range"));
+            None
+        }
+        Err(_) => {
+            let message = format!("`{text}` is not a duration");
+            problems.report(bad_value(span(), message).label("expected a duration").help(DURATION_HELP));
+            None
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is wrong with a definition: where, and what to write instead.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use super::render;
+
+/// Most diagnostics kept of one definition: whoever has more starts with these.
+const MOST: usize = 100;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Stable, one of [`code`](super::code).
+    pub code: &'static str,
+    /// What is wrong, understood without the source at hand.
+    pub message: String,
+    /// Where, in bytes of the source.
+    pub span: Range<usize>,
+    /// What to say of that place.
+    pub label: String,
+    /// Another place that has to do with it.
+    pub also: Option<(Range<usize>, String)>,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+/// All that is wrong with a definition, in the order of its source.
+#[derive(Clone)]
+pub struct Diagnostics {
+    /// The file's name, for people.
+    pub file: String,
+    pub source: String,
+    pub list: Vec<Diagnostic>,
+    /// How many more there are than are listed.
+    pub omitted: usize,
+}
+
+/// Takes in what is found wrong on the way through a definition.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    list: Vec<Diagnostic>,
+    omitted: usize,
+}
+
+impl Diagnostic {
+    pub(super) fn new(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), span, label: String::new(), also: None, help: None }
+    }
+
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    pub(super) fn also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+        self.also = Some((span, label.into()));
+        self
+    }
+
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        self.maybe_help(Some(help.into()))
+    }
+
+    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+}
+
+impl Problems {
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        if self.list.len() < MOST {
+            self.list.push(diagnostic);
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn into_diagnostics(mut self, file: &str, source: &str) -> Diagnostics {
+        self.list.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
+        // What stands behind an anchor is looked at once for each of its aliases.
+        self.list.dedup();
+        Diagnostics { file: file.into(), source: source.into(), list: self.list, omitted: self.omitted }
+    }
+}
+
+impl Diagnostics {
+    /// For a terminal: colours, and lines drawn with more than ASCII has.
+    pub fn pretty(&self) -> String {
+        render::text(self, render::Look::Pretty)
+    }
+
+    /// For logs and snapshots: ASCII without colours.
+    pub fn plain(&self) -> String {
+        render::text(self, render::Look::Plain)
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.plain())
+    }
+}
+
+/// As what is displayed: `expect` shows what is wrong.
+impl fmt::Debug for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{self}")
+    }
+}
+
+/// `{file, omitted, diagnostics: [{code, message, line, column, end_line, end_column, help}]}`.
+impl Serialize for Diagnostics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let lines = render::Lines::of(&self.source);
+        let list: Vec<_> = self.list.iter().map(|diagnostic| render::Json::of(diagnostic, &lines)).collect();
+        let mut fields = serializer.serialize_struct("Diagnostics", 3)?;
+        fields.serialize_field("file", &self.file)?;
+        fields.serialize_field("omitted", &self.omitted)?;
+        fields.serialize_field("diagnostics", &list)?;
+        fields.end()
+    }
+}

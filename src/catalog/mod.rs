@@ -1,0 +1,53 @@
+//! From YAML to a definition that cannot be wrong, or to all that is wrong with it.
+//!
+//! The catalog owns the language of definitions: what can be said (`decode`), what may be named in an expression
+//! (`expression`), and how mistakes are told (`diagnostic`). It is pure: text comes in, a [`Compiled`]
+//! definition or [`Diagnostics`] come out. Only [`read_directory`] touches files.
+//!
+//! ```text
+//! text -> source (values with their places) -> decode (all errors at once) -> saga::Definition
+//! ```
+//!
+//! It must not know of storage, of the broker, or of what becomes of a saga while it runs.
+
+pub mod code;
+mod compiled;
+mod decode;
+mod diagnostic;
+mod directory;
+mod expression;
+mod render;
+mod schema;
+mod source;
+mod suggest;
+mod syntax;
+
+pub use compiled::{Compiled, InvalidInput, MAX_KEY_BYTES};
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use directory::{Error, read_directory};
+pub use source::MAX_SOURCE_BYTES;
+
+use diagnostic::Problems;
+
+/// Compiles the definition in `source`. `file` is its name in diagnostics.
+pub fn compile(file: &str, source: &str) -> Result<Compiled, Diagnostics> {
+    // The parser counts its places from after a byte order mark.
+    let text = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let mut problems = Problems::default();
+    let Some(root) = source::parse(text, &mut problems) else {
+        return Err(problems.into_diagnostics(file, shown(text)));
+    };
+    match decode::decode(text, &root, problems) {
+        Ok(decoded) => Ok(Compiled::new(source, decoded)),
+        Err(problems) => Err(problems.into_diagnostics(file, text)),
+    }
+}
+
+/// As much of a source as diagnostics carry along: of one that is too long, only where it begins.
+fn shown(source: &str) -> &str {
+    if source.len() <= MAX_SOURCE_BYTES {
+        return source;
+    }
+    let line = source.lines().next().unwrap_or_default();
+    line.char_indices().nth(80).map_or(line, |(end, _)| &line[..end])
+}

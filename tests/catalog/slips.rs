@@ -1,0 +1,68 @@
+//! Slips of the hand: whatever becomes of a definition, the catalog tells of it and does not panic.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use snorri::catalog;
+
+use super::ORDER;
+
+/// One change of a text, as a slip of the hand would make it.
+#[derive(Debug, Clone)]
+enum Slip {
+    Delete(Index, usize),
+    Insert(Index, String),
+    SwapLines(Index, Index),
+}
+
+fn slip() -> impl Strategy<Value = Slip> {
+    let tokens =
+        "[ -~]{1,3}|\\$\\{ |\\}|\n|\t|: |- |&a |\\*a|<<: |\"|'|é|\u{feff}|none|\\$ref|input\\.|\\.map\\(";
+    prop_oneof![
+        (any::<Index>(), 1..12_usize).prop_map(|(at, length)| Slip::Delete(at, length)),
+        (any::<Index>(), tokens).prop_map(|(at, text)| Slip::Insert(at, text)),
+        (any::<Index>(), any::<Index>()).prop_map(|(a, b)| Slip::SwapLines(a, b)),
+    ]
+}
+
+fn apply(text: String, slip: &Slip) -> String {
+    if text.is_empty() {
+        return text;
+    }
+    let mut bytes = text.into_bytes();
+    match slip {
+        Slip::Delete(at, length) => {
+            let at = at.index(bytes.len());
+            bytes.drain(at..(at + length).min(bytes.len()));
+        }
+        Slip::Insert(at, text) => {
+            let at = at.index(bytes.len());
+            bytes.splice(at..at, text.bytes());
+        }
+        Slip::SwapLines(a, b) => {
+            let mut lines: Vec<_> = bytes.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+            let (a, b) = (a.index(lines.len()), b.index(lines.len()));
+            lines.swap(a, b);
+            bytes = lines.join(&b'\n');
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn no_slip_makes_the_catalog_panic(slips in prop::collection::vec(slip(), 1..6)) {
+        let source = slips.iter().fold(ORDER.to_owned(), apply);
+        if let Err(diagnostics) = catalog::compile("order.yaml", &source) {
+            prop_assert!(!diagnostics.list.is_empty());
+            prop_assert!(!diagnostics.plain().is_empty());
+            prop_assert!(!diagnostics.pretty().is_empty());
+            prop_assert!(serde_json::to_value(&diagnostics).is_ok());
+            for diagnostic in &diagnostics.list {
+                let text = diagnostics.source.get(diagnostic.span.clone());
+                prop_assert!(text.is_some(), "{} at {:?}", diagnostic.message, diagnostic.span);
+            }
+        }
+    }
+}
