@@ -14,6 +14,8 @@ mod connection;
 mod consumer;
 mod properties;
 mod publisher;
+mod returns;
+mod session;
 mod topology;
 
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::{Link, connection_error};
-use self::consumer::Consumer;
+use self::consumer::{Consumer, Interrupted};
 use self::properties::short;
 use self::publisher::Publisher;
 use self::topology::Known;
@@ -71,7 +73,7 @@ impl Options {
             probe_queue: "snorri.probe".to_owned(),
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
-            reconnect_delay_max: Duration::from_secs(10),
+            reconnect_delay_max: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(15),
             confirm_timeout: Duration::from_secs(30),
             publisher_channels: 4,
@@ -88,6 +90,7 @@ pub struct AmqpBroker {
     known: Arc<Known>,
     publisher: Publisher,
     consuming: Link,
+    interrupted: Interrupted,
     closing: CancellationToken,
 }
 
@@ -96,15 +99,16 @@ impl AmqpBroker {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the URL is wrong or the broker does not let us in, [`Error::Unavailable`] if it did not
-    /// answer within [`Options::connect_timeout`], however often it was tried.
+    /// [`Error::Refused`] if the URL is wrong or the broker does not let us in, [`Error::Unavailable`] if it was not
+    /// there within [`Options::connect_timeout`] and [`Options::operation_timeout`], however often it was tried.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let options = Arc::new(options.clone());
         let (known, closing) = (Arc::new(Known::default()), CancellationToken::new());
         let publishing = Link::open("publish", options.clone(), Some(known.clone()), closing.clone());
         let consuming = Link::open("consume", options.clone(), None, closing.clone());
         let publisher = Publisher::new(publishing, known.clone(), options.clone());
-        let broker = Self { options, known, publisher, consuming, closing };
+        let broker =
+            Self { options, known, publisher, consuming, interrupted: Interrupted::default(), closing };
         // The probe queue is declared meanwhile.
         let patience = broker.options.connect_timeout + broker.options.operation_timeout;
         tokio::try_join!(broker.publisher.link.first(patience), broker.consuming.first(patience))?;
@@ -141,6 +145,7 @@ impl Broker for AmqpBroker {
     async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken) {
         let consumer = Consumer {
             link: &self.consuming,
+            interrupted: &self.interrupted,
             publisher: &self.publisher,
             known: &self.known,
             options: &self.options,
@@ -157,6 +162,9 @@ impl Broker for AmqpBroker {
         let live = self.publisher.link.live()?;
         if live.connection.status().blocked() {
             return Err(Error::Unavailable("it takes no messages: it is short of memory or disk".to_owned()));
+        }
+        if let Some(queue) = self.interrupted.first() {
+            return Err(Error::Unavailable(format!("it delivers nothing from queue `{queue}`")));
         }
         let batch = [self.probe()];
         let probe = self.publisher.publish(&batch);
@@ -195,7 +203,7 @@ async fn within<T>(
     call: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, Error> {
     match tokio::time::timeout(timeout, call).await {
-        Ok(result) => result.map_err(connection_error),
+        Ok(result) => result.map_err(|error| connection_error(&error)),
         Err(_) => Err(Error::Unavailable(format!("{what} took longer than {timeout:?}"))),
     }
 }
