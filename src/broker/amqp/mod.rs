@@ -1,8 +1,9 @@
 //! RabbitMQ, through lapin, which appears nowhere else.
 //!
 //! Two connections: when the broker is short of memory or disk it blocks those that publish, and acknowledgements must
-//! get through then. Each is looked after by a [`connection`] supervisor. [`publisher`] sends and awaits confirms,
-//! [`consumer`] takes deliveries, [`acks`] decides what may be acknowledged, [`topology`] declares.
+//! get through then. `connection` looks after each of them. `publisher` sends and awaits confirms, `returns` concludes
+//! what became of each message. `consumer` keeps a `session` with its queue, `acks` decides what may be acknowledged.
+//! `topology` declares.
 //!
 //! Every call of lapin is under a timeout: a blocked or half-dead connection answers nothing at all.
 //!
@@ -36,8 +37,8 @@ use super::{Broker, Error, Handler, Properties, Publication, Published, Topology
 
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the certificates that the system trusts. The
-    /// name of the vhost is percent-encoded: `%2f` for `/`.
+    /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the authorities that the system trusts, or those
+    /// in the file that the environment variable `SSL_CERT_FILE` names. The vhost is percent-encoded: `%2f` for `/`.
     pub url: SecretString,
     /// The queue that [`Broker::check`] sends to. Nobody consumes it; it keeps one message.
     pub probe_queue: String,
