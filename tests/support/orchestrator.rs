@@ -152,10 +152,14 @@ impl Api {
 pub fn story(saga: &Value) -> Vec<String> {
     let entries = saga["journal"].as_array().expect("a journal");
     let facts = entries.iter().flat_map(|entry| entry["facts"].as_array().expect("facts"));
-    facts.filter_map(|fact| line(fact.as_object()?.iter().next()?)).collect()
+    facts.filter_map(line).collect()
 }
 
-fn line((name, fact): (&String, &Value)) -> Option<String> {
+fn line(fact: &Value) -> Option<String> {
+    if let Some(name) = fact.as_str() {
+        return Some(name.to_owned());
+    }
+    let (name, fact) = fact.as_object()?.iter().next()?;
     if name == "wake_set" {
         return None;
     }
