@@ -10,8 +10,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use snorri::catalog::{self, Compiled, Diagnostics};
 use snorri::saga::definition::{Block, Kind, OnCompensationFailure, OnLateReply, OnTimeout, StepIndex};
-use snorri::saga::expression::{Scope, Template, Variable};
+use snorri::saga::expression::{Scope, Variable};
 use snorri::saga::retry::Retry;
+use snorri::saga::template::Template;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
 

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::decode::Decoded;
 use crate::saga::Definition;
-use crate::saga::expression::{EvaluationError, Scope, Template, Variable};
+use crate::saga::expression::{EvaluationError, Scope, Variable};
+use crate::saga::template::Template;
 
 /// Longest business key of a saga.
 pub const MAX_KEY_BYTES: usize = 512;
