@@ -3,19 +3,16 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{Delivery, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict};
+use snorri::broker::{HeaderValue, Properties, Publication, Published, Queue, Topology};
 use support::orchestrator::story;
-use support::participants::Manner;
+use support::participants::{Manner, collect};
 use support::until;
 use support::world::{COMMANDS, World};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tower::util::BoxCloneSyncService;
 
 fn order(id: &str) -> Value {
     json!({"orderId": id, "amount": 100})
@@ -225,27 +222,8 @@ async fn garbage_goes_to_the_dead_letters_with_the_reason() {
     let saga = run(&world, &["completed"]).await;
     assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
 
-    let letters = Arc::new(Mutex::new(Vec::<Delivery>::new()));
-    let handler = tower::service_fn({
-        let letters = Arc::clone(&letters);
-        move |delivery| {
-            letters.lock().expect("unpoisoned").push(delivery);
-            std::future::ready(Ok::<_, tower::BoxError>(Verdict::Ack))
-        }
-    });
-    let stop = CancellationToken::new();
-    let queue = format!("{}.dead-letters", world.plan.prefix);
-    let reading = tokio::spawn({
-        let (broker, stop) = (Arc::clone(&world.broker), stop.clone());
-        async move { broker.consume(&queue, 10, BoxCloneSyncService::new(handler), stop).await }
-    });
-    until(Duration::from_secs(10), "two dead letters", async || {
-        (letters.lock().expect("unpoisoned").len() == 2).then_some(())
-    })
-    .await;
-    stop.cancel();
-    reading.await.expect("stopped");
-    for letter in letters.lock().expect("unpoisoned").iter() {
+    let letters = collect(&world.broker, &format!("{}.dead-letters", world.plan.prefix), 2).await;
+    for letter in letters {
         match letter.properties.headers.get("snorri-reason") {
             Some(HeaderValue::Text(reason)) => assert!(reason.len() > 20, "{reason}"),
             other => panic!("no reason: {other:?}"),
@@ -317,19 +295,6 @@ async fn a_start_over_amqp_is_answered_with_the_outcome() {
     let answers = format!("{}.answers", world.plan.prefix);
     let queue = Queue { name: answers.clone(), bindings: Vec::new(), dead_letters: None };
     world.broker.declare(&Topology { exchanges: Vec::new(), queues: vec![queue] }).await.expect("declared");
-    let heard = Arc::new(Mutex::new(Vec::<Delivery>::new()));
-    let handler = tower::service_fn({
-        let heard = Arc::clone(&heard);
-        move |delivery| {
-            heard.lock().expect("unpoisoned").push(delivery);
-            std::future::ready(Ok::<_, tower::BoxError>(Verdict::Ack))
-        }
-    });
-    let stop = CancellationToken::new();
-    let listening = tokio::spawn({
-        let (broker, answers, stop) = (Arc::clone(&world.broker), answers.clone(), stop.clone());
-        async move { broker.consume(&answers, 10, BoxCloneSyncService::new(handler), stop).await }
-    });
     let start = |correlation: &str, input: &Value| Publication {
         exchange: String::new(),
         routing_key: format!("{}.starts", world.plan.prefix),
@@ -343,13 +308,7 @@ async fn a_start_over_amqp_is_answered_with_the_outcome() {
     };
     let starts = vec![start("good", &order("o-1")), start("bad", &json!({"orderId": 1}))];
     assert_eq!(world.broker.publish(starts).await, [Published::Confirmed, Published::Confirmed]);
-    until(Duration::from_secs(10), "two answers", async || {
-        (heard.lock().expect("unpoisoned").len() == 2).then_some(())
-    })
-    .await;
-    stop.cancel();
-    listening.await.expect("stopped");
-    let heard = heard.lock().expect("unpoisoned");
+    let heard = collect(&world.broker, &answers, 2).await;
     let kind_of = |correlation: &str| {
         let answer =
             heard.iter().find(|answer| answer.properties.correlation_id.as_deref() == Some(correlation));

@@ -1,6 +1,6 @@
 //! What the engine counts and times.
 
-use std::fmt::Debug;
+use std::borrow::Cow;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -38,7 +38,7 @@ pub struct Metrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    kind: String,
+    kind: Cow<'static, str>,
 }
 
 impl Metrics {
@@ -82,7 +82,7 @@ impl Metrics {
                 match fact {
                     Fact::Ended { status, .. } => count(&self.ended, status.as_str()),
                     Fact::Held { problem, .. } | Fact::IncidentRaised { problem, .. } => {
-                        count(&self.incidents, &problem.code);
+                        count(&self.incidents, problem.code.clone());
                     }
                     Fact::LateReply { .. } => {
                         self.late_replies.inc();
@@ -109,8 +109,8 @@ impl Metrics {
     }
 }
 
-fn count(family: &Family<Labels, Counter>, kind: &str) {
-    family.get_or_create_owned(&Labels { kind: kind.to_owned() }).inc();
+fn count(family: &Family<Labels, Counter>, kind: impl Into<Cow<'static, str>>) {
+    family.get_or_create(&Labels { kind: kind.into() }).inc();
 }
 
 fn cause_name(cause: &Cause) -> &'static str {
@@ -124,7 +124,7 @@ fn cause_name(cause: &Cause) -> &'static str {
     }
 }
 
-/// A histogram of durations, from a tenth of a millisecond to some seconds.
+/// A histogram of durations, from half a millisecond to four seconds.
 #[derive(Debug)]
 pub struct Stopwatch(Histogram);
 

@@ -5,15 +5,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use super::Engine;
+use super::{Engine, SubmitError};
 use crate::broker::{Broker, Published, envelope};
 use crate::saga::{Input, Message};
 use crate::store::{OutboxId, Unsent};
 
-/// Most messages that are published and confirmed together.
-const BATCH_LIMIT: usize = 512;
+/// Most batches whose confirms are awaited side by side, so that the next need not wait for the last one's.
+const UNDER_WAY_LIMIT: usize = 4;
 /// Most batches that wait for a publisher.
 const WAITING_LIMIT: usize = 64;
 
@@ -34,6 +36,14 @@ pub struct Publisher {
     batches: mpsc::Receiver<Vec<Unsent>>,
     confirmed: Confirmed,
     reply_queue: String,
+}
+
+/// What it takes to publish one batch.
+struct Publishing {
+    confirmed: Confirmed,
+    reply_queue: String,
+    broker: Arc<dyn Broker>,
+    engine: Engine,
 }
 
 impl Confirmed {
@@ -82,44 +92,56 @@ impl Outbox {
 
 impl Publisher {
     /// Publishes until every sender is gone.
-    pub async fn run(mut self, broker: Arc<dyn Broker>, engine: Engine) {
+    pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
+        let Self { mut batches, confirmed, reply_queue } = self;
+        let publishing = Publishing { confirmed, reply_queue, broker, engine };
         let mut waiting = Vec::new();
-        while self.batches.recv_many(&mut waiting, WAITING_LIMIT).await > 0 {
-            let messages: Vec<Unsent> = waiting.drain(..).flatten().collect();
-            for chunk in messages.chunks(BATCH_LIMIT) {
-                self.publish(chunk, &*broker, &engine).await;
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some(()) = under_way.next() => {}
+                received = batches.recv_many(&mut waiting, WAITING_LIMIT), if under_way.len() < UNDER_WAY_LIMIT => {
+                    if received == 0 {
+                        break;
+                    }
+                    under_way.push(publishing.publish(waiting.drain(..).flatten().collect()));
+                }
             }
         }
+        while under_way.next().await.is_some() {}
     }
+}
 
-    async fn publish(&self, messages: &[Unsent], broker: &dyn Broker, engine: &Engine) {
-        let publications =
-            messages.iter().map(|unsent| envelope::publication(&unsent.message, &self.reply_queue)).collect();
-        let publishing = engine.metrics().publish_seconds.start();
-        let published = broker.publish(publications).await;
+impl Publishing {
+    async fn publish(&self, messages: Vec<Unsent>) {
+        let metrics = self.engine.metrics();
+        let publication = |unsent: &Unsent| envelope::publication(&unsent.message, &self.reply_queue);
+        let publishing = metrics.publish_seconds.start();
+        let published = self.broker.publish(messages.iter().map(publication).collect()).await;
         publishing.stop();
         let mut gone = Vec::with_capacity(messages.len());
         for (unsent, published) in messages.iter().zip(published) {
-            engine.metrics().observe_published(published);
+            metrics.observe_published(published);
             match published {
                 Published::Confirmed => gone.push(unsent.id),
-                Published::Unroutable => self.report_unroutable(unsent, engine),
+                Published::Unroutable => self.report_unroutable(unsent),
                 Published::Unknown => {}
             }
         }
         self.confirmed.add(gone);
     }
 
-    /// A command that came back is an input of its saga. Its row goes once that is journaled, so that a crash in between
-    /// only sends it again.
-    fn report_unroutable(&self, unsent: &Unsent, engine: &Engine) {
+    /// A command that came back is an input of its saga. Its row goes once the saga has dealt with it, so that a crash in
+    /// between only sends it again.
+    fn report_unroutable(&self, unsent: &Unsent) {
         match &*unsent.message {
             Message::Command(command) => {
-                let (engine, confirmed, id) = (engine.clone(), self.confirmed.clone(), unsent.id);
+                let (engine, confirmed, id) = (self.engine.clone(), self.confirmed.clone(), unsent.id);
                 let (saga, attempt) = (command.saga, command.attempt());
                 tokio::spawn(async move {
-                    if engine.submit(saga, Input::Unroutable(attempt)).await.is_ok() {
-                        confirmed.add([id]);
+                    match engine.submit(saga, Input::Unroutable(attempt)).await {
+                        Ok(_) | Err(SubmitError::Ignored(_)) => confirmed.add([id]),
+                        Err(SubmitError::Stopping) => {}
                     }
                 });
             }

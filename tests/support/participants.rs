@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
 use super::ledger::Ledger;
+use super::until;
 
 /// How a participant takes a command.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +73,26 @@ impl Participants {
         self.stop.cancel();
         self.task.await.expect("stopped");
     }
+}
+
+/// Takes the next `count` messages of a queue.
+pub async fn collect(broker: &Arc<dyn Broker>, queue: &str, count: usize) -> Vec<Delivery> {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let handler = tower::service_fn({
+        let taken = Arc::clone(&taken);
+        move |delivery| {
+            taken.lock().expect("unpoisoned").push(delivery);
+            std::future::ready(Ok::<_, tower::BoxError>(Verdict::Ack))
+        }
+    });
+    let stop = CancellationToken::new();
+    let consuming = broker.consume(queue, 10, BoxCloneSyncService::new(handler), stop.clone());
+    let what = format!("{count} messages in {queue}");
+    let enough = until(Duration::from_secs(10), &what, async || {
+        (taken.lock().expect("unpoisoned").len() >= count).then(|| stop.cancel())
+    });
+    tokio::join!(consuming, enough);
+    std::mem::take(&mut *taken.lock().expect("unpoisoned"))
 }
 
 async fn take(
