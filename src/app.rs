@@ -98,7 +98,7 @@ impl Orchestrator {
             metrics: Arc::new(Metrics::new(&mut registry)),
             reply_queue: names.replies.clone(),
         };
-        let (engine, running) = Engine::spawn(parts, &config.engine);
+        let (engine, running) = Engine::spawn(&parts, &config.engine);
         let stop_intake = CancellationToken::new();
         let intake = [
             (names.replies, intake::replies(engine.clone(), &config.engine)),

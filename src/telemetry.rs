@@ -16,6 +16,8 @@ pub enum Error {
 /// Sends logs to standard error, for the rest of the process's life.
 pub fn init(options: &Log) -> Result<(), Error> {
     let filter = EnvFilter::builder().parse(&options.filter)?;
+    // It would log returned messages, with their bodies.
+    let filter = filter.add_directive("lapin::returned_messages=off".parse()?);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

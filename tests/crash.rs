@@ -6,7 +6,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use snorri::broker::{Broker, Properties, Publication, Published};
@@ -17,6 +17,7 @@ use support::orchestrator::{Orchestrator, Plan};
 use support::participants::Manner;
 use support::until;
 use support::world::{COMMANDS, World};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Sagas that are started together.

@@ -4,7 +4,7 @@
 mod support;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use snorri::broker::{Delivery, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict};
@@ -12,6 +12,8 @@ use support::orchestrator::story;
 use support::participants::Manner;
 use support::until;
 use support::world::{COMMANDS, World};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
@@ -191,8 +193,11 @@ async fn answering_twice_changes_nothing() {
 
 #[tokio::test]
 async fn an_answer_after_the_first_deadline_is_as_good() {
-    let world = World::new().await;
-    world.take("payment.charge", Manner::Late(Duration::from_millis(700)));
+    fn slow(exchange: &str) -> String {
+        support::world::order(exchange).replace("timeout: 500ms\n", "timeout: 2s\n")
+    }
+    let world = World::with(&COMMANDS, slow).await;
+    world.take("payment.charge", Manner::Late(Duration::from_millis(3_200)));
     let saga = run(&world, &["completed"]).await;
     assert!(story(&saga).contains(&"sent charge #2".to_owned()), "{:#?}", story(&saga));
     assert_eq!(world.effects(id(&saga)), [(1, 0), (1, 0), (1, 0)]);
@@ -431,8 +436,10 @@ async fn a_deadline_survives_a_restart_is_never_early_and_fires_within_a_second(
 
 #[tokio::test]
 async fn a_participant_of_thirty_lines_of_python_takes_part() {
-    let silent: [&str; 0] = [];
-    let world = World::with(&silent, support::world::order).await;
+    fn any_output(exchange: &str) -> String {
+        support::world::order(exchange).replace("ship.output.step", "ship.output.command")
+    }
+    let world = World::with(&[], any_output).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/participants/python/participant.py");
     let mut python = tokio::process::Command::new("/usr/bin/python3")
         .arg(script)
@@ -440,11 +447,13 @@ async fn a_participant_of_thirty_lines_of_python_takes_part() {
         .env("EXCHANGE", &world.exchange)
         .env("QUEUE", format!("{}.python", world.exchange))
         .env("COMMANDS", COMMANDS.join(","))
+        .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .expect("python3 with pika");
-    let queue = format!("{}.python", world.exchange);
-    until(Duration::from_secs(10), "the participant", async || world.broker.depth(&queue).await.ok()).await;
+    let mut told = BufReader::new(python.stdout.take().expect("its output")).lines();
+    let ready = tokio::time::timeout(Duration::from_secs(10), told.next_line()).await.expect("it is ready");
+    assert!(ready.expect("a line").is_some_and(|line| line.contains("inventory.reserve")));
     let saga = run(&world, &["completed"]).await;
     assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
     python.kill().await.expect("killed");

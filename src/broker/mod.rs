@@ -3,8 +3,8 @@
 //! One port, [`Broker`], for `amqp` (RabbitMQ, through lapin) and `local` (in this process). A broker moves messages; what
 //! they mean is the business of [`envelope`], which writes commands and reads replies and starts.
 //!
-//! A message comes in as a [`Delivery`], goes through the handler, a tower service, and is settled by its [`Verdict`]. Messages
-//! go out in batches, and each comes back as [`Published`].
+//! A message comes in as a [`Delivery`], goes through the handler, a tower service, and is settled by its [`Verdict`].
+//! Messages go out in batches, and each comes back as [`Published`].
 
 pub mod amqp;
 pub mod envelope;
@@ -54,7 +54,8 @@ pub struct Publication {
 pub enum Published {
     /// The broker has it, on disk where it has one.
     Confirmed,
-    /// No queue is bound for it. It is gone.
+    /// It did not arrive and will not, as things are: no queue is bound for it, its exchange is missing or refuses us,
+    /// or it does not fit into AMQP.
     Unroutable,
     /// No answer, or not in time: it may or may not have arrived.
     Unknown,
@@ -114,17 +115,20 @@ pub enum Error {
 
 #[async_trait]
 pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
-    /// Declares `topology`, now and after every reconnection, together with what was declared before.
+    /// Declares `topology`, now and after every reconnection, together with what was declared before. After an error
+    /// nothing of it is remembered.
     async fn declare(&self, topology: &Topology) -> Result<(), Error>;
 
-    /// Sends a batch and waits for what becomes of each message, in the order given. Batches run side by side.
+    /// Sends a batch and waits for what becomes of each message, in the order given. Batches run side by side. Without
+    /// a connection all are [`Published::Unknown`] at once: whoever tries again must pause.
     async fn publish(&self, batch: Vec<Publication>) -> Vec<Published>;
 
     /// Gives the deliveries of `queue` to `handler`, at most `prefetch` at a time, through every loss of the connection.
-    /// Once `stop` is cancelled, takes no more, waits for those in the handler, settles them and returns.
+    /// Once `stop` is cancelled, takes no more, waits for those in the handler, settles them and returns. A closed broker
+    /// makes it return, too.
     async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken);
 
-    /// Whether a message can be sent and confirmed right now, through the queues that were declared.
+    /// Whether a message can be sent and confirmed right now, and every consumer has its queue.
     async fn check(&self) -> Result<(), Error>;
 
     /// How many messages wait in `queue`, not counting those that were delivered and not settled.

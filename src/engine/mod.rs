@@ -83,7 +83,7 @@ pub enum SubmitError {
 
 impl Engine {
     /// Starts the engine's tasks.
-    pub fn spawn(parts: Parts, options: &Options) -> (Self, Running) {
+    pub fn spawn(parts: &Parts, options: &Options) -> (Self, Running) {
         let (stop_timers, stop_lanes) = (CancellationToken::new(), CancellationToken::new());
         let confirmed = Confirmed::default();
         let (senders, receivers): (Vec<_>, Vec<_>) =

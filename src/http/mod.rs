@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -65,7 +66,12 @@ pub async fn serve(
 }
 
 fn router(api: Api, options: &Options) -> Router {
-    let layers = ServiceBuilder::new()
+    let protection = ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(error::of_panic))
+        .layer(GlobalConcurrencyLimitLayer::new(options.concurrency))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, options.request_timeout))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
+    let tracing = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(TraceLayer::new_for_http())
         .layer(PropagateRequestIdLayer::x_request_id())
@@ -80,11 +86,13 @@ fn router(api: Api, options: &Options) -> Router {
         .route("/v1/sagas", post(handlers::start).get(handlers::list))
         .route("/v1/sagas/{id}", get(handlers::show))
         .route("/v1/sagas/{id}/cancel", post(handlers::cancel))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(tracing)
+        // Asked every few seconds, and not worth a trace.
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(layers)
+        .layer(protection)
         .with_state(api)
 }

@@ -282,8 +282,8 @@ fn split(text: &str) -> Result<Vec<(Source<'_>, Range<usize>)>, SyntaxError> {
         if let Some(after) = rest.strip_prefix("$${") {
             literal.push_str("${");
             at = text.len() - after.len();
-        } else if rest.starts_with("${") {
-            let length = expression_length(&rest[2..]).ok_or_else(|| SyntaxError {
+        } else if let Some(inner) = rest.strip_prefix("${") {
+            let length = expression_length(inner).ok_or_else(|| SyntaxError {
                 message: "`${` is never closed by `}`".into(),
                 at: at..text.len(),
             })?;
@@ -291,7 +291,7 @@ fn split(text: &str) -> Result<Vec<(Source<'_>, Range<usize>)>, SyntaxError> {
                 parts.push((Source::Literal(std::mem::take(&mut literal)), at..at));
             }
             let end = at + 2 + length;
-            parts.push((Source::Expression(&text[at + 2..end]), at..end + 1));
+            parts.push((Source::Expression(&inner[..length]), at..end + 1));
             at = end + 1;
         } else {
             let next = rest.chars().next().map_or(1, char::len_utf8);

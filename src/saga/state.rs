@@ -216,7 +216,7 @@ impl State {
                 self.started_at = at;
             }
             Fact::Sent { step, direction, attempt, deadline } => {
-                self.sent(step, *direction, *attempt, *deadline)
+                self.sent(step, *direction, *attempt, *deadline);
             }
             Fact::RetryScheduled { step, direction, at, .. } => self.retry_scheduled(step, *direction, *at),
             Fact::Completed { step, output } => self.conclude(step, Outcome::Completed(Arc::clone(output))),
@@ -385,7 +385,7 @@ impl StepState {
         match direction {
             Direction::Forward => self.outcome = Outcome::Pending(pending),
             Direction::Compensate => {
-                self.undo.get_or_insert_with(|| Undo::new(pending)).pending = Some(pending)
+                self.undo.get_or_insert_with(|| Undo::new(pending)).pending = Some(pending);
             }
         }
     }

@@ -64,7 +64,7 @@ impl Bed {
         queue
     }
 
-    pub(crate) fn to_exchange(&self, key: &str, id: impl ToString) -> Publication {
+    pub(crate) fn to_exchange(&self, key: &str, id: impl std::fmt::Display) -> Publication {
         Publication { exchange: self.name("exchange"), ..message(key, id) }
     }
 
@@ -130,6 +130,7 @@ pub(crate) fn options(prefix: &str) -> amqp::Options {
         probe_queue: format!("{prefix}.probe"),
         delivery_limit: DELIVERY_LIMIT,
         requeue_delay: REQUEUE_DELAY,
+        reconnect_delay_max: Duration::from_millis(300),
         ..amqp::Options::new(SecretString::from(url()))
     }
 }
@@ -146,7 +147,7 @@ pub(crate) async fn admin() -> lapin::Channel {
     connection.await.expect("a connection").create_channel().await.expect("a channel")
 }
 
-pub(crate) fn message(queue: &str, id: impl ToString) -> Publication {
+pub(crate) fn message(queue: &str, id: impl std::fmt::Display) -> Publication {
     let properties = Properties { message_id: Some(id.to_string()), ..Properties::default() };
     let (routing_key, body) = (queue.to_owned(), b"{}".to_vec());
     Publication { exchange: String::new(), routing_key, properties, body }

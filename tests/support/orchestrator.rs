@@ -142,7 +142,10 @@ impl Api {
     pub async fn wait_for(&self, id: &str, statuses: &[&str]) -> Value {
         until(Duration::from_secs(20), &format!("saga {id} {statuses:?}"), async || {
             let saga = self.saga(id).await;
-            statuses.contains(&saga["status"].as_str().expect("a status")).then_some(saga)
+            let status = saga["status"].as_str().expect("a status");
+            let rests = !["running", "compensating"].contains(&status);
+            assert!(!rests || statuses.contains(&status), "{status}: {:#?}", story(&saga));
+            statuses.contains(&status).then_some(saga)
         })
         .await
     }
@@ -152,10 +155,14 @@ impl Api {
 pub fn story(saga: &Value) -> Vec<String> {
     let entries = saga["journal"].as_array().expect("a journal");
     let facts = entries.iter().flat_map(|entry| entry["facts"].as_array().expect("facts"));
-    facts.filter_map(|fact| line(fact.as_object()?.iter().next()?)).collect()
+    facts.filter_map(line).collect()
 }
 
-fn line((name, fact): (&String, &Value)) -> Option<String> {
+fn line(fact: &Value) -> Option<String> {
+    if let Some(name) = fact.as_str() {
+        return Some(name.to_owned());
+    }
+    let (name, fact) = fact.as_object()?.iter().next()?;
     if name == "wake_set" {
         return None;
     }

@@ -31,4 +31,5 @@ channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
 for command in COMMANDS:
     channel.queue_bind(QUEUE, EXCHANGE, command)
 channel.basic_consume(QUEUE, on_command)
+print("taking", ", ".join(COMMANDS), flush=True)
 channel.start_consuming()

@@ -111,31 +111,34 @@ impl Supervisor {
     }
 
     async fn keep_connected(&self) {
-        let purpose = self.purpose;
         let (mut generation, mut delay) = (0, RECONNECT_DELAY_MIN);
         loop {
             match self.connect().await {
                 Ok(connection) => {
                     (generation, delay) = (generation + 1, RECONNECT_DELAY_MIN);
-                    let live = Arc::new(Live { generation, connection });
-                    tracing::info!(purpose, generation, "connected to the broker");
-                    self.state.send_replace(State::Up(live.clone()));
-                    let reason = self.watch(&live.connection).await;
-                    tracing::warn!(purpose, generation, reason, "lost the connection to the broker");
-                    self.state.send_replace(State::Down { refused: false, reason });
+                    self.use_while_it_lasts(Live { generation, connection }).await;
                 }
                 Err(error) => {
+                    tracing::warn!(purpose = self.purpose, %error, ?delay, "cannot connect to the broker");
                     let (refused, reason) = match error {
                         Error::Refused(reason) => (true, reason),
                         Error::Unavailable(reason) => (false, reason),
                     };
-                    tracing::warn!(purpose, refused, reason, ?delay, "cannot connect to the broker");
                     self.state.send_replace(State::Down { refused, reason });
                 }
             }
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(self.options.reconnect_delay_max);
         }
+    }
+
+    async fn use_while_it_lasts(&self, live: Live) {
+        let (purpose, generation, live) = (self.purpose, live.generation, Arc::new(live));
+        tracing::info!(purpose, generation, "connected to the broker");
+        self.state.send_replace(State::Up(live.clone()));
+        let reason = self.watch(&live.connection).await;
+        tracing::warn!(purpose, generation, reason, "lost the connection to the broker");
+        self.state.send_replace(State::Down { refused: false, reason });
     }
 
     async fn connect(&self) -> Result<Connection, Error> {
@@ -186,7 +189,7 @@ async fn connect(options: &Options, purpose: &str) -> Result<Connection, Error> 
     uri.query.heartbeat.get_or_insert(heartbeat); // the URL may say otherwise
     let properties =
         ConnectionProperties::default().with_connection_name(format!("snorri, to {purpose}").into());
-    let runtime = lapin::runtime::default_runtime().map_err(connection_error)?;
+    let runtime = lapin::runtime::default_runtime().map_err(|error| connection_error(&error))?;
     let timeout = options.connect_timeout;
     // The socket has a timeout of its own because lapin connects on a thread that nobody else could end.
     let socket = async move |uri: AMQPUri, runtime: _| {
@@ -214,7 +217,7 @@ pub(super) async fn close_channel(channel: &Channel, options: &Options) {
 }
 
 /// What lapin's error means for us: a refusal, or something that passes.
-pub(super) fn connection_error(error: lapin::Error) -> Error {
+pub(super) fn connection_error(error: &lapin::Error) -> Error {
     // The broker's numbers for: access refused, not found, precondition failed, command invalid, not allowed.
     const REFUSALS: [u16; 5] = [403, 404, 406, 503, 530];
     match error.kind() {

@@ -1,8 +1,9 @@
 //! RabbitMQ, through lapin, which appears nowhere else.
 //!
 //! Two connections: when the broker is short of memory or disk it blocks those that publish, and acknowledgements must
-//! get through then. Each is looked after by a [`connection`] supervisor. [`publisher`] sends and awaits confirms,
-//! [`consumer`] takes deliveries, [`acks`] decides what may be acknowledged, [`topology`] declares.
+//! get through then. `connection` looks after each of them. `publisher` sends and awaits confirms, `returns` concludes
+//! what became of each message. `consumer` keeps a `session` with its queue, `acks` decides what may be acknowledged.
+//! `topology` declares.
 //!
 //! Every call of lapin is under a timeout: a blocked or half-dead connection answers nothing at all.
 //!
@@ -14,6 +15,8 @@ mod connection;
 mod consumer;
 mod properties;
 mod publisher;
+mod returns;
+mod session;
 mod topology;
 
 use std::sync::Arc;
@@ -26,7 +29,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::{Link, connection_error};
-use self::consumer::Consumer;
+use self::consumer::{Consumer, Interrupted};
 use self::properties::short;
 use self::publisher::Publisher;
 use self::topology::Known;
@@ -34,8 +37,8 @@ use super::{Broker, Error, Handler, Properties, Publication, Published, Topology
 
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the certificates that the system trusts. The
-    /// name of the vhost is percent-encoded: `%2f` for `/`.
+    /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the authorities that the system trusts, or those
+    /// in the file that the environment variable `SSL_CERT_FILE` names. The vhost is percent-encoded: `%2f` for `/`.
     pub url: SecretString,
     /// The queue that [`Broker::check`] sends to. Nobody consumes it; it keeps one message.
     pub probe_queue: String,
@@ -71,7 +74,7 @@ impl Options {
             probe_queue: "snorri.probe".to_owned(),
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
-            reconnect_delay_max: Duration::from_secs(10),
+            reconnect_delay_max: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(15),
             confirm_timeout: Duration::from_secs(30),
             publisher_channels: 4,
@@ -88,6 +91,7 @@ pub struct AmqpBroker {
     known: Arc<Known>,
     publisher: Publisher,
     consuming: Link,
+    interrupted: Interrupted,
     closing: CancellationToken,
 }
 
@@ -96,15 +100,16 @@ impl AmqpBroker {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the URL is wrong or the broker does not let us in, [`Error::Unavailable`] if it did not
-    /// answer within [`Options::connect_timeout`], however often it was tried.
+    /// [`Error::Refused`] if the URL is wrong or the broker does not let us in, [`Error::Unavailable`] if it was not
+    /// there within [`Options::connect_timeout`] and [`Options::operation_timeout`], however often it was tried.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let options = Arc::new(options.clone());
         let (known, closing) = (Arc::new(Known::default()), CancellationToken::new());
         let publishing = Link::open("publish", options.clone(), Some(known.clone()), closing.clone());
         let consuming = Link::open("consume", options.clone(), None, closing.clone());
         let publisher = Publisher::new(publishing, known.clone(), options.clone());
-        let broker = Self { options, known, publisher, consuming, closing };
+        let broker =
+            Self { options, known, publisher, consuming, interrupted: Interrupted::default(), closing };
         // The probe queue is declared meanwhile.
         let patience = broker.options.connect_timeout + broker.options.operation_timeout;
         tokio::try_join!(broker.publisher.link.first(patience), broker.consuming.first(patience))?;
@@ -141,6 +146,7 @@ impl Broker for AmqpBroker {
     async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken) {
         let consumer = Consumer {
             link: &self.consuming,
+            interrupted: &self.interrupted,
             publisher: &self.publisher,
             known: &self.known,
             options: &self.options,
@@ -157,6 +163,9 @@ impl Broker for AmqpBroker {
         let live = self.publisher.link.live()?;
         if live.connection.status().blocked() {
             return Err(Error::Unavailable("it takes no messages: it is short of memory or disk".to_owned()));
+        }
+        if let Some(queue) = self.interrupted.first() {
+            return Err(Error::Unavailable(format!("it delivers nothing from queue `{queue}`")));
         }
         let batch = [self.probe()];
         let probe = self.publisher.publish(&batch);
@@ -195,7 +204,7 @@ async fn within<T>(
     call: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, Error> {
     match tokio::time::timeout(timeout, call).await {
-        Ok(result) => result.map_err(connection_error),
+        Ok(result) => result.map_err(|error| connection_error(&error)),
         Err(_) => Err(Error::Unavailable(format!("{what} took longer than {timeout:?}"))),
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::connection::{self, Link, connection_error};
 use super::properties::{short, to_amqp};
+use super::returns::{Answer, Returned, conclude};
 use super::topology::{self, Known};
 use super::{Options, within};
 use crate::broker::{Error, Publication, Published};
@@ -72,30 +73,39 @@ impl Publisher {
         // An exchange is gone, or is not for us. That closed the channel for all the others too: declare what should
         // be there, and let each exchange stand for itself.
         tracing::warn!(reason, "the broker refused a message; declaring the topology again");
-        if let Ok(live) = self.link.live() {
-            let declared = topology::declare(&live.connection, &self.known.all(), &self.options).await;
-            if let Err(error) = declared {
-                tracing::error!(%error, "cannot declare the topology");
-            }
-        }
+        self.restore().await;
         let mut by_exchange: HashMap<&str, Vec<usize>> = HashMap::new();
         for (index, publication) in window.iter().enumerate() {
             by_exchange.entry(&publication.exchange).or_default().push(index);
         }
         for (exchange, indexes) in by_exchange {
             let group: Vec<&Publication> = indexes.iter().map(|index| window[*index]).collect();
-            let attempt = self.attempt(&group).await;
-            if let Some(reason) = &attempt.refused {
-                tracing::error!(exchange, reason, "the broker takes no messages for this exchange");
-            }
-            for (index, result) in indexes.into_iter().zip(attempt.published) {
-                published[index] = match result {
-                    Published::Unknown if attempt.refused.is_some() => Published::Unroutable,
-                    result => result,
-                };
+            for (index, result) in indexes.into_iter().zip(self.publish_to(exchange, &group).await) {
+                published[index] = result;
             }
         }
         published
+    }
+
+    /// As [`Publisher::publish_window`], but all for one exchange, which has had its second chance.
+    async fn publish_to(&self, exchange: &str, group: &[&Publication]) -> Vec<Published> {
+        let Attempt { mut published, refused } = self.attempt(group).await;
+        if let Some(reason) = refused {
+            tracing::error!(exchange, reason, "the broker takes no messages for this exchange");
+            for result in published.iter_mut().filter(|result| **result == Published::Unknown) {
+                *result = Published::Unroutable;
+            }
+        }
+        published
+    }
+
+    async fn restore(&self) {
+        let Ok(live) = self.link.live() else {
+            return;
+        };
+        if let Err(error) = topology::declare(&live.connection, &self.known.all(), &self.options).await {
+            tracing::error!(%error, "cannot declare the topology");
+        }
     }
 
     /// Sends all of these on one channel.
@@ -128,19 +138,17 @@ impl Publisher {
         }
         let (mut answers, mut returned, mut refused) = (Vec::with_capacity(window.len()), Vec::new(), None);
         for sending in sending {
-            let (answer, message) = match sending {
-                Sending::TooLong => (Answer::Impossible, None),
-                Sending::Pending(_) => (Answer::None, None),
-                Sending::Done(Ok(Confirmation::Ack(message))) => (Answer::Ack, message),
-                Sending::Done(Ok(Confirmation::Nack(message))) => (Answer::Nack, message),
-                Sending::Done(Ok(Confirmation::NotRequested)) => (Answer::None, None),
-                Sending::Done(Err(error)) => {
-                    refused = refused.or_else(|| refusal(&error));
-                    (Answer::None, None)
+            match sending {
+                Sending::Done(Ok((answer, message))) => {
+                    answers.push(answer);
+                    returned.extend(message.map(|message| *message));
                 }
-            };
-            answers.push(answer);
-            returned.extend(message.map(|message| Returned::new(&message.delivery)));
+                Sending::Done(Err(error)) => {
+                    answers.push(Answer::None);
+                    refused = refused.or_else(|| refusal(&error));
+                }
+                Sending::Pending(_) => answers.push(Answer::None),
+            }
         }
         if !answers.contains(&Answer::None) {
             self.keep(generation, channel);
@@ -165,6 +173,10 @@ impl Publisher {
     /// A channel that confirms, and the generation of its connection.
     async fn channel(&self) -> Result<(u64, Channel), Error> {
         let live = self.link.live()?;
+        if live.connection.status().blocked() {
+            // What is sent now would pile up in memory, try after try.
+            return Err(Error::Unavailable("it takes no messages: it is short of memory or disk".to_owned()));
+        }
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             match idle {
@@ -188,12 +200,13 @@ impl Publisher {
     }
 }
 
+/// The answer to one message, and the message that came back with it, if any: most likely another one.
+type Answered = lapin::Result<(Answer, Option<Box<Returned>>)>;
+
 /// One message on its way.
 enum Sending<'a> {
-    /// Some property does not fit into AMQP. It can never be sent.
-    TooLong,
-    Pending(BoxFuture<'a, lapin::Result<Confirmation>>),
-    Done(lapin::Result<Confirmation>),
+    Pending(BoxFuture<'a, Answered>),
+    Done(Answered),
 }
 
 impl<'a> Sending<'a> {
@@ -203,10 +216,17 @@ impl<'a> Sending<'a> {
             (short(exchange), short(routing_key), to_amqp(properties))
         else {
             tracing::error!(exchange, routing_key, "a name or property has more than 255 bytes");
-            return Self::TooLong;
+            return Self::Done(Ok((Answer::Impossible, None)));
         };
-        let sent =
-            async move { channel.basic_publish(exchange, key, MANDATORY, body, properties).await?.await };
+        let sent = async move {
+            let confirm = channel.basic_publish(exchange, key, MANDATORY, body, properties).await?;
+            let (answer, returned) = match confirm.await? {
+                Confirmation::Ack(returned) => (Answer::Ack, returned),
+                Confirmation::Nack(returned) => (Answer::Nack, returned),
+                Confirmation::NotRequested => (Answer::None, None),
+            };
+            Ok((answer, returned.map(|message| Box::new(Returned::new(&message.delivery)))))
+        };
         Self::Pending(sent.boxed())
     }
 
@@ -223,79 +243,6 @@ impl<'a> Sending<'a> {
             *self = Self::Done(sent.await);
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Ack,
-    Nack,
-    None,
-    Impossible,
-}
-
-/// What a returned message is recognised by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Returned {
-    exchange: String,
-    routing_key: String,
-    message_id: Option<String>,
-    correlation_id: Option<String>,
-}
-
-impl Returned {
-    fn new(delivery: &lapin::message::Delivery) -> Self {
-        let text =
-            |text: &Option<lapin::types::ShortString>| text.as_ref().map(|text| text.as_str().to_owned());
-        Self {
-            exchange: delivery.exchange.as_str().to_owned(),
-            routing_key: delivery.routing_key.as_str().to_owned(),
-            message_id: text(delivery.properties.message_id()),
-            correlation_id: text(delivery.properties.correlation_id()),
-        }
-    }
-
-    fn of(publication: &Publication) -> Self {
-        Self {
-            exchange: publication.exchange.clone(),
-            routing_key: publication.routing_key.clone(),
-            message_id: publication.properties.message_id.clone(),
-            correlation_id: publication.properties.correlation_id.clone(),
-        }
-    }
-}
-
-/// What became of each message of a window, given the answers to each and the messages that came back.
-fn conclude(window: &[&Publication], answers: &[Answer], returned: &[Returned]) -> Vec<Published> {
-    let mut published: Vec<Published> = answers
-        .iter()
-        .map(|answer| match answer {
-            Answer::Ack => Published::Confirmed,
-            // A queue that should have it does not; another may.
-            Answer::Nack | Answer::None => Published::Unknown,
-            Answer::Impossible => Published::Unroutable,
-        })
-        .collect();
-    if returned.is_empty() {
-        return published;
-    }
-    if answers.contains(&Answer::None) {
-        // Another return may still hide behind a confirm that did not come.
-        published.iter_mut().filter(|p| **p == Published::Confirmed).for_each(|p| *p = Published::Unknown);
-    }
-    let mut indexes: HashMap<Returned, Vec<usize>> = HashMap::new();
-    for (index, publication) in window.iter().enumerate() {
-        indexes.entry(Returned::of(publication)).or_default().push(index);
-    }
-    for message in returned {
-        match indexes.get_mut(message).and_then(Vec::pop) {
-            Some(index) => published[index] = Published::Unroutable,
-            None => {
-                tracing::error!("the broker returned a message that was not sent: nothing is sure");
-                return vec![Published::Unknown; window.len()];
-            }
-        }
-    }
-    published
 }
 
 /// The first messages of a batch, as many as may be in flight together.
@@ -317,7 +264,7 @@ fn window(batch: &[Publication]) -> Vec<&Publication> {
 /// The broker's words if it closed the channel, but not the connection, over a message.
 fn refusal(error: &lapin::Error) -> Option<String> {
     match error.kind() {
-        ErrorKind::ProtocolError(_) if error.is_amqp_soft_error() => match connection_error(error.clone()) {
+        ErrorKind::ProtocolError(_) if error.is_amqp_soft_error() => match connection_error(error) {
             Error::Refused(reason) => Some(reason),
             Error::Unavailable(_) => None,
         },
@@ -328,37 +275,6 @@ fn refusal(error: &lapin::Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Properties;
-
-    fn message(id: &str) -> Publication {
-        let properties = Properties { message_id: Some(id.to_owned()), ..Properties::default() };
-        Publication { routing_key: "q".to_owned(), properties, ..Publication::default() }
-    }
-
-    fn concluded(ids: &[&str], answers: &[Answer], returned: &[&str]) -> String {
-        let messages: Vec<Publication> = ids.iter().copied().map(message).collect();
-        let returned: Vec<Returned> = returned.iter().map(|id| Returned::of(&message(id))).collect();
-        let results = conclude(&messages.iter().collect::<Vec<_>>(), answers, &returned);
-        let letter = |result: &Published| match result {
-            Published::Confirmed => 'C',
-            Published::Unroutable => 'U',
-            Published::Unknown => '?',
-        };
-        results.iter().map(letter).collect()
-    }
-
-    #[test]
-    fn returned_messages_are_found_by_what_they_carry() {
-        use Answer::{Ack, Impossible, Nack, None};
-        assert_eq!(concluded(&["a", "b", "c"], &[Ack, Ack, Ack], &["b"]), "CUC");
-        assert_eq!(concluded(&["a", "a", "c"], &[Ack, Ack, Ack], &["a", "a"]), "UUC");
-        assert_eq!(concluded(&["a", "b"], &[Ack, Nack], &[]), "C?");
-        assert_eq!(concluded(&["a", "b"], &[Impossible, Ack], &[]), "UC");
-        assert_eq!(concluded(&["a", "b"], &[Ack, None], &[]), "C?");
-        // b's return came, but who knows whether a's or c's is still to come?
-        assert_eq!(concluded(&["a", "b", "c", "d"], &[Ack, Ack, Ack, None], &["b"]), "?U??");
-        assert_eq!(concluded(&["a", "b"], &[Ack, Ack], &["x"]), "??");
-    }
 
     #[test]
     fn a_window_is_bounded_in_number_and_bytes() {

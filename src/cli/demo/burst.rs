@@ -59,7 +59,7 @@ pub async fn run(
     bar.finish_and_clear();
     stop.cancel();
     listening.await.context("the listener failed")?;
-    summarize(results.into_iter().collect::<anyhow::Result<_>>()?, took);
+    summarize(&results.into_iter().collect::<anyhow::Result<Vec<_>>>()?, took);
     Ok(())
 }
 
@@ -105,7 +105,7 @@ fn progress_bar(count: usize) -> ProgressBar {
     ProgressBar::new(count as u64).with_style(style)
 }
 
-fn summarize(results: Vec<(String, Duration)>, took: Duration) {
+fn summarize(results: &[(String, Duration)], took: Duration) {
     let mut times: Vec<_> = results.iter().map(|(_, time)| *time).collect();
     times.sort_unstable();
     let mut outcomes = Vec::new();

@@ -101,7 +101,7 @@ impl Draft<'_> {
                 self.stop(StopReason::StepFailed, problem);
             }
             Err(problem) if direction == Direction::Forward => {
-                self.attempts_used_up(path, direction, problem)
+                self.attempts_used_up(path, direction, problem);
             }
             Err(problem) => self.hold(path, direction, problem),
         }

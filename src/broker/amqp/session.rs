@@ -1,0 +1,181 @@
+//! One consumer on one channel, from `basic.consume` until the channel is lost or the consumer is stopped.
+//!
+//! One task does it all: it takes deliveries, polls the handler for each, and sends acknowledgements, one write at a
+//! time. What is settled during a write goes out together with the next.
+
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use lapin::Channel;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
+
+use super::acks::{Acks, Settlements};
+use super::consumer::Consumer;
+use super::{connection, within};
+use crate::broker::Error;
+
+/// The deliveries that the handler has, of this session and of those before it.
+pub(super) type InHandler<'a> = FuturesUnordered<BoxFuture<'a, Handled>>;
+
+pub(super) struct Handled {
+    pub(super) session: u64,
+    pub(super) tag: u64,
+    /// Acknowledge, or put back.
+    pub(super) ack: bool,
+}
+
+/// Why a session ended that was not stopped.
+pub(super) struct Lost(pub(super) String);
+
+impl<E: std::fmt::Display> From<E> for Lost {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+pub(super) struct Session<'a> {
+    consumer: &'a Consumer<'a>,
+    number: u64,
+    channel: Channel,
+    deliveries: lapin::Consumer,
+    acks: Acks,
+    /// How many of its deliveries are in the handler.
+    open: usize,
+    /// The write that is under way.
+    writing: Option<BoxFuture<'static, Result<(), Error>>>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        consumer: &'a Consumer<'a>,
+        number: u64,
+        channel: Channel,
+        deliveries: lapin::Consumer,
+    ) -> Self {
+        let acks = Acks::new(usize::from(consumer.prefetch) / 2);
+        Self { consumer, number, channel, deliveries, acks, open: 0, writing: None }
+    }
+
+    /// Returns `Ok` once it is stopped and all is settled.
+    pub(super) async fn run(mut self, in_handler: &mut InHandler<'a>) -> Result<(), Lost> {
+        let Consumer { stop, prefetch, .. } = *self.consumer;
+        let prefetch = usize::from(prefetch.max(1));
+        let mut stopping = false;
+        while !stopping || self.open > 0 {
+            self.write();
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    self.cancel().await?;
+                }
+                written = written(&mut self.writing) => {
+                    self.writing = None;
+                    written?;
+                }
+                Some(handled) = in_handler.next() => {
+                    self.settle(&handled);
+                    // Whatever else is done goes out with it.
+                    while let Some(Some(handled)) = in_handler.next().now_or_never() {
+                        self.settle(&handled);
+                    }
+                }
+                delivery = self.deliveries.next(), if !stopping && in_handler.len() < prefetch => {
+                    self.take(delivery, in_handler)?;
+                    // What is there already is taken without a way through the scheduler. Nothing is awaited between
+                    // taking a delivery and handing it over, so that none can get lost.
+                    while in_handler.len() < prefetch {
+                        let Some(delivery) = self.deliveries.next().now_or_never() else {
+                            break;
+                        };
+                        self.take(delivery, in_handler)?;
+                    }
+                }
+            }
+        }
+        if let Some(writing) = self.writing.take() {
+            writing.await?;
+        }
+        send(&self.channel, &self.acks.take(), self.consumer.options.operation_timeout).await?;
+        // Only when the channel is closed have the acknowledgements surely arrived.
+        connection::close_channel(&self.channel, self.consumer.options).await;
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        delivery: Option<lapin::Result<lapin::message::Delivery>>,
+        in_handler: &InHandler<'a>,
+    ) -> Result<(), Lost> {
+        let delivery =
+            delivery.ok_or_else(|| Lost("the broker cancelled it: is the queue deleted?".to_owned()))??;
+        self.acks.delivered(delivery.delivery_tag);
+        self.open += 1;
+        in_handler.push(self.consumer.handle(self.number, delivery).boxed());
+        Ok(())
+    }
+
+    fn settle(&mut self, handled: &Handled) {
+        if handled.session != self.number {
+            return; // its channel is gone, and the broker delivers it again
+        }
+        self.open -= 1;
+        if handled.ack {
+            self.acks.ack(handled.tag);
+        } else {
+            self.acks.requeue(handled.tag);
+        }
+    }
+
+    /// Begins to send what can be settled, unless a write is under way.
+    fn write(&mut self) {
+        if self.writing.is_some() {
+            return;
+        }
+        let settlements = self.acks.take();
+        if !settlements.is_empty() {
+            let (channel, timeout) = (self.channel.clone(), self.consumer.options.operation_timeout);
+            self.writing = Some(async move { send(&channel, &settlements, timeout).await }.boxed());
+        }
+    }
+
+    /// Takes no more, and gives back what came in and was not handed over.
+    async fn cancel(&mut self) -> Result<(), Lost> {
+        let cancelled =
+            self.channel.basic_cancel(self.deliveries.tag(), BasicCancelOptions { nowait: false });
+        within(self.consumer.options.operation_timeout, "cancelling a consumer", cancelled).await?;
+        while let Some(Some(Ok(delivery))) = self.deliveries.next().now_or_never() {
+            self.acks.delivered(delivery.delivery_tag);
+            self.acks.requeue(delivery.delivery_tag);
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the write that is under way; for ever if there is none.
+async fn written(writing: &mut Option<BoxFuture<'static, Result<(), Error>>>) -> Result<(), Error> {
+    match writing {
+        Some(writing) => writing.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends settlements and waits until they are written.
+async fn send(channel: &Channel, settlements: &Settlements, timeout: Duration) -> Result<(), Error> {
+    let Settlements { requeue, ack, ack_up_to } = settlements;
+    let singly = async {
+        let put_back =
+            |tag: &u64| channel.basic_nack(*tag, BasicNackOptions { multiple: false, requeue: true });
+        try_join_all(requeue.iter().map(put_back)).await?;
+        try_join_all(ack.iter().map(|tag| channel.basic_ack(*tag, BasicAckOptions { multiple: false })))
+            .await?;
+        // After the others, because it must not cover what is to be put back.
+        match ack_up_to {
+            Some(tag) => channel.basic_ack(*tag, BasicAckOptions { multiple: true }).await,
+            None => Ok(()),
+        }
+    };
+    within(timeout, "settling deliveries", singly).await
+}
