@@ -44,13 +44,13 @@ pub enum Event {
 }
 
 impl Role {
-    /// Plays it, in a process of its own. One thread does: lapin has one more for each connection. But within the embedded
-    /// default all share a process, which then is as `snorri` is.
+    /// Plays it, in a process of its own. One thread does for the participant and the load: it costs least, and lapin has
+    /// one more for each connection. Orchestrators have the runtime of `snorri`; for the floor it was the faster one too.
     pub fn play(self) -> anyhow::Result<()> {
         std::thread::spawn(end_with_input);
         let mut builder = match self {
-            Self::Embedded(_) => tokio::runtime::Builder::new_multi_thread(),
-            _ => tokio::runtime::Builder::new_current_thread(),
+            Self::Participant(_) | Self::Load { .. } => tokio::runtime::Builder::new_current_thread(),
+            Self::Floor(_) | Self::Embedded(_) => tokio::runtime::Builder::new_multi_thread(),
         };
         builder.enable_all().build()?.block_on(async {
             match self {
