@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+use memory::Memory;
 use process::Role;
 use report::Report;
 use services::Services;
@@ -83,24 +84,37 @@ async fn coordinate(args: &Args) -> anyhow::Result<()> {
     let needs_services = args.memory || args.backend.contains(&Backend::Amqp);
     let services = if needs_services { Some(Services::from_env()?) } else { None };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut runs = Vec::new();
     let result = tokio::select! {
-        report = measure(args, services.as_ref()) => report,
+        memory = measure(args, services.as_ref(), &mut runs) => memory,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
     };
     if let Some(services) = &services {
         services.clean_up(args.rounds).await?;
     }
-    let report = result?;
+    // What was measured before a failure is told all the same.
+    let (memory, failure) = match result {
+        Ok(memory) => (memory, None),
+        Err(error) => (None, Some(error)),
+    };
+    let is_small = memory.as_ref().is_none_or(Memory::is_within_limit);
+    let report = Report::new(runs, memory);
     report.write(&args.output)?;
     report.print();
     println!("\nAll of it: {}", args.output.display());
-    let is_small = report.memory.is_none_or(|memory| memory.is_within_limit());
+    if let Some(error) = failure {
+        return Err(error);
+    }
     anyhow::ensure!(is_small, "too much memory");
     Ok(())
 }
 
-async fn measure(args: &Args, services: Option<&Services>) -> anyhow::Result<Report> {
+async fn measure(
+    args: &Args,
+    services: Option<&Services>,
+    runs: &mut Vec<Run>,
+) -> anyhow::Result<Option<Memory>> {
     let participant = match services {
         Some(services) => Some(start_participant(services).await?),
         None => None,
@@ -112,7 +126,6 @@ async fn measure(args: &Args, services: Option<&Services>) -> anyhow::Result<Rep
         database_url,
         definitions: definitions.clone(),
     };
-    let mut runs = Vec::new();
     for round in 0..args.rounds {
         // A new one for each round, so that the rounds are alike.
         let stage = stage(database(services, round).await?);
@@ -130,14 +143,13 @@ async fn measure(args: &Args, services: Option<&Services>) -> anyhow::Result<Rep
             services.drop_database(round).await?;
         }
     }
-    let memory = match services {
+    match services {
         Some(services) if args.memory => {
             let stage = stage(database(Some(services), args.rounds).await?);
-            Some(memory::run(&stage, services).await?)
+            Ok(Some(memory::run(&stage, services).await?))
         }
-        _ => None,
-    };
-    Ok(Report::new(runs, memory))
+        _ => Ok(None),
+    }
 }
 
 async fn database(services: Option<&Services>, number: u32) -> anyhow::Result<String> {
