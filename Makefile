@@ -36,7 +36,7 @@ bench: ## Measure throughput and latency on the real broker and database
 
 .PHONY: crash
 crash: ## Kill orchestrator, broker and database again and again, and count the money
-	SNORRI_CRASH_KILLS=20 SNORRI_CRASH_SAGAS=2000 $(SERVICES) cargo test --locked --test crash -- --nocapture
+	SNORRI_CRASH_KILLS=100 SNORRI_CRASH_SAGAS=20000 $(SERVICES) cargo test --locked --test crash -- --nocapture
 
 .PHONY: services
 services: ## Open a shell with the test services up, until you leave it

@@ -1,7 +1,6 @@
 //! What is told to the outside about the inside: logs and spans. Payloads are never logged.
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::{Log, LogFormat};
 
@@ -13,15 +12,14 @@ pub enum Error {
     AlreadySet,
 }
 
-/// Sends logs to standard error, for the rest of the process's life.
-pub fn init(options: &Log) -> Result<(), Error> {
-    let filter = EnvFilter::builder().parse(&options.filter)?;
-    // It would log returned messages, with their bodies.
-    let filter = filter.add_directive("lapin::returned_messages=off".parse()?);
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_span_events(FmtSpan::NONE);
+/// Sends logs to standard error, for the rest of the process's life. Nothing is heard from `silenced` targets, whatever the
+/// filter says.
+pub fn init(options: &Log, silenced: &[&str]) -> Result<(), Error> {
+    let mut filter = EnvFilter::builder().parse(&options.filter)?;
+    for target in silenced {
+        filter = filter.add_directive(format!("{target}=off").parse()?);
+    }
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match options.format {
         LogFormat::Pretty => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

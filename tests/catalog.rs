@@ -10,8 +10,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use snorri::catalog::{self, Compiled, Diagnostics};
 use snorri::saga::definition::{Block, Kind, OnCompensationFailure, OnLateReply, OnTimeout, StepIndex};
-use snorri::saga::expression::{Scope, Template, Variable};
+use snorri::saga::expression::{Scope, Variable};
 use snorri::saga::retry::Retry;
+use snorri::saga::template::Template;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
 
@@ -115,14 +116,20 @@ mod the_shipped_definition {
         let key = |input: Value| order().key(&input).map_err(|error| error.to_string());
         assert_eq!(key(json!({"orderId": "o-1"})), Ok(Some("o-1".into())));
         assert_eq!(key(json!({"orderId": 7})), Ok(Some("7".into())));
-        let wrong =
-            [json!({"orderId": ""}), json!({"orderId": "x".repeat(513)}), json!({"orderId": [1]}), json!({})];
+        let wrong = [
+            json!({"orderId": ""}),
+            json!({"orderId": "x".repeat(513)}),
+            json!({"orderId": [1]}),
+            json!({}),
+            json!({"orderId": "a\0"}),
+        ];
         let wrong = wrong.map(|input| key(input).expect_err("no key"));
         insta::assert_snapshot!(wrong.join("\n"), @r"
         `input.orderId`: a key must not be empty
         `input.orderId`: a key has at most 512 bytes
         `input.orderId`: a key must be a text or a number
         `input.orderId`: No such key: orderId
+        `input.orderId`: a key must not have control characters in it
         ");
     }
 

@@ -11,11 +11,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 use snorri::saga::definition::{Command, Kind, OnCompensationFailure, OnLateReply, OnTimeout, Step};
-use snorri::saga::expression::Template;
 use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
 use snorri::saga::journal::{By, Fact, Problem, Started};
 use snorri::saga::retry::Retry;
 use snorri::saga::state::Outcome;
+use snorri::saga::template::Template;
 use snorri::saga::{
     Decision, Definition, Direction, Entry, Ignored, Input, MAX_STEP_EXECUTIONS, Message, SagaId, State,
     Status, StepPath, Time, transition,

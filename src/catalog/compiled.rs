@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::decode::Decoded;
 use crate::saga::Definition;
-use crate::saga::expression::{EvaluationError, Scope, Template, Variable};
+use crate::saga::expression::{EvaluationError, Scope, Variable};
+use crate::saga::template::Template;
 
 /// Longest business key of a saga.
 pub const MAX_KEY_BYTES: usize = 512;
@@ -71,6 +72,10 @@ impl Compiled {
             _ => return Err(wrong_key(template, "a key must be a text or a number")),
         };
         match key.len() {
+            // PostgreSQL's texts cannot hold a NUL, and nobody can read the others.
+            _ if key.contains(char::is_control) => {
+                Err(wrong_key(template, "a key must not have control characters in it"))
+            }
             0 => Err(wrong_key(template, "a key must not be empty")),
             1..=MAX_KEY_BYTES => Ok(Some(key)),
             _ => Err(wrong_key(template, &format!("a key has at most {MAX_KEY_BYTES} bytes"))),

@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::broker::amqp;
 use crate::config::{self, Flag};
 use crate::{app, telemetry};
 
@@ -56,7 +57,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let config = config::load(args.config.as_deref(), args.flags())?;
-    telemetry::init(&config.log)?;
+    telemetry::init(&config.log, &[amqp::LOGS_PAYLOADS])?;
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_signal(stop.clone())?);
     app::serve(&config, stop).await

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::expression::Template;
 use super::id::{Direction, StepPath};
 use super::retry::Retry;
+use super::template::Template;
 
 /// One version of a saga, immutable once registered.
 #[derive(Debug)]

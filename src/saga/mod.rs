@@ -5,7 +5,8 @@
 //!
 //! - [`id`]: names, times and ids
 //! - [`definition`]: what a saga shall do, as a tree of blocks
-//! - [`expression`]: CEL between `${ }`, and templates of JSON with such expressions in them
+//! - [`expression`]: CEL between `${ }`
+//! - [`template`]: JSON with such expressions in it
 //! - [`retry`]: when the next attempt is due
 //! - [`journal`]: what happened, the only truth about a saga
 //! - [`state`]: the fold of the journal
@@ -23,6 +24,7 @@ pub mod journal;
 pub mod message;
 pub mod retry;
 pub mod state;
+pub mod template;
 pub mod transition;
 pub mod variables;
 pub mod walk;

@@ -182,11 +182,16 @@ impl Supervisor {
     }
 }
 
+/// Most bytes of one frame; a longer body takes several. lapin sets aside 64 times as much for each connection, which at
+/// RabbitMQ's default of 128 KiB would be half of what an idle process takes.
+const FRAME_MAX: u32 = 32 * 1024;
+
 async fn connect(options: &Options, purpose: &str) -> Result<Connection, Error> {
     let mut uri: AMQPUri = (options.url.expose_secret().parse())
         .map_err(|reason| Error::Refused(format!("this is not the URL of a broker: {reason}")))?;
     let heartbeat = u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1);
     uri.query.heartbeat.get_or_insert(heartbeat); // the URL may say otherwise
+    uri.query.frame_max.get_or_insert(FRAME_MAX);
     let properties =
         ConnectionProperties::default().with_connection_name(format!("snorri, to {purpose}").into());
     let runtime = lapin::runtime::default_runtime().map_err(|error| connection_error(&error))?;

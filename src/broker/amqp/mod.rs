@@ -35,6 +35,9 @@ use self::publisher::Publisher;
 use self::topology::Known;
 use super::{Broker, Error, Handler, Properties, Publication, Published, Topology};
 
+/// The log target that returned messages are written to, bodies included.
+pub const LOGS_PAYLOADS: &str = "lapin::returned_messages";
+
 #[derive(Debug, Clone)]
 pub struct Options {
     /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the authorities that the system trusts, or those

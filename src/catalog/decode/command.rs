@@ -11,8 +11,8 @@ use super::fields::Fields;
 use super::words::{DEFAULT_COMPENSATION, DEFAULTS, RETRY};
 use super::{Context, scalar, template};
 use crate::saga::definition::Command;
-use crate::saga::expression::Template;
 use crate::saga::retry::Retry;
+use crate::saga::template::Template;
 
 /// What holds when a definition says nothing. A step's compensation has its step's timeout.
 mod builtin {

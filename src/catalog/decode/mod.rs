@@ -21,7 +21,7 @@ use super::expression::{Names, Scope};
 use super::schema::{self, Schema};
 use super::source::{Entry, Node, Value};
 use crate::saga::definition::{OnCompensationFailure, OnLateReply, Step};
-use crate::saga::expression::Template;
+use crate::saga::template::Template;
 use crate::saga::{Definition, MAX_STEP_EXECUTIONS};
 use command::Defaults;
 use fields::Fields;

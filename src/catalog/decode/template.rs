@@ -7,7 +7,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::expression::{self, Scope};
 use super::super::source::{Node, Value};
 use super::Context;
-use crate::saga::expression::{Template, expressions_in};
+use crate::saga::template::{Template, expressions_in};
 
 /// Most expressions of a definition: each takes time to compile.
 const MAX_EXPRESSIONS: usize = 2_000;

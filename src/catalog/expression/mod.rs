@@ -96,7 +96,7 @@ pub(super) fn explain(env: &Env, source: &str, message: String) -> Diagnostic {
 pub(super) fn check(source: &str, program: &Program, scope: Scope, names: &Names<'_>) -> Vec<Diagnostic> {
     let mut check =
         Check { source, program, scope, names, bound: Vec::new(), todo: Vec::new(), found: Vec::new() };
-    check.todo.push((program.expression(), Around { bound: None, depth: 0 }));
+    check.todo.push((program.expression(), Around { bound: None, depth: 0, macros: 0 }));
     // A list of what is left instead of recursion: a chain of a thousand operators nests a thousand deep.
     while let Some((expression, around)) = check.todo.pop() {
         if around.depth > MAX_DEPTH {
@@ -111,12 +111,17 @@ pub(super) fn check(source: &str, program: &Program, scope: Scope, names: &Names
     check.found
 }
 
+/// Most macros over lists within each other: each multiplies the time that evaluating takes.
+const MAX_MACRO_DEPTH: usize = 2;
+
 /// What is around a part of an expression.
 #[derive(Clone, Copy)]
 struct Around {
     bound: Bound,
     /// How many parts it is within.
     depth: usize,
+    /// How many macros it is within.
+    macros: usize,
 }
 
 /// The innermost of the names bound around an expression: an index into [`Check::bound`].
@@ -135,8 +140,8 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn visit(&mut self, expression: &'a IdedExpr, around: Around) {
-        let Around { bound, depth } = around;
-        let within = Around { bound, depth: depth + 1 };
+        let Around { bound, depth, macros } = around;
+        let within = Around { depth: depth + 1, ..around };
         if let Some(path) = Path::of(expression, self.program.source_info(), self.source)
             && path.fields.len() <= MAX_DEPTH
         {
@@ -160,6 +165,14 @@ impl<'a> Check<'a> {
                 );
                 literal.entries.iter().for_each(|entry| self.entry(entry, within));
             }
+            Expr::Comprehension(_) if macros == MAX_MACRO_DEPTH => {
+                let message = "macros over lists within each other take too long";
+                self.found.push(
+                    Diagnostic::new(code::TOO_DEEP, 0..self.source.len(), message)
+                        .label("this nests too deep")
+                        .help(format!("at most {MAX_MACRO_DEPTH} of `map`, `filter`, `all`, `exists` may be within each other")),
+                );
+            }
             Expr::Comprehension(loops) => {
                 self.todo.extend([(&loops.iter_range, within), (&loops.accu_init, within)]);
                 let mut inner = bound;
@@ -169,7 +182,8 @@ impl<'a> Check<'a> {
                     inner = Some(self.bound.len() - 1);
                 }
                 let parts = [&loops.loop_cond, &loops.loop_step, &loops.result];
-                self.todo.extend(parts.map(|part| (part, Around { bound: inner, ..within })));
+                self.todo
+                    .extend(parts.map(|part| (part, Around { bound: inner, macros: macros + 1, ..within })));
             }
             Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
         }

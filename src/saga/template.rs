@@ -1,0 +1,267 @@
+//! Templates: JSON in which strings may hold expressions.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use cel::Env;
+use serde_json::Value;
+
+use super::expression::{EvaluationError, Expression, Scope};
+
+/// JSON with expressions in it.
+#[derive(Debug)]
+pub enum Template {
+    Literal(Value),
+    /// `${ expression }` and nothing else: keeps the expression's type.
+    Expression(Expression),
+    /// Text around expressions.
+    Text(Vec<Part>),
+    Array(Vec<Template>),
+    Object(Vec<(String, Template)>),
+}
+
+#[derive(Debug)]
+pub enum Part {
+    Literal(String),
+    Expression(Expression),
+}
+
+/// Why an expression could not be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SyntaxError {
+    pub message: String,
+    /// Where, in bytes of the template's text.
+    pub at: Range<usize>,
+}
+
+impl Template {
+    pub fn null() -> Self {
+        Self::Literal(Value::Null)
+    }
+
+    /// Compiles a string, which may hold expressions. `$${` stands for a literal `${`.
+    pub fn of_text(env: &Arc<Env>, text: &str) -> Result<Self, SyntaxError> {
+        let mut parts = split(text)?
+            .into_iter()
+            .map(|(part, at)| match part {
+                Source::Literal(text) => Ok(Part::Literal(text)),
+                Source::Expression(source) => Expression::compile(env, source.trim())
+                    .map(Part::Expression)
+                    .map_err(|message| SyntaxError { message, at }),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(match (parts.len(), parts.pop()) {
+            (0, _) => Self::Literal(Value::String(String::new())),
+            (1, Some(Part::Literal(text))) => Self::Literal(Value::String(text)),
+            (1, Some(Part::Expression(expression))) => Self::Expression(expression),
+            (_, last) => Self::Text(parts.into_iter().chain(last).collect()),
+        })
+    }
+
+    pub fn render(&self, scope: &dyn Scope) -> Result<Value, EvaluationError> {
+        match self {
+            Self::Literal(value) => Ok(value.clone()),
+            Self::Expression(expression) => expression.evaluate(scope),
+            Self::Text(parts) => {
+                parts.iter().try_fold(String::new(), |text, part| part.append(text, scope)).map(Value::String)
+            }
+            Self::Array(items) => items.iter().map(|item| item.render(scope)).collect(),
+            Self::Object(fields) => {
+                fields.iter().map(|(name, field)| Ok((name.clone(), field.render(scope)?))).collect()
+            }
+        }
+    }
+
+    /// All expressions in it, in reading order.
+    pub fn expressions(&self) -> Vec<&Expression> {
+        match self {
+            Self::Literal(_) => Vec::new(),
+            Self::Expression(expression) => vec![expression],
+            Self::Text(parts) => parts
+                .iter()
+                .filter_map(|part| match part {
+                    Part::Literal(_) => None,
+                    Part::Expression(expression) => Some(expression),
+                })
+                .collect(),
+            Self::Array(items) => items.iter().flat_map(Self::expressions).collect(),
+            Self::Object(fields) => fields.iter().flat_map(|(_, field)| field.expressions()).collect(),
+        }
+    }
+}
+
+impl Part {
+    fn append(&self, mut text: String, scope: &dyn Scope) -> Result<String, EvaluationError> {
+        match self {
+            Self::Literal(literal) => text.push_str(literal),
+            Self::Expression(expression) => match expression.evaluate(scope)? {
+                Value::String(value) => text.push_str(&value),
+                value @ (Value::Number(_) | Value::Bool(_)) => text.push_str(&value.to_string()),
+                value => {
+                    return Err(EvaluationError {
+                        expression: expression.source().to_owned(),
+                        message: format!("{} has no place within a text", kind(&value)),
+                    });
+                }
+            },
+        }
+        Ok(text)
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The sources of the expressions in a text, in reading order, each with its place in bytes.
+pub fn expressions_in(text: &str) -> Result<Vec<(&str, Range<usize>)>, SyntaxError> {
+    let sources = split(text)?.into_iter().filter_map(|(part, at)| match part {
+        Source::Literal(_) => None,
+        Source::Expression(source) => {
+            let start = at.start + 2 + (source.len() - source.trim_start().len());
+            let source = source.trim();
+            Some((source, start..start + source.len()))
+        }
+    });
+    Ok(sources.collect())
+}
+
+enum Source<'a> {
+    Literal(String),
+    Expression(&'a str),
+}
+
+/// Cuts a text into literals and the sources of its expressions, each with its place.
+fn split(text: &str) -> Result<Vec<(Source<'_>, Range<usize>)>, SyntaxError> {
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        if let Some(after) = rest.strip_prefix("$${") {
+            literal.push_str("${");
+            at = text.len() - after.len();
+        } else if let Some(inner) = rest.strip_prefix("${") {
+            let length = expression_length(inner).ok_or_else(|| SyntaxError {
+                message: "`${` is never closed by `}`".into(),
+                at: at..text.len(),
+            })?;
+            if !literal.is_empty() {
+                parts.push((Source::Literal(std::mem::take(&mut literal)), at..at));
+            }
+            let end = at + 2 + length;
+            parts.push((Source::Expression(&inner[..length]), at..end + 1));
+            at = end + 1;
+        } else {
+            let next = rest.chars().next().map_or(1, char::len_utf8);
+            literal.push_str(&rest[..next]);
+            at += next;
+        }
+    }
+    if !literal.is_empty() {
+        parts.push((Source::Literal(literal), text.len()..text.len()));
+    }
+    Ok(parts)
+}
+
+/// How many bytes there are before the brace that closes an expression: braces nest, and do not count in strings.
+fn expression_length(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut quote = None;
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match (quote, character) {
+            (Some(_), '\\') => {
+                characters.next();
+            }
+            (Some(open), _) if character == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(character),
+            (None, '{') => depth += 1,
+            (None, '}') if depth == 0 => return Some(at),
+            (None, '}') => depth -= 1,
+            (None, _) => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::saga::expression::Variable;
+
+    struct Example(Value);
+
+    impl Scope for Example {
+        fn variable(&self, name: &str) -> Option<Variable<'_>> {
+            match name {
+                "input" => Some(Variable::Json(&self.0)),
+                "unknown" => Some(Variable::Step { output: None }),
+                _ => None,
+            }
+        }
+    }
+
+    fn render(text: &str) -> Result<Value, String> {
+        let scope = Example(
+            json!({"id": "o-1", "amount": 41, "lines": [{"sku": "a"}], "big": 18_446_744_073_709_551_615_u64}),
+        );
+        let template =
+            Template::of_text(&Arc::new(Env::stdlib()), text).map_err(|error| error.to_string())?;
+        template.render(&scope).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_whole_expression_keeps_its_type() {
+        assert_eq!(render("${ input.amount + 1 }"), Ok(json!(42)));
+        assert_eq!(render("${ input.lines }"), Ok(json!([{"sku": "a"}])));
+        assert_eq!(render("${ {'id': input.id} }"), Ok(json!({"id": "o-1"})));
+        assert_eq!(render("${ input.big }"), Ok(json!(18_446_744_073_709_551_615_u64)));
+    }
+
+    #[test]
+    fn text_takes_in_scalars_only() {
+        assert_eq!(render("order ${ input.id } of ${ input.amount }"), Ok(json!("order o-1 of 41")));
+        assert_eq!(render("a $${b} and ${ '}' }"), Ok(json!("a ${b} and }")));
+        assert_eq!(render(""), Ok(json!("")));
+        assert_eq!(
+            render("x ${ input.lines }"),
+            Err("`input.lines`: a list has no place within a text".into())
+        );
+    }
+
+    #[test]
+    fn reaching_into_a_step_without_output_is_null() {
+        assert_eq!(render("${ unknown.output }"), Ok(Value::Null));
+        assert_eq!(render("${ unknown.output.reservationId }"), Ok(Value::Null));
+        assert!(render("${ input.nothing }").is_err());
+    }
+
+    #[test]
+    fn a_long_list_can_be_named_and_not_computed_with() {
+        let scope = Example(json!({"all": vec![1; 1_001]}));
+        let render =
+            |text| Template::of_text(&Arc::new(Env::stdlib()), text).expect("compiles").render(&scope);
+        assert_eq!(render("${ input.all }").expect("a value").as_array().map(Vec::len), Some(1_001));
+        let error = render("${ input.all.map(x, x + 1) }").expect_err("too long").to_string();
+        assert!(error.contains("1001 items"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_compiled_is_told_with_its_place() {
+        let error = Template::of_text(&Arc::new(Env::stdlib()), "a ${ 1 + } b").expect_err("a syntax error");
+        assert_eq!(error.at, 2..10);
+        assert_eq!(render("${ input.id"), Err("`${` is never closed by `}`".into()));
+    }
+}
