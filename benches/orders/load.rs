@@ -1,0 +1,210 @@
+//! The load: a closed loop of orders. For each outcome that comes, another order starts.
+//!
+//! It checks every outcome: an order is completed or, if it is one that shipping refuses, compensated; once. A run that
+//! breaks this has no result.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use snorri::broker::Publication;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::amqp::{self, Pump};
+use crate::process::{self, Event};
+use crate::wire::{Incoming, Names, REFUSED_MARK, to_queue};
+
+/// How long the orders that are under way at the end may take.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+const PREFETCH: u16 = 2_000;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Orders under way at any moment.
+    pub in_flight: usize,
+    /// Of a hundred orders, how many are refused.
+    pub refused_percent: u64,
+    pub warm_up_seconds: f64,
+    pub seconds: f64,
+    pub prefix: String,
+}
+
+/// What a load saw within the measured time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Seen {
+    pub sagas: u64,
+    pub seconds: f64,
+    pub sagas_per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub completed: u64,
+    pub compensated: u64,
+}
+
+pub async fn run(amqp_url: &str, plan: &Plan) -> anyhow::Result<()> {
+    let names = Names::new(&plan.prefix);
+    let connection = amqp::connect(amqp_url).await?;
+    amqp::declare_queue(&connection, &names.answers, None).await?;
+    let pump = Pump::open(&connection, &connection, &names.answers, PREFETCH).await?;
+    let orders = Orders::new(plan);
+    let first = orders.lock().first();
+    let pumping = pump.run(first, |outcome| Ok(orders.lock().outcome(&outcome)));
+    tokio::select! {
+        result = orders.measure(plan) => result,
+        stopped = pumping => stopped.context("the load stopped"),
+    }
+}
+
+/// The orders of a run.
+#[derive(Debug, Clone)]
+pub struct Orders(Arc<Mutex<Book>>);
+
+#[derive(Debug)]
+pub struct Book {
+    names: Names,
+    /// Tells the orders of this run from those of others.
+    run: String,
+    in_flight: usize,
+    refused_percent: u64,
+    next: u64,
+    open: HashMap<u64, Instant>,
+    stopping: bool,
+    /// While measuring.
+    times: Option<Vec<Duration>>,
+    completed: u64,
+    compensated: u64,
+    /// The first outcome that is not as it must be.
+    wrong: Option<String>,
+}
+
+impl Orders {
+    pub fn new(plan: &Plan) -> Self {
+        let run = uuid::Uuid::now_v7().simple().to_string();
+        let book = Book {
+            names: Names::new(&plan.prefix),
+            run: run[run.len() - 6..].to_owned(),
+            in_flight: plan.in_flight,
+            refused_percent: plan.refused_percent,
+            next: 0,
+            open: HashMap::new(),
+            stopping: false,
+            times: None,
+            completed: 0,
+            compensated: 0,
+            wrong: None,
+        };
+        Self(Arc::new(Mutex::new(book)))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the load warm up, measures, stops it, and says what was seen. The coordinator is told when measuring begins
+    /// and ends, so that it can look at the processes at these moments.
+    pub async fn measure(&self, plan: &Plan) -> anyhow::Result<()> {
+        sleep(Duration::from_secs_f64(plan.warm_up_seconds)).await;
+        let (before, began) = (self.lock().begin_to_measure(), Instant::now());
+        process::tell(&Event::Warm);
+        sleep(Duration::from_secs_f64(plan.seconds)).await;
+        let ((times, after), took) = (self.lock().stop(), began.elapsed());
+        process::tell(&Event::Measured);
+        let drained = async {
+            while !self.lock().open.is_empty() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let is_drained = timeout(DRAIN_LIMIT, drained).await.is_ok();
+        let book = self.lock();
+        if let Some(wrong) = &book.wrong {
+            bail!("a wrong outcome: {wrong}");
+        }
+        ensure!(is_drained, "{} orders have no outcome after {DRAIN_LIMIT:?}", book.open.len());
+        let refused = (0..book.next).filter(|number| book.is_refused(*number)).count() as u64;
+        ensure!(book.compensated == refused, "{} compensated of {refused} refused", book.compensated);
+        ensure!(book.completed == book.next - refused, "{} completed of {}", book.completed, book.next);
+        let counts = (after.0 - before.0, after.1 - before.1);
+        process::tell(&Event::Seen(seen(times, took, counts)));
+        Ok(())
+    }
+}
+
+impl Book {
+    /// The orders that are under way from the beginning.
+    pub fn first(&mut self) -> Vec<Publication> {
+        (0..self.in_flight).map(|_| self.start()).collect()
+    }
+
+    /// Notes an outcome; the next order, unless it is time to stop.
+    pub fn outcome(&mut self, outcome: &Incoming<'_>) -> Option<Publication> {
+        let number = outcome.correlation_id.parse().unwrap_or(u64::MAX);
+        let Some(started) = self.open.remove(&number) else {
+            self.complain(outcome, "nobody waits for it");
+            return None;
+        };
+        let must_be = if self.is_refused(number) { "compensated" } else { "completed" };
+        match outcome.kind {
+            kind if kind != must_be => self.complain(outcome, &format!("it must be {must_be}")),
+            "completed" => self.completed += 1,
+            _ => self.compensated += 1,
+        }
+        if let Some(times) = &mut self.times {
+            times.push(started.elapsed());
+        }
+        (!self.stopping).then(|| self.start())
+    }
+
+    fn start(&mut self) -> Publication {
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number, Instant::now());
+        let mark = if self.is_refused(number) { REFUSED_MARK } else { "o-" };
+        let body = format!(r#"{{"orderId":"{mark}{}-{number}","amount":{}}}"#, self.run, 100 + number % 900);
+        let mut start = to_queue(&self.names.starts, "order", &number.to_string(), body.into_bytes());
+        start.properties.reply_to = Some(self.names.answers.clone());
+        start
+    }
+
+    /// Spreads the refused evenly: 37 and 100 have no common divisor, so any hundred orders in a row have their share.
+    fn is_refused(&self, number: u64) -> bool {
+        number * 37 % 100 < self.refused_percent
+    }
+
+    /// Completed and compensated so far.
+    fn begin_to_measure(&mut self) -> (u64, u64) {
+        self.times = Some(Vec::new());
+        (self.completed, self.compensated)
+    }
+
+    /// What was measured, and completed and compensated so far.
+    fn stop(&mut self) -> (Vec<Duration>, (u64, u64)) {
+        self.stopping = true;
+        (self.times.take().unwrap_or_default(), (self.completed, self.compensated))
+    }
+
+    fn complain(&mut self, outcome: &Incoming<'_>, why: &str) {
+        let Incoming { kind, correlation_id, body, .. } = outcome;
+        let body = String::from_utf8_lossy(body);
+        self.wrong.get_or_insert_with(|| format!("{kind} of {correlation_id} ({why}): {body}"));
+    }
+}
+
+fn seen(mut times: Vec<Duration>, took: Duration, (completed, compensated): (u64, u64)) -> Seen {
+    times.sort_unstable();
+    let percentile = |percent: usize| {
+        let rank = (times.len() * percent).div_ceil(100).max(1);
+        times.get(rank - 1).copied().unwrap_or_default().as_secs_f64() * 1_000.0
+    };
+    let sagas = times.len() as u64;
+    Seen {
+        sagas,
+        seconds: took.as_secs_f64(),
+        sagas_per_second: sagas as f64 / took.as_secs_f64(),
+        p50_ms: percentile(50),
+        p99_ms: percentile(99),
+        completed,
+        compensated,
+    }
+}

@@ -1,0 +1,200 @@
+//! Snorri against the floor: the same load on either, in turns, and what each run cost.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::load::{self, Seen};
+use crate::measure::{Cpu, Processes, memory_mib, service_id};
+use crate::process::{Event, Process, Role, Snorri};
+use crate::services::Services;
+use crate::wire::Names;
+use crate::{amqp, embedded, floor, participant};
+
+/// How much longer than its own times a load may take, draining included.
+const GRACE: Duration = Duration::from_secs(45);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// RabbitMQ and PostgreSQL, a process for each role.
+    Amqp,
+    /// The embedded default: broker and SQLite within the process.
+    Embedded,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contender {
+    Floor,
+    Snorri,
+}
+
+/// What is asked of both.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    pub backend: Backend,
+    pub in_flight: usize,
+    pub refused_percent: u64,
+    pub warm_up_seconds: f64,
+    pub seconds: f64,
+}
+
+/// What one contender did with one setting.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    pub contender: Contender,
+    pub round: u32,
+    #[serde(flatten)]
+    pub setting: Setting,
+    #[serde(flatten)]
+    pub seen: Seen,
+    /// CPU milliseconds for each saga: the same number as seconds for each 1,000.
+    pub cpu_ms_per_saga: Cpu,
+    /// The most that the orchestrator's process had resident.
+    pub peak_mib: f64,
+}
+
+/// What the runs of a round share.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    pub services: Option<&'a Services>,
+    pub participant: Option<&'a Process>,
+    /// Snorri's database of this round.
+    pub database_url: String,
+    pub definitions: PathBuf,
+}
+
+/// The participant of all runs on RabbitMQ.
+pub async fn start_participant(services: &Services) -> anyhow::Result<Process> {
+    let (amqp_url, queue) = (services.amqp_url.clone(), services.participant_queue());
+    Process::start(&Role::Participant(participant::Plan { amqp_url, queue })).await
+}
+
+impl Stage<'_> {
+    pub async fn run(&self, contender: Contender, round: u32, setting: Setting) -> anyhow::Result<Run> {
+        let prefix = format!("snorri-bench-{}", uuid::Uuid::now_v7().simple());
+        let plan = load::Plan {
+            in_flight: setting.in_flight,
+            refused_percent: setting.refused_percent,
+            warm_up_seconds: setting.warm_up_seconds,
+            seconds: setting.seconds,
+            prefix: prefix.clone(),
+        };
+        let (seen, cpu_ms_per_saga, peak_mib) = match setting.backend {
+            Backend::Embedded => self.embedded(contender, plan).await?,
+            Backend::Amqp => {
+                let services = self.services.context("services")?;
+                let result = self.on_services(services, contender, plan).await;
+                let left = delete_queues(services, &prefix).await;
+                let measured = result?;
+                left?;
+                measured
+            }
+        };
+        Ok(Run { contender, round, setting, seen, cpu_ms_per_saga, peak_mib })
+    }
+
+    async fn on_services(
+        &self,
+        services: &Services,
+        contender: Contender,
+        plan: load::Plan,
+    ) -> anyhow::Result<(Seen, Cpu, f64)> {
+        let orchestrator = match contender {
+            Contender::Floor => {
+                let (amqp_url, prefix) = (services.amqp_url.clone(), plan.prefix.clone());
+                Orchestrator::Floor(Process::start(&Role::Floor(floor::Plan { amqp_url, prefix })).await?)
+            }
+            Contender::Snorri => Orchestrator::Snorri(
+                self.snorri(services, &plan.prefix, &self.definitions).await.context("starting snorri")?,
+            ),
+        };
+        let limit = limit(&plan);
+        let mut load = Process::spawn(&Role::Load { amqp_url: services.amqp_url.clone(), plan })?;
+        let processes = Processes {
+            orchestrator: orchestrator.id(),
+            participant: self.participant.map(Process::id),
+            load: Some(load.id()),
+            rabbitmq: service_id("broker"),
+            postgresql: service_id("database"),
+        };
+        let measured = measure(&mut load, &processes, limit).await?;
+        match orchestrator {
+            Orchestrator::Floor(floor) => floor.kill().await?,
+            Orchestrator::Snorri(snorri) => drop(snorri.terminate().await?),
+        }
+        Ok(measured)
+    }
+
+    pub async fn snorri(
+        &self,
+        services: &Services,
+        prefix: &str,
+        definitions: &Path,
+    ) -> anyhow::Result<Snorri> {
+        Snorri::start(&services.amqp_url, &self.database_url, prefix, definitions).await
+    }
+
+    async fn embedded(&self, contender: Contender, plan: load::Plan) -> anyhow::Result<(Seen, Cpu, f64)> {
+        let limit = limit(&plan);
+        let definitions = (contender == Contender::Snorri).then(|| self.definitions.clone());
+        let mut process = Process::spawn(&Role::Embedded(embedded::Plan { load: plan, definitions }))?;
+        let processes = Processes {
+            orchestrator: process.id(),
+            participant: None,
+            load: None,
+            rabbitmq: None,
+            postgresql: None,
+        };
+        measure(&mut process, &processes, limit).await
+    }
+}
+
+enum Orchestrator {
+    Floor(Process),
+    Snorri(Snorri),
+}
+
+impl Orchestrator {
+    fn id(&self) -> u32 {
+        match self {
+            Self::Floor(process) => process.id(),
+            Self::Snorri(process) => process.id(),
+        }
+    }
+}
+
+/// Looks at the processes when the load begins and ends to measure.
+async fn measure(
+    load: &mut Process,
+    processes: &Processes,
+    limit: Duration,
+) -> anyhow::Result<(Seen, Cpu, f64)> {
+    let Event::Warm = load.event(limit).await? else { bail!("a load that is not warm") };
+    let before = processes.cpu()?;
+    let Event::Measured = load.event(limit).await? else { bail!("a load that did not measure") };
+    let after = processes.cpu()?;
+    let peak_mib = memory_mib(processes.orchestrator, "VmHWM")?;
+    let Event::Seen(seen) = load.event(limit).await? else { bail!("a load that saw nothing") };
+    let cpu = after.since(&before, seen.sagas);
+    Ok((seen, cpu, peak_mib))
+}
+
+fn limit(plan: &load::Plan) -> Duration {
+    GRACE + Duration::from_secs_f64(plan.warm_up_seconds + plan.seconds)
+}
+
+/// Removes a run's queues. Of those that were killed, some last acknowledgements may not have arrived; but nothing may
+/// be among the dead letters.
+async fn delete_queues(services: &Services, prefix: &str) -> anyhow::Result<()> {
+    let connection = amqp::connect(&services.amqp_url).await?;
+    let names = Names::new(prefix);
+    amqp::delete_queues(&connection, &[&names.starts, &names.replies, &names.answers]).await?;
+    let dead = amqp::delete_queues(&connection, &[&names.dead_letters]).await?;
+    connection.close(200, "OK".into()).await?;
+    ensure!(dead == [0], "{dead:?} messages in {}", names.dead_letters);
+    Ok(())
+}

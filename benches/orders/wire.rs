@@ -1,0 +1,92 @@
+//! The wire contract as the roles see it: what comes in, borrowed, and what a participant or a starter sends.
+//!
+//! The same on RabbitMQ and on the broker within a process, so that participant, load and floor are written once.
+
+use snorri::broker::{Delivery, Properties, Publication};
+
+/// Where commands go, as in `sagas/order.yaml`.
+pub const EXCHANGE: &str = "shop.commands";
+/// All commands of the order saga, undos included.
+pub const COMMANDS: [&str; 5] =
+    ["inventory.reserve", "inventory.release", "payment.charge", "payment.refund", "shipping.book"];
+pub const CONTENT_TYPE: &str = "application/json";
+
+/// Orders whose id begins like this are refused by shipping: the participant remembers nothing, so the id must tell.
+pub const REFUSED_MARK: &str = "r-";
+
+/// What the roles look at in a message that came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    pub routing_key: &'a str,
+    pub kind: &'a str,
+    pub correlation_id: &'a str,
+    pub reply_to: &'a str,
+    pub body: &'a [u8],
+}
+
+impl<'a> From<&'a lapin::message::Delivery> for Incoming<'a> {
+    fn from(delivery: &'a lapin::message::Delivery) -> Self {
+        let text =
+            |text: &'a Option<lapin::types::ShortString>| text.as_ref().map_or("", |text| text.as_str());
+        Self {
+            routing_key: delivery.routing_key.as_str(),
+            kind: text(delivery.properties.kind()),
+            correlation_id: text(delivery.properties.correlation_id()),
+            reply_to: text(delivery.properties.reply_to()),
+            body: &delivery.data,
+        }
+    }
+}
+
+impl<'a> From<&'a Delivery> for Incoming<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        let properties = &delivery.properties;
+        Self {
+            routing_key: &delivery.routing_key,
+            kind: properties.kind.as_deref().unwrap_or(""),
+            correlation_id: properties.correlation_id.as_deref().unwrap_or(""),
+            reply_to: properties.reply_to.as_deref().unwrap_or(""),
+            body: &delivery.body,
+        }
+    }
+}
+
+/// The queues of one orchestrator, and where its starter listens.
+#[derive(Debug, Clone)]
+pub struct Names {
+    pub starts: String,
+    pub replies: String,
+    pub dead_letters: String,
+    pub answers: String,
+}
+
+impl Names {
+    pub fn new(prefix: &str) -> Self {
+        let queue = |name| format!("{prefix}.{name}");
+        Self {
+            starts: queue("starts"),
+            replies: queue("replies"),
+            dead_letters: queue("dead-letters"),
+            answers: queue("answers"),
+        }
+    }
+
+    pub fn all(&self) -> [&str; 4] {
+        [&self.starts, &self.replies, &self.dead_letters, &self.answers]
+    }
+}
+
+/// A message to a queue, through the default exchange.
+pub fn to_queue(queue: &str, kind: &str, correlation_id: &str, body: Vec<u8>) -> Publication {
+    Publication {
+        exchange: String::new(),
+        routing_key: queue.to_owned(),
+        properties: Properties {
+            kind: Some(kind.to_owned()),
+            correlation_id: Some(correlation_id.to_owned()),
+            content_type: Some(CONTENT_TYPE.to_owned()),
+            ..Properties::default()
+        },
+        body,
+    }
+}
