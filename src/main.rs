@@ -6,10 +6,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use snorri::cli::Cli;
 
-/// A saga is many small allocations on its way through: with the system's allocator they were a third of all time spent.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
