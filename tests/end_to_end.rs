@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use snorri::broker::{HeaderValue, Properties, Publication, Published, Queue, Topology};
-use support::orchestrator::story;
+use support::orchestrator::{Plan, story};
 use support::participants::{Manner, collect};
 use support::until;
 use support::world::{COMMANDS, World};
@@ -391,6 +391,32 @@ async fn a_deadline_survives_a_restart_is_never_early_and_fires_within_a_second(
     let timed_out_at = entries[1]["at"].as_i64().expect("a time");
     let took = timed_out_at - sent_at;
     assert!((3_000..4_000).contains(&took), "due after 3,000 ms, fired after {took} ms ({waited:?} in all)");
+}
+
+#[tokio::test]
+async fn two_orchestrators_share_the_work_and_one_takes_over() {
+    let world = World::with(&COMMANDS, |exchange| {
+        support::world::order(exchange).replace("timeout: 500ms\n", "timeout: 10s\n")
+    })
+    .await;
+    let other = Plan::new(
+        &world.plan.amqp_url,
+        &world.plan.database_url,
+        &world.plan.prefix,
+        world.definitions.path(),
+    );
+    let other = other.start().await;
+    let mut ids = Vec::new();
+    for number in 0..100 {
+        let api = if number % 2 == 0 { &world.orchestrator.api } else { &other.api };
+        ids.push(api.start("order", &order(&format!("o-{number}"))).await);
+    }
+    other.kill().await;
+    for id in ids {
+        let saga = world.orchestrator.api.wait_for(&id, &["completed"]).await;
+        assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
+        assert_eq!(world.effects(&id), [(1, 0), (1, 0), (1, 0)]);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@
 //! commit, and a loaded one shares a commit among hundreds of inputs.
 //!
 //! The states it keeps are only a speed-up: if another process was first, the journal's key says so, and the lane loads
-//! what there is and decides again. That is also what happens after a commit whose outcome is unknown.
+//! what there is and decides again. That is also what happens after a commit whose outcome is unknown. An input that is
+//! ignored writes no journal that could say so: before a remembered state may ignore one, the store is asked.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -78,6 +79,8 @@ pub struct HotStates(LruCache<SagaId, Known>);
 struct Known {
     state: State,
     definition: Option<Arc<Compiled>>,
+    /// How many entries the journal had when the state was remembered, if it was not loaded for this batch.
+    remembered: Option<u32>,
 }
 
 impl HotStates {
@@ -154,6 +157,7 @@ impl Lane {
             };
             results.push(result);
         }
+        self.check_ignored(works, &results, &known).await?;
         if gathered.is_empty() && sent.is_empty() {
             self.keep(known);
             return Ok(results);
@@ -167,6 +171,29 @@ impl Lane {
         self.keep(known);
         self.outbox.send(unsent);
         Ok(results)
+    }
+
+    /// Whether what was ignored may be: another process may have gone on with a saga that is remembered here.
+    async fn check_ignored(
+        &self,
+        works: &[Work],
+        results: &[Result<Accepted, Ignored>],
+        known: &HashMap<SagaId, Known>,
+    ) -> Result<(), store::Error> {
+        let is_doubtful = |result: &Result<Accepted, Ignored>| {
+            result.as_ref().is_err_and(|ignored| !matches!(ignored, Ignored::AlreadyStarted { .. }))
+        };
+        let doubtful = works.iter().zip(results).filter(|(_, result)| is_doubtful(result));
+        let remembered: HashMap<SagaId, u32> =
+            doubtful.filter_map(|(work, _)| Some((work.saga, known.get(&work.saga)?.remembered?))).collect();
+        if remembered.is_empty() {
+            return Ok(());
+        }
+        let journals = self.store.load(&remembered.keys().copied().collect::<Vec<_>>()).await?;
+        let is_current = |(saga, seq): (&SagaId, &u32)| {
+            journals.get(saga).is_some_and(|journal| journal.len() == *seq as usize)
+        };
+        if remembered.iter().all(is_current) { Ok(()) } else { Err(store::Error::Conflict) }
     }
 
     fn decide(&self, known: &mut Known, input: &Input, gathered: &mut Gathered) -> Result<Accepted, Ignored> {
@@ -195,9 +222,10 @@ impl Lane {
                 continue;
             }
             if let Some(hot) = self.hot.0.pop(saga) {
-                states.insert(*saga, hot);
+                let remembered = Some(hot.state.seq);
+                states.insert(*saga, Known { remembered, ..hot });
             } else if trust_starts && matches!(input, Input::Start(_)) {
-                states.insert(*saga, Known { state: State::new(*saga), definition: None });
+                states.insert(*saga, Known { state: State::new(*saga), definition: None, remembered: None });
             } else {
                 missing.insert(*saga);
             }
@@ -221,7 +249,7 @@ impl Lane {
                 Some(started) => Some(self.definition(&started.definition, started.version).await?),
                 None => None,
             };
-            states.insert(id, Known { state, definition });
+            states.insert(id, Known { state, definition, remembered: None });
         }
         Ok(())
     }

@@ -1,0 +1,123 @@
+//! The engine on ports in memory: what several of them do to the same sagas.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use serde_json::json;
+use snorri::broker::local::{self, LocalBroker};
+use snorri::broker::{Broker, Queue, Topology};
+use snorri::engine::clock::SystemClock;
+use snorri::engine::definitions::Definitions;
+use snorri::engine::metrics::Metrics;
+use snorri::engine::{Engine, Options, Parts, Running, StartRequest, SubmitError};
+use snorri::saga::input::{Attempt, Reply, ReplyResult};
+use snorri::saga::{Direction, Ignored, Input, SagaId, Status, StepPath, Time};
+use snorri::store::{MemoryStore, Store};
+
+const ORDER: &str = include_str!("../sagas/order.yaml");
+
+async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
+    let definitions = Arc::new(Definitions::new(Arc::clone(store)));
+    definitions.register("order.yaml", ORDER, Time(0)).await.expect("registered");
+    let broker = LocalBroker::new(local::Options::default());
+    let exchange = "shop.commands".to_owned();
+    let bindings = vec![(exchange.clone(), "#".to_owned())];
+    let participants = Queue { name: "participants".to_owned(), bindings, dead_letters: None };
+    let topology = Topology { exchanges: vec![exchange], queues: vec![participants] };
+    broker.declare(&topology).await.expect("declared");
+    let parts = Parts {
+        store: Arc::clone(store),
+        broker: Arc::new(broker),
+        clock: Arc::new(SystemClock),
+        definitions,
+        metrics: Arc::new(Metrics::new(&mut Registry::default())),
+        reply_queue: "replies".to_owned(),
+    };
+    let some = |number| NonZeroUsize::new(number).expect("some");
+    let options = Options {
+        lanes: some(2),
+        lane_capacity: some(100),
+        batch_limit: some(100),
+        hot_sagas: some(100),
+        timer_interval: Duration::from_secs(3_600),
+        timer_lease: Duration::from_secs(3_600),
+        outbox_lease: Duration::from_secs(3_600),
+        sweep_interval: Duration::from_secs(3_600),
+        claim_limit: NonZeroU32::new(100).expect("some"),
+        prefetch: 100,
+        message_timeout: Duration::from_secs(60),
+    };
+    Engine::spawn(&parts, &options)
+}
+
+fn start(order: &str) -> StartRequest {
+    StartRequest {
+        definition: "order".to_owned(),
+        version: None,
+        input: json!({"orderId": order, "amount": 1}),
+        message_id: None,
+        answer: None,
+        trace_id: None,
+    }
+}
+
+fn success(step: &str) -> Input {
+    let attempt = Attempt { step: StepPath::new(step), direction: Direction::Forward, number: 1 };
+    let output = json!({"reservationId": 1, "paymentId": 2, "trackingId": 3});
+    Input::Reply(Reply { attempt, result: ReplyResult::Success(Arc::new(output)) })
+}
+
+async fn status(engine: &Engine, id: SagaId) -> Status {
+    engine.view(id).await.expect("the store answers").expect("a saga").status()
+}
+
+#[tokio::test]
+async fn a_reply_is_not_ignored_because_another_engine_sent_the_command() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let ((one, one_running), (other, other_running)) = (engine(&store).await, engine(&store).await);
+    let id = one.start(start("o-1")).await.expect("started").id;
+    // `one` remembers the saga as it was before `other` went on with it.
+    other.submit(id, success("reserve")).await.expect("accepted");
+    one.submit(id, success("charge")).await.expect("accepted, though nothing was known of the command");
+    other.submit(id, success("ship")).await.expect("accepted");
+    assert_eq!(status(&one, id).await, Status::Completed);
+
+    let repeated = one.submit(id, success("ship")).await;
+    assert_eq!(repeated, Err(SubmitError::Ignored(Ignored::Duplicate)));
+    one_running.shut_down().await;
+    other_running.shut_down().await;
+}
+
+#[tokio::test]
+async fn engines_that_race_for_a_saga_agree() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let ((one, one_running), (other, other_running)) = (engine(&store).await, engine(&store).await);
+    let starts = (0..200).map(|number| {
+        let engine = if number % 2 == 0 { &one } else { &other };
+        engine.start(start(&format!("o-{}", number / 20)))
+    });
+    let started = futures_util::future::join_all(starts).await;
+    let new = started.iter().filter(|started| started.as_ref().expect("an answer").is_new).count();
+    assert_eq!(new, 10, "one saga for each of ten keys");
+
+    for step in ["reserve", "charge", "ship"] {
+        let replies = (0..10).flat_map(|number| {
+            let id = SagaId::of_key("order", &format!("o-{number}"));
+            [&one, &other, &one].map(|engine| engine.submit(id, success(step)))
+        });
+        let accepted = futures_util::future::join_all(replies).await;
+        assert_eq!(accepted.iter().filter(|result| result.is_ok()).count(), 10, "each reply once, of {step}");
+    }
+    for number in 0..10 {
+        let view =
+            one.view(SagaId::of_key("order", &format!("o-{number}"))).await.expect("the store answers");
+        let view = view.expect("a saga");
+        assert_eq!((view.status(), view.journal.len()), (Status::Completed, 4));
+        let output = view.state.ended.and_then(|end| end.output).as_deref().cloned();
+        assert_eq!(output, Some(json!({"trackingId": 3})));
+    }
+    one_running.shut_down().await;
+    other_running.shut_down().await;
+}
