@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
@@ -16,11 +17,15 @@ pub const LIMIT: u64 = 10_000;
 
 const EXCHANGE: &str = "shop.commands";
 const PREFETCH: u16 = 200;
+const REPLIES_WAITING: usize = 256;
 const SERVICES: [(&str, &[&str]); 3] = [
     ("inventory", &["inventory.reserve", "inventory.release"]),
     ("payment", &["payment.charge", "payment.refund"]),
     ("shipping", &["shipping.book"]),
 ];
+
+/// A reply to be sent, and who wants to know what became of it.
+type Waiting = (Publication, oneshot::Sender<Published>);
 
 /// How long a participant works on a command.
 #[derive(Debug, Clone, Copy)]
@@ -53,14 +58,15 @@ pub async fn start(broker: Arc<dyn Broker>, prefix: &str, pace: Duration) -> Res
     let participants =
         Participants { pace: Arc::default(), stop: CancellationToken::new(), tasks: Vec::new() };
     participants.set_pace(Pace::Slowly(pace));
+    let (replies, waiting) = mpsc::channel(REPLIES_WAITING);
+    tokio::spawn(send_replies(Arc::clone(&broker), waiting));
     let work = |queue: String| {
+        let replies = replies.clone();
         let (broker, pace, stop) =
             (Arc::clone(&broker), Arc::clone(&participants.pace), participants.stop.clone());
         tokio::spawn(async move {
-            let answering = Arc::clone(&broker);
-            let handler = tower::service_fn(move |delivery| {
-                answer(Arc::clone(&answering), Arc::clone(&pace), delivery)
-            });
+            let handler =
+                tower::service_fn(move |delivery| answer(replies.clone(), Arc::clone(&pace), delivery));
             broker.consume(&queue, PREFETCH, BoxCloneSyncService::new(handler), stop).await;
         })
     };
@@ -85,7 +91,7 @@ impl Participants {
 
 /// Does what a command asks for, and replies: all that the wire contract wants of a participant.
 async fn answer(
-    broker: Arc<dyn Broker>,
+    replies: mpsc::Sender<Waiting>,
     pace: Arc<AtomicU64>,
     delivery: Delivery,
 ) -> Result<Verdict, tower::BoxError> {
@@ -106,10 +112,21 @@ async fn answer(
         },
         body: serde_json::to_vec(&body)?,
     };
-    Ok(match broker.publish(vec![reply]).await[..] {
-        [Published::Confirmed] => Verdict::Ack,
-        _ => Verdict::Requeue,
-    })
+    let (sender, published) = oneshot::channel();
+    replies.send((reply, sender)).await?;
+    Ok(if published.await? == Published::Confirmed { Verdict::Ack } else { Verdict::Requeue })
+}
+
+/// Sends what waits, together: confirms one at a time would be all that a burst waits for.
+async fn send_replies(broker: Arc<dyn Broker>, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::new();
+    while waiting.recv_many(&mut batch, REPLIES_WAITING).await > 0 {
+        let (replies, senders): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        for (sender, published) in senders.into_iter().zip(broker.publish(replies).await) {
+            // Whoever waits may be gone; then the command comes again.
+            let _ = sender.send(published);
+        }
+    }
 }
 
 /// What these participants do is the same however often they do it, so they need not remember what they did.
