@@ -110,10 +110,6 @@ impl Lane {
     /// Decides and commits one batch, as often as it takes.
     async fn handle(&mut self, works: Vec<Work>) {
         let sent = self.outbox.take_confirmed();
-        // A wake-up that another process's commit made necessary must not be judged by an old state.
-        for work in works.iter().filter(|work| work.input == Input::Wake) {
-            self.hot.0.pop(&work.saga);
-        }
         let mut trust_starts = true;
         let mut wait = RETRY_FIRST;
         loop {

@@ -11,8 +11,7 @@ pub struct Ledger(Arc<Mutex<Books>>);
 struct Books {
     /// By (saga, step).
     effects: HashMap<(String, String), Effect>,
-    /// By (saga, step, direction): how many deliveries.
-    deliveries: HashMap<(String, String, String), u32>,
+    /// By (saga, step, direction).
     message_ids: HashMap<(String, String, String), String>,
 }
 
@@ -28,7 +27,6 @@ impl Ledger {
     pub fn deliver(&self, saga: &str, step: &str, direction: &str, message_id: &str) {
         let mut books = self.0.lock().expect("unpoisoned");
         let key = (saga.to_owned(), step.to_owned(), direction.to_owned());
-        *books.deliveries.entry(key.clone()).or_default() += 1;
         let first = books.message_ids.entry(key).or_insert_with(|| message_id.to_owned());
         assert_eq!(first, message_id, "the idempotency key never changes");
     }
@@ -52,14 +50,5 @@ impl Ledger {
     pub fn effect(&self, saga: &str, step: &str) -> Effect {
         let books = self.0.lock().expect("unpoisoned");
         books.effects.get(&(saga.to_owned(), step.to_owned())).copied().unwrap_or_default()
-    }
-
-    pub fn deliveries(&self, saga: &str, step: &str, direction: &str) -> u32 {
-        let books = self.0.lock().expect("unpoisoned");
-        books
-            .deliveries
-            .get(&(saga.to_owned(), step.to_owned(), direction.to_owned()))
-            .copied()
-            .unwrap_or_default()
     }
 }

@@ -96,14 +96,6 @@ impl Orchestrator {
         let wait = tokio::time::timeout(Duration::from_secs(30), self.process.wait());
         wait.await.expect("it ends").expect("a process").code()
     }
-
-    /// The resident memory of the process, in KiB.
-    pub fn resident_kib(&self) -> u64 {
-        let id = self.process.id().expect("a running process");
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
-    }
 }
 
 impl Api {
