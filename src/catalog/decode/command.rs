@@ -93,6 +93,7 @@ pub(super) fn forward(
         payload: payload(fields, scope, cx),
         timeout: timeout(fields, &mut cx.problems).unwrap_or(defaults.timeout),
         retry: retry(fields, defaults.retry, &mut cx.problems),
+        on: Vec::new(),
     })
 }
 
@@ -112,6 +113,7 @@ pub(super) fn compensation(
         payload: payload(fields, scope, cx),
         timeout: timeout(fields, &mut cx.problems).or(defaults.compensation_timeout).unwrap_or(step.timeout),
         retry: retry(fields, defaults.compensation_retry, &mut cx.problems),
+        on: Vec::new(),
     })
 }
 

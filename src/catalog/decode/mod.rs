@@ -20,7 +20,7 @@ use super::diagnostic::{Diagnostic, Problems};
 use super::expression::{Names, Scope};
 use super::schema::{self, Schema};
 use super::source::{Entry, Node, Value};
-use crate::saga::definition::{OnCompensationFailure, OnLateReply, Step};
+use crate::saga::definition::{Block, OnCompensationFailure, OnLateReply, Step};
 use crate::saga::template::Template;
 use crate::saga::{Definition, MAX_STEP_EXECUTIONS};
 use command::Defaults;
@@ -92,7 +92,9 @@ fn saga<'a>(root: &'a Node, cx: &mut Context<'a>) -> Option<Decoded> {
     // Before anything that may hold an expression: they name steps.
     let steps = steps(fields, &defaults, cx);
 
-    let mut definition = Definition::new(name.unwrap_or_default(), version.unwrap_or_default(), steps?);
+    let steps = steps?;
+    let body = Block::in_order(steps.len());
+    let mut definition = Definition::new(name.unwrap_or_default(), version.unwrap_or_default(), steps, body);
     let problems = &mut cx.problems;
     definition.description =
         fields.get("description").and_then(|entry| scalar::text(entry, problems)).map(str::to_owned);

@@ -11,7 +11,7 @@ use super::command::{self, Defaults};
 use super::fields::{self, Fields};
 use super::words::{COMPENSATION, STEP, is_later_block};
 use super::{Context, name, scalar};
-use crate::saga::definition::{Command, Kind, OnTimeout, Step};
+use crate::saga::definition::{Action, Command, CommandStep, Kind, OnTimeout, Step};
 
 const ON_TIMEOUT: [(&str, OnTimeout); 3] =
     [("retry", OnTimeout::Retry), ("unknown", OnTimeout::Unknown), ("hold", OnTimeout::Hold)];
@@ -95,10 +95,15 @@ pub(super) fn decode(node: &Node, index: usize, defaults: &Defaults, cx: &mut Co
     Some(Step {
         name: name?.into(),
         kind: if pivot { Kind::Pivot } else { Kind::Plain },
+        when: None,
         optional,
-        on_timeout,
-        command,
-        compensation,
+        action: Action::Command(Box::new(CommandStep {
+            command,
+            compensation,
+            on_timeout,
+            reply_schema: None,
+        })),
+        within: Vec::new(),
     })
 }
 
