@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use snorri::broker::local::{self, LocalBroker};
+use snorri::broker::topology::Names;
 use snorri::broker::{Broker, Queue, Topology};
 use snorri::engine::clock::SystemClock;
 use snorri::engine::definitions::Definitions;
@@ -33,7 +34,7 @@ async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
         clock: Arc::new(SystemClock),
         definitions,
         metrics: Arc::new(Metrics::new(&mut Registry::default())),
-        reply_queue: "replies".to_owned(),
+        names: Names::new("snorri"),
     };
     let some = |number| NonZeroUsize::new(number).expect("some");
     let options = Options {
