@@ -96,7 +96,7 @@ impl Orchestrator {
             clock,
             definitions,
             metrics: Arc::new(Metrics::new(&mut registry)),
-            reply_queue: names.replies.clone(),
+            names: names.clone(),
         };
         let (engine, running) = Engine::spawn(&parts, &config.engine);
         let stop_intake = CancellationToken::new();
@@ -188,8 +188,7 @@ async fn register_directory(
 /// The exchanges that commands go to.
 fn exchanges_of(definitions: &Definitions) -> Topology {
     let all = definitions.all();
-    let steps = all.iter().flat_map(|compiled| compiled.definition.steps());
-    let commands = steps.flat_map(|step| [Some(&step.command), step.compensation.as_ref()]).flatten();
+    let commands = all.iter().flat_map(|compiled| compiled.definition.commands());
     let mut exchanges: Vec<_> = commands.map(|command| command.exchange.to_string()).collect();
     exchanges.sort_unstable();
     exchanges.dedup();

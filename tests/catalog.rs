@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use snorri::catalog::{self, Compiled, Diagnostics};
-use snorri::saga::definition::{Block, Kind, OnCompensationFailure, OnLateReply, OnTimeout, StepIndex};
+use snorri::catalog::{self, Compiled, Diagnostics, Source};
+use snorri::saga::Direction;
+use snorri::saga::definition::{
+    Action, Block, CommandStep, Kind, OnCompensationFailure, OnLateReply, OnTimeout, Step, StepIndex,
+};
 use snorri::saga::expression::{Scope, Variable};
 use snorri::saga::retry::Retry;
 use snorri::saga::template::Template;
@@ -58,23 +61,23 @@ mod the_shipped_definition {
 
         let reserve = &steps[0];
         assert_eq!((reserve.kind, reserve.optional), (Kind::Plain, false));
-        assert_eq!(reserve.on_timeout, OnTimeout::Retry);
+        assert_eq!(command_step(reserve).on_timeout, OnTimeout::Retry);
         assert_eq!(
-            (&*reserve.command.exchange, &*reserve.command.name),
+            (&*command_step(reserve).command.exchange, &*command_step(reserve).command.name),
             ("shop.commands", "inventory.reserve")
         );
-        assert_eq!(reserve.command.timeout, Duration::from_secs(10));
+        assert_eq!(command_step(reserve).command.timeout, Duration::from_secs(10));
         let retry = Retry { attempts: 5, first: Duration::from_millis(200), most: Duration::from_secs(30) };
-        assert_eq!(reserve.command.retry, retry);
+        assert_eq!(command_step(reserve).command.retry, retry);
 
-        let release = reserve.compensation.as_ref().expect("a compensation");
+        let release = reserve.command(Direction::Compensate).expect("a compensation");
         assert_eq!((&*release.exchange, &*release.name), ("shop.commands", "inventory.release"));
         assert_eq!(release.timeout, Duration::from_secs(10), "the step's");
         let patient = Retry { attempts: 10, first: Duration::from_secs(1), most: Duration::from_mins(1) };
         assert_eq!(release.retry, patient, "not the step's");
 
         assert_eq!(steps[2].kind, Kind::Pivot);
-        assert!(steps[2].compensation.is_none());
+        assert!(!steps[2].has_undo());
     }
 
     #[test]
@@ -90,7 +93,9 @@ mod the_shipped_definition {
             }
         }
         let definition = order().definition;
-        let Template::Object(fields) = &definition.steps()[2].command.payload else { panic!("an object") };
+        let Template::Object(fields) = &command_step(&definition.steps()[2]).command.payload else {
+            panic!("an object")
+        };
         assert_eq!(fields[0].0, "orderId");
         assert_eq!(fields[1].0, "reservationId");
         assert_eq!(fields[1].1.render(&Example), Ok(Value::Null));
@@ -178,18 +183,21 @@ steps:
             first: Duration::from_millis(first),
             most: Duration::from_millis(most),
         };
-        assert_eq!(reserve.command.timeout, Duration::from_mins(90));
-        assert_eq!(reserve.command.retry, retry(7, 1_000, 5_000));
-        assert_eq!((reserve.on_timeout, reserve.optional), (OnTimeout::Hold, true));
-        let release = reserve.compensation.as_ref().expect("a compensation");
+        assert_eq!(command_step(reserve).command.timeout, Duration::from_mins(90));
+        assert_eq!(command_step(reserve).command.retry, retry(7, 1_000, 5_000));
+        assert_eq!((command_step(reserve).on_timeout, reserve.optional), (OnTimeout::Hold, true));
+        let release = reserve.command(Direction::Compensate).expect("a compensation");
         assert_eq!(&*release.exchange, "stock", "the step's");
         assert_eq!(release.timeout, Duration::from_mins(1));
         assert_eq!(release.retry, retry(3, 2_000, 2_000));
-        assert_eq!((&*look.command.exchange, look.command.timeout), ("shop", Duration::from_secs(30)));
-        assert_eq!(look.command.retry, retry(7, 200, 30_000));
-        assert!(look.compensation.is_none());
+        assert_eq!(
+            (&*command_step(look).command.exchange, command_step(look).command.timeout),
+            ("shop", Duration::from_secs(30))
+        );
+        assert_eq!(command_step(look).command.retry, retry(7, 200, 30_000));
+        assert!(!look.has_undo());
         assert!(
-            matches!(&look.command.payload, Template::Literal(Value::Object(fields)) if fields.is_empty())
+            matches!(&command_step(look).command.payload, Template::Literal(Value::Object(fields)) if fields.is_empty())
         );
         assert_eq!(compiled.key(&json!({})), Ok(None));
         assert_eq!(compiled.check_input(&json!([1])), Ok(()));
@@ -201,10 +209,10 @@ steps:
 fn broken_definitions_are_told_what_is_wrong() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
     let sources = catalog::read_directory(&directory).expect("the broken definitions");
-    assert!(sources.len() >= 20);
-    for (path, source) in sources {
+    assert!(sources.len() >= 45);
+    for Source { path, text, files } in sources {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        let diagnostics = catalog::compile(&name, &source).expect_err(&name);
+        let diagnostics = catalog::compile_with(&name, &text, &files).expect_err(&name);
         let starts: Vec<_> = diagnostics.list.iter().map(|diagnostic| diagnostic.span.start).collect();
         assert!(starts.is_sorted(), "{name} is told in the order of its source");
         let settings = || {
@@ -349,7 +357,7 @@ mod directories {
         }
         std::fs::create_dir(directory.path().join("c.yaml")).expect("a directory within");
         let read = catalog::read_directory(directory.path()).expect("read");
-        let names: Vec<_> = read.iter().map(|(path, text)| (path.file_name(), text.as_str())).collect();
+        let names: Vec<_> = read.iter().map(|source| (source.path.file_name(), source.text.as_str())).collect();
         assert_eq!(names, [(Some("a.yml".as_ref()), "a.yml"), (Some("b.yaml".as_ref()), "b.yaml")]);
     }
 
@@ -361,5 +369,12 @@ mod directories {
         std::fs::write(&path, "#".repeat(catalog::MAX_SOURCE_BYTES + 1)).expect("written");
         let error = catalog::read_directory(directory.path()).expect_err("too long");
         assert!(error.to_string().contains("large.yaml has 262145 bytes"), "{error}");
+    }
+}
+
+fn command_step(step: &Step) -> &CommandStep {
+    match &step.action {
+        Action::Command(step) => step,
+        other => panic!("a command, not {other:?}"),
     }
 }

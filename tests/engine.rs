@@ -60,6 +60,7 @@ fn start(order: &str) -> StartRequest {
         message_id: None,
         answer: None,
         trace_id: None,
+        parent: None,
     }
 }
 

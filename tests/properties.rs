@@ -10,7 +10,9 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use snorri::saga::definition::{Command, Kind, OnCompensationFailure, OnLateReply, OnTimeout, Step};
+use snorri::saga::definition::{
+    Action, Block, Command, CommandStep, Kind, OnCompensationFailure, OnLateReply, OnTimeout, Step,
+};
 use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
 use snorri::saga::journal::{By, Fact, Problem, Started};
 use snorri::saga::retry::Retry;
@@ -34,6 +36,7 @@ fn command(name: &str, attempts: u32) -> Command {
         payload: Template::null(),
         timeout: Duration::from_secs(10),
         retry: Retry { attempts, first: Duration::from_millis(100), most: Duration::from_secs(1) },
+        on: Vec::new(),
     }
 }
 
@@ -61,13 +64,23 @@ fn definition() -> impl Strategy<Value = Arc<Definition>> {
             let step = |(index, plan): (usize, &StepPlan)| Step {
                 name: STEPS[index].into(),
                 kind: if pivot == Some(index) { Kind::Pivot } else { Kind::Plain },
+                when: None,
                 optional: plan.optional && pivot != Some(index),
-                on_timeout: plan.on_timeout,
-                command: command(STEPS[index], plan.attempts),
-                compensation: (plan.has_undo && pivot.is_none_or(|pivot| index < pivot))
-                    .then(|| command(&format!("undo-{}", STEPS[index]), 2)),
+                action: Action::Command(Box::new(CommandStep {
+                    command: command(STEPS[index], plan.attempts),
+                    compensation: (plan.has_undo && pivot.is_none_or(|pivot| index < pivot))
+                        .then(|| command(&format!("undo-{}", STEPS[index]), 2)),
+                    on_timeout: plan.on_timeout,
+                    reply_schema: None,
+                })),
+                within: Vec::new(),
             };
-            let mut definition = Definition::new("random", 1, plans.iter().enumerate().map(step).collect());
+            let mut definition = Definition::new(
+                "random",
+                1,
+                plans.iter().enumerate().map(step).collect(),
+                Block::in_order(plans.len()),
+            );
             definition.timeout = timeout.map(Duration::from_millis);
             definition.on_late_reply = if late_is_stuck { OnLateReply::Stuck } else { OnLateReply::Record };
             definition.on_compensation_failure =
@@ -86,6 +99,7 @@ fn started() -> Input {
         deadline: None,
         answer: None,
         trace_id: None,
+        parent: None,
     }))
 }
 
@@ -174,7 +188,7 @@ impl Saga {
         let goes_on = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
         for later in self.definition.steps().iter().filter(|later| *later.name > *own.name) {
             let path = StepPath::new(Arc::clone(&later.name));
-            let needs_undo = later.compensation.is_some()
+            let needs_undo = later.has_undo()
                 && self.state.step(&path).is_some_and(|state| {
                     matches!(state.outcome, Outcome::Completed(_) | Outcome::Unknown { .. })
                 });
@@ -208,10 +222,7 @@ impl Saga {
                         "{path} is pending in a compensated saga"
                     );
                     let happened = matches!(step.outcome, Outcome::Completed(_) | Outcome::Unknown { .. });
-                    assert!(
-                        !happened || own.compensation.is_none() || step.is_undone(),
-                        "{path} is not undone"
-                    );
+                    assert!(!happened || !own.has_undo() || step.is_undone(), "{path} is not undone");
                     assert!(!(happened && own.is_pivot()), "a saga is compensated in spite of its pivot");
                 }
             }
@@ -486,7 +497,7 @@ proptest! {
                         prop_assert!(books.done, "{} counts as completed and did not happen", step.name);
                     }
                 }
-                Status::Compensated if step.compensation.is_some() => {
+                Status::Compensated if step.has_undo() => {
                     prop_assert!(!books.done || books.undone, "{} happened and was not undone: {:#?}", step.name, world.saga.journal);
                 }
                 Status::Compensated => prop_assert!(!(step.is_pivot() && books.done), "the pivot happened"),

@@ -109,6 +109,7 @@ impl<'a> Stage<'a> {
             deadline: None,
             answer: None,
             trace_id: None,
+            parent: None,
         }
     }
 
@@ -180,6 +181,34 @@ fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Op
         Fact::Completed { step, output } => format!("{step} completed: {output}"),
         Fact::Failed { step, problem } => format!("{step} failed: {}", problem.code),
         Fact::Unknown { step, problem } => format!("{step} unknown: {}", problem.code),
+        Fact::Omitted { step } => format!("{step} left out"),
+        Fact::Chosen { step, branch } => format!("{step} takes branch {branch}"),
+        Fact::FannedOut { step, items } => format!("{step} fans out over {}", items.len()),
+        Fact::Waiting { step, .. } => format!("{step} waits"),
+        Fact::Sleeping { step, .. } => format!("{step} sleeps"),
+        Fact::Published { step } => match messages.next() {
+            Some(Message::Event(event)) => {
+                format!("publish {}: {} {}", step, event.name, event.payload.get())
+            }
+            other => panic!("an event, not {other:?}"),
+        },
+        Fact::ChildSent { step, direction, attempt } => {
+            match messages.find(|m| matches!(m, Message::Order(_))) {
+                Some(Message::Order(order)) => {
+                    format!(
+                        "child {}{step} #{attempt}: {}@{} {}",
+                        undo(*direction),
+                        order.definition,
+                        order.version,
+                        order.input.get()
+                    )
+                }
+                other => panic!("an order, not {other:?}"),
+            }
+        }
+        Fact::Arrived(_) => "kept".to_owned(),
+        Fact::Taken { step, .. } => format!("{step} takes what came"),
+        Fact::UndoAsked { .. } => "undo asked".to_owned(),
         Fact::Undone { step } => format!("{step} undone"),
         Fact::Skipped { step, direction } => format!("{}{step} skipped", undo(*direction)),
         Fact::Held { step, direction, problem } => {

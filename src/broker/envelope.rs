@@ -4,6 +4,7 @@
 //! asks for a new saga. Nothing here does IO. What cannot be read is [`Undecodable`], with a sentence for the person
 //! who will find the message among the dead letters.
 
+mod event;
 mod reply;
 mod start;
 mod token;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::token::Token;
+use super::topology::Names;
 use super::{Delivery, HeaderValue, Properties, Publication};
 use crate::saga::message::{Command, Outcome};
 use crate::saga::{Message, SagaId, Time};
@@ -58,11 +60,14 @@ impl Undecodable {
     }
 }
 
-/// What a saga's message looks like on the wire. `reply_queue` is where participants' replies to a command go.
-pub fn publication(message: &Message, reply_queue: &str) -> Publication {
+/// What a saga's message looks like on the wire. `None`: it does not go there.
+pub fn publication(message: &Message, names: &Names) -> Option<Publication> {
     match message {
-        Message::Command(command) => command_publication(command, reply_queue),
-        Message::Outcome(outcome) => outcome_publication(outcome),
+        Message::Command(command) => Some(command_publication(command, &names.replies)),
+        Message::Outcome(outcome) => Some(outcome_publication(outcome)),
+        Message::Event(event) => Some(event::event_publication(event)),
+        Message::Lifecycle(lifecycle) => Some(event::lifecycle_publication(lifecycle, &names.lifecycle)),
+        Message::Order(_) | Message::Report(_) => None,
     }
 }
 
@@ -76,7 +81,10 @@ fn command_publication(command: &Command, reply_queue: &str) -> Publication {
         (header::DIRECTION.to_owned(), text(command.direction.as_str())),
         (header::ATTEMPT.to_owned(), HeaderValue::Integer(command.attempt.into())),
         (header::DEADLINE.to_owned(), HeaderValue::Integer(command.deadline.0)),
-        (header::TRACEPARENT.to_owned(), HeaderValue::Text(traceparent(command, message_id))),
+        (
+            header::TRACEPARENT.to_owned(),
+            HeaderValue::Text(traceparent(command.saga, command.trace_id.as_deref(), message_id)),
+        ),
     ]);
     Publication {
         exchange: command.exchange.to_string(),
@@ -123,10 +131,10 @@ fn outcome_id(saga: SagaId) -> Uuid {
 }
 
 /// All commands of a saga belong to one trace: that of whoever started it, or else one named after the saga itself.
-fn traceparent(command: &Command, message_id: Uuid) -> String {
-    let own = command.saga.0.simple();
+fn traceparent(saga: SagaId, trace_id: Option<&str>, message_id: Uuid) -> String {
+    let own = saga.0.simple();
     let message = message_id.simple().to_string();
-    match &command.trace_id {
+    match trace_id {
         Some(trace_id) => format!("00-{trace_id}-{}-01", &message[..16]),
         None => format!("00-{own}-{}-01", &message[..16]),
     }

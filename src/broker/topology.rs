@@ -10,18 +10,27 @@ pub const DEFAULT_PREFIX: &str = "snorri";
 pub struct Names {
     /// Takes messages that ask for a new saga.
     pub starts: String,
+    /// Takes domain events that definitions listen for.
+    pub events: String,
+    /// Takes signals to sagas.
+    pub signals: String,
     /// Takes participants' replies: the `reply_to` of every command.
     pub replies: String,
     /// Takes what cannot be handled, for people to look at. Snorri does not consume it.
     pub dead_letters: String,
+    /// The topic exchange that tells what becomes of sagas.
+    pub lifecycle: String,
 }
 
 impl Names {
     pub fn new(prefix: &str) -> Self {
         Self {
             starts: format!("{prefix}.starts"),
+            events: format!("{prefix}.events"),
+            signals: format!("{prefix}.signals"),
             replies: format!("{prefix}.replies"),
             dead_letters: format!("{prefix}.dead-letters"),
+            lifecycle: format!("{prefix}.lifecycle"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::saga::journal::{Fact, Problem, Started, StopReason};
+use crate::saga::journal::{Fact, Problem, Source, Started, StopReason};
 use crate::saga::{Definition, Direction, Entry, Status, StepPath, Time};
 
 /// Tells the entries of one saga, each once, in order.
@@ -50,6 +50,21 @@ impl<'a> Story<'a> {
             }
             Fact::RetryScheduled { step, problem, .. } => {
                 self.about(AnsiColor::Yellow, "…", step, &format!("again later: {}", told(problem)))
+            }
+            Fact::Omitted { step } => self.about(AnsiColor::Cyan, "·", step, "not needed"),
+            Fact::Chosen { .. } | Fact::FannedOut { .. } | Fact::Taken { .. } => return None,
+            Fact::Waiting { step, .. } => self.about(AnsiColor::Cyan, "⏳", step, "waits"),
+            Fact::Sleeping { step, .. } => self.about(AnsiColor::Cyan, "⏳", step, "sleeps"),
+            Fact::Published { step } => self.about(AnsiColor::Green, "✓", step, "published"),
+            Fact::ChildSent { step, direction: Direction::Forward, .. } => {
+                self.about(AnsiColor::Cyan, "→", step, "child saga")
+            }
+            Fact::ChildSent { step, direction: Direction::Compensate, .. } => {
+                self.about(AnsiColor::Yellow, "↶", step, "child saga")
+            }
+            Fact::Arrived(arrival) => paint(AnsiColor::Cyan, &arrived(&arrival.source)),
+            Fact::UndoAsked { .. } => {
+                paint(AnsiColor::Yellow, "■ the saga that this is part of is rolled back")
             }
             Fact::Undone { step } => self.about(AnsiColor::Yellow, "✓", step, "undone"),
             Fact::Skipped { step, .. } => self.about(AnsiColor::Magenta, "»", step, "passed over"),
@@ -107,6 +122,13 @@ pub fn color_of(status: Status) -> AnsiColor {
 pub fn paint(color: AnsiColor, text: &str) -> String {
     let style = color.on_default();
     format!("{style}{text}{style:#}")
+}
+
+fn arrived(source: &Source) -> String {
+    match source {
+        Source::Signal(name) => format!("✉ signal {name}"),
+        Source::Event { event, .. } => format!("✉ event {event}"),
+    }
 }
 
 fn again(attempt: u32) -> String {

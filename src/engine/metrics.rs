@@ -119,6 +119,8 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::Reply { .. } => "reply",
         Cause::Unroutable { .. } => "unroutable",
         Cause::Wake => "wake",
+        Cause::Arrival(_) => "arrival",
+        Cause::Undo => "undo",
         Cause::Cancel(_) => "cancel",
         Cause::Intervention { .. } => "intervention",
     }

@@ -7,6 +7,7 @@
 //! commit removes them. [`timers`] wakes sagas, and sends what a dead process has left in the outbox.
 
 pub mod batch;
+mod children;
 pub mod clock;
 pub mod definitions;
 pub mod intake;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
+use crate::broker::topology::Names;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
 use crate::store::{Batch, Store};
@@ -45,8 +47,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub definitions: Arc<Definitions>,
     pub metrics: Arc<Metrics>,
-    /// The queue that participants shall reply to.
-    pub reply_queue: String,
+    /// Snorri's own queues and exchanges.
+    pub names: Names,
 }
 
 /// A handle to the running engine.
@@ -94,7 +96,7 @@ impl Engine {
         let mut publishers = Vec::new();
         let mut outboxes = Vec::new();
         for tasks in receivers {
-            let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.reply_queue.clone());
+            let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.names.clone());
             publishers.push(tokio::spawn(publisher.run(Arc::clone(&parts.broker), engine.clone())));
             outboxes.push(outbox.clone());
             let lane = Lane {

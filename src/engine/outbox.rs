@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::{Engine, SubmitError};
+use crate::broker::topology::Names;
 use crate::broker::{Broker, Published, envelope};
 use crate::saga::{Input, Message};
 use crate::store::{OutboxId, Unsent};
@@ -35,13 +36,13 @@ pub struct Confirmed(Arc<Mutex<Vec<OutboxId>>>);
 pub struct Publisher {
     batches: mpsc::Receiver<Vec<Unsent>>,
     confirmed: Confirmed,
-    reply_queue: String,
+    names: Names,
 }
 
 /// What it takes to publish one batch.
 struct Publishing {
     confirmed: Confirmed,
-    reply_queue: String,
+    names: Names,
     broker: Arc<dyn Broker>,
     engine: Engine,
 }
@@ -61,11 +62,11 @@ impl Confirmed {
 }
 
 impl Outbox {
-    /// An outbox and its publisher. Replies to its commands shall go to `reply_queue`.
-    pub fn new(confirmed: Confirmed, reply_queue: String) -> (Self, Publisher) {
+    /// An outbox and its publisher. Replies to its commands shall go to `names`.
+    pub fn new(confirmed: Confirmed, names: Names) -> (Self, Publisher) {
         let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
         let outbox = Self { batches: sender, confirmed: confirmed.clone() };
-        (outbox, Publisher { batches: receiver, confirmed, reply_queue })
+        (outbox, Publisher { batches: receiver, confirmed, names })
     }
 
     /// Hands over messages that are committed. If too many wait already, these stay in the store for later.
@@ -93,8 +94,8 @@ impl Outbox {
 impl Publisher {
     /// Publishes until every sender is gone.
     pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
-        let Self { mut batches, confirmed, reply_queue } = self;
-        let publishing = Publishing { confirmed, reply_queue, broker, engine };
+        let Self { mut batches, confirmed, names } = self;
+        let publishing = Publishing { confirmed, names, broker, engine };
         let mut waiting = Vec::new();
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -114,10 +115,34 @@ impl Publisher {
 
 impl Publishing {
     async fn publish(&self, messages: Vec<Unsent>) {
+        let (leaving, staying): (Vec<_>, Vec<_>) =
+            messages.into_iter().partition(|unsent| !unsent.message.is_internal());
+        staying.into_iter().for_each(|unsent| self.deliver(unsent));
+        if !leaving.is_empty() {
+            self.send(leaving).await;
+        }
+    }
+
+    /// Gives a message between two sagas to the one that it is for.
+    fn deliver(&self, unsent: Unsent) {
+        let (engine, confirmed) = (self.engine.clone(), self.confirmed.clone());
+        tokio::spawn(async move {
+            let done = match &*unsent.message {
+                Message::Order(order) => engine.carry_out(order).await,
+                Message::Report(report) => engine.report(report).await,
+                _ => false,
+            };
+            if done {
+                confirmed.add([unsent.id]);
+            }
+        });
+    }
+
+    async fn send(&self, messages: Vec<Unsent>) {
         let metrics = self.engine.metrics();
-        let publication = |unsent: &Unsent| envelope::publication(&unsent.message, &self.reply_queue);
+        let publication = |unsent: &Unsent| envelope::publication(&unsent.message, &self.names);
         let publishing = metrics.publish_seconds.start();
-        let published = self.broker.publish(messages.iter().map(publication).collect()).await;
+        let published = self.broker.publish(messages.iter().filter_map(publication).collect()).await;
         publishing.stop();
         let mut gone = Vec::with_capacity(messages.len());
         for (unsent, published) in messages.iter().zip(published) {
@@ -149,6 +174,8 @@ impl Publishing {
                 tracing::warn!(saga = %outcome.saga, queue = outcome.to.queue, "nobody is there to hear the outcome");
                 self.confirmed.add([unsent.id]);
             }
+            // Nobody has to listen for an event.
+            _ => self.confirmed.add([unsent.id]),
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Started {
     pub is_new: bool,
     /// Whether the earlier start had the same input.
     pub same_input: bool,
+    /// Whether the earlier start made it part of the same saga, or of none.
+    pub same_parent: bool,
 }
 
 /// Why a saga was not started.
@@ -81,11 +83,12 @@ impl Engine {
             deadline: None,
             answer: request.answer,
             trace_id: request.trace_id,
+            parent: request.parent,
         };
         match self.submit(id, Input::Start(Box::new(started))).await {
-            Ok(_) => Ok(Started { id, key, is_new: true, same_input: true }),
-            Err(SubmitError::Ignored(Ignored::AlreadyStarted { same_input })) => {
-                Ok(Started { id, key, is_new: false, same_input })
+            Ok(_) => Ok(Started { id, key, is_new: true, same_input: true, same_parent: true }),
+            Err(SubmitError::Ignored(Ignored::AlreadyStarted { same_input, same_parent })) => {
+                Ok(Started { id, key, is_new: false, same_input, same_parent })
             }
             Err(_) => Err(StartError::Stopping),
         }

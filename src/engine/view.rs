@@ -25,6 +25,11 @@ pub enum StepStatus {
     Held,
     Completed,
     Failed,
+    /// Its `when` was false.
+    Omitted,
+    /// For a signal, an event, or the end of a child saga.
+    Waiting,
+    Sleeping,
     Unknown,
     Compensating,
     Compensated,
@@ -90,6 +95,9 @@ fn status(step: &StepState) -> StepStatus {
         (None, Outcome::Pending(Pending::Reply { .. })) => StepStatus::Awaiting,
         (None, Outcome::Pending(Pending::Backoff { .. })) => StepStatus::Backoff,
         (None, Outcome::Pending(Pending::Operator)) => StepStatus::Held,
+        (None, Outcome::Pending(Pending::Arrival { .. } | Pending::Child)) => StepStatus::Waiting,
+        (None, Outcome::Pending(Pending::Sleep { .. })) => StepStatus::Sleeping,
+        (None, Outcome::Omitted) => StepStatus::Omitted,
         (None, Outcome::Completed(_)) => StepStatus::Completed,
         (None, Outcome::Failed(_)) => StepStatus::Failed,
         (None, Outcome::Unknown { .. }) => StepStatus::Unknown,

@@ -27,6 +27,7 @@ impl From<StartBody> for StartRequest {
             message_id: None,
             answer: None,
             trace_id: None,
+            parent: None,
         }
     }
 }

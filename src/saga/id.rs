@@ -20,6 +20,12 @@ impl Time {
         Self(self.0.saturating_add(millis))
     }
 
+    /// Reads a time as RFC 3339 writes it. `None` if it is none.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+        Some(Self(time.timestamp_millis()))
+    }
+
     /// The time from `earlier` to this one, zero if `earlier` is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -100,8 +106,18 @@ impl StepPath {
         Self { name: name.into(), items: Vec::new() }
     }
 
+    /// A step within the items of the `for_each` blocks around it, outermost first.
+    pub fn at(name: impl Into<Arc<str>>, items: &[u32]) -> Self {
+        Self { name: name.into(), items: items.to_vec() }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The index of the item for each `for_each` around it, outermost first.
+    pub fn items(&self) -> &[u32] {
+        &self.items
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::id::{Direction, StepPath};
-use super::journal::{By, Problem, ReplyKind, Started};
+use super::journal::{Arrival, By, Problem, ReplyKind, Started};
 
 /// One thing that happened, to be given to [`transition`](super::transition()).
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +17,13 @@ pub enum Input {
     Unroutable(Attempt),
     /// The time has come that the saga wanted to be woken at. It only asks what is due.
     Wake,
+    /// A signal, or a domain event that may be about this saga.
+    Arrival(Arc<Arrival>),
     Cancel(By),
+    /// The saga that this one is part of wants it undone, in this attempt.
+    Undo {
+        attempt: u32,
+    },
     Intervene {
         action: Intervention,
         by: By,
@@ -24,7 +31,7 @@ pub enum Input {
 }
 
 /// One attempt of one command of a saga.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub step: StepPath,
     pub direction: Direction,
@@ -39,7 +46,8 @@ pub struct Reply {
     pub result: ReplyResult,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReplyResult {
     /// Done, with this output.
     Success(Arc<Value>),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::id::{Direction, StepPath, Time};
+use super::id::{Direction, SagaId, StepPath, Time};
 use super::state::Status;
 
 /// One accepted input and what it led to.
@@ -38,6 +38,10 @@ pub enum Cause {
     },
     /// A wake-up that the saga had asked for.
     Wake,
+    /// A signal or a domain event.
+    Arrival(Source),
+    /// The saga that this one is part of is rolled back.
+    Undo,
     Cancel(By),
     Intervention {
         action: String,
@@ -98,6 +102,50 @@ pub enum Fact {
     },
     Undone {
         step: StepPath,
+    },
+    /// Its `when` was false.
+    Omitted {
+        step: StepPath,
+    },
+    /// A choice was made: the index of the branch, or one more than there are if there is none to take.
+    Chosen {
+        step: StepPath,
+        branch: u32,
+    },
+    /// A `for_each` began, over these items.
+    FannedOut {
+        step: StepPath,
+        items: Arc<Vec<Value>>,
+    },
+    /// Waits for a signal or an event.
+    Waiting {
+        step: StepPath,
+        deadline: Time,
+    },
+    Sleeping {
+        step: StepPath,
+        until: Time,
+    },
+    /// An event was handed to the outbox.
+    Published {
+        step: StepPath,
+    },
+    /// A child saga is to be started, or undone.
+    ChildSent {
+        step: StepPath,
+        direction: Direction,
+        attempt: u32,
+    },
+    /// A signal or an event came that some step waits for, or will.
+    Arrived(Arc<Arrival>),
+    /// A step took what had arrived, by its number in the order of arrival, from 0.
+    Taken {
+        step: StepPath,
+        arrival: u32,
+    },
+    /// The saga that this one is part of wants it undone, in this attempt.
+    UndoAsked {
+        attempt: u32,
     },
     /// An operator let the saga pass over this.
     Skipped {
@@ -164,6 +212,35 @@ pub struct Started {
     /// The W3C trace id (32 hexadecimal digits) of whoever started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// The saga that this one is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// A step of a saga that is another saga.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub saga: SagaId,
+    pub step: StepPath,
+    pub attempt: u32,
+}
+
+/// Something that came from outside and is no reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arrival {
+    pub source: Source,
+    /// Tells a repetition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    pub body: Value,
+}
+
+/// What an arrival is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    Signal(Arc<str>),
+    Event { exchange: Arc<str>, event: Arc<str> },
 }
 
 /// Where the outcome of a saga is to be sent.
@@ -181,6 +258,8 @@ pub enum StopReason {
     StepFailed,
     Cancelled,
     TimedOut,
+    /// The saga that this one is part of is rolled back.
+    Undone,
 }
 
 /// What went wrong: a participant's `{code, message, details}`, or one of Snorri's own codes.
@@ -195,15 +274,19 @@ pub struct Problem {
 
 /// The codes of the problems that Snorri itself finds. They are stable.
 impl Problem {
+    pub const ABANDONED: &str = "abandoned";
     pub const CANCELLED: &str = "cancelled";
     pub const EXPRESSION_FAILED: &str = "expression_failed";
     pub const JOURNAL_LIMIT: &str = "journal_limit";
     pub const LATE_REPLY: &str = "late_reply";
+    pub const PAST_PIVOT: &str = "past_pivot";
     pub const PAYLOAD_TOO_LARGE: &str = "payload_too_large";
     pub const RESOLVED_AS_NOT_DONE: &str = "resolved_as_not_done";
     pub const SAGA_TIMEOUT: &str = "saga_timeout";
+    pub const SCHEMA: &str = "schema";
     pub const STEP_LIMIT: &str = "step_limit";
     pub const TIMEOUT: &str = "timeout";
+    pub const TOO_MANY_ITEMS: &str = "too_many_items";
     pub const UNROUTABLE: &str = "unroutable";
 
     pub fn new(code: &str, message: impl Into<String>) -> Self {

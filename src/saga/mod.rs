@@ -24,6 +24,7 @@ pub mod journal;
 pub mod message;
 pub mod retry;
 pub mod state;
+mod step_state;
 pub mod template;
 pub mod transition;
 pub mod variables;
@@ -43,3 +44,9 @@ pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 pub const MAX_STEP_EXECUTIONS: u32 = 1_000;
 /// Most journal entries of one saga. An operator's interventions may go beyond it.
 pub const MAX_JOURNAL_ENTRIES: u32 = 10_000;
+/// Most items under way at once in one `for_each`.
+pub const MAX_CONCURRENCY: u32 = 100;
+/// Most items of all `for_each` blocks of one saga.
+pub const MAX_ITEMS: usize = 1_000;
+/// Most signals and events that are kept for a step that has not begun to wait for them.
+pub const MAX_KEPT_ARRIVALS: usize = 100;

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::step_state::{Attempts, Outcome, Pending, StepState, Undo};
+
 use super::definition::{Definition, Step};
 use super::id::{Direction, SagaId, StepPath, Time};
-use super::journal::{Entry, Fact, Problem, Started, StopReason};
+use super::journal::{Arrival, Entry, Fact, Problem, Started, StopReason};
 
 /// All that is known of one saga.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,11 +24,17 @@ pub struct State {
     pub started: Option<Arc<Started>>,
     pub started_at: Time,
     pub steps: BTreeMap<StepPath, StepState>,
+    /// The choices that were made and the lists that are gone through.
+    pub entered: BTreeMap<StepPath, Entered>,
+    /// The signals and events that came, in this order.
+    pub arrivals: Vec<Kept>,
     /// Why no new step starts any more, if so.
     pub stopping: Option<Stop>,
     pub rolling_back: bool,
+    /// The attempt in which the saga that this one is part of wants it undone.
+    pub undo_asked: Option<u32>,
     pub incidents: Vec<Incident>,
-    /// Commands sent forward, attempts included.
+    /// What was begun on the way forward: commands (attempts included), events, waits, children.
     pub executions: u32,
     pub late_replies: u32,
     /// Whether the saga's own timeout has passed and was taken note of.
@@ -49,48 +57,20 @@ pub enum Status {
     Abandoned,
 }
 
+/// What a block of others has decided.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StepState {
-    pub outcome: Outcome,
-    /// The undoing, once it was begun.
-    pub undo: Option<Undo>,
-    pub forward: Attempts,
+pub enum Entered {
+    /// The branch of a choice; there may be none of this index.
+    Branch(u32),
+    /// The items of a `for_each`.
+    Items(Arc<Vec<Value>>),
 }
 
-/// What became of a step.
+/// An arrival, and whether a step took it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    Pending(Pending),
-    Completed(Arc<Value>),
-    Failed(Problem),
-    /// Nobody knows whether it happened. A success that came late gives its output to the compensation.
-    Unknown {
-        late_output: Option<Arc<Value>>,
-    },
-}
-
-/// What became of a step's compensation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Undo {
-    pub attempts: Attempts,
-    /// `None` once it is done.
-    pub pending: Option<Pending>,
-}
-
-/// What a command that has no outcome yet waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pending {
-    Reply { deadline: Time },
-    Backoff { until: Time },
-    Operator,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Attempts {
-    /// The number of the last attempt that was sent; 0 if none was.
-    pub last: u32,
-    /// How many of them count against the retry budget: an operator's retry begins it anew.
-    pub tried: u32,
+pub struct Kept {
+    pub arrival: Arc<Arrival>,
+    pub taken: bool,
 }
 
 /// Why a saga stops going forward.
@@ -142,8 +122,11 @@ impl State {
             started: None,
             started_at: Time::default(),
             steps: BTreeMap::new(),
+            entered: BTreeMap::new(),
+            arrivals: Vec::new(),
             stopping: None,
             rolling_back: false,
+            undo_asked: None,
             incidents: Vec::new(),
             executions: 0,
             late_replies: 0,
@@ -198,7 +181,7 @@ impl State {
         if self.ended.is_some() {
             return None;
         }
-        let pending = self.steps.values().filter_map(StepState::due);
+        let pending = self.steps.values().filter_map(|step| step.due(self.stopping.is_some()));
         pending.chain(self.overdue_at()).min()
     }
 
@@ -216,15 +199,42 @@ impl State {
                 self.started_at = at;
             }
             Fact::Sent { step, direction, attempt, deadline } => {
-                self.sent(step, *direction, *attempt, *deadline);
+                self.sent(step, *direction, *attempt, Pending::Reply { deadline: *deadline });
             }
             Fact::RetryScheduled { step, direction, at, .. } => self.retry_scheduled(step, *direction, *at),
             Fact::Completed { step, output } => self.conclude(step, Outcome::Completed(Arc::clone(output))),
             Fact::Failed { step, problem } => self.conclude(step, Outcome::Failed(problem.clone())),
             Fact::Unknown { step, .. } => self.conclude(step, Outcome::Unknown { late_output: None }),
             Fact::Undone { step } => self.undone(step),
+            Fact::Omitted { step } => self.conclude(step, Outcome::Omitted),
+            Fact::Chosen { step, branch } => self.enter(step, Entered::Branch(*branch)),
+            Fact::FannedOut { step, items } => self.enter(step, Entered::Items(Arc::clone(items))),
+            Fact::Waiting { step, deadline } => self.begun(step, Pending::Arrival { deadline: *deadline }),
+            Fact::Sleeping { step, until } => self.begun(step, Pending::Sleep { until: *until }),
+            Fact::Published { step } => {
+                self.executions += 1;
+                self.conclude(step, Outcome::Completed(Arc::default()));
+            }
+            Fact::ChildSent { step, direction, attempt } => {
+                self.sent(step, *direction, *attempt, Pending::Child);
+            }
+            Fact::Arrived(arrival) => {
+                self.arrivals.push(Kept { arrival: Arc::clone(arrival), taken: false });
+            }
+            Fact::Taken { arrival, .. } => {
+                if let Some(kept) = self.arrivals.get_mut(*arrival as usize) {
+                    kept.taken = true;
+                }
+            }
+            Fact::UndoAsked { attempt } => {
+                self.undo_asked = Some(*attempt);
+                self.ended = None;
+            }
             Fact::Skipped { step, direction: Direction::Forward } => {
                 self.conclude(step, Outcome::Unknown { late_output: None });
+                if let Some(step) = self.steps.get_mut(step) {
+                    step.passed_over = true;
+                }
             }
             Fact::Skipped { step, direction: Direction::Compensate } => self.undone(step),
             Fact::Held { step, direction, problem } => self.held(step, *direction, problem, at),
@@ -248,8 +258,7 @@ impl State {
         }
     }
 
-    fn sent(&mut self, path: &StepPath, direction: Direction, attempt: u32, deadline: Time) {
-        let pending = Pending::Reply { deadline };
+    fn sent(&mut self, path: &StepPath, direction: Direction, attempt: u32, pending: Pending) {
         match direction {
             Direction::Forward => {
                 self.executions += 1;
@@ -267,6 +276,17 @@ impl State {
                 }
             }
         }
+    }
+
+    fn begun(&mut self, path: &StepPath, pending: Pending) {
+        self.executions += 1;
+        self.steps.insert(path.clone(), StepState::new(pending));
+    }
+
+    /// From now on its parts count. What stood there, if an operator was asked, does no more.
+    fn enter(&mut self, path: &StepPath, entered: Entered) {
+        self.steps.remove(path);
+        self.entered.insert(path.clone(), entered);
     }
 
     fn retry_scheduled(&mut self, path: &StepPath, direction: Direction, until: Time) {
@@ -323,76 +343,5 @@ impl State {
     fn drop_incident(&mut self, path: &StepPath, direction: Direction) {
         self.incidents
             .retain(|incident| incident.step.as_ref() != Some(path) || incident.direction != Some(direction));
-    }
-}
-
-impl StepState {
-    fn new(pending: Pending) -> Self {
-        Self::concluded(Outcome::Pending(pending))
-    }
-
-    fn concluded(outcome: Outcome) -> Self {
-        Self { outcome, undo: None, forward: Attempts::default() }
-    }
-
-    /// The output that later steps see.
-    pub fn output(&self) -> Option<&Value> {
-        match &self.outcome {
-            Outcome::Completed(output) => Some(output),
-            _ => None,
-        }
-    }
-
-    /// What the command of this direction waits for, if it has no outcome yet.
-    pub fn pending(&self, direction: Direction) -> Option<Pending> {
-        match (direction, &self.outcome) {
-            (Direction::Forward, Outcome::Pending(pending)) => Some(*pending),
-            (Direction::Forward, _) => None,
-            (Direction::Compensate, _) => self.undo.as_ref().and_then(|undo| undo.pending),
-        }
-    }
-
-    pub fn attempts(&self, direction: Direction) -> Attempts {
-        match direction {
-            Direction::Forward => self.forward,
-            Direction::Compensate => self.undo.as_ref().map_or_else(Attempts::default, |undo| undo.attempts),
-        }
-    }
-
-    pub fn is_undone(&self) -> bool {
-        self.undo.as_ref().is_some_and(|undo| undo.pending.is_none())
-    }
-
-    fn due(&self) -> Option<Time> {
-        let due = |pending| match pending {
-            Pending::Reply { deadline: at } | Pending::Backoff { until: at } => Some(at),
-            Pending::Operator => None,
-        };
-        let of = |direction| self.pending(direction).and_then(due);
-        of(Direction::Forward).into_iter().chain(of(Direction::Compensate)).min()
-    }
-
-    fn attempts_mut(&mut self, direction: Direction) -> &mut Attempts {
-        match direction {
-            Direction::Forward => &mut self.forward,
-            Direction::Compensate => {
-                &mut self.undo.get_or_insert_with(|| Undo::new(Pending::Operator)).attempts
-            }
-        }
-    }
-
-    fn set_pending(&mut self, direction: Direction, pending: Pending) {
-        match direction {
-            Direction::Forward => self.outcome = Outcome::Pending(pending),
-            Direction::Compensate => {
-                self.undo.get_or_insert_with(|| Undo::new(pending)).pending = Some(pending);
-            }
-        }
-    }
-}
-
-impl Undo {
-    fn new(pending: Pending) -> Self {
-        Self { attempts: Attempts::default(), pending: Some(pending) }
     }
 }

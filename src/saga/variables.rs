@@ -1,17 +1,39 @@
-//! What the expressions of a saga see: `input`, `saga`, and each step by its name.
+//! What the expressions of a saga see: `input`, `saga`, each step by its name, the items of the `for_each` blocks
+//! around, and the event that is looked at.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::definition::{Action, Definition, StepIndex};
 use super::expression::{Scope, Variable};
 use super::id::StepPath;
-use super::state::{Outcome, State};
+use super::state::{Entered, Outcome, State};
 
-/// The variables of one saga.
+/// The variables of one saga, seen from a place in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Variables<'a> {
+    pub definition: &'a Definition,
     pub state: &'a State,
+    /// The `for_each` steps around the place, outermost first, and the index of the item of each.
+    pub around: &'a [StepIndex],
+    pub items: &'a [u32],
     /// The step whose compensation is made: it sees an output that came late.
     pub undoing: Option<&'a StepPath>,
+    pub event: Option<&'a Value>,
+}
+
+impl<'a> Variables<'a> {
+    /// As seen from no step in particular.
+    pub fn of(definition: &'a Definition, state: &'a State) -> Self {
+        Self { definition, state, around: &[], items: &[], undoing: None, event: None }
+    }
+
+    /// As seen from the step at `path`.
+    pub fn at(definition: &'a Definition, state: &'a State, path: &'a StepPath) -> Self {
+        let around = definition.step(path).map_or(&[][..], |step| &step.within);
+        Self { around, items: path.items(), ..Self::of(definition, state) }
+    }
 }
 
 impl Scope for Variables<'_> {
@@ -20,18 +42,36 @@ impl Scope for Variables<'_> {
         match name {
             "input" => Some(Variable::Json(&started.input)),
             "saga" => Some(Variable::Saga { id: &self.state.id_text, key: started.key.as_deref() }),
-            _ => Some(Variable::Step { output: self.output(name) }),
+            "event" => self.event.map(Variable::Json),
+            _ => match self.definition.index_of(name) {
+                Some(index) => Some(Variable::Step { output: self.output(index) }),
+                None => self.item(name).map(Variable::Json),
+            },
         }
     }
 }
 
 impl Variables<'_> {
-    fn output(&self, name: &str) -> Option<&Value> {
-        let path = StepPath::new(name);
-        let step = self.state.steps.get(&path)?;
-        match &step.outcome {
+    /// The output of a step in the same items as the place from where it is seen.
+    pub(super) fn output(&self, index: StepIndex) -> Option<&Value> {
+        let step = self.definition.step_at(index);
+        let path = StepPath::at(Arc::clone(&step.name), self.items.get(..step.within.len())?);
+        let state = self.state.steps.get(&path)?;
+        match &state.outcome {
             Outcome::Unknown { late_output: Some(output) } if self.undoing == Some(&path) => Some(output),
-            _ => step.output(),
+            _ => state.output(),
+        }
+    }
+
+    fn item(&self, name: &str) -> Option<&Value> {
+        let depth = self.around.iter().position(|&index| {
+            matches!(&self.definition.step_at(index).action, Action::ForEach(each) if *each.item == *name)
+        })?;
+        let each = &self.definition.step_at(self.around[depth]).name;
+        let path = StepPath::at(Arc::clone(each), self.items.get(..depth)?);
+        match self.state.entered.get(&path)? {
+            Entered::Items(items) => items.get(*self.items.get(depth)? as usize),
+            Entered::Branch(_) => None,
         }
     }
 }

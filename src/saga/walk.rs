@@ -1,84 +1,148 @@
 //! What may start next, and what must be undone next: one walk forward and one walk back over the definition's
 //! blocks, asked anew whenever the state has changed.
 
-use super::definition::{Block, Definition, OnCompensationFailure, Step, StepIndex};
+use std::sync::Arc;
+
+use super::definition::{Action, Block, Definition, OnCompensationFailure, Step, StepIndex};
 use super::id::{Direction, StepPath};
-use super::state::{Outcome, Pending, State, StepState};
+use super::state::{Entered, Outcome, Pending, State};
 
 /// What a walk found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// These are to be sent now.
-    Send(Vec<StepPath>),
+    /// These are to be begun now.
+    Begin(Vec<StepPath>),
     /// Something has no outcome yet.
     Wait,
     /// There is nothing left in this direction.
     Done,
 }
 
-/// What may start next.
+/// What may start next. A `for_each` whose items are all through is found once more, to collect their outputs.
 pub fn forward(definition: &Definition, state: &State) -> Next {
-    walk(|found| Walk { definition, state }.ahead(&definition.body, found))
+    walk(definition, state, |walk| walk.ahead(&definition.body))
 }
 
 /// What must be undone next: a step only after all that came after it.
 pub fn backward(definition: &Definition, state: &State) -> Next {
-    walk(|found| Walk { definition, state }.behind(&definition.body, found))
+    walk(definition, state, |walk| walk.behind(&definition.body))
 }
 
-fn walk(visit: impl FnOnce(&mut Vec<StepPath>) -> bool) -> Next {
-    let mut found = Vec::new();
-    let done = visit(&mut found);
-    match (done, found.is_empty()) {
+fn walk<'a>(definition: &'a Definition, state: &'a State, visit: impl FnOnce(&mut Walk<'a>) -> bool) -> Next {
+    let mut walk = Walk { definition, state, items: Vec::new(), found: Vec::new() };
+    let done = visit(&mut walk);
+    match (done, walk.found.is_empty()) {
         (true, _) => Next::Done,
         (false, true) => Next::Wait,
-        (false, false) => Next::Send(found),
+        (false, false) => Next::Begin(walk.found),
     }
 }
 
 struct Walk<'a> {
     definition: &'a Definition,
     state: &'a State,
+    /// The items that the walk is in, one for each `for_each` around.
+    items: Vec<u32>,
+    found: Vec<StepPath>,
 }
 
-impl Walk<'_> {
-    /// Whether the saga is through with `block`; if not, adds what may start in it.
-    ///
-    /// A step that failed or is unknown is passed here: if the saga may not go on without it, it is stopping, and
-    /// nobody asks.
-    fn ahead(&self, block: &Block, found: &mut Vec<StepPath>) -> bool {
+impl<'a> Walk<'a> {
+    /// Whether the saga is through with `block`; if not, finds what may start in it.
+    fn ahead(&mut self, block: &Block) -> bool {
         match block {
-            Block::Step(index) => match self.step(*index) {
-                (path, _, None) => {
-                    found.push(path);
-                    false
+            Block::Step(index) => self.step_ahead(*index),
+            Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),
+            Block::Parallel(branches) => {
+                branches.iter().fold(true, |done, branch| self.ahead(branch) && done)
+            }
+            Block::Choice(index, branches) => match self.entered(*index) {
+                Some(Entered::Branch(branch)) => {
+                    branches.get(*branch as usize).is_none_or(|branch| self.ahead(branch))
                 }
-                (_, _, Some(state)) => state.pending(Direction::Forward).is_none(),
+                _ => self.step_ahead(*index),
             },
-            Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block, found)),
+            Block::ForEach(index, body) => match self.entered(*index) {
+                Some(Entered::Items(items)) => {
+                    self.each(*index, 0..index_of_end(items), |walk| walk.ahead(body))
+                        && self.step_ahead(*index)
+                }
+                _ => self.step_ahead(*index),
+            },
         }
     }
 
-    /// Whether nothing in `block` is left to be undone; if not, adds what may be undone now.
-    fn behind(&self, block: &Block, found: &mut Vec<StepPath>) -> bool {
-        match block {
-            Block::Step(index) => {
-                let (path, step, Some(state)) = self.step(*index) else { return true };
-                match state.outcome {
-                    Outcome::Pending(_) => false,
-                    Outcome::Failed(_) => true,
-                    Outcome::Completed(_) | Outcome::Unknown { .. } if step.compensation.is_none() => true,
-                    Outcome::Completed(_) | Outcome::Unknown { .. } => match &state.undo {
-                        None => {
-                            found.push(path);
-                            false
-                        }
-                        Some(undo) => undo.pending.is_none_or(|pending| self.may_leave_behind(pending)),
-                    },
-                }
+    /// A step that failed or is unknown is passed here: if the saga may not go on without it, it is stopping, and
+    /// nobody asks.
+    fn step_ahead(&mut self, index: StepIndex) -> bool {
+        let path = self.path(index);
+        match self.state.step(&path) {
+            Some(step) => step.pending(Direction::Forward).is_none(),
+            None => {
+                self.found.push(path);
+                false
             }
-            Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block, found)),
         }
+    }
+
+    /// Whether nothing in `block` is left to be undone; if not, finds what may be undone now.
+    fn behind(&mut self, block: &Block) -> bool {
+        match block {
+            Block::Step(index) => self.step_behind(*index),
+            Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),
+            Block::Parallel(branches) => {
+                branches.iter().fold(true, |done, branch| self.behind(branch) && done)
+            }
+            Block::Choice(index, branches) => match self.entered(*index) {
+                Some(Entered::Branch(branch)) => {
+                    branches.get(*branch as usize).is_none_or(|branch| self.behind(branch))
+                }
+                _ => true,
+            },
+            Block::ForEach(index, body) => match self.entered(*index) {
+                Some(Entered::Items(items)) => {
+                    self.each(*index, (0..index_of_end(items)).rev(), |walk| walk.behind(body))
+                }
+                _ => true,
+            },
+        }
+    }
+
+    fn step_behind(&mut self, index: StepIndex) -> bool {
+        let path = self.path(index);
+        let Some(state) = self.state.step(&path) else { return true };
+        match state.outcome {
+            Outcome::Pending(_) => false,
+            Outcome::Failed(_) | Outcome::Omitted => true,
+            Outcome::Completed(_) | Outcome::Unknown { .. } if !self.step(index).has_undo() => true,
+            Outcome::Completed(_) | Outcome::Unknown { .. } => match &state.undo {
+                None => {
+                    self.found.push(path);
+                    false
+                }
+                Some(undo) => undo.pending.is_none_or(|pending| self.may_leave_behind(pending)),
+            },
+        }
+    }
+
+    /// Visits the items of a `for_each` until as many as may be under way at once are not through. Whether all are.
+    fn each(
+        &mut self,
+        index: StepIndex,
+        items: impl Iterator<Item = u32>,
+        mut visit: impl FnMut(&mut Self) -> bool,
+    ) -> bool {
+        let Action::ForEach(each) = &self.step(index).action else { return true };
+        let mut under_way = 0;
+        for item in items {
+            self.items.push(item);
+            let done = visit(self);
+            self.items.pop();
+            under_way += u32::from(!done);
+            if under_way >= each.concurrency {
+                break;
+            }
+        }
+        under_way == 0
     }
 
     fn may_leave_behind(&self, pending: Pending) -> bool {
@@ -86,10 +150,20 @@ impl Walk<'_> {
             && self.definition.on_compensation_failure == OnCompensationFailure::Continue
     }
 
-    fn step(&self, index: StepIndex) -> (StepPath, &Step, Option<&StepState>) {
-        let step = self.definition.step_at(index);
-        let path = StepPath::new(std::sync::Arc::clone(&step.name));
-        let state = self.state.step(&path);
-        (path, step, state)
+    fn entered(&self, index: StepIndex) -> Option<&'a Entered> {
+        // Most definitions have none of these blocks.
+        if self.state.entered.is_empty() { None } else { self.state.entered.get(&self.path(index)) }
     }
+
+    fn step(&self, index: StepIndex) -> &'a Step {
+        self.definition.step_at(index)
+    }
+
+    fn path(&self, index: StepIndex) -> StepPath {
+        StepPath::at(Arc::clone(&self.step(index).name), &self.items)
+    }
+}
+
+fn index_of_end(items: &[serde_json::Value]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
 }

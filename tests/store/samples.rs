@@ -126,6 +126,7 @@ fn facts() -> Vec<Fact> {
         deadline: Some(Time(i64::MAX)),
         answer: Some(AnswerTo { queue: "q".to_owned(), correlation_id: None }),
         trace_id: None,
+        parent: None,
     };
     vec![
         Fact::Started(Box::new(started)),

@@ -4,7 +4,7 @@ use serde_json::{Value, json as to_json};
 
 use super::{APP_ID, CONTENT_TYPE, Undecodable, header, json, kind, seconds};
 use crate::broker::{Delivery, HeaderValue, Properties, Publication};
-use crate::saga::journal::{AnswerTo, Problem};
+use crate::saga::journal::{AnswerTo, Parent, Problem};
 use crate::saga::{MAX_PAYLOAD_BYTES, Time};
 
 /// A message that asks for a new saga.
@@ -19,6 +19,8 @@ pub struct StartRequest {
     pub answer: Option<AnswerTo>,
     /// The W3C trace id of whoever asks: 32 hexadecimal digits in lower case.
     pub trace_id: Option<String>,
+    /// The saga that the new one is to be part of.
+    pub parent: Option<Parent>,
 }
 
 /// Reads a start: its `type` names the definition, `order` or `order@2`, its JSON body is the input. With a `reply_to`,
@@ -45,6 +47,7 @@ pub fn decode_start(delivery: &Delivery) -> Result<StartRequest, Undecodable> {
         message_id: properties.message_id.clone(),
         answer: answer_to(properties),
         trace_id,
+        parent: None,
     })
 }
 

@@ -14,6 +14,10 @@ fn saga() -> SagaId {
     "018f3c9e-1111-7222-8333-444455556666".parse().expect("a saga's id")
 }
 
+fn sent_as(message: &Message) -> Publication {
+    publication(message, &Names::new("snorri")).expect("it leaves")
+}
+
 fn command() -> Command {
     Command {
         saga: saga(),
@@ -31,7 +35,7 @@ fn command() -> Command {
 }
 
 fn reply(kind: &str, body: &str) -> Delivery {
-    let sent = publication(&Message::Command(command()), "snorri.replies");
+    let sent = sent_as(&Message::Command(command()));
     let properties = Properties {
         kind: Some(kind.to_owned()),
         correlation_id: sent.properties.correlation_id,
@@ -54,7 +58,7 @@ fn problem(code: &str, message: &str, details: Option<Value>) -> Problem {
 
 #[test]
 fn a_command_has_all_that_the_contract_says() {
-    let sent = publication(&Message::Command(command()), "snorri.replies");
+    let sent = sent_as(&Message::Command(command()));
     assert_eq!((sent.exchange.as_str(), sent.routing_key.as_str()), ("shop.commands", "warehouse.unpack"));
     assert_eq!(sent.body, br#"{"a": 1}"#);
     let key = command().idempotency_key();
@@ -87,7 +91,7 @@ fn a_command_has_all_that_the_contract_says() {
 #[test]
 fn a_command_goes_on_with_the_trace_of_whoever_started_the_saga() {
     let trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned());
-    let sent = publication(&Message::Command(Command { trace_id, ..command() }), "snorri.replies");
+    let sent = sent_as(&Message::Command(Command { trace_id, ..command() }));
     let Some(HeaderValue::Text(traceparent)) = sent.properties.headers.get("traceparent") else {
         panic!("no traceparent");
     };
@@ -100,14 +104,14 @@ fn an_outcome_goes_straight_to_the_queue_of_whoever_wants_it() {
     let body = RawValue::from_string("{}".to_owned()).expect("JSON");
     let (definition, status) = ("order".into(), Status::Compensated);
     let outcome = Outcome { saga: saga(), definition, to, status, sent_at: Time(5_000), body };
-    let sent = publication(&Message::Outcome(outcome.clone()), "snorri.replies");
+    let sent = sent_as(&Message::Outcome(outcome.clone()));
     assert_eq!((sent.exchange.as_str(), sent.routing_key.as_str()), ("", "shop.outcomes"));
     assert_eq!(sent.properties.kind.as_deref(), Some("compensated"));
     assert_eq!(sent.properties.correlation_id.as_deref(), Some("4711"));
     assert_eq!(sent.properties.reply_to, None);
     let names: Vec<&str> = sent.properties.headers.keys().map(String::as_str).collect();
     assert_eq!(names, ["snorri-definition", "snorri-saga"]);
-    let again = publication(&Message::Outcome(outcome), "snorri.replies");
+    let again = sent_as(&Message::Outcome(outcome));
     assert_eq!(sent.properties.message_id, again.properties.message_id);
 }
 

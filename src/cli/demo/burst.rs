@@ -82,6 +82,7 @@ async fn one(
         message_id: None,
         answer: Some(AnswerTo { queue: queue.to_owned(), correlation_id: Some(id) }),
         trace_id: None,
+        parent: None,
     };
     engine.start(request).await?;
     let status = outcome.await.context("no outcome came")?;

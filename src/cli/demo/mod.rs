@@ -111,6 +111,7 @@ async fn tell(engine: &Engine, order: &Compiled, input: &Value) -> anyhow::Resul
         message_id: None,
         answer: None,
         trace_id: None,
+        parent: None,
     };
     let started = engine.start(request).await?;
     let mut story = Story::new(&order.definition);

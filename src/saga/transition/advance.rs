@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::Draft;
-use crate::saga::definition::Command;
+use super::begin::{bounded_json, render};
+use crate::saga::definition::{Action, Command, OnWaitTimeout, Step};
 use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::journal::{Fact, Problem, StopReason};
 use crate::saga::message::{self, Message};
-use crate::saga::state::Status;
+use crate::saga::state::{Outcome, Pending, Status};
 use crate::saga::variables::Variables;
 use crate::saga::walk::{self, Next};
-use crate::saga::{MAX_PAYLOAD_BYTES, MAX_STEP_EXECUTIONS};
 
 impl Draft<'_> {
     /// Walks on until everything that can be sent was sent.
@@ -31,8 +31,13 @@ impl Draft<'_> {
 
     fn go_forward(&mut self) -> bool {
         match walk::forward(self.definition, &self.state) {
-            Next::Send(steps) => {
-                self.send_all(&steps, Direction::Forward);
+            Next::Begin(steps) => {
+                for path in &steps {
+                    self.begin(path);
+                    if self.state.stopping.is_some() {
+                        break;
+                    }
+                }
                 true
             }
             Next::Wait => false,
@@ -45,7 +50,7 @@ impl Draft<'_> {
 
     fn go_back(&mut self) -> bool {
         match walk::backward(self.definition, &self.state) {
-            Next::Send(steps) => self.send_all(&steps, Direction::Compensate),
+            Next::Begin(steps) => steps.iter().for_each(|path| self.undo(path)),
             Next::Done if self.state.incidents.is_empty() => self.end(Status::Compensated, None),
             Next::Wait | Next::Done => return false,
         }
@@ -54,39 +59,74 @@ impl Draft<'_> {
 
     /// Once nothing is in flight any more, the saga turns back, unless its pivot succeeded meanwhile.
     fn come_to_a_stop(&mut self) -> bool {
-        let in_flight =
-            self.pending_commands().into_iter().any(|(_, direction, _)| direction == Direction::Forward);
-        if in_flight {
+        let (idle, in_flight): (Vec<_>, Vec<_>) = self
+            .pending()
+            .into_iter()
+            .filter(|(_, direction, _)| *direction == Direction::Forward)
+            .partition(|(_, _, pending)| matches!(pending, Pending::Arrival { .. } | Pending::Sleep { .. }));
+        if !in_flight.is_empty() {
             return false;
         }
-        let dropped = self.state.is_past_pivot(self.definition);
-        self.record(if dropped { Fact::StopDropped } else { Fact::RollbackBegan });
+        if self.state.is_past_pivot(self.definition) {
+            self.drop_stop();
+            return true;
+        }
+        for (step, ..) in idle {
+            let problem = Problem::new(Problem::CANCELLED, "the saga stopped meanwhile");
+            self.record(Fact::Failed { step, problem });
+        }
+        self.record(Fact::RollbackBegan);
         true
     }
 
-    fn send_all(&mut self, steps: &[StepPath], direction: Direction) {
-        for path in steps {
-            self.send(path, direction);
-            if direction == Direction::Forward && self.state.stopping.is_some() {
-                break;
+    /// There is no way back any more: what the saga would have gone without must succeed after all.
+    fn drop_stop(&mut self) {
+        self.record(Fact::StopDropped);
+        for (path, outcome) in self.missing() {
+            match outcome {
+                Outcome::Failed(problem) => self.hold(&path, Direction::Forward, problem),
+                _ => {
+                    self.record(Fact::Retried { step: path.clone(), direction: Direction::Forward });
+                    self.try_again(&path, Direction::Forward);
+                }
             }
+        }
+        self.take_arrivals();
+    }
+
+    /// The steps without success that a saga may not go on without.
+    fn missing(&self) -> Vec<(StepPath, Outcome)> {
+        let may_miss = |step: &Step| {
+            step.optional
+                || matches!(&step.action, Action::Wait(wait) if wait.on_timeout == OnWaitTimeout::Continue)
+        };
+        let steps = self.state.steps.iter().filter(|(path, state)| {
+            matches!(state.outcome, Outcome::Failed(_) | Outcome::Unknown { .. })
+                && !state.passed_over
+                && !self.definition.step(path).is_none_or(may_miss)
+        });
+        steps.map(|(path, state)| (path.clone(), state.outcome.clone())).collect()
+    }
+
+    /// Begins anew what was held or given up.
+    pub(super) fn try_again(&mut self, path: &StepPath, direction: Direction) {
+        match (direction, self.definition.step(path).map(|step| &step.action)) {
+            (_, Some(Action::Command(_))) => self.send(path, direction),
+            (Direction::Forward, _) => self.begin(path),
+            (Direction::Compensate, _) => self.undo(path),
         }
     }
 
     /// Sends the next attempt of a command.
     pub(super) fn send(&mut self, path: &StepPath, direction: Direction) {
         let Some((step, command)) = self.command(path, direction) else { return };
-        let attempt = self.state.step(path).map_or(0, |step| step.attempts(direction).last) + 1;
+        let attempt = self.last_attempt(path, direction) + 1;
         let deadline = self.now.after(command.timeout);
-        let is_beyond_limit = direction == Direction::Forward && self.state.executions >= MAX_STEP_EXECUTIONS;
-        let payload = if is_beyond_limit {
-            Err(Problem::new(
-                Problem::STEP_LIMIT,
-                format!("a saga sends at most {MAX_STEP_EXECUTIONS} commands"),
-            ))
-        } else {
-            self.payload(path, direction, command)
+        let is_allowed = match direction {
+            Direction::Forward => self.check_executions(),
+            Direction::Compensate => Ok(()),
         };
+        let payload = is_allowed.and_then(|()| self.payload(path, direction, command));
         match payload {
             Ok(payload) => {
                 let message = self.command_message(path, direction, attempt, deadline, command, payload);
@@ -114,11 +154,8 @@ impl Draft<'_> {
         command: &Command,
     ) -> Result<Box<RawValue>, Problem> {
         let undoing = (direction == Direction::Compensate).then_some(path);
-        let payload = command
-            .payload
-            .render(&Variables { state: &self.state, undoing })
-            .map_err(|error| Problem::new(Problem::EXPRESSION_FAILED, error.to_string()))?;
-        bounded_json(&payload)
+        let scope = Variables { undoing, ..self.seen_from(path) };
+        bounded_json(&render(&command.payload, &scope)?)
     }
 
     fn command_message(
@@ -139,63 +176,9 @@ impl Draft<'_> {
             exchange: Arc::clone(&command.exchange),
             name: Arc::clone(&command.name),
             deadline,
-            trace_id: self.state.started.as_ref().and_then(|started| started.trace_id.clone()),
+            trace_id: self.trace_id(),
             sent_at: self.now,
             payload,
         }
     }
-
-    fn complete(&mut self) {
-        if !self.state.incidents.is_empty() {
-            return;
-        }
-        let variables = Variables { state: &self.state, undoing: None };
-        let output = self.definition.output.as_ref().map(|output| output.render(&variables)).transpose();
-        match output {
-            Ok(output) => self.end(Status::Completed, output.map(Arc::new)),
-            Err(error) => {
-                let problem = Problem::new(Problem::EXPRESSION_FAILED, format!("the saga's output: {error}"));
-                self.record(Fact::IncidentRaised { step: None, problem });
-            }
-        }
-    }
-
-    pub(super) fn end(&mut self, status: Status, output: Option<Arc<Value>>) {
-        self.record(Fact::Ended { status, output });
-        if let Some(outcome) = self.outcome_message() {
-            self.messages.push(Message::Outcome(outcome));
-        }
-    }
-
-    fn outcome_message(&self) -> Option<message::Outcome> {
-        let started = self.state.started.as_ref()?;
-        let end = self.state.ended.as_ref()?;
-        let body = json!({
-            "saga": self.state.id,
-            "definition": started.definition,
-            "version": started.version,
-            "key": started.key,
-            "status": end.status,
-            "output": end.output,
-            "problem": self.state.stopping.as_ref().map(|stop| &stop.problem),
-        });
-        Some(message::Outcome {
-            saga: self.state.id,
-            definition: Arc::clone(&started.definition),
-            to: started.answer.clone()?,
-            status: end.status,
-            sent_at: self.now,
-            body: serde_json::value::to_raw_value(&body).ok()?,
-        })
-    }
-}
-
-fn bounded_json(payload: &Value) -> Result<Box<RawValue>, Problem> {
-    let json = serde_json::value::to_raw_value(payload)
-        .map_err(|error| Problem::new(Problem::EXPRESSION_FAILED, error.to_string()))?;
-    if json.get().len() > MAX_PAYLOAD_BYTES {
-        let message = format!("{} bytes; a payload has at most {MAX_PAYLOAD_BYTES}", json.get().len());
-        return Err(Problem::new(Problem::PAYLOAD_TOO_LARGE, message));
-    }
-    Ok(json)
 }

@@ -2,20 +2,25 @@
 //!
 //! [`transition`] takes a definition, a state, an input and the time. Either the input is [`Ignored`], and nothing
 //! changes, or it leads to a [`Decision`]: the journal entry to append, the state after it, and the messages to send
-//! once the entry is stored. Deciding has two halves: what the input itself means (here, in `replies` and in `operator`),
-//! and what follows (in `advance`), by walking the definition forward or back until nothing more can be sent.
+//! once the entry is stored. Deciding has two halves: what the input itself means (here, in `replies`, `arrivals` and
+//! `operator`), and what follows (in `advance`, `begin` and `ending`), by walking the definition forward or back until nothing more can be sent.
 
 mod advance;
+mod arrivals;
+mod begin;
+mod ending;
 mod operator;
 mod replies;
 
-use super::MAX_JOURNAL_ENTRIES;
-use super::definition::{Command, Definition, Step};
+use std::sync::Arc;
+
+use super::definition::{Action, Command, CommandStep, Definition, OnWaitTimeout, Step};
 use super::id::{Direction, StepPath, Time};
 use super::input::Input;
 use super::journal::{Cause, Entry, Fact, Problem, Started, StopReason};
 use super::message::Message;
 use super::state::{Pending, State, StepState};
+use super::{MAX_JOURNAL_ENTRIES, MAX_KEPT_ARRIVALS};
 
 /// What an accepted input leads to. All of it is stored together, then the messages are sent.
 #[derive(Debug)]
@@ -39,7 +44,7 @@ pub enum Wake {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ignored {
     #[error("the saga was already started")]
-    AlreadyStarted { same_input: bool },
+    AlreadyStarted { same_input: bool, same_parent: bool },
     #[error("there is no such saga")]
     UnknownSaga,
     #[error("the reply was already accepted, or a later one decides")]
@@ -62,6 +67,14 @@ pub enum Ignored {
     NotStuck,
     #[error("no incident of this saga is about that")]
     NoSuchIncident,
+    #[error("no step of this saga waits for that")]
+    NotAwaited,
+    #[error("{MAX_KEPT_ARRIVALS} signals and events are kept already")]
+    TooManyArrivals,
+    #[error("the saga is not part of another")]
+    NotAChild,
+    #[error("the saga has been rolled back already")]
+    AlreadyCompensated,
     #[error("a compensation cannot be resolved as not done: skip it instead")]
     CompensationNotDone,
 }
@@ -82,6 +95,10 @@ impl Ignored {
             Self::AlreadyRollingBack => "already_rolling_back",
             Self::NotStuck => "not_stuck",
             Self::NoSuchIncident => "no_such_incident",
+            Self::NotAwaited => "not_awaited",
+            Self::TooManyArrivals => "too_many_arrivals",
+            Self::NotAChild => "not_a_child",
+            Self::AlreadyCompensated => "already_compensated",
             Self::CompensationNotDone => "compensation_not_done",
         }
     }
@@ -95,8 +112,11 @@ pub fn transition(
     now: Time,
 ) -> Result<Decision, Ignored> {
     let mut draft = Draft { definition, now, state: state.clone(), facts: Vec::new(), messages: Vec::new() };
+    let before = draft.state.status();
     let cause = draft.take_in(input)?;
     draft.advance();
+    draft.check_journal();
+    draft.tell_watchers(before);
     Ok(draft.into_decision(cause))
 }
 
@@ -125,7 +145,9 @@ impl Draft<'_> {
             Input::Reply(reply) => self.reply(reply),
             Input::Unroutable(attempt) => self.unroutable(attempt),
             Input::Wake => self.wake(),
+            Input::Arrival(arrival) => self.arrival(arrival),
             Input::Cancel(by) => self.cancel(by),
+            Input::Undo { attempt } => self.undone_with_parent(*attempt),
             Input::Intervene { action, by } => self.intervene(action, by),
         }
     }
@@ -138,8 +160,11 @@ impl Draft<'_> {
     }
 
     fn already_started(&self, again: &Started) -> Ignored {
-        let same_input = self.state.started.as_ref().is_some_and(|started| started.input == again.input);
-        Ignored::AlreadyStarted { same_input }
+        let first = self.state.started.as_ref();
+        Ignored::AlreadyStarted {
+            same_input: first.is_some_and(|first| first.input == again.input),
+            same_parent: first.is_some_and(|first| first.parent == again.parent),
+        }
     }
 
     fn wake(&mut self) -> Result<Cause, Ignored> {
@@ -149,7 +174,7 @@ impl Draft<'_> {
         if self.state.overdue_at().is_some_and(|at| at <= self.now) {
             self.saga_timed_out();
         }
-        for (path, direction, _) in self.pending_commands() {
+        for (path, direction, _) in self.pending() {
             let Some(pending) = self.state.step(&path).and_then(|step| step.pending(direction)) else {
                 continue;
             };
@@ -162,10 +187,25 @@ impl Draft<'_> {
                     );
                 }
                 Pending::Backoff { until } if until <= self.now => self.send(&path, direction),
+                _ if self.state.stopping.is_some() => {}
+                Pending::Arrival { deadline } if deadline <= self.now => self.nothing_arrived(&path),
+                Pending::Sleep { until } if until <= self.now => {
+                    self.succeeded(&path, direction, &Arc::default());
+                }
                 _ => {}
             }
         }
         Ok(Cause::Wake)
+    }
+
+    fn nothing_arrived(&mut self, path: &StepPath) {
+        let Some(Action::Wait(wait)) = self.definition.step(path).map(|step| &step.action) else { return };
+        let problem = Problem::new(Problem::TIMEOUT, "what the step waits for did not come");
+        match wait.on_timeout {
+            OnWaitTimeout::Fail => self.step_failed(path, problem),
+            OnWaitTimeout::Continue => self.record(Fact::Failed { step: path.clone(), problem }),
+            OnWaitTimeout::Hold => self.hold(path, Direction::Forward, problem),
+        }
     }
 
     /// Before the pivot a timeout is a cancel; where there is no way back, or an operator was asked, it only alerts.
@@ -183,7 +223,7 @@ impl Draft<'_> {
 
 /// The end of every decision.
 impl Draft<'_> {
-    fn into_decision(mut self, cause: Cause) -> Decision {
+    fn check_journal(&mut self) {
         let is_last_entry = self.state.seq + 1 >= MAX_JOURNAL_ENTRIES;
         let is_full =
             self.state.incidents.iter().any(|incident| incident.problem.code == Problem::JOURNAL_LIMIT);
@@ -192,6 +232,9 @@ impl Draft<'_> {
                 Problem::new(Problem::JOURNAL_LIMIT, format!("{MAX_JOURNAL_ENTRIES} journal entries"));
             self.record(Fact::IncidentRaised { step: None, problem });
         }
+    }
+
+    fn into_decision(mut self, cause: Cause) -> Decision {
         let wake = self.schedule_wake();
         self.state.seq += 1;
         let entry = Entry { at: self.now, cause, facts: self.facts };
@@ -232,8 +275,15 @@ impl<'a> Draft<'a> {
         Some((step, step.command(direction)?))
     }
 
-    /// Every command that has no outcome yet.
-    fn pending_commands(&self) -> Vec<(StepPath, Direction, Pending)> {
+    fn command_step(&self, path: &StepPath) -> Option<&'a CommandStep> {
+        match &self.definition.step(path)?.action {
+            Action::Command(step) => Some(step),
+            _ => None,
+        }
+    }
+
+    /// All that has no outcome yet.
+    fn pending(&self) -> Vec<(StepPath, Direction, Pending)> {
         let both = [Direction::Forward, Direction::Compensate];
         let of_step = |(path, step): (&StepPath, &StepState)| {
             both.map(|direction| step.pending(direction).map(|pending| (path.clone(), direction, pending)))

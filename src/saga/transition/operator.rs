@@ -16,7 +16,7 @@ impl Draft<'_> {
     }
 
     fn check_way_back(&self) -> Result<(), Ignored> {
-        let pivot_is_held = self.pending_commands().into_iter().any(|(path, direction, pending)| {
+        let pivot_is_held = self.pending().into_iter().any(|(path, direction, pending)| {
             direction == Direction::Forward
                 && pending == Pending::Operator
                 && self.definition.step(&path).is_some_and(Step::is_pivot)
@@ -32,21 +32,50 @@ impl Draft<'_> {
         }
     }
 
-    /// No new step starts. What is in flight is awaited; what waits for another attempt gets none.
+    /// No new step starts. What is in flight is awaited, and children are told to come back; what waits for another attempt
+    /// gets none. What only waits is left until it is known that the saga turns back.
     pub(super) fn stop(&mut self, reason: StopReason, problem: Problem) {
-        if self.state.stopping.is_none() {
+        let is_first = self.state.stopping.is_none();
+        if is_first {
             self.record(Fact::Stopping { reason, problem });
         }
-        for (path, direction, pending) in self.pending_commands() {
+        for (path, direction, pending) in self.pending() {
             let is_pivot = self.definition.step(&path).is_some_and(Step::is_pivot);
-            let is_in_flight = matches!(pending, Pending::Reply { .. });
-            if direction == Direction::Forward && !is_in_flight && !is_pivot {
-                self.give_up(
+            if direction == Direction::Compensate || is_pivot {
+                continue;
+            }
+            match pending {
+                Pending::Reply { .. } | Pending::Arrival { .. } | Pending::Sleep { .. } => {}
+                Pending::Child if is_first => self.cancel_child(&path),
+                Pending::Child => {}
+                Pending::Backoff { .. } | Pending::Operator => self.give_up(
                     &path,
                     Problem::new(Problem::CANCELLED, "the saga stopped before its next attempt"),
-                );
+                ),
             }
         }
+    }
+
+    /// As a cancel, but a saga that has completed can be undone, too.
+    pub(super) fn undone_with_parent(&mut self, attempt: u32) -> Result<Cause, Ignored> {
+        let end = self.state.ended.as_ref().map(|end| end.status);
+        match end {
+            _ if self.state.started.as_ref().is_none_or(|started| started.parent.is_none()) => {
+                return Err(Ignored::NotAChild);
+            }
+            Some(Status::Compensated) => return Err(Ignored::AlreadyCompensated),
+            Some(Status::Abandoned) => return Err(Ignored::Ended),
+            _ if self.state.is_past_pivot(self.definition) => return Err(Ignored::PastPivot),
+            _ if self.state.undo_asked == Some(attempt) => return Err(Ignored::Duplicate),
+            _ => {}
+        }
+        self.record(Fact::UndoAsked { attempt });
+        if self.state.stopping.is_none() {
+            let problem =
+                Problem::new(Problem::CANCELLED, "the saga that this one is part of was rolled back");
+            self.stop(StopReason::Undone, problem);
+        }
+        Ok(Cause::Undo)
     }
 
     pub(super) fn intervene(&mut self, action: &Intervention, by: &By) -> Result<Cause, Ignored> {
@@ -82,7 +111,7 @@ impl Draft<'_> {
         }
         for (path, direction) in held {
             self.record(Fact::Retried { step: path.clone(), direction });
-            self.send(&path, direction);
+            self.try_again(&path, direction);
         }
         Ok(())
     }
@@ -123,7 +152,7 @@ impl Draft<'_> {
 
     /// What waits for an operator, of all steps or `only` of one.
     fn held(&self, only: Option<&StepPath>) -> Vec<(StepPath, Direction)> {
-        self.pending_commands()
+        self.pending()
             .into_iter()
             .filter(|(path, _, pending)| {
                 *pending == Pending::Operator && only.is_none_or(|only| only == path)

@@ -15,6 +15,8 @@ use crate::saga::state::{Outcome, Pending, StepState};
 impl Draft<'_> {
     pub(super) fn reply(&mut self, Reply { attempt, result }: &Reply) -> Result<Cause, Ignored> {
         let Attempt { step: path, direction, number } = attempt;
+        let invalid = self.invalid(path, *direction, result);
+        let result = invalid.as_ref().unwrap_or(result);
         let step = self.state.step(path).ok_or(Ignored::Unexpected)?;
         let attempts = step.attempts(*direction);
         if *number == 0 || *number > attempts.last {
@@ -42,6 +44,15 @@ impl Draft<'_> {
             attempt: *number,
             result: result.kind(),
         })
+    }
+
+    /// What a success counts as that is not what its step says it must be, as long as its step is awaited: an error.
+    fn invalid(&self, path: &StepPath, direction: Direction, result: &ReplyResult) -> Option<ReplyResult> {
+        let ReplyResult::Success(output) = result else { return None };
+        let schema = self.command_step(path)?.reply_schema.as_ref()?;
+        let is_awaited = self.state.step(path)?.pending(Direction::Forward).is_some();
+        let checked = (is_awaited && direction == Direction::Forward).then(|| schema.check(output))?;
+        checked.err().map(ReplyResult::Error)
     }
 
     pub(super) fn succeeded(&mut self, path: &StepPath, direction: Direction, output: &Arc<Value>) {
@@ -77,7 +88,8 @@ impl Draft<'_> {
         let attempts = state.attempts(direction);
         let Some((step, command)) = self.command(path, direction) else { return };
         let is_timeout = problem.code == Problem::TIMEOUT;
-        let gives_up = is_timeout && direction == Direction::Forward && step.on_timeout == OnTimeout::Unknown;
+        let on_timeout = self.command_step(path).map(|step| step.on_timeout).unwrap_or_default();
+        let gives_up = is_timeout && direction == Direction::Forward && on_timeout == OnTimeout::Unknown;
         let is_stopping =
             direction == Direction::Forward && self.state.stopping.is_some() && !step.is_pivot();
         if command.retry.allows_another(attempts.tried) && !gives_up && !is_stopping {
@@ -92,13 +104,14 @@ impl Draft<'_> {
     pub(super) fn attempts_used_up(&mut self, path: &StepPath, direction: Direction, problem: Problem) {
         let Some((step, _)) = self.command(path, direction) else { return };
         let is_stopping = self.state.stopping.is_some() && !step.is_pivot();
+        let on_timeout = self.command_step(path).map(|step| step.on_timeout).unwrap_or_default();
         let must_succeed = step.is_pivot() || self.state.is_past_pivot(self.definition);
         let holds = match direction {
             Direction::Compensate => true,
             Direction::Forward if is_stopping => false,
             Direction::Forward if problem.code == Problem::UNROUTABLE => true,
             Direction::Forward if step.optional => false,
-            Direction::Forward => must_succeed || step.on_timeout == OnTimeout::Hold,
+            Direction::Forward => must_succeed || on_timeout == OnTimeout::Hold,
         };
         if holds {
             self.hold(path, direction, problem);
@@ -152,6 +165,6 @@ fn contradicts(step: &StepState, direction: Direction) -> bool {
             Outcome::Unknown { late_output } => late_output.is_none(),
             // An abandoned saga waits for nothing any more.
             Outcome::Pending(_) => true,
-            Outcome::Completed(_) => false,
+            Outcome::Completed(_) | Outcome::Omitted => false,
         }
 }

@@ -1,0 +1,281 @@
+//! How a step begins, and how a list that was gone through ends: by the kind of the step.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, value::RawValue};
+
+use super::Draft;
+use crate::saga::definition::{Action, Child, Definition, ForEach, Publish, Sleep, Step, StepIndex};
+use crate::saga::expression::{EvaluationError, Expression, Scope};
+use crate::saga::id::{Direction, StepPath, Time};
+use crate::saga::journal::{Fact, Parent, Problem};
+use crate::saga::message::{Event, Message, Order, OrderKind};
+use crate::saga::state::Entered;
+use crate::saga::template::Template;
+use crate::saga::variables::Variables;
+use crate::saga::{MAX_ITEMS, MAX_PAYLOAD_BYTES, MAX_STEP_EXECUTIONS};
+
+impl Draft<'_> {
+    /// Begins what a walk forward found.
+    pub(super) fn begin(&mut self, path: &StepPath) {
+        let Some(step) = self.definition.step(path) else { return };
+        let begun = if self.state.entered.contains_key(path) {
+            self.collect(path, step)
+        } else {
+            self.is_left_out(path, step).and_then(|is_left_out| {
+                if is_left_out {
+                    self.record(Fact::Omitted { step: path.clone() });
+                    return Ok(());
+                }
+                self.begin_action(path, step)
+            })
+        };
+        if let Err(problem) = begun {
+            self.step_failed(path, problem);
+        }
+    }
+
+    fn begin_action(&mut self, path: &StepPath, step: &Step) -> Result<(), Problem> {
+        match &step.action {
+            Action::Command(_) => self.send(path, Direction::Forward),
+            Action::Choice(conditions) => {
+                let fact = Fact::Chosen { step: path.clone(), branch: self.choose(path, conditions)? };
+                self.record(fact);
+            }
+            Action::ForEach(each) => {
+                let fact = Fact::FannedOut { step: path.clone(), items: Arc::new(self.items(path, each)?) };
+                self.record(fact);
+            }
+            Action::Wait(wait) => {
+                self.check_executions()?;
+                let deadline = self.now.after(wait.timeout);
+                self.record(Fact::Waiting { step: path.clone(), deadline });
+                self.take_arrival(path, wait);
+            }
+            Action::Sleep(sleep) => {
+                self.check_executions()?;
+                let until = self.end_of_sleep(path, sleep)?;
+                self.record(Fact::Sleeping { step: path.clone(), until });
+                if until <= self.now {
+                    self.succeeded(path, Direction::Forward, &Arc::default());
+                }
+            }
+            Action::Child(child) => self.start_child(path, child)?,
+            Action::Publish(publish) => self.publish(path, publish)?,
+            Action::Fail { code, message } => {
+                let message = match render(message, &self.seen_from(path))? {
+                    Value::String(text) => text,
+                    other => other.to_string(),
+                };
+                return Err(Problem::new(code, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_left_out(&self, path: &StepPath, step: &Step) -> Result<bool, Problem> {
+        match &step.when {
+            Some(condition) => Ok(!is_true(condition, &self.seen_from(path))?),
+            None => Ok(false),
+        }
+    }
+
+    /// The first condition that is true, or one more than there are.
+    fn choose(&self, path: &StepPath, conditions: &[Expression]) -> Result<u32, Problem> {
+        let scope = self.seen_from(path);
+        let mut branch = 0;
+        for condition in conditions {
+            if is_true(condition, &scope)? {
+                break;
+            }
+            branch += 1;
+        }
+        Ok(branch)
+    }
+
+    fn items(&self, path: &StepPath, each: &ForEach) -> Result<Vec<Value>, Problem> {
+        let value = each.list.evaluate(&self.seen_from(path)).map_err(of_expression)?;
+        let Value::Array(items) = value else {
+            return Err(Problem::new(
+                Problem::EXPRESSION_FAILED,
+                format!("`{}` is not a list", each.list.source()),
+            ));
+        };
+        let lists = self.state.entered.values().map(|entered| match entered {
+            Entered::Items(items) => items.len(),
+            Entered::Branch(_) => 0,
+        });
+        let all = lists.sum::<usize>() + items.len();
+        if all > MAX_ITEMS {
+            let message = format!("{all} items; all lists of a saga together have at most {MAX_ITEMS}");
+            return Err(Problem::new(Problem::TOO_MANY_ITEMS, message));
+        }
+        Ok(items)
+    }
+
+    /// The outputs of all items, in their order, once every one is through.
+    fn collect(&mut self, path: &StepPath, step: &Step) -> Result<(), Problem> {
+        let (Action::ForEach(each), Some(Entered::Items(items))) =
+            (&step.action, self.state.entered.get(path))
+        else {
+            return Ok(());
+        };
+        let index = self.definition.index_of(path.name());
+        let around: Vec<StepIndex> = step.within.iter().copied().chain(index).collect();
+        let mut outputs = Vec::with_capacity(items.len());
+        for item in 0..u32::try_from(items.len()).unwrap_or(u32::MAX) {
+            let items: Vec<u32> = path.items().iter().copied().chain([item]).collect();
+            let scope =
+                Variables { around: &around, items: &items, ..Variables::of(self.definition, &self.state) };
+            outputs.push(output_of_item(self.definition, each, &scope)?);
+        }
+        let output = Value::Array(outputs);
+        bounded_json(&output)?;
+        self.record(Fact::Completed { step: path.clone(), output: Arc::new(output) });
+        Ok(())
+    }
+
+    fn end_of_sleep(&self, path: &StepPath, sleep: &Sleep) -> Result<Time, Problem> {
+        match sleep {
+            Sleep::For(duration) => Ok(self.now.after(*duration)),
+            Sleep::Until(expression) => {
+                let value = expression.evaluate(&self.seen_from(path)).map_err(of_expression)?;
+                value.as_str().and_then(Time::from_rfc3339).ok_or_else(|| {
+                    let message = format!(
+                        "`{}` is not a time as RFC 3339 has it, like 2026-11-21T09:00:00Z",
+                        expression.source()
+                    );
+                    Problem::new(Problem::EXPRESSION_FAILED, message)
+                })
+            }
+        }
+    }
+
+    fn publish(&mut self, path: &StepPath, publish: &Publish) -> Result<(), Problem> {
+        self.check_executions()?;
+        let payload = bounded_json(&render(&publish.payload, &self.seen_from(path))?)?;
+        self.messages.push(Message::Event(Event {
+            saga: self.state.id,
+            definition: Arc::clone(&self.definition.name),
+            step: path.clone(),
+            exchange: Arc::clone(&publish.exchange),
+            name: Arc::clone(&publish.event),
+            trace_id: self.trace_id(),
+            sent_at: self.now,
+            payload,
+        }));
+        self.record(Fact::Published { step: path.clone() });
+        Ok(())
+    }
+
+    fn start_child(&mut self, path: &StepPath, child: &Child) -> Result<(), Problem> {
+        self.check_executions()?;
+        let attempt = self.last_attempt(path, Direction::Forward) + 1;
+        let order = self.order(path, child, attempt, OrderKind::Start)?;
+        self.messages.push(Message::Order(order));
+        self.record(Fact::ChildSent { step: path.clone(), direction: Direction::Forward, attempt });
+        Ok(())
+    }
+
+    /// Undoes a step that has happened, or may have.
+    pub(super) fn undo(&mut self, path: &StepPath) {
+        let Some(step) = self.definition.step(path) else { return };
+        let Action::Child(child) = &step.action else { return self.send(path, Direction::Compensate) };
+        let attempt = self.last_attempt(path, Direction::Compensate) + 1;
+        let started = self.last_attempt(path, Direction::Forward);
+        match self.order(path, child, started, OrderKind::Undo { attempt }) {
+            Ok(order) => {
+                self.messages.push(Message::Order(order));
+                self.record(Fact::ChildSent {
+                    step: path.clone(),
+                    direction: Direction::Compensate,
+                    attempt,
+                });
+            }
+            Err(problem) => self.hold(path, Direction::Compensate, problem),
+        }
+    }
+
+    /// Has a child that is under way rolled back. Its end is awaited like any other.
+    pub(super) fn cancel_child(&mut self, path: &StepPath) {
+        let Some(Action::Child(child)) = self.definition.step(path).map(|step| &step.action) else { return };
+        let started = self.last_attempt(path, Direction::Forward);
+        // It was made once before, to start the child, from the same values.
+        if let Ok(order) = self.order(path, child, started, OrderKind::Cancel) {
+            self.messages.push(Message::Order(order));
+        }
+    }
+
+    fn order(&self, path: &StepPath, child: &Child, attempt: u32, kind: OrderKind) -> Result<Order, Problem> {
+        Ok(Order {
+            parent: Parent { saga: self.state.id, step: path.clone(), attempt },
+            kind,
+            definition: Arc::clone(&child.definition),
+            version: child.version,
+            trace_id: self.trace_id(),
+            input: bounded_json(&render(&child.input, &self.seen_from(path))?)?,
+        })
+    }
+
+    pub(super) fn check_executions(&self) -> Result<(), Problem> {
+        if self.state.executions < MAX_STEP_EXECUTIONS {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Problem::STEP_LIMIT,
+            format!("a saga executes at most {MAX_STEP_EXECUTIONS} steps, attempts included"),
+        ))
+    }
+
+    pub(super) fn seen_from<'b>(&'b self, path: &'b StepPath) -> Variables<'b> {
+        Variables::at(self.definition, &self.state, path)
+    }
+
+    pub(super) fn last_attempt(&self, path: &StepPath, direction: Direction) -> u32 {
+        self.state.step(path).map_or(0, |step| step.attempts(direction).last)
+    }
+
+    pub(super) fn trace_id(&self) -> Option<String> {
+        self.state.started.as_ref().and_then(|started| started.trace_id.clone())
+    }
+}
+
+fn output_of_item(definition: &Definition, each: &ForEach, scope: &Variables<'_>) -> Result<Value, Problem> {
+    if let Some(output) = &each.output {
+        return render(output, scope);
+    }
+    let outputs = each.steps.iter().map(|&index| {
+        let step = definition.step_at(index);
+        (step.name.to_string(), scope.output(index).cloned().unwrap_or_default())
+    });
+    Ok(Value::Object(outputs.collect::<Map<_, _>>()))
+}
+
+fn is_true(condition: &Expression, scope: &dyn Scope) -> Result<bool, Problem> {
+    match condition.evaluate(scope).map_err(of_expression)? {
+        Value::Bool(value) => Ok(value),
+        _ => {
+            let message = format!("`{}` is neither true nor false", condition.source());
+            Err(Problem::new(Problem::EXPRESSION_FAILED, message))
+        }
+    }
+}
+
+pub(super) fn render(template: &Template, scope: &dyn Scope) -> Result<Value, Problem> {
+    template.render(scope).map_err(of_expression)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn of_expression(error: EvaluationError) -> Problem {
+    Problem::new(Problem::EXPRESSION_FAILED, error.to_string())
+}
+
+pub(super) fn bounded_json(payload: &Value) -> Result<Box<RawValue>, Problem> {
+    let json = serde_json::value::to_raw_value(payload)
+        .map_err(|error| Problem::new(Problem::EXPRESSION_FAILED, error.to_string()))?;
+    if json.get().len() > MAX_PAYLOAD_BYTES {
+        let message = format!("{} bytes; a payload has at most {MAX_PAYLOAD_BYTES}", json.get().len());
+        return Err(Problem::new(Problem::PAYLOAD_TOO_LARGE, message));
+    }
+    Ok(json)
+}

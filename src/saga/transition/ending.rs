@@ -1,0 +1,136 @@
+//! How a saga ends, and who is told: whoever started it, the saga that it is part of, and whoever watches.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Draft;
+use super::begin::render;
+use crate::saga::id::{Direction, StepPath};
+use crate::saga::input::{Attempt, ReplyResult};
+use crate::saga::journal::{Fact, Problem};
+use crate::saga::message::{Change, Lifecycle, Message, Outcome, Report};
+use crate::saga::state::Status;
+use crate::saga::variables::Variables;
+
+impl Draft<'_> {
+    pub(super) fn complete(&mut self) {
+        if !self.state.incidents.is_empty() {
+            return;
+        }
+        match self.output() {
+            Ok(output) => self.end(Status::Completed, output.map(Arc::new)),
+            Err(mut problem) => {
+                problem.message = format!("the saga's output: {}", problem.message);
+                self.record(Fact::IncidentRaised { step: None, problem });
+            }
+        }
+    }
+
+    fn output(&self) -> Result<Option<Value>, Problem> {
+        let Some(template) = &self.definition.output else { return Ok(None) };
+        let output = render(template, &Variables::of(self.definition, &self.state))?;
+        if let Some(schema) = &self.definition.output_schema {
+            schema.check(&output)?;
+        }
+        Ok(Some(output))
+    }
+
+    pub(super) fn end(&mut self, status: Status, output: Option<Arc<Value>>) {
+        self.record(Fact::Ended { status, output });
+        let told = [self.outcome().map(Message::Outcome), self.report().map(Message::Report)];
+        self.messages.extend(told.into_iter().flatten());
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        let started = self.state.started.as_ref()?;
+        let end = self.state.ended.as_ref()?;
+        let to = started.answer.clone()?;
+        let body = json!({
+            "saga": self.state.id,
+            "definition": started.definition,
+            "version": started.version,
+            "key": started.key,
+            "status": end.status,
+            "output": end.output,
+            "problem": self.state.stopping.as_ref().map(|stop| &stop.problem),
+        });
+        Some(Outcome {
+            saga: self.state.id,
+            definition: Arc::clone(&started.definition),
+            to,
+            status: end.status,
+            sent_at: self.now,
+            body: serde_json::value::to_raw_value(&body).ok()?,
+        })
+    }
+
+    /// What the saga that this one is part of gets for a reply.
+    fn report(&self) -> Option<Report> {
+        let parent = self.state.started.as_ref()?.parent.as_ref()?;
+        let end = self.state.ended.as_ref()?;
+        let (direction, number) = match self.state.undo_asked {
+            Some(attempt) => (Direction::Compensate, attempt),
+            None => (Direction::Forward, parent.attempt),
+        };
+        let result = match (end.status, direction) {
+            (Status::Completed, Direction::Forward) => {
+                ReplyResult::Success(end.output.clone().unwrap_or_default())
+            }
+            (Status::Compensated, Direction::Compensate) => ReplyResult::Success(Arc::default()),
+            (Status::Completed, Direction::Compensate) => ReplyResult::Failure(Problem::new(
+                Problem::PAST_PIVOT,
+                "the child saga had passed its pivot and has completed",
+            )),
+            (Status::Abandoned, _) => {
+                ReplyResult::Failure(Problem::new(Problem::ABANDONED, "an operator abandoned the child saga"))
+            }
+            _ => ReplyResult::Failure(self.state.stopping.as_ref()?.problem.clone()),
+        };
+        let attempt = Attempt { step: parent.step.clone(), direction, number };
+        Some(Report { child: self.state.id, parent: parent.saga, attempt, result })
+    }
+
+    /// Tells whoever watches, if the definition wants that, what an entry has changed since `before`.
+    pub(super) fn tell_watchers(&mut self, before: Status) {
+        if !self.definition.lifecycle_events {
+            return;
+        }
+        let stop = self.state.stopping.as_ref().map(|stop| &stop.problem);
+        let mut changes: Vec<_> = self.facts.iter().filter_map(|fact| change(fact, stop)).collect();
+        if self.state.status() == Status::Stuck && before != Status::Stuck {
+            let problem = self.state.incidents.last().map(|incident| incident.problem.clone());
+            changes.push((Change::Stuck, None, problem));
+        }
+        let Some(started) = self.state.started.clone() else { return };
+        let seq = self.state.seq + 1;
+        let lifecycle = |(index, (change, step, problem))| {
+            Message::Lifecycle(Lifecycle {
+                saga: self.state.id,
+                definition: Arc::clone(&started.definition),
+                version: started.version,
+                key: started.key.clone(),
+                change,
+                step,
+                problem,
+                seq,
+                index,
+                at: self.now,
+            })
+        };
+        self.messages.extend((0..).zip(changes).map(lifecycle));
+    }
+}
+
+fn change(fact: &Fact, stop: Option<&Problem>) -> Option<(Change, Option<StepPath>, Option<Problem>)> {
+    let only = |change| Some((change, None, None));
+    match fact {
+        Fact::Started(_) => only(Change::Started),
+        Fact::Completed { step, .. } => Some((Change::StepCompleted, Some(step.clone()), None)),
+        Fact::RollbackBegan => Some((Change::Compensating, None, stop.cloned())),
+        Fact::Ended { status: Status::Completed, .. } => only(Change::Completed),
+        Fact::Ended { status: Status::Compensated, .. } => only(Change::Compensated),
+        Fact::Ended { status: Status::Abandoned, .. } => only(Change::Abandoned),
+        _ => None,
+    }
+}
