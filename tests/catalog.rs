@@ -1,5 +1,9 @@
 //! The catalog: text in, a definition or diagnostics out.
 
+#[path = "catalog/language.rs"]
+mod language;
+#[path = "catalog/schemas.rs"]
+mod schemas;
 #[path = "catalog/slips.rs"]
 mod slips;
 
@@ -249,12 +253,12 @@ mod diagnostics {
             },
             {
               "code": "E0202",
-              "message": "a step has no `colour`",
+              "message": "a command step has no `colour`",
               "line": 9,
               "column": 5,
               "end_line": 9,
               "end_column": 11,
-              "help": "write `name`, `command`, `exchange`, `payload`, `timeout`, `retry`, `optional`, `pivot`, `on_timeout` or `compensate`"
+              "help": "write `name`, `command`, `when`, `exchange`, `payload`, `policy`, `timeout`, `retry`, `optional`, `pivot`, `on_timeout`, `reply`, ..."
             }
           ]
         }
@@ -357,7 +361,8 @@ mod directories {
         }
         std::fs::create_dir(directory.path().join("c.yaml")).expect("a directory within");
         let read = catalog::read_directory(directory.path()).expect("read");
-        let names: Vec<_> = read.iter().map(|source| (source.path.file_name(), source.text.as_str())).collect();
+        let names: Vec<_> =
+            read.iter().map(|source| (source.path.file_name(), source.text.as_str())).collect();
         assert_eq!(names, [(Some("a.yml".as_ref()), "a.yml"), (Some("b.yaml".as_ref()), "b.yaml")]);
     }
 

@@ -121,7 +121,10 @@ fn cron(entry: &Entry, problems: &mut Problems) -> Option<String> {
     let wrong = if count != FIELDS {
         Some(format!("a schedule has five fields, not {count}"))
     } else {
-        parser.parse(text).err().map(|error| format!("this is not a schedule: {error}"))
+        parser.parse(text).err().map(|error| {
+            let error = error.to_string();
+            format!("this is not a schedule: {}", error.trim_end_matches('.'))
+        })
     };
     match wrong {
         None => Some(text.to_owned()),

@@ -113,9 +113,7 @@ fn awaited(entry: &Entry, index: usize, cx: &mut Context<'_>) -> Option<Awaited>
             Diagnostic::new(code::EITHER_OR, other.key_span.clone(), message)
                 .label("belongs to an event")
                 .also(signal.key_span.clone(), "waits for a signal")
-                .help(
-                    "keep one of the two; to wait for whichever comes first, let the event send the signal",
-                ),
+                .help("keep one of the two"),
         );
         return None;
     }

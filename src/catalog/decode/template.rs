@@ -71,19 +71,18 @@ pub(super) fn expression(entry: &Entry, scope: Scope, cx: &mut Context<'_>) -> O
         }
     }
     let bare = text.trim();
-    let is_bare = !bare.is_empty() && !bare.contains("${") && !bare.contains('\n');
-    let help = if is_bare {
-        format!("write it like `${{ {bare} }}`")
-    } else if text.contains("${") {
+    let help = if text.contains("${") {
         "put all of it between `${` and `}`".into()
+    } else if !bare.contains('\n') && Expression::compile(&cx.env, bare).is_ok() {
+        format!("write it like `${{ {bare} }}`")
     } else {
         "write it like `${ ... }`".into()
     };
+    let label = if text.is_empty() { "expected an expression" } else { "taken literally" };
     let span = if node.span.is_empty() { &entry.key_span } else { &node.span };
     let message = format!("`{}` must be an expression", entry.key);
-    cx.problems.report(
-        Diagnostic::new(code::NOT_AN_EXPRESSION, span.clone(), message).label("taken literally").help(help),
-    );
+    cx.problems
+        .report(Diagnostic::new(code::NOT_AN_EXPRESSION, span.clone(), message).label(label).help(help));
     None
 }
 

@@ -176,6 +176,8 @@ pub(super) const KINDS: [&str; 9] =
 
 /// Most places that help to say where a key belongs.
 const MOST_HOMES: usize = 4;
+/// Most keys of a mapping that are told instead of those places.
+const MOST_KEYS: usize = 4;
 
 /// What to say of a key that a shape does not take.
 #[derive(Debug, PartialEq, Eq)]
@@ -196,9 +198,12 @@ impl Shape {
         match homes.as_slice() {
             [] => Stranger::Unknown(suggest::did_you_mean(key, self.keys.iter().copied())),
             [home] => Stranger::Misplaced(format!("write it {home}")),
-            homes if homes.len() > MOST_HOMES => {
+            _ if self.keys.len() <= MOST_KEYS => {
                 let takes = suggest::all_of(self.keys.iter().copied());
                 Stranger::Misplaced(format!("what {} takes: {takes}", self.name))
+            }
+            homes if homes.len() > MOST_HOMES => {
+                Stranger::Misplaced(format!("write it {}, ...", homes[..MOST_HOMES].join(", ")))
             }
             [homes @ .., last] => Stranger::Misplaced(format!("write it {} or {last}", homes.join(", "))),
         }

@@ -188,6 +188,7 @@ fn fields_of(owner: &str, known: &[&str], field: &Field) -> Option<Diagnostic> {
         return None;
     }
     let help = match known {
+        ["output"] if suggest::nearest(name, ["output"]).is_some() => "did you mean `output`?".into(),
         ["output"] => format!("write `{owner}.output.{name}`"),
         _ => format!("it has {}", suggest::all_of(known.iter().copied())),
     };
