@@ -104,7 +104,7 @@ fn awaited(entry: &Entry, index: usize, cx: &mut Context<'_>) -> Option<Awaited>
             fields.require("signal", "signal: approved` or `event: payment.received", &mut cx.problems);
             return None;
         }
-        return event::pattern(fields, Scope::step(index), cx).map(Awaited::Event);
+        return event::pattern(fields, Scope::step(index), cx).map(|event| Awaited::Event(Box::new(event)));
     };
     let other = ["event", "exchange", "correlate", "match"].iter().find_map(|key| fields.get(key));
     if let Some(other) = other {
