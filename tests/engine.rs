@@ -33,7 +33,7 @@ async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
         clock: Arc::new(SystemClock),
         definitions,
         metrics: Arc::new(Metrics::new(&mut Registry::default())),
-        reply_queue: "replies".to_owned(),
+        names: snorri::broker::topology::Names::new("snorri"),
     };
     let some = |number| NonZeroUsize::new(number).expect("some");
     let options = Options {
