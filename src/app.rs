@@ -179,8 +179,8 @@ async fn register_directory(
     let directory = &config.definitions.directory;
     let sources = catalog::read_directory(directory)
         .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
-    for (path, source) in sources {
-        definitions.register(&path.display().to_string(), &source, clock.now()).await?;
+    for source in sources {
+        definitions.register(&source.path.display().to_string(), &source.text, clock.now()).await?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use snorri::catalog::{self, Compiled, Diagnostics};
+use snorri::catalog::{self, Compiled, Diagnostics, Source};
 use snorri::saga::Direction;
 use snorri::saga::definition::{
     Action, Block, CommandStep, Kind, OnCompensationFailure, OnLateReply, OnTimeout, Step, StepIndex,
@@ -209,10 +209,10 @@ steps:
 fn broken_definitions_are_told_what_is_wrong() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
     let sources = catalog::read_directory(&directory).expect("the broken definitions");
-    assert!(sources.len() >= 20);
-    for (path, source) in sources {
+    assert!(sources.len() >= 45);
+    for Source { path, text, files } in sources {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        let diagnostics = catalog::compile(&name, &source).expect_err(&name);
+        let diagnostics = catalog::compile_with(&name, &text, &files).expect_err(&name);
         let starts: Vec<_> = diagnostics.list.iter().map(|diagnostic| diagnostic.span.start).collect();
         assert!(starts.is_sorted(), "{name} is told in the order of its source");
         let settings = || {
@@ -357,7 +357,7 @@ mod directories {
         }
         std::fs::create_dir(directory.path().join("c.yaml")).expect("a directory within");
         let read = catalog::read_directory(directory.path()).expect("read");
-        let names: Vec<_> = read.iter().map(|(path, text)| (path.file_name(), text.as_str())).collect();
+        let names: Vec<_> = read.iter().map(|source| (source.path.file_name(), source.text.as_str())).collect();
         assert_eq!(names, [(Some("a.yml".as_ref()), "a.yml"), (Some("b.yaml".as_ref()), "b.yaml")]);
     }
 
