@@ -357,7 +357,8 @@ mod directories {
         }
         std::fs::create_dir(directory.path().join("c.yaml")).expect("a directory within");
         let read = catalog::read_directory(directory.path()).expect("read");
-        let names: Vec<_> = read.iter().map(|source| (source.path.file_name(), source.text.as_str())).collect();
+        let names: Vec<_> =
+            read.iter().map(|source| (source.path.file_name(), source.text.as_str())).collect();
         assert_eq!(names, [(Some("a.yml".as_ref()), "a.yml"), (Some("b.yaml".as_ref()), "b.yaml")]);
     }
 

@@ -11,10 +11,11 @@ use snorri::broker::{Broker, Queue, Topology};
 use snorri::engine::clock::SystemClock;
 use snorri::engine::definitions::Definitions;
 use snorri::engine::metrics::Metrics;
-use snorri::engine::{Engine, Options, Parts, Running, StartRequest, SubmitError};
+use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::{Direction, Ignored, Input, SagaId, Status, StepPath, Time};
-use snorri::store::{MemoryStore, Store};
+use snorri::saga::journal::Cause;
+use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
+use snorri::store::{Appended, Batch, MemoryStore, Store};
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
 
@@ -121,4 +122,29 @@ async fn engines_that_race_for_a_saga_agree() {
     }
     one_running.shut_down().await;
     other_running.shut_down().await;
+}
+
+/// Two sagas of one lane and one batch, of which one cannot be read.
+#[tokio::test]
+async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (spoiled, sound) = {
+        let (engine, running) = engine(&store).await;
+        let spoiled = engine.start(start("o-1")).await.expect("started").id;
+        let sound = engine.start(start("o-2")).await.expect("started").id;
+        running.shut_down().await;
+        (spoiled, sound)
+    };
+    let gap = Entry { at: Time(0), cause: Cause::Wake, facts: Vec::new() };
+    let entries = vec![Appended { saga: spoiled, seq: 9, entry: gap }];
+    store.commit(Batch { entries, ..Batch::default() }).await.expect("a commit");
+
+    let (engine, running) = engine(&store).await;
+    let (first, second) =
+        tokio::join!(engine.submit(spoiled, success("reserve")), engine.submit(sound, success("reserve")));
+    assert!(matches!(first, Err(SubmitError::Unreadable(_))), "{first:?}");
+    second.expect("accepted");
+    let again = engine.start(start("o-1")).await;
+    assert!(matches!(again, Err(StartError::Unreadable(_))), "{again:?}");
+    running.shut_down().await;
 }

@@ -52,6 +52,7 @@ async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
         match engine.submit(saga, Input::Reply(reply)).await {
             Ok(_) => Verdict::Ack,
             Err(SubmitError::Stopping) => Verdict::Requeue,
+            Err(error @ SubmitError::Unreadable(_)) => dead_letter(error.to_string()),
             Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
                 dead_letter("this reply belongs to a saga that does not exist here".to_owned())
             }

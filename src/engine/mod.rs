@@ -78,6 +78,9 @@ pub struct Running {
 pub enum SubmitError {
     #[error(transparent)]
     Ignored(#[from] Ignored),
+    /// What is stored of the saga cannot be read: somebody has to look at it.
+    #[error("the saga cannot be read: {0}")]
+    Unreadable(String),
     /// The input was not decided: give it to another process, or again later.
     #[error("the engine is stopping")]
     Stopping,
@@ -127,7 +130,7 @@ impl Engine {
         let (done, decided) = oneshot::channel();
         let task = Task::Input(Box::new(Work { saga, input, done }));
         self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;
-        Ok(decided.await.map_err(|_| SubmitError::Stopping)??)
+        decided.await.map_err(|_| SubmitError::Stopping)?
     }
 
     pub fn definitions(&self) -> &Definitions {
