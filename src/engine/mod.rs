@@ -10,6 +10,7 @@ pub mod batch;
 mod children;
 pub mod clock;
 pub mod definitions;
+mod events;
 pub mod intake;
 pub mod lane;
 pub mod metrics;
@@ -131,6 +132,17 @@ impl Engine {
         let task = Task::Input(Box::new(Work { saga, input, done }));
         self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;
         decided.await.map_err(|_| SubmitError::Stopping)?
+    }
+
+    /// Takes up definitions that another process has registered, and declares what they need.
+    pub async fn refresh(&self) -> Result<(), definitions::Error> {
+        self.definitions().load().await?;
+        let declared = self.definitions().declare(self.broker(), &self.0.parts.names).await;
+        if let Err(error) = declared {
+            // It is declared with every new connection too.
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot declare what definitions need");
+        }
+        Ok(())
     }
 
     pub fn definitions(&self) -> &Definitions {
