@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use tokio::time::Instant;
 
 const MOST_TIME: Duration = Duration::from_millis(50);
 const MOST_KIB: u64 = 32 * 1024;
