@@ -16,6 +16,7 @@ mod decode;
 mod diagnostic;
 mod directory;
 mod expression;
+pub mod language;
 mod render;
 mod schema;
 mod source;

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 pub mod demo;
+pub mod schema;
 pub mod serve;
 pub mod story;
 
@@ -18,6 +19,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the order saga with demo participants; nothing needs to be installed
     Demo(demo::Args),
+    /// Print the JSON Schema of definitions, for editors
+    Schema(schema::Args),
     /// Orchestrate the sagas of a directory until told to stop
     Serve(serve::Args),
 }
@@ -26,6 +29,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Demo(args) => demo::run(args).await,
+            Command::Schema(args) => schema::run(&args),
             Command::Serve(args) => serve::run(args).await,
         }
     }
