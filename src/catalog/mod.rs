@@ -14,6 +14,7 @@ pub mod code;
 mod compiled;
 mod decode;
 mod diagnostic;
+pub mod diff;
 mod directory;
 mod expression;
 pub mod language;
