@@ -8,7 +8,7 @@ use snorri::cli::Cli;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Only the sentences: where in the source it happened helps nobody who runs this.
             eprintln!("error: {error}");
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Nearly all time is spent waiting for the broker and the database: more threads would mostly wake each other.
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = (cores / 2).max(1);

@@ -1,8 +1,12 @@
 //! The command line: one file for each subcommand.
 
 pub mod demo;
+pub mod diff;
+pub mod schema;
 pub mod serve;
 pub mod story;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -18,15 +22,22 @@ pub struct Cli {
 pub enum Command {
     /// Run the order saga with demo participants; nothing needs to be installed
     Demo(demo::Args),
+    /// Tell what a new version of a definition changes, and whom that breaks
+    Diff(diff::Args),
+    /// Print the JSON Schema of definitions, for editors
+    Schema(schema::Args),
     /// Orchestrate the sagas of a directory until told to stop
     Serve(serve::Args),
 }
 
 impl Cli {
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Demo(args) => demo::run(args).await,
-            Command::Serve(args) => serve::run(args).await,
+            Command::Demo(args) => demo::run(args).await?,
+            Command::Diff(args) => return Ok(diff::run(&args)),
+            Command::Schema(args) => schema::run(&args)?,
+            Command::Serve(args) => serve::run(args).await?,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,0 +1,241 @@
+//! What a new version of a definition changes, and for whom that breaks something.
+//!
+//! Sagas that run keep their version for life, so that nothing of this concerns them. It concerns those around them when
+//! the new version is brought out: who starts sagas, who handles their commands, who reads what comes of them, and who
+//! relies on what is undone. What cannot be judged counts as breaking.
+
+mod block;
+mod fields;
+mod schema;
+mod steps;
+
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use self::schema::Role;
+use super::diagnostic::Problems;
+use super::{Compiled, source};
+use crate::saga::Definition;
+use crate::saga::definition::Trigger;
+
+/// The differences between two versions of a definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diff {
+    pub saga: String,
+    pub old: u32,
+    pub new: u32,
+    /// Whether any of the changes breaks something.
+    pub breaking: bool,
+    pub changes: Vec<Change>,
+    /// What to know beside them.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What has changed, as in `input.amount` or `steps.charge.payload`.
+    pub place: String,
+    /// How.
+    pub change: String,
+    /// Whom it breaks something for. Nobody: it is compatible.
+    pub breaks: Option<Whom>,
+}
+
+/// Who has to do with a saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    /// Whoever starts it, or sends it signals or events.
+    Senders,
+    /// Whoever handles its commands.
+    Participants,
+    /// Whoever reads its output or the events that it publishes.
+    Readers,
+    /// Whoever relies on what it undoes.
+    Rollback,
+}
+
+/// Why two definitions cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Incomparable {
+    #[error("these are two sagas, not two versions of one: `{old}` and `{new}`")]
+    Names { old: String, new: String },
+}
+
+/// What `new` changes.
+pub fn diff(old: &Compiled, new: &Compiled) -> Result<Diff, Incomparable> {
+    let (before, after) = (&*old.definition, &*new.definition);
+    if before.name != after.name {
+        return Err(Incomparable::Names { old: before.name.to_string(), new: after.name.to_string() });
+    }
+    let mut changes = Changes::default();
+    let (old_text, new_text) = (Written::of(old), Written::of(new));
+    schema::compare(
+        "input",
+        Role::Taken(Whom::Senders),
+        old.input_schema.as_ref(),
+        new.input_schema.as_ref(),
+        &mut changes,
+    );
+    settings(before, after, &mut changes);
+    starts(before, after, &mut changes);
+    steps::compare((before, &old_text), (after, &new_text), &mut changes);
+    fields::compare("output", Whom::Readers, before.output.as_ref(), after.output.as_ref(), &mut changes);
+    schema::compare(
+        "output_schema",
+        Role::Given(Whom::Readers),
+        old_text.output_schema(),
+        new_text.output_schema(),
+        &mut changes,
+    );
+    let changes = changes.0;
+    Ok(Diff {
+        saga: before.name.to_string(),
+        old: before.version,
+        new: after.version,
+        breaking: changes.iter().any(|change| change.breaks.is_some()),
+        notes: notes(old, new),
+        changes,
+    })
+}
+
+fn notes(old: &Compiled, new: &Compiled) -> Vec<String> {
+    let (before, after) = (old.definition.version, new.definition.version);
+    let mut notes = Vec::new();
+    if old.digest != new.digest && after <= before {
+        notes.push(format!(
+            "version {after} is not higher than {before}, and a registered version never changes: write `version: {}`",
+            before.saturating_add(1)
+        ));
+    }
+    notes
+}
+
+fn settings(old: &Definition, new: &Definition, changes: &mut Changes) {
+    match (&old.key, &new.key) {
+        (None, None) => {}
+        (Some(old), None) => {
+            let text = format!("removed (it was {}): a repeated start is one more saga", fields::shown(old));
+            changes.breaks("key", Whom::Senders, text);
+        }
+        (None, Some(new)) => {
+            let text = format!("added: a start with the same {} is the same saga", fields::shown(new));
+            changes.breaks("key", Whom::Senders, text);
+        }
+        (Some(old), Some(new)) => {
+            let (old, new) = (fields::shown(old), fields::shown(new));
+            if old != new {
+                changes.breaks("key", Whom::Senders, format!("made otherwise: {new} (it was {old})"));
+            }
+        }
+    }
+    let told = |duration: Option<_>| duration.map_or("none".to_owned(), steps::told);
+    changes.if_changed("timeout", &told(old.timeout), &told(new.timeout));
+    changes.if_changed("on_late_reply", &word(&old.on_late_reply), &word(&new.on_late_reply));
+    changes.if_changed(
+        "on_compensation_failure",
+        &word(&old.on_compensation_failure),
+        &word(&new.on_compensation_failure),
+    );
+    match (old.lifecycle_events, new.lifecycle_events) {
+        (true, false) => changes.breaks("lifecycle_events", Whom::Readers, "no longer published"),
+        (false, true) => changes.fits("lifecycle_events", "published now"),
+        _ => {}
+    }
+}
+
+fn starts(old: &Definition, new: &Definition, changes: &mut Changes) {
+    let find = |starts: &[Trigger], wanted: &str| {
+        starts.iter().find(|start| trigger(start).0 == wanted).map(|start| trigger(start).1)
+    };
+    for start in &old.starts {
+        let (name, how) = trigger(start);
+        match find(&new.starts, &name) {
+            None => changes.breaks("start", Whom::Senders, format!("no longer by {name}")),
+            Some(now) if now != how => changes.fits("start", format!("by {name}: {now} (it was: {how})")),
+            Some(_) => {}
+        }
+    }
+    for (name, _) in new.starts.iter().map(trigger) {
+        if find(&old.starts, &name).is_none() {
+            changes.fits("start", format!("now also by {name}"));
+        }
+    }
+}
+
+/// What starts a saga, and how.
+fn trigger(trigger: &Trigger) -> (String, String) {
+    match trigger {
+        Trigger::Event { exchange, event, when, input } => {
+            let when = when.as_ref().map_or("always".to_owned(), |when| format!("when {}", when.source()));
+            let input = input.as_ref().map_or("its body".to_owned(), fields::shown);
+            (format!("the event `{event}` of `{exchange}`"), format!("{when}, with {input}"))
+        }
+        Trigger::Schedule { cron, input } => {
+            (format!("the schedule `{cron}`"), format!("with {}", fields::shown(input)))
+        }
+    }
+}
+
+/// One of a few words, as it is written in a definition.
+fn word(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Changes(Vec<Change>);
+
+impl Changes {
+    fn breaks(&mut self, place: impl Display, whom: Whom, change: impl Into<String>) {
+        self.0.push(Change { place: place.to_string(), change: change.into(), breaks: Some(whom) });
+    }
+
+    fn fits(&mut self, place: impl Display, change: impl Into<String>) {
+        self.0.push(Change { place: place.to_string(), change: change.into(), breaks: None });
+    }
+
+    /// A change that breaks nothing.
+    fn if_changed<T: PartialEq + Display + ?Sized>(&mut self, place: impl Display, old: &T, new: &T) {
+        if old != new {
+            self.fits(place, format!("{new} (it was {old})"));
+        }
+    }
+}
+
+/// The text of a definition as data, for the schemas in it: what is compiled of them can only be asked.
+#[derive(Debug)]
+struct Written(Value);
+
+impl Written {
+    fn of(compiled: &Compiled) -> Self {
+        let text = compiled.source.strip_prefix('\u{feff}').unwrap_or(&compiled.source);
+        // It has been parsed before, so that there are no problems.
+        let root = source::parse(text, &mut Problems::default());
+        Self(root.map_or(Value::Null, |root| root.to_json()))
+    }
+
+    fn output_schema(&self) -> Option<&Value> {
+        self.0.get("output_schema")
+    }
+
+    /// The schema of a step's reply.
+    fn reply(&self, step: &str) -> Option<&Value> {
+        find_step(self.0.get("steps")?, step)?.get("reply")
+    }
+}
+
+/// The command step of a name, in a list of steps or the lists within it.
+fn find_step<'a>(steps: &'a Value, name: &str) -> Option<&'a Value> {
+    steps.as_array()?.iter().find_map(|step| {
+        if step.get("command").is_some() {
+            return (step.get("name").and_then(Value::as_str) == Some(name)).then_some(step);
+        }
+        let branches = step.get("parallel").and_then(Value::as_array).into_iter().flatten();
+        let choices = step.get("choice").and_then(Value::as_array).into_iter().flatten();
+        let choices = choices.filter_map(|branch| branch.get("steps").or_else(|| branch.get("otherwise")));
+        branches.chain(choices).chain(step.get("steps")).find_map(|steps| find_step(steps, name))
+    })
+}
