@@ -10,6 +10,7 @@ pub mod batch;
 mod children;
 pub mod clock;
 pub mod definitions;
+mod events;
 pub mod intake;
 pub mod lane;
 pub mod metrics;
@@ -78,6 +79,9 @@ pub struct Running {
 pub enum SubmitError {
     #[error(transparent)]
     Ignored(#[from] Ignored),
+    /// What is stored of the saga cannot be read: somebody has to look at it.
+    #[error("the saga cannot be read: {0}")]
+    Unreadable(String),
     /// The input was not decided: give it to another process, or again later.
     #[error("the engine is stopping")]
     Stopping,
@@ -127,7 +131,18 @@ impl Engine {
         let (done, decided) = oneshot::channel();
         let task = Task::Input(Box::new(Work { saga, input, done }));
         self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;
-        Ok(decided.await.map_err(|_| SubmitError::Stopping)??)
+        decided.await.map_err(|_| SubmitError::Stopping)?
+    }
+
+    /// Takes up definitions that another process has registered, and declares what they need.
+    pub async fn refresh(&self) -> Result<(), definitions::Error> {
+        self.definitions().load().await?;
+        let declared = self.definitions().declare(self.broker(), &self.0.parts.names).await;
+        if let Err(error) = declared {
+            // It is declared with every new connection too.
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot declare what definitions need");
+        }
+        Ok(())
     }
 
     pub fn definitions(&self) -> &Definitions {

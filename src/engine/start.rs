@@ -37,6 +37,8 @@ pub enum StartError {
     NoKey(#[from] EvaluationError),
     #[error("the input has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are taken")]
     TooLarge { bytes: usize },
+    #[error("the saga of this business key, or of this message, cannot be read: {0}")]
+    Unreadable(String),
     #[error(transparent)]
     Store(store::Error),
     #[error("the engine is stopping: start it again elsewhere, or later")]
@@ -51,6 +53,7 @@ impl StartError {
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
             Self::TooLarge { .. } => "payload_too_large",
+            Self::Unreadable(_) => "unreadable",
             Self::Store(_) => "store_unavailable",
             Self::Stopping => "stopping",
         }
@@ -90,6 +93,7 @@ impl Engine {
             Err(SubmitError::Ignored(Ignored::AlreadyStarted { same_input, same_parent })) => {
                 Ok(Started { id, key, is_new: false, same_input, same_parent })
             }
+            Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
             Err(_) => Err(StartError::Stopping),
         }
     }

@@ -6,7 +6,7 @@
 //! The journal's key (saga, seq) is the only lock: whoever appends seq n has decided on the state at n - 1, and
 //! everything else that was decided with it is written in the same transaction or not at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,10 +86,12 @@ pub struct Unsent {
 pub struct StoredDefinition {
     pub name: String,
     pub version: u32,
-    /// SHA-256 of the source, hexadecimal.
+    /// SHA-256 of the source and its files, hexadecimal.
     pub digest: String,
     /// The YAML it was read from.
     pub source: String,
+    /// The files that it refers to, by their paths.
+    pub files: BTreeMap<String, String>,
     pub registered_at: Time,
 }
 

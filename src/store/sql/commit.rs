@@ -217,6 +217,6 @@ fn hex(key: &Uuid) -> String {
     key.simple().to_string()
 }
 
-fn json(value: &impl Serialize) -> Result<String, Error> {
+pub(super) fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Corrupt(error.to_string()))
 }
