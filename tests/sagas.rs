@@ -8,7 +8,9 @@ use snorri::catalog;
 use snorri::saga::SagaId;
 use support::demo::{Stage, shipped};
 use support::orchestrator::story;
-use support::trades::{Bank, Obliging, Travel};
+use support::trades::{Bank, Deposits, Fleet, Obliging, Travel};
+use support::{Services, until};
+use tokio::time::Duration;
 
 const ONCE: (u32, u32) = (1, 0);
 const UNDONE: (u32, u32) = (1, 1);
@@ -100,12 +102,67 @@ mod bank_transfer {
     }
 }
 
+mod account_deposit {
+    use super::*;
+
+    /// A deposit comes in, twice; what becomes of it, of its two steps, and of both services' balances.
+    async fn run(account: &str, amount: i64, status: &str) -> (Value, [(u32, u32); 2], [i64; 2]) {
+        let deposits = Deposits::new(&Services::from_env().database().await).await;
+        let stage = Stage::new(deposits.clone()).await;
+        let deposit = json!({"id": "d-1", "account": account, "amount": amount});
+        for _ in 0..2 {
+            stage.publish("deposits.events", "deposit.received", &deposit).await;
+        }
+        let saga = SagaId::of_key("account-deposit", "d-1").to_string();
+        until(Duration::from_secs(10), "started", async || {
+            (stage.api().get(&format!("/v1/sagas/{saga}")).await.0 == 200).then_some(())
+        })
+        .await;
+        let ended = stage.api().wait_for(&saga, &[status]).await;
+        (ended, stage.effects(&saga, ["credit", "post"]), deposits.balances("ann").await)
+    }
+
+    #[tokio::test]
+    async fn is_in_both_books_once() {
+        let (saga, effects, balances) = run("ann", 250, "completed").await;
+        assert_eq!((effects, balances), ([ONCE, ONCE], [250, 250]));
+        assert_eq!(saga["output"], json!({"balance": 250}));
+    }
+
+    #[tokio::test]
+    async fn is_in_neither_book_when_the_ledger_refuses() {
+        let (_, effects, balances) = run("ann", 20_000, "compensated").await;
+        assert_eq!((effects, balances), ([UNDONE, NEVER], [0, 0]));
+    }
+
+    #[tokio::test]
+    async fn is_in_neither_book_when_there_is_no_account() {
+        let (_, effects, balances) = run("eve", 250, "compensated").await;
+        assert_eq!((effects, balances), ([NEVER, NEVER], [0, 0]));
+    }
+}
+
 mod travel_booking {
     use super::*;
 
     fn trip(places: &[&str]) -> Value {
         let legs = places.windows(2).map(|leg| json!({"from": leg[0], "to": leg[1]}));
         json!({"tripId": "trip-1", "city": "Oslo", "legs": legs.collect::<Vec<_>>()})
+    }
+
+    #[tokio::test]
+    async fn issues_tickets_for_all_legs_in_order_once_approved() {
+        let stage = Stage::new(Travel).await;
+        let saga = stage.api().start("travel-booking", &trip(&["Rome", "Paris", "Oslo", "Rome"])).await;
+        let signal = format!("/v1/sagas/{saga}/signals/approved");
+        let (status, body) = stage.api().post(&signal, &json!({"by": "ann"})).await;
+        assert_eq!(status, 202, "{body}");
+        let ended = stage.api().wait_for(&saga, &["completed"]).await;
+        let seats = json!(["Rome-Paris", "Paris-Oslo", "Oslo-Rome"]);
+        let output = json!({"seats": seats, "room": "a room in Oslo", "approvedBy": "ann"});
+        assert_eq!(ended["output"], output);
+        let steps = ["seat[0]", "seat[1]", "seat[2]", "room", "tickets"];
+        assert_eq!(stage.effects(&saga, steps), [ONCE; 5]);
     }
 
     #[tokio::test]
@@ -188,5 +245,43 @@ mod payment {
         let ended = run(5_000, service, "compensated").await;
         assert_eq!((ended.parent, ended.child), ([UNDONE, NEVER], [NEVER, NEVER]));
         assert_eq!(ended.status.as_deref(), Some("compensated"));
+    }
+}
+
+mod firmware_rollout {
+    use super::*;
+
+    const DEVICES: usize = 8;
+    const AT_ONCE: u32 = 3;
+
+    /// A rollout to `d0`, `d1` and so on: how it ended, and the effects on the devices and on the fleet.
+    async fn run(refuses: Option<&'static str>, status: &str) -> (Value, Vec<(u32, u32)>, (u32, u32)) {
+        let fleet = Fleet::new(refuses);
+        let stage = Stage::new(fleet.clone()).await;
+        let devices: Vec<_> = (0..DEVICES).map(|device| format!("d{device}")).collect();
+        let input = json!({"rolloutId": "r-1", "firmware": "2.0", "devices": devices});
+        let saga = stage.run("firmware-rollout", &input, status).await;
+        assert_eq!((fleet.watch().now, fleet.watch().most), (0, AT_ONCE), "{:#?}", story(&saga));
+        let of_device = |device| stage.effect(id(&saga), &format!("install[{device}]"));
+        let devices = (0..DEVICES).map(of_device).collect();
+        let adopted = stage.effect(id(&saga), "adopt");
+        (saga, devices, adopted)
+    }
+
+    #[tokio::test]
+    async fn updates_a_few_devices_at_a_time() {
+        let (saga, devices, adopted) = run(None, "completed").await;
+        assert_eq!((devices, adopted), (vec![ONCE; DEVICES], ONCE));
+        let updated: Vec<_> =
+            (0..DEVICES).map(|device| json!({"device": format!("d{device}"), "was": "1.0"})).collect();
+        assert_eq!(saga["output"], json!({"updated": updated}));
+    }
+
+    #[tokio::test]
+    async fn restores_what_was_updated_when_a_device_refuses() {
+        let (_, devices, adopted) = run(Some("d4"), "compensated").await;
+        assert_eq!((devices[4], adopted), (NEVER, NEVER));
+        assert!(devices[..4].iter().all(|effect| *effect == UNDONE), "{devices:?}");
+        assert!(devices[5..].iter().all(|effect| *effect == UNDONE || *effect == NEVER), "{devices:?}");
     }
 }
