@@ -112,7 +112,7 @@ async fn start(
         };
         match engine.start(request).await {
             Ok(started) => {
-                tracing::debug!(saga = %started.id, is_new = started.is_new, "started by an event")
+                tracing::debug!(saga = %started.id, is_new = started.is_new, "started by an event");
             }
             Err(error) if error.is_temporary() => tally.again = true,
             Err(error) => tally.refused.push(refused(error.to_string())),
