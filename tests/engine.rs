@@ -19,7 +19,7 @@ use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, 
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
 use snorri::saga::journal::Cause;
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
-use snorri::store::{Appended, Batch, MemoryStore, Store};
+use snorri::store::{Appended, Batch, Filter, MemoryStore, Store};
 use tower::ServiceExt;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
@@ -244,4 +244,68 @@ async fn definitions_bind_the_events_that_they_listen_for() {
         assert_eq!(broker.publish(vec![sent]).await, [Published::Confirmed], "{event}");
     }
     assert_eq!(broker.depth("snorri.events").await.expect("a depth"), 2);
+}
+
+const NIGHTLY: &str = r#"
+saga: nightly
+version: 1
+start:
+  - schedule: "0 3 * * *"
+    input: { day: "${ schedule.time }" }
+steps:
+  - name: done
+    wait: { signal: go }
+    timeout: 1h
+"#;
+
+/// However often it was due, and however many processes there are.
+#[tokio::test]
+async fn a_missed_schedule_runs_once() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        let (engine, tasks) = engine(&store).await;
+        engine.definitions().register("nightly.yaml", NIGHTLY, Time(0)).await.expect("registered");
+        running.push((engine, tasks));
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let sagas = store.sagas(&Filter::default(), 10).await.expect("sagas");
+    assert_eq!(sagas.len(), 1, "{sagas:?}");
+    let ran = store.schedules().await.expect("schedules");
+    assert_eq!(ran.len(), 1, "{ran:?}");
+    let view = running[0].0.view(sagas[0].id).await.expect("the store answers").expect("a saga");
+    let day = &view.state.started.expect("started").input["day"];
+    assert_eq!(Time::from_rfc3339(day.as_str().expect("a time")), Some(ran[0].at));
+    for (_, tasks) in running {
+        tasks.shut_down().await;
+    }
+}
+
+const STRICT: &str = r#"
+saga: strict
+version: 1
+steps:
+  - name: reserve
+    command: inventory.reserve
+    exchange: shop.commands
+    timeout: 1h
+    reply: { type: object, required: [reservationId] }
+    compensate: none
+"#;
+
+#[tokio::test]
+async fn a_reply_that_breaks_its_schema_is_kept() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (engine, running) = engine(&store).await;
+    engine.definitions().register("strict.yaml", STRICT, Time(0)).await.expect("registered");
+    let request = StartRequest { definition: "strict".to_owned(), ..start("o-1") };
+    let id = engine.start(request).await.expect("started").id;
+    let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
+    let result = ReplyResult::Success(Arc::new(json!({"reservation": 7})));
+    engine.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
+    let kept = store.dead_letters(id).await.expect("dead letters");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let body = String::from_utf8(kept[0].body.clone()).expect("text");
+    assert_eq!((kept[0].code.as_str(), body.as_str()), ("schema", r#"{"reservation":7}"#));
+    running.shut_down().await;
 }

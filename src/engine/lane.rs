@@ -70,6 +70,8 @@ pub struct Lane {
     pub batch_limit: usize,
     /// How long the messages of a commit are this process's to send.
     pub outbox_lease: Duration,
+    /// Where replies come from.
+    pub reply_queue: String,
     pub hot: HotStates,
 }
 
@@ -218,6 +220,7 @@ impl Lane {
         let before = (known.state.seq > 0).then(|| known.state.status());
         let decision = transition(&definition.definition, &known.state, input, self.clock.now())
             .inspect_err(|ignored| self.metrics.observe_ignored(ignored))?;
+        gathered.keep_invalid(&self.reply_queue, known.state.id, input, &decision.entry);
         known.state = gathered.add(before, decision);
         Ok(Accepted { seq: known.state.seq, status: known.state.status() })
     }

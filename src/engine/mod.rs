@@ -16,6 +16,7 @@ pub mod lane;
 pub mod metrics;
 pub mod options;
 pub mod outbox;
+mod schedules;
 pub mod start;
 pub mod timers;
 pub mod view;
@@ -112,6 +113,7 @@ impl Engine {
                 outbox,
                 batch_limit: options.batch_limit.get(),
                 outbox_lease: options.outbox_lease,
+                reply_queue: parts.names.replies.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
             };
             lanes.push(tokio::spawn(lane.run(stop_lanes.clone())));
@@ -119,6 +121,7 @@ impl Engine {
         let timers = vec![
             tokio::spawn(timers::wake(engine.clone(), options.clone(), stop_timers.clone())),
             tokio::spawn(timers::sweep(engine.clone(), outboxes, options.clone(), stop_timers.clone())),
+            tokio::spawn(schedules::run(engine.clone(), stop_timers.clone())),
             tokio::spawn(timers::flush(engine.clone(), confirmed.clone(), stop_timers.clone())),
         ];
         let running =

@@ -35,6 +35,8 @@ pub enum StartError {
     InvalidInput(Vec<InvalidInput>),
     #[error("the input has no business key: {0}")]
     NoKey(#[from] EvaluationError),
+    #[error("there is no input: {0}")]
+    NoInput(EvaluationError),
     #[error("the input has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are taken")]
     TooLarge { bytes: usize },
     #[error("the saga of this business key, or of this message, cannot be read: {0}")]
@@ -52,6 +54,7 @@ impl StartError {
             Self::NotFound(_) => "definition_not_found",
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
+            Self::NoInput(_) => "no_input",
             Self::TooLarge { .. } => "payload_too_large",
             Self::Unreadable(_) => "unreadable",
             Self::Store(_) => "store_unavailable",
