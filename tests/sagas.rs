@@ -22,7 +22,7 @@ fn id(saga: &Value) -> &str {
 
 #[test]
 fn all_compile_and_are_named_like_their_files() {
-    for source in catalog::read_directory(&shipped()).expect("the definitions that ship") {
+    for source in catalog::read_directory(shipped()).expect("the definitions that ship") {
         let compiled = catalog::compile(&source.path.display().to_string(), &source.text)
             .unwrap_or_else(|wrong| panic!("{wrong}"));
         assert_eq!(source.path.file_stem().and_then(|stem| stem.to_str()), Some(&*compiled.definition.name));
@@ -195,7 +195,11 @@ mod payment {
     }
 
     async fn run(amount: i64, service: Obliging, status: &str) -> Ended {
-        let stage = Stage::with(service, |text| text.replace("timeout: 5s", "timeout: 500ms")).await;
+        run_with(amount, service, status, str::to_owned).await
+    }
+
+    async fn run_with(amount: i64, service: Obliging, status: &str, change: fn(&str) -> String) -> Ended {
+        let stage = Stage::with(service, change).await;
         let input = json!({"paymentId": "p-1", "amount": amount});
         let saga = stage.run("payment", &input, status).await;
         let child = SagaId::of_key("fraud-check", "p-1").to_string();
@@ -242,7 +246,8 @@ mod payment {
     #[tokio::test]
     async fn does_not_wait_for_ever_for_a_score() {
         let service = Obliging { ignores: &["fraud.score"], ..Obliging::default() };
-        let ended = run(5_000, service, "compensated").await;
+        let hurry = |text: &str| text.replace("timeout: 5s", "timeout: 500ms");
+        let ended = run_with(5_000, service, "compensated", hurry).await;
         assert_eq!((ended.parent, ended.child), ([UNDONE, NEVER], [NEVER, NEVER]));
         assert_eq!(ended.status.as_deref(), Some("compensated"));
     }
@@ -261,7 +266,9 @@ mod firmware_rollout {
         let devices: Vec<_> = (0..DEVICES).map(|device| format!("d{device}")).collect();
         let input = json!({"rolloutId": "r-1", "firmware": "2.0", "devices": devices});
         let saga = stage.run("firmware-rollout", &input, status).await;
-        assert_eq!((fleet.watch().now, fleet.watch().most), (0, AT_ONCE), "{:#?}", story(&saga));
+        let watch = fleet.watch();
+        assert_eq!(watch.now, 0, "none is under way any more");
+        assert!((2..=AT_ONCE).contains(&watch.most), "{watch:?} {:#?}", story(&saga));
         let of_device = |device| stage.effect(id(&saga), &format!("install[{device}]"));
         let devices = (0..DEVICES).map(of_device).collect();
         let adopted = stage.effect(id(&saga), "adopt");

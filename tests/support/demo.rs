@@ -82,7 +82,7 @@ impl Stage {
         let prefix = format!("t{}", Uuid::now_v7().simple());
         let definitions = tempfile::tempdir().expect("a directory");
         let mut bindings = BTreeSet::new();
-        for source in catalog::read_directory(&shipped()).expect("the definitions that ship") {
+        for source in catalog::read_directory(shipped()).expect("the definitions that ship") {
             let text = change(&source.text).replace("exchange: ", &format!("exchange: {prefix}."));
             let name = source.path.file_name().expect("a file");
             std::fs::write(definitions.path().join(name), &text).expect("written");
