@@ -6,7 +6,7 @@ SERVICES := tests/services.sh run
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the release binary, target/release/snorri
@@ -37,6 +37,10 @@ bench: ## Measure throughput and latency on the real broker and database
 .PHONY: crash
 crash: ## Kill orchestrator, broker and database again and again, and count the money
 	SNORRI_CRASH_KILLS=100 SNORRI_CRASH_SAGAS=20000 $(SERVICES) cargo test --locked --test crash -- --nocapture
+
+.PHONY: properties
+properties: ## Run the core over 200,000 random definitions and networks
+	SNORRI_PROPERTY_CASES=100000 cargo test --locked --test properties
 
 .PHONY: services
 services: ## Open a shell with the test services up, until you leave it

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::amqp::{self, AmqpBroker};
 use crate::broker::local::{self, LocalBroker};
 use crate::broker::topology::{self, Names};
-use crate::broker::{Broker, Handler, Topology};
+use crate::broker::{Broker, Handler};
 use crate::catalog;
 use crate::config::Config;
 use crate::engine::clock::{Clock, SystemClock};
@@ -87,7 +87,7 @@ impl Orchestrator {
 
         let names = Names::new(&config.broker.prefix);
         broker.declare(&topology::own_topology(&config.broker.prefix)).await?;
-        broker.declare(&exchanges_of(&definitions)).await?;
+        definitions.declare(&*broker, &names).await?;
 
         let mut registry = Registry::default();
         let parts = engine::Parts {
@@ -103,6 +103,8 @@ impl Orchestrator {
         let intake = [
             (names.replies, intake::replies(engine.clone(), &config.engine)),
             (names.starts, intake::starts(engine.clone(), &config.engine)),
+            (names.events, intake::events(engine.clone(), &config.engine)),
+            (names.signals, intake::signals(engine.clone(), &config.engine)),
         ]
         .map(|(queue, handler)| {
             tokio::spawn(consume(
@@ -179,20 +181,11 @@ async fn register_directory(
     let directory = &config.definitions.directory;
     let sources = catalog::read_directory(directory)
         .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
-    for (path, source) in sources {
-        definitions.register(&path.display().to_string(), &source, clock.now()).await?;
+    for source in sources {
+        let file = source.path.display().to_string();
+        definitions.register_with(&file, &source.text, &source.files, clock.now()).await?;
     }
     Ok(())
-}
-
-/// The exchanges that commands go to.
-fn exchanges_of(definitions: &Definitions) -> Topology {
-    let all = definitions.all();
-    let commands = all.iter().flat_map(|compiled| compiled.definition.commands());
-    let mut exchanges: Vec<_> = commands.map(|command| command.exchange.to_string()).collect();
-    exchanges.sort_unstable();
-    exchanges.dedup();
-    Topology { exchanges, queues: Vec::new() }
 }
 
 /// How long a drain may take before the process ends anyway.

@@ -1,5 +1,9 @@
 //! The catalog: text in, a definition or diagnostics out.
 
+#[path = "catalog/language.rs"]
+mod language;
+#[path = "catalog/schemas.rs"]
+mod schemas;
 #[path = "catalog/slips.rs"]
 mod slips;
 
@@ -8,7 +12,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use snorri::catalog::{self, Compiled, Diagnostics};
+use snorri::catalog::{self, Compiled, Diagnostics, Source};
 use snorri::saga::Direction;
 use snorri::saga::definition::{
     Action, Block, CommandStep, Kind, OnCompensationFailure, OnLateReply, OnTimeout, Step, StepIndex,
@@ -209,10 +213,10 @@ steps:
 fn broken_definitions_are_told_what_is_wrong() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
     let sources = catalog::read_directory(&directory).expect("the broken definitions");
-    assert!(sources.len() >= 20);
-    for (path, source) in sources {
+    assert!(sources.len() >= 45);
+    for Source { path, text, files } in sources {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        let diagnostics = catalog::compile(&name, &source).expect_err(&name);
+        let diagnostics = catalog::compile_with(&name, &text, &files).expect_err(&name);
         let starts: Vec<_> = diagnostics.list.iter().map(|diagnostic| diagnostic.span.start).collect();
         assert!(starts.is_sorted(), "{name} is told in the order of its source");
         let settings = || {
@@ -249,12 +253,12 @@ mod diagnostics {
             },
             {
               "code": "E0202",
-              "message": "a step has no `colour`",
+              "message": "a command step has no `colour`",
               "line": 9,
               "column": 5,
               "end_line": 9,
               "end_column": 11,
-              "help": "write `name`, `command`, `exchange`, `payload`, `timeout`, `retry`, `optional`, `pivot`, `on_timeout` or `compensate`"
+              "help": "write `name`, `command`, `when`, `exchange`, `payload`, `policy`, `timeout`, `retry`, `optional`, `pivot`, `on_timeout`, `reply`, ..."
             }
           ]
         }
@@ -357,7 +361,8 @@ mod directories {
         }
         std::fs::create_dir(directory.path().join("c.yaml")).expect("a directory within");
         let read = catalog::read_directory(directory.path()).expect("read");
-        let names: Vec<_> = read.iter().map(|(path, text)| (path.file_name(), text.as_str())).collect();
+        let names: Vec<_> =
+            read.iter().map(|source| (source.path.file_name(), source.text.as_str())).collect();
         assert_eq!(names, [(Some("a.yml".as_ref()), "a.yml"), (Some("b.yaml".as_ref()), "b.yaml")]);
     }
 

@@ -443,3 +443,33 @@ async fn a_participant_of_thirty_lines_of_python_takes_part() {
     assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
     python.kill().await.expect("killed");
 }
+
+fn approved(_: &str) -> String {
+    r#"
+saga: order
+version: 1
+steps:
+  - name: approval
+    wait: { signal: approved }
+    timeout: 1h
+output: { by: "${ approval.output.by }" }
+"#
+    .to_owned()
+}
+
+#[tokio::test]
+async fn a_signal_goes_in_by_http() {
+    let world = World::with(&[], approved).await;
+    let api = &world.orchestrator.api;
+    let id = api.start("order", &json!({})).await;
+    let send = async |id: &str, name: &str| {
+        api.post(&format!("/v1/sagas/{id}/signals/{name}"), &json!({"by": "ann"})).await
+    };
+    let (status, problem) = send(&id, "other").await;
+    assert_eq!((status, &problem["code"]), (409, &json!("not_awaited")), "{problem}");
+    let (status, body) = send(&id, "approved").await;
+    assert_eq!((status, &body["status"]), (202, &json!("completed")), "{body}");
+    let (status, problem) = send("018f3c9e-1111-7222-8333-444455556666", "approved").await;
+    assert_eq!((status, &problem["code"]), (404, &json!("saga_not_found")), "{problem}");
+    assert_eq!(api.saga(&id).await["output"], json!({"by": "ann"}));
+}

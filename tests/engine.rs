@@ -7,14 +7,20 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use snorri::broker::local::{self, LocalBroker};
-use snorri::broker::{Broker, Queue, Topology};
+use snorri::broker::topology::{Names, own_topology};
+use snorri::broker::{
+    Broker, Delivery, Handler, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+};
 use snorri::engine::clock::SystemClock;
 use snorri::engine::definitions::Definitions;
+use snorri::engine::intake;
 use snorri::engine::metrics::Metrics;
-use snorri::engine::{Engine, Options, Parts, Running, StartRequest, SubmitError};
+use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::{Direction, Ignored, Input, SagaId, Status, StepPath, Time};
-use snorri::store::{MemoryStore, Store};
+use snorri::saga::journal::Cause;
+use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
+use snorri::store::{Appended, Batch, Filter, MemoryStore, Store};
+use tower::ServiceExt;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
 
@@ -33,10 +39,14 @@ async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
         clock: Arc::new(SystemClock),
         definitions,
         metrics: Arc::new(Metrics::new(&mut Registry::default())),
-        reply_queue: "replies".to_owned(),
+        names: Names::new("snorri"),
     };
+    Engine::spawn(&parts, &options())
+}
+
+fn options() -> Options {
     let some = |number| NonZeroUsize::new(number).expect("some");
-    let options = Options {
+    Options {
         lanes: some(2),
         lane_capacity: some(100),
         batch_limit: some(100),
@@ -48,8 +58,7 @@ async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
         claim_limit: NonZeroU32::new(100).expect("some"),
         prefetch: 100,
         message_timeout: Duration::from_secs(60),
-    };
-    Engine::spawn(&parts, &options)
+    }
 }
 
 fn start(order: &str) -> StartRequest {
@@ -121,4 +130,182 @@ async fn engines_that_race_for_a_saga_agree() {
     }
     one_running.shut_down().await;
     other_running.shut_down().await;
+}
+
+/// Two sagas of one lane and one batch, of which one cannot be read.
+#[tokio::test]
+async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (spoiled, sound) = {
+        let (engine, running) = engine(&store).await;
+        let spoiled = engine.start(start("o-1")).await.expect("started").id;
+        let sound = engine.start(start("o-2")).await.expect("started").id;
+        running.shut_down().await;
+        (spoiled, sound)
+    };
+    let gap = Entry { at: Time(0), cause: Cause::Wake, facts: Vec::new() };
+    let entries = vec![Appended { saga: spoiled, seq: 9, entry: gap }];
+    store.commit(Batch { entries, ..Batch::default() }).await.expect("a commit");
+
+    let (engine, running) = engine(&store).await;
+    let (first, second) =
+        tokio::join!(engine.submit(spoiled, success("reserve")), engine.submit(sound, success("reserve")));
+    assert!(matches!(first, Err(SubmitError::Unreadable(_))), "{first:?}");
+    second.expect("accepted");
+    let again = engine.start(start("o-1")).await;
+    assert!(matches!(again, Err(StartError::Unreadable(_))), "{again:?}");
+    running.shut_down().await;
+}
+
+const APPROVED: &str = r#"
+saga: approved
+version: 1
+key: ${ input.id }
+start:
+  - event: order.placed
+    exchange: shop.events
+    when: ${ event.total > 0 }
+    input: { id: "${ event.id }" }
+steps:
+  - name: paid
+    wait: { event: order.paid, exchange: shop.events, correlate: "${ event.order }" }
+    timeout: 1h
+  - name: approval
+    wait: { signal: go }
+    timeout: 1h
+"#;
+
+/// One delivery through an intake, and what is to become of it.
+async fn give(handler: Handler, delivery: Delivery) -> Verdict {
+    handler.oneshot(delivery).await.expect("a verdict")
+}
+
+fn event(name: &str, body: &serde_json::Value) -> Delivery {
+    Delivery {
+        exchange: "shop.events".to_owned(),
+        routing_key: name.to_owned(),
+        body: body.to_string().into_bytes(),
+        ..Delivery::default()
+    }
+}
+
+#[tokio::test]
+async fn an_event_starts_a_saga_and_others_and_signals_reach_it() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (engine, running) = engine(&store).await;
+    engine.definitions().register("approved.yaml", APPROVED, Time(0)).await.expect("registered");
+    let options = options();
+    let events = || intake::events(engine.clone(), &options);
+    let id = SagaId::of_key("approved", "o-1");
+
+    let unwanted = give(events(), event("order.placed", &json!({"id": "o-1", "total": 0}))).await;
+    assert_eq!(unwanted, Verdict::Ack);
+    assert!(engine.view(id).await.expect("the store answers").is_none());
+    let broken = give(events(), event("order.placed", &json!({"total": 1}))).await;
+    assert!(matches!(broken, Verdict::DeadLetter { .. }), "{broken:?}");
+    for _ in 0..2 {
+        let placed = give(events(), event("order.placed", &json!({"id": "o-1", "total": 1}))).await;
+        assert_eq!(placed, Verdict::Ack, "a repetition is harmless");
+    }
+    assert_eq!(status(&engine, id).await, Status::Running);
+    for order in ["nobody", "o-1"] {
+        assert_eq!(give(events(), event("order.paid", &json!({"order": order}))).await, Verdict::Ack);
+    }
+
+    let signal = |key: &str| {
+        let headers = [("snorri-definition", "approved"), ("snorri-key", key)];
+        let headers = headers.map(|(name, value)| (name.to_owned(), HeaderValue::Text(value.to_owned())));
+        let properties =
+            Properties { kind: Some("go".to_owned()), headers: headers.into(), ..Properties::default() };
+        give(intake::signals(engine.clone(), &options), Delivery { properties, ..Delivery::default() })
+    };
+    assert!(matches!(signal("nobody").await, Verdict::DeadLetter { .. }));
+    assert_eq!(signal("o-1").await, Verdict::Ack);
+    assert_eq!(status(&engine, id).await, Status::Completed);
+    assert!(matches!(signal("o-1").await, Verdict::DeadLetter { .. }), "it has ended");
+    running.shut_down().await;
+}
+
+/// The event reaches the queue through the bindings that the definition asks for.
+#[tokio::test]
+async fn definitions_bind_the_events_that_they_listen_for() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let definitions = Definitions::new(Arc::clone(&store));
+    definitions.register("approved.yaml", APPROVED, Time(0)).await.expect("registered");
+    let broker = LocalBroker::new(local::Options::default());
+    broker.declare(&own_topology("snorri")).await.expect("declared");
+    definitions.declare(&broker, &Names::new("snorri")).await.expect("declared");
+    for event in ["order.placed", "order.paid"] {
+        let sent = Publication {
+            exchange: "shop.events".to_owned(),
+            routing_key: event.to_owned(),
+            ..Publication::default()
+        };
+        assert_eq!(broker.publish(vec![sent]).await, [Published::Confirmed], "{event}");
+    }
+    assert_eq!(broker.depth("snorri.events").await.expect("a depth"), 2);
+}
+
+const NIGHTLY: &str = r#"
+saga: nightly
+version: 1
+start:
+  - schedule: "0 3 * * *"
+    input: { day: "${ schedule.time }" }
+steps:
+  - name: done
+    wait: { signal: go }
+    timeout: 1h
+"#;
+
+/// However often it was due, and however many processes there are.
+#[tokio::test]
+async fn a_missed_schedule_runs_once() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        let (engine, tasks) = engine(&store).await;
+        engine.definitions().register("nightly.yaml", NIGHTLY, Time(0)).await.expect("registered");
+        running.push((engine, tasks));
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let sagas = store.sagas(&Filter::default(), 10).await.expect("sagas");
+    assert_eq!(sagas.len(), 1, "{sagas:?}");
+    let ran = store.schedules().await.expect("schedules");
+    assert_eq!(ran.len(), 1, "{ran:?}");
+    let view = running[0].0.view(sagas[0].id).await.expect("the store answers").expect("a saga");
+    let day = &view.state.started.expect("started").input["day"];
+    assert_eq!(Time::from_rfc3339(day.as_str().expect("a time")), Some(ran[0].at));
+    for (_, tasks) in running {
+        tasks.shut_down().await;
+    }
+}
+
+const STRICT: &str = r#"
+saga: strict
+version: 1
+steps:
+  - name: reserve
+    command: inventory.reserve
+    exchange: shop.commands
+    timeout: 1h
+    reply: { type: object, required: [reservationId] }
+    compensate: none
+"#;
+
+#[tokio::test]
+async fn a_reply_that_breaks_its_schema_is_kept() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (engine, running) = engine(&store).await;
+    engine.definitions().register("strict.yaml", STRICT, Time(0)).await.expect("registered");
+    let request = StartRequest { definition: "strict".to_owned(), ..start("o-1") };
+    let id = engine.start(request).await.expect("started").id;
+    let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
+    let result = ReplyResult::Success(Arc::new(json!({"reservation": 7})));
+    engine.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
+    let kept = store.dead_letters(id).await.expect("dead letters");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let body = String::from_utf8(kept[0].body.clone()).expect("text");
+    assert_eq!((kept[0].code.as_str(), body.as_str()), ("schema", r#"{"reservation":7}"#));
+    running.shut_down().await;
 }

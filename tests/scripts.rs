@@ -10,6 +10,8 @@
 //! | `success STEP [JSON]`, `failure STEP CODE`, `error STEP CODE` | a reply to the step's latest attempt |
 //! | `... undo STEP ...` | the same to its compensation; `#N` before the step names an earlier attempt |
 //! | `unroutable [undo] STEP` | the broker returns the latest attempt |
+//! | `signal NAME [#ID] [JSON]`, `event EXCHANGE EVENT [#ID] [JSON]` | a signal or a domain event comes |
+//! | `start-child JSON`, `undo-asked N` | the saga is part of another, which wants it undone |
 //! | `after DURATION` | time passes; the saga is woken whenever it wants to be |
 //! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `roll-back`, `abandon` | an operator acts |
 
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
-use snorri::saga::journal::{By, Fact, Problem, Started};
+use snorri::saga::journal::{Arrival, By, Fact, Parent, Problem, Source, Started};
 use snorri::saga::{Definition, Direction, Input, Message, SagaId, State, StepPath, Time, transition};
 use uuid::Uuid;
 
@@ -81,6 +83,14 @@ impl<'a> Stage<'a> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         match verb {
             "start" => self.take(&Input::Start(Box::new(self.started(rest)))),
+            "start-child" => {
+                let parent =
+                    Parent { saga: SagaId(Uuid::from_u128(2)), step: StepPath::new("part"), attempt: 1 };
+                let started = Started { parent: Some(parent), ..self.started(rest) };
+                self.take(&Input::Start(Box::new(started)));
+            }
+            "undo-asked" => self.take(&Input::Undo { attempt: rest.parse().expect("a number") }),
+            "signal" | "event" => self.take(&Input::Arrival(Arc::new(arrival(verb, rest)))),
             "after" => self.pass(humantime::parse_duration(rest).expect("a duration")),
             "success" | "failure" | "error" => {
                 let (attempt, rest) = self.attempt(rest);
@@ -156,6 +166,11 @@ impl<'a> Stage<'a> {
                         writeln!(self.out, "  {told}").expect("written");
                     }
                 }
+                for message in messages {
+                    if let Some(told) = tell_message(message) {
+                        writeln!(self.out, "  {told}").expect("written");
+                    }
+                }
                 if self.state.status() != before {
                     writeln!(self.out, "  => {}", self.state.status().as_str()).expect("written");
                 }
@@ -227,6 +242,19 @@ fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Op
     })
 }
 
+/// What is sent without a fact that says so.
+fn tell_message(message: &Message) -> Option<String> {
+    match message {
+        Message::Order(order) => Some(format!("child {}: {:?}", order.parent.step, order.kind)),
+        Message::Report(report) => {
+            let Attempt { step, direction, number } = &report.attempt;
+            Some(format!("report {}{step} #{number}: {:?}", undo(*direction), report.result.kind()))
+        }
+        Message::Lifecycle(event) => Some(format!("tell {}", event.change.as_str())),
+        _ => None,
+    }
+}
+
 fn undo(direction: Direction) -> &'static str {
     match direction {
         Direction::Forward => "",
@@ -235,22 +263,48 @@ fn undo(direction: Direction) -> &'static str {
 }
 
 fn intervention(verb: &str, rest: &str) -> Intervention {
-    let step = || (!rest.is_empty()).then(|| StepPath::new(rest));
+    let step = || (!rest.is_empty()).then(|| path(rest));
     match verb {
         "retry" => Intervention::Retry { step: step() },
         "skip" => Intervention::Skip { step: step() },
         "resolve" => {
             let (step, output) = rest.split_once(' ').expect("a step and its output");
             let outcome = Resolution::Done(Arc::new(json(output)));
-            Intervention::Resolve { step: StepPath::new(step), outcome }
+            Intervention::Resolve { step: path(step), outcome }
         }
-        "resolve-not-done" => {
-            Intervention::Resolve { step: StepPath::new(rest), outcome: Resolution::NotDone }
-        }
+        "resolve-not-done" => Intervention::Resolve { step: path(rest), outcome: Resolution::NotDone },
         "roll-back" => Intervention::RollBack,
         "abandon" => Intervention::Abandon,
         other => panic!("nothing is called `{other}`"),
     }
+}
+
+/// Reads `NAME [#ID] [JSON]` or `EXCHANGE EVENT [#ID] [JSON]`.
+fn arrival(verb: &str, rest: &str) -> Arrival {
+    let word = |text: &str| {
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        (word.to_owned(), rest.to_owned())
+    };
+    let (first, rest) = word(rest);
+    let (source, rest) = match verb {
+        "signal" => (Source::Signal(first.into()), rest),
+        _ => {
+            let (event, rest) = word(&rest);
+            (Source::Event { exchange: first.into(), event: event.into() }, rest)
+        }
+    };
+    let (id, rest) = match rest.strip_prefix('#') {
+        Some(text) => {
+            let (id, rest) = word(text);
+            (Some(id), rest)
+        }
+        None => (None, rest),
+    };
+    Arrival { source, id, body: json(&rest) }
+}
+
+fn path(text: &str) -> StepPath {
+    text.parse().expect("the path of a step")
 }
 
 fn by() -> By {

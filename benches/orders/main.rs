@@ -33,7 +33,7 @@ use memory::Memory;
 use process::Role;
 use report::Report;
 use services::Services;
-use versus::{Backend, Contender, Run, Setting, Stage, start_participant};
+use versus::{Backend, Before, Contender, Run, Setting, Stage, start_participant};
 
 /// Measures Snorri against the floor. After `cargo bench --bench orders --`.
 #[derive(Debug, Parser)]
@@ -56,6 +56,9 @@ struct Args {
     /// How long each run goes on before that
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
+    /// Another build of `snorri`, to be measured in the same run on RabbitMQ: what it was before a change
+    #[arg(long, value_name = "BINARY")]
+    before: Option<PathBuf>,
     /// Whether to measure the memory of 100,000 waiting sagas, on RabbitMQ
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     memory: bool,
@@ -91,7 +94,7 @@ async fn coordinate(args: &Args) -> anyhow::Result<()> {
         _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
     };
     if let Some(services) = &services {
-        services.clean_up(args.rounds).await?;
+        services.clean_up(2 * args.rounds).await?;
     }
     // What was measured before a failure is told all the same.
     let (memory, failure) = match result {
@@ -119,21 +122,33 @@ async fn measure(
         Some(services) => Some(start_participant(services).await?),
         None => None,
     };
-    let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("sagas");
-    let stage = |database_url| Stage {
+    // This saga alone, because another build may not know what the others say.
+    let definitions = tempfile::Builder::new().prefix("snorri-bench-").tempdir()?;
+    let order = Path::new(env!("CARGO_MANIFEST_DIR")).join("sagas/order.yaml");
+    std::fs::copy(order, definitions.path().join("order.yaml"))?;
+    let stage = |database_url, database_before| Stage {
         services,
         participant: participant.as_ref(),
         database_url,
-        definitions: definitions.clone(),
+        before: args.before.clone().map(|binary| Before { binary, database_url: database_before }),
+        definitions: definitions.path().to_owned(),
     };
     for round in 0..args.rounds {
         // A new one for each round, so that the rounds are alike.
-        let stage = stage(database(services, round).await?);
+        let number_before = args.rounds + 1 + round;
+        let before =
+            if args.before.is_some() { database(services, number_before).await? } else { String::new() };
+        let stage = stage(database(services, round).await?, before);
         for setting in settings(args) {
             // Side by side in time, because a machine's speed drifts; and in turns, because one disturbs the next.
-            let both = [Contender::Floor, Contender::Snorri];
-            let order = if round % 2 == 0 { both } else { [both[1], both[0]] };
-            for contender in order {
+            let mut contenders = vec![Contender::Floor, Contender::Snorri];
+            if args.before.is_some() && setting.backend == Backend::Amqp {
+                contenders.push(Contender::Before);
+            }
+            if round % 2 == 1 {
+                contenders.reverse();
+            }
+            for contender in contenders {
                 let run = stage.run(contender, round, setting).await?;
                 eprintln!("{}", progress(&run));
                 runs.push(run);
@@ -141,11 +156,12 @@ async fn measure(
         }
         if let Some(services) = services {
             services.drop_database(round).await?;
+            services.drop_database(number_before).await?;
         }
     }
     match services {
         Some(services) if args.memory => {
-            let stage = stage(database(Some(services), args.rounds).await?);
+            let stage = stage(database(Some(services), args.rounds).await?, String::new());
             Ok(Some(memory::run(&stage, services).await?))
         }
         _ => Ok(None),

@@ -121,7 +121,7 @@ impl Process {
     }
 }
 
-/// A `snorri serve` of the release build.
+/// A `snorri serve` of a release build.
 #[derive(Debug)]
 pub struct Snorri {
     child: Child,
@@ -131,13 +131,14 @@ pub struct Snorri {
 impl Snorri {
     /// Starts one and waits until it is ready.
     pub async fn start(
+        binary: &std::path::Path,
         amqp_url: &str,
         database_url: &str,
         prefix: &str,
         definitions: &std::path::Path,
     ) -> anyhow::Result<Self> {
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let child = Command::new(env!("CARGO_BIN_EXE_snorri"))
+        let child = Command::new(binary)
             .args(["serve", "--amqp-url", amqp_url, "--database-url", database_url, "--listen", &listen])
             .arg("--definitions")
             .arg(definitions)

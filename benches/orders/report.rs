@@ -40,8 +40,9 @@ impl Report {
                 settings.push(run.setting);
             }
         }
-        let both = |setting| [Contender::Floor, Contender::Snorri].map(|contender| (setting, contender));
-        let results = settings.into_iter().flat_map(both);
+        let all = [Contender::Floor, Contender::Snorri, Contender::Before];
+        let of_setting = |setting| all.map(|contender| (setting, contender));
+        let results = settings.into_iter().flat_map(of_setting);
         let results =
             results.filter_map(|(setting, contender)| summarize(&runs, setting, contender)).collect();
         let cpus = std::thread::available_parallelism().map_or(0, usize::from);
@@ -101,6 +102,7 @@ impl Summary {
         let contender = match self.contender {
             Contender::Floor => "floor",
             Contender::Snorri => "snorri",
+            Contender::Before => "before",
         };
         let Cpu { orchestrator, participant, load, rabbitmq, postgresql, machine } = self.cpu_ms_per_saga;
         let start = format!(

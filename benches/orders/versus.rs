@@ -30,6 +30,8 @@ pub enum Backend {
 pub enum Contender {
     Floor,
     Snorri,
+    /// Another build of it.
+    Before,
 }
 
 /// What is asked of both.
@@ -64,7 +66,15 @@ pub struct Stage<'a> {
     pub participant: Option<&'a Process>,
     /// Snorri's database of this round.
     pub database_url: String,
+    pub before: Option<Before>,
     pub definitions: PathBuf,
+}
+
+/// Another build of `snorri`, with a database of its own: their schemas may differ.
+#[derive(Debug)]
+pub struct Before {
+    pub binary: PathBuf,
+    pub database_url: String,
 }
 
 /// The participant of all runs on RabbitMQ.
@@ -111,6 +121,15 @@ impl Stage<'_> {
             Contender::Snorri => Orchestrator::Snorri(
                 self.snorri(services, &plan.prefix, &self.definitions).await.context("starting snorri")?,
             ),
+            Contender::Before => {
+                let Before { binary, database_url } = self.before.as_ref().context("no build from before")?;
+                let url = &services.amqp_url;
+                Orchestrator::Snorri(
+                    Snorri::start(binary, url, database_url, &plan.prefix, &self.definitions)
+                        .await
+                        .context("starting the build from before")?,
+                )
+            }
         };
         let limit = limit(&plan);
         let mut load = Process::spawn(&Role::Load { amqp_url: services.amqp_url.clone(), plan })?;
@@ -135,7 +154,8 @@ impl Stage<'_> {
         prefix: &str,
         definitions: &Path,
     ) -> anyhow::Result<Snorri> {
-        Snorri::start(&services.amqp_url, &self.database_url, prefix, definitions).await
+        let binary = Path::new(env!("CARGO_BIN_EXE_snorri"));
+        Snorri::start(binary, &services.amqp_url, &self.database_url, prefix, definitions).await
     }
 
     async fn embedded(&self, contender: Contender, plan: load::Plan) -> anyhow::Result<(Seen, Cpu, f64)> {

@@ -5,6 +5,7 @@
 //! - `saga`: what lists and searches need, derived from the journal.
 //! - `outbox`: messages that are committed and not yet confirmed by the broker.
 //! - `timer`: when to wake a saga, at most one row each.
+//! - `schedule`: when each schedule of a definition last ran.
 //! - `dead_letter`: deliveries that nothing could be made of, for people.
 //! - `audit`: what operators did, for people.
 //!
@@ -18,6 +19,7 @@
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
 mod m0001_first;
+mod m0002_language;
 
 /// All migrations, the oldest first.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::First)]
+        vec![Box::new(m0001_first::First), Box::new(m0002_language::Language)]
     }
 }
 

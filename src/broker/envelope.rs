@@ -1,11 +1,12 @@
 //! The wire contract: what Snorri's messages look like, whichever broker carries them.
 //!
-//! [`publication`] writes what a saga sends, [`decode_reply`] reads what participants answer, and [`decode_start`] what
-//! asks for a new saga. Nothing here does IO. What cannot be read is [`Undecodable`], with a sentence for the person
+//! [`publication`] writes what a saga sends, [`decode_reply`] reads what participants answer, [`decode_start`] what
+//! asks for a new saga, [`decode_signal`] and [`decode_event`] what a saga may wait for. Nothing here does IO. What cannot be read is [`Undecodable`], with a sentence for the person
 //! who will find the message among the dead letters.
 
 mod event;
 mod reply;
+mod signal;
 mod start;
 mod token;
 
@@ -21,7 +22,8 @@ use crate::saga::message::{Command, Outcome};
 use crate::saga::{Message, SagaId, Time};
 
 pub use reply::decode_reply;
-pub use start::{StartRequest, answer_refused, decode_start};
+pub use signal::{decode_event, decode_signal};
+pub use start::{StartRequest, answer_refused, decode_start, trace_id_of};
 
 /// The `app_id` of all that Snorri sends.
 pub const APP_ID: &str = "snorri";
@@ -31,6 +33,8 @@ pub const CONTENT_TYPE: &str = "application/json";
 pub mod header {
     pub const SAGA: &str = "snorri-saga";
     pub const DEFINITION: &str = "snorri-definition";
+    /// On a signal: a saga's business key.
+    pub const KEY: &str = "snorri-key";
     pub const STEP: &str = "snorri-step";
     /// `forward` or `compensate`.
     pub const DIRECTION: &str = "snorri-direction";

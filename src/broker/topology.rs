@@ -1,6 +1,10 @@
 //! The names of Snorri's own queues, and what must be declared for them.
 
+use std::collections::BTreeSet;
+
 use super::{Queue, Topology};
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Trigger};
 
 /// Used when nothing else is configured. Two installations on one virtual host need a prefix each.
 pub const DEFAULT_PREFIX: &str = "snorri";
@@ -35,15 +39,45 @@ impl Names {
     }
 }
 
-/// What must be there before Snorri can take starts and replies. Both are reached through the default exchange, so
-/// that there is nothing to bind. The dead-letter queue is declared with them.
+/// What must be there before Snorri can take anything in, the dead-letter queue with it, and before it can tell what becomes
+/// of sagas. All queues are reached through the default exchange; that of events is bound by [`topology_of`] too.
 pub fn own_topology(prefix: &str) -> Topology {
     let names = Names::new(prefix);
-    let queue = |name| Queue { name, bindings: Vec::new(), dead_letters: Some(names.dead_letters.clone()) };
-    Topology {
-        exchanges: Vec::new(),
-        queues: vec![queue(names.starts.clone()), queue(names.replies.clone())],
+    let own = [&names.starts, &names.events, &names.signals, &names.replies];
+    let queues = own.map(|name| queue(name, &names, Vec::new())).into();
+    Topology { exchanges: vec![names.lifecycle], queues }
+}
+
+/// The exchanges that definitions name, and the bindings of the events that they listen for.
+pub fn topology_of<'a>(names: &Names, definitions: impl IntoIterator<Item = &'a Definition>) -> Topology {
+    let mut exchanges = BTreeSet::new();
+    let mut bindings = BTreeSet::new();
+    for definition in definitions {
+        exchanges.extend(definition.commands().map(|command| command.exchange.to_string()));
+        let published = definition.steps().iter().filter_map(|step| match &step.action {
+            Action::Publish(publish) => Some(publish.exchange.to_string()),
+            _ => None,
+        });
+        exchanges.extend(published);
+        let awaited = definition.events().map(|pattern| (&pattern.exchange, &pattern.event));
+        let starting = definition.starts.iter().filter_map(|trigger| match trigger {
+            Trigger::Event { exchange, event, .. } => Some((exchange, event)),
+            Trigger::Schedule { .. } => None,
+        });
+        bindings.extend(
+            awaited.chain(starting).map(|(exchange, event)| (exchange.to_string(), event.to_string())),
+        );
     }
+    exchanges.extend(bindings.iter().map(|(exchange, _)| exchange.clone()));
+    let queues = match bindings.is_empty() {
+        true => Vec::new(),
+        false => vec![queue(&names.events, names, bindings.into_iter().collect())],
+    };
+    Topology { exchanges: exchanges.into_iter().collect(), queues }
+}
+
+fn queue(name: &str, names: &Names, bindings: Vec<(String, String)>) -> Queue {
+    Queue { name: name.to_owned(), bindings, dead_letters: Some(names.dead_letters.clone()) }
 }
 
 #[cfg(test)]
@@ -54,7 +88,7 @@ mod tests {
     fn the_queues_are_named_after_the_prefix() {
         let topology = own_topology(DEFAULT_PREFIX);
         let names: Vec<&str> = topology.queues.iter().map(|queue| queue.name.as_str()).collect();
-        assert_eq!(names, ["snorri.starts", "snorri.replies"]);
+        assert_eq!(names, ["snorri.starts", "snorri.events", "snorri.signals", "snorri.replies"]);
         assert!(topology.queues.iter().all(|q| q.dead_letters.as_deref() == Some("snorri.dead-letters")));
     }
 }

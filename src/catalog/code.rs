@@ -15,18 +15,19 @@ pub const MISSING_KEY: &str = "E0201";
 pub const UNKNOWN_KEY: &str = "E0202";
 /// A key that belongs elsewhere.
 pub const MISPLACED_KEY: &str = "E0203";
-/// A key that a later version will know.
-pub const LATER_KEY: &str = "E0204";
+// E0204 is out of use: a key that only a later version knew.
 /// A text where a list should be, and the like.
 pub const WRONG_TYPE: &str = "E0205";
 /// The right type, but a value that is not possible.
 pub const BAD_VALUE: &str = "E0206";
 /// A name that cannot be used.
 pub const BAD_NAME: &str = "E0207";
+/// Keys that say two things of which there can be one.
+pub const EITHER_OR: &str = "E0208";
 
 /// A saga that does nothing.
 pub const NO_STEPS: &str = "E0301";
-/// Two steps of the same name.
+/// A name that is taken already.
 pub const DUPLICATE_STEP: &str = "E0302";
 /// A step that does not say how it is undone.
 pub const NO_UNDO: &str = "E0303";
@@ -40,6 +41,16 @@ pub const OPTIONAL_PIVOT: &str = "E0306";
 pub const NO_EXCHANGE: &str = "E0307";
 /// A key that is the same for every saga.
 pub const CONSTANT_KEY: &str = "E0308";
+/// A policy that there is not.
+pub const UNKNOWN_POLICY: &str = "E0309";
+/// A pivot that would be reached once for each item.
+pub const PIVOT_IN_LOOP: &str = "E0310";
+/// A refusal where there is no way back.
+pub const FAIL_AFTER_PIVOT: &str = "E0311";
+/// Events, but no business key to find the saga by.
+pub const NO_KEY: &str = "E0312";
+/// Branches behind the one that is always taken.
+pub const OTHERWISE_NOT_LAST: &str = "E0313";
 
 /// An expression that is not CEL.
 pub const EXPRESSION_SYNTAX: &str = "E0401";
@@ -55,8 +66,12 @@ pub const UNKNOWN_FIELD: &str = "E0405";
 pub const NO_EXPRESSION_HERE: &str = "E0406";
 /// An expression of too many parts within parts.
 pub const TOO_DEEP: &str = "E0407";
+/// A text where an expression should be.
+pub const NOT_AN_EXPRESSION: &str = "E0408";
 
-/// An `input` that is not a JSON Schema.
+/// A schema that is not a JSON Schema.
 pub const BAD_SCHEMA: &str = "E0501";
-/// A reference out of the `input` schema.
+/// A reference of a schema that cannot be followed.
 pub const SCHEMA_REFERENCE: &str = "E0502";
+/// A file of a schema that is not what it should be.
+pub const SCHEMA_FILE: &str = "E0503";

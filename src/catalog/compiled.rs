@@ -1,31 +1,33 @@
 //! A definition that is ready to run, with what belongs to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jsonschema::Validator;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::decode::Decoded;
+use super::schema::Schema;
 use crate::saga::Definition;
 use crate::saga::expression::{EvaluationError, Scope, Variable};
 use crate::saga::template::Template;
 
 /// Longest business key of a saga.
 pub const MAX_KEY_BYTES: usize = 512;
-/// Most complaints about one input.
-const MOST_INVALID: usize = 20;
 
 /// A compiled definition.
 #[derive(Debug)]
 pub struct Compiled {
     pub definition: Arc<Definition>,
-    /// SHA-256 of the source, in hexadecimal: the same text, the same definition.
+    /// SHA-256 of the source and its files, in hexadecimal: the same texts, the same definition.
     pub digest: String,
     pub source: String,
+    /// The files that its schemas refer to, by their paths from the definitions' directory.
+    pub files: BTreeMap<String, String>,
+    /// It needs nothing beside it: what it refers to is under its `$defs`.
     pub input_schema: Option<Value>,
-    validator: Option<Validator>,
+    schema: Option<Schema>,
 }
 
 /// One thing that is wrong with a saga's input.
@@ -39,27 +41,22 @@ pub struct InvalidInput {
 }
 
 impl Compiled {
-    pub(super) fn new(source: &str, decoded: Decoded) -> Self {
-        let (input_schema, validator) = decoded.schema.map(|schema| (schema.json, schema.validator)).unzip();
+    pub(super) fn new(source: &str, decoded: Decoded<'_>) -> Self {
+        let files = decoded.files.used();
         Self {
             definition: Arc::new(decoded.definition),
-            digest: Sha256::digest(source).iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: digest(source, &files),
             source: source.to_owned(),
-            input_schema,
-            validator,
+            files,
+            input_schema: decoded.schema.as_ref().map(|schema| schema.json.clone()),
+            schema: decoded.schema,
         }
     }
 
     /// Whether a saga can be started with `input`. Without a schema, it can with any.
     pub fn check_input(&self, input: &Value) -> Result<(), Vec<InvalidInput>> {
-        let errors = self.validator.iter().flat_map(|validator| validator.iter_errors(input));
-        let invalid: Vec<_> = errors
-            .take(MOST_INVALID)
-            .map(|error| InvalidInput {
-                path: error.instance_path().to_string(),
-                message: error.masked().to_string(),
-            })
-            .collect();
+        let complaints = self.schema.iter().flat_map(|schema| schema.complaints(input));
+        let invalid: Vec<_> = complaints.map(|(path, message)| InvalidInput { path, message }).collect();
         if invalid.is_empty() { Ok(()) } else { Err(invalid) }
     }
 
@@ -81,6 +78,18 @@ impl Compiled {
             _ => Err(wrong_key(template, &format!("a key has at most {MAX_KEY_BYTES} bytes"))),
         }
     }
+}
+
+/// Of the source alone if it has no files. Otherwise each text is preceded by its length, so that no two sets of texts
+/// read the same.
+fn digest(source: &str, files: &BTreeMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(source);
+    for text in files.iter().flat_map(|(path, text)| [path, text]) {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn wrong_key(template: &Template, message: &str) -> EvaluationError {

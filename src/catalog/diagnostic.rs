@@ -83,6 +83,10 @@ impl Problems {
         self.list.is_empty()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.list.len() + self.omitted
+    }
+
     pub(super) fn into_diagnostics(mut self, file: &str, source: &str) -> Diagnostics {
         self.list.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
         // What stands behind an anchor is looked at once for each of its aliases.

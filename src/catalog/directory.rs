@@ -1,9 +1,11 @@
 //! Reading the definitions of a directory: the only IO of the catalog.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::files;
 use super::source::MAX_SOURCE_BYTES;
 
 /// Why a directory of definitions cannot be read.
@@ -13,16 +15,24 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("{} has {bytes} bytes; a definition has at most {MAX_SOURCE_BYTES}", path.display())]
     TooLong { path: PathBuf, bytes: u64 },
+    #[error("{} leads out of the directory of the definitions", path.display())]
+    Outside { path: PathBuf },
+}
+
+/// A definition as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub path: PathBuf,
+    pub text: String,
+    /// The files that it may refer to, by their paths from the directory.
+    pub files: BTreeMap<String, String>,
 }
 
 /// The definitions (`*.yaml` and `*.yml`) right in a directory, in the order of their names. Hidden files are passed
-/// over; links are followed, because that is how Kubernetes mounts a `ConfigMap`.
-pub fn read_directory(path: impl AsRef<Path>) -> Result<Vec<(PathBuf, String)>, Error> {
+/// over; links are followed, because that is how Kubernetes mounts a `ConfigMap`. The files that they refer to come with
+/// them; of those, links that lead out of the directory are refused.
+pub fn read_directory(path: impl AsRef<Path>) -> Result<Vec<Source>, Error> {
     let directory = path.as_ref();
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Read { path, source }
-    };
     let entries = fs::read_dir(directory).map_err(failed(directory))?;
     let mut paths = entries
         .map(|entry| entry.map(|entry| entry.path()))
@@ -32,17 +42,52 @@ pub fn read_directory(path: impl AsRef<Path>) -> Result<Vec<(PathBuf, String)>, 
     paths.sort();
     let mut sources = Vec::with_capacity(paths.len());
     for path in paths {
-        let metadata = fs::metadata(&path).map_err(failed(&path))?;
-        if !metadata.is_file() {
+        if !fs::metadata(&path).map_err(failed(&path))?.is_file() {
             continue;
         }
-        if metadata.len() > MAX_SOURCE_BYTES as u64 {
-            return Err(Error::TooLong { path, bytes: metadata.len() });
-        }
-        let source = fs::read_to_string(&path).map_err(failed(&path))?;
-        sources.push((path, source));
+        let text = read(&path)?;
+        let files = read_files(directory, &text)?;
+        sources.push(Source { path, text, files });
     }
     Ok(sources)
+}
+
+/// The files that a definition refers to, and those that they refer to. What is not there is left out: whoever compiles
+/// the definition tells where that is asked for.
+fn read_files(directory: &Path, definition: &str) -> Result<BTreeMap<String, String>, Error> {
+    let mut found = BTreeMap::new();
+    let mut todo = files::wanted("", definition);
+    if todo.is_empty() {
+        return Ok(found);
+    }
+    let root = fs::canonicalize(directory).map_err(failed(directory))?;
+    while let Some(name) = todo.pop() {
+        let path = directory.join(&name);
+        let Ok(real) = fs::canonicalize(&path) else { continue };
+        if found.contains_key(&name) || !real.is_file() {
+            continue;
+        }
+        if !real.starts_with(&root) {
+            return Err(Error::Outside { path });
+        }
+        let text = read(&path)?;
+        todo.extend(files::wanted(&name, &text));
+        found.insert(name, text);
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let bytes = fs::metadata(path).map_err(failed(path))?.len();
+    if bytes > MAX_SOURCE_BYTES as u64 {
+        return Err(Error::TooLong { path: path.to_owned(), bytes });
+    }
+    fs::read_to_string(path).map_err(failed(path))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Read { path, source }
 }
 
 fn is_definition(path: &Path) -> bool {

@@ -10,6 +10,7 @@
 //!
 //! It must not know of storage, of the broker, or of what becomes of a saga while it runs.
 
+mod bundle;
 pub mod code;
 mod compiled;
 mod decode;
@@ -17,6 +18,7 @@ mod diagnostic;
 pub mod diff;
 mod directory;
 mod expression;
+mod files;
 pub mod language;
 mod render;
 mod schema;
@@ -26,20 +28,33 @@ mod syntax;
 
 pub use compiled::{Compiled, InvalidInput, MAX_KEY_BYTES};
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub use directory::{Error, read_directory};
+pub use directory::{Error, Source, read_directory};
 pub use source::MAX_SOURCE_BYTES;
 
-use diagnostic::Problems;
+use std::collections::BTreeMap;
 
-/// Compiles the definition in `source`. `file` is its name in diagnostics.
+use diagnostic::Problems;
+use files::Files;
+
+/// Compiles the definition in `source`, which refers to no files. `file` is its name in diagnostics.
 pub fn compile(file: &str, source: &str) -> Result<Compiled, Diagnostics> {
+    compile_with(file, source, &BTreeMap::new())
+}
+
+/// The same with the files that its schemas may refer to, JSON or YAML, by their paths from the definitions' directory.
+/// Those paths have forward slashes, and neither `.` nor `..` in them.
+pub fn compile_with(
+    file: &str,
+    source: &str,
+    files: &BTreeMap<String, String>,
+) -> Result<Compiled, Diagnostics> {
     // The parser counts its places from after a byte order mark.
     let text = source.strip_prefix('\u{feff}').unwrap_or(source);
     let mut problems = Problems::default();
     let Some(root) = source::parse(text, &mut problems) else {
         return Err(problems.into_diagnostics(file, shown(text)));
     };
-    match decode::decode(text, &root, problems) {
+    match decode::decode(text, &root, Files::new(files), problems) {
         Ok(decoded) => Ok(Compiled::new(source, decoded)),
         Err(problems) => Err(problems.into_diagnostics(file, text)),
     }

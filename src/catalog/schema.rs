@@ -1,21 +1,47 @@
-//! The JSON Schema of a saga's input.
+//! JSON Schemas: of a saga's input and output, and of what participants answer.
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator, draft202012};
 use serde_json::Value as Json;
 
+use super::bundle::{bundle, collect_references};
 use super::code;
 use super::diagnostic::{Diagnostic, Problems};
+use super::files::Files;
 use super::source::{Entry, Node, Value};
 use super::suggest;
+use crate::saga::definition;
+use crate::saga::journal::Problem;
 
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
-/// A schema, and the validator made of it.
+/// Most complaints about one value.
+const MOST_INVALID: usize = 20;
+/// Most references that are followed to find a property.
+const MOST_FOLLOWED: usize = 16;
+
+/// A schema that needs nothing beside it, and the validator made of it.
 #[derive(Debug)]
 pub(super) struct Schema {
     pub(super) json: Json,
-    pub(super) validator: Validator,
+    validator: Validator,
+}
+
+impl Schema {
+    /// What is wrong with a value, each with its place: a JSON Pointer. Values are not repeated: they may be large or
+    /// secret.
+    pub(super) fn complaints(&self, value: &Json) -> Vec<(String, String)> {
+        let errors = self.validator.iter_errors(value).take(MOST_INVALID);
+        errors.map(|error| (error.instance_path().to_string(), error.masked().to_string())).collect()
+    }
+}
+
+impl definition::Schema for Schema {
+    fn check(&self, value: &Json) -> Result<(), Problem> {
+        let complaints: Vec<_> =
+            self.complaints(value).into_iter().map(|(path, message)| format!("{path}: {message}")).collect();
+        if complaints.is_empty() { Ok(()) } else { Err(Problem::new(Problem::SCHEMA, complaints.join("; "))) }
+    }
 }
 
 /// What a schema says of a property.
@@ -28,45 +54,64 @@ pub(super) enum Lookup<'a> {
     Impossible(Vec<&'a str>),
 }
 
-/// The schema in `input`.
-pub(super) fn decode(entry: &Entry, problems: &mut Problems) -> Option<Schema> {
-    let node = &entry.value;
+/// The schema in an entry, with the files that it refers to.
+pub(super) fn decode(entry: &Entry, files: &mut Files<'_>, problems: &mut Problems) -> Option<Schema> {
+    let (node, key) = (&entry.value, entry.key.as_str());
     if !matches!(node.value, Value::Mapping(_)) {
         let span = if node.span.is_empty() { &entry.key_span } else { &node.span };
-        let message = format!("`input` must be a JSON Schema, but is {}", node.kind());
+        let message = format!("`{key}` must be a JSON Schema, but is {}", node.kind());
         problems.report(
             Diagnostic::new(code::WRONG_TYPE, span.clone(), message)
                 .label("expected a mapping")
-                .help("write it like `input: { type: object, required: [id] }`"),
+                .help(format!("write it like `{key}: {{ type: object, required: [id] }}`")),
         );
         return None;
     }
-    let json = node.to_json();
     let mut told = Vec::new();
-    for error in draft202012::meta::validator().iter_errors(&json) {
+    for error in draft202012::meta::validator().iter_errors(&node.to_json()) {
         let path = error.instance_path().as_str().to_owned();
         // What is wrong for one reason is reported once for each part of the standard that says so.
         if !told.contains(&path) {
-            problems.report(explain(node, &error));
+            problems.report(explain(key, node, &error));
             told.push(path);
         }
     }
     if !told.is_empty() {
         return None;
     }
+    let json = bundle(node, files, problems)?;
     // Patterns without backtracking: whoever starts a saga must not be able to keep a processor busy with one.
     match draft202012::options().with_pattern_options(PatternOptions::regex()).build(&json) {
         Ok(validator) => Some(Schema { json, validator }),
         Err(error) => {
-            problems.report(explain(node, &error));
+            problems.report(explain(key, node, &error));
             None
         }
     }
 }
 
-/// What `schema` says of the property `name` of its objects. Only what is certain: a schema that names its
-/// properties and refuses all others has only these, whatever else it says.
-pub(super) fn lookup<'a>(schema: &'a Json, name: &str) -> Lookup<'a> {
+/// Why something is not a JSON Schema.
+pub(super) fn first_error(json: &Json) -> Option<String> {
+    let validator = draft202012::meta::validator();
+    let error = validator.iter_errors(json).next()?;
+    Some(format!("at `{}`: {}", error.instance_path(), error.masked()))
+}
+
+/// What `schema`, a part of `root`, says of the property `name` of its objects. Only what is certain: a schema that names
+/// its properties and refuses all others has only these, whatever else it says.
+pub(super) fn lookup<'a>(root: &'a Json, mut schema: &'a Json, name: &str) -> Lookup<'a> {
+    for _ in 0..MOST_FOLLOWED {
+        let found = lookup_here(schema, name);
+        let target = schema.get("$ref").and_then(Json::as_str).and_then(|target| target.strip_prefix('#'));
+        match (found, target.and_then(|target| root.pointer(target))) {
+            (Lookup::Open, Some(next)) => schema = next,
+            (found, _) => return found,
+        }
+    }
+    Lookup::Open
+}
+
+fn lookup_here<'a>(schema: &'a Json, name: &str) -> Lookup<'a> {
     let properties = schema.get("properties").and_then(Json::as_object);
     let is_closed = schema.get("additionalProperties") == Some(&Json::Bool(false))
         && schema.get("patternProperties").is_none();
@@ -79,10 +124,11 @@ pub(super) fn lookup<'a>(schema: &'a Json, name: &str) -> Lookup<'a> {
     }
 }
 
-fn explain(root: &Node, error: &ValidationError<'_>) -> Diagnostic {
+fn explain(key: &str, root: &Node, error: &ValidationError<'_>) -> Diagnostic {
+    let whole = key;
     let pointer = error.instance_path().as_str();
     if let ValidationErrorKind::Referencing(_) = error.kind() {
-        return unresolved(root, &error.to_string());
+        return unresolved(whole, root, &error.to_string());
     }
     let node = root.at(pointer);
     let key = pointer.rsplit('/').next().unwrap_or_default();
@@ -106,56 +152,31 @@ fn explain(root: &Node, error: &ValidationError<'_>) -> Diagnostic {
         .label("cannot be compiled")
         .help("look-around and back-references are not known; escape special characters with a backslash");
     }
-    let what = if key.is_empty() { "`input`".to_owned() } else { format!("`{key}`") };
+    let what = if key.is_empty() { format!("`{whole}`") } else { format!("`{key}`") };
     let message = error.masked_with(what.as_str()).to_string();
-    Diagnostic::new(code::BAD_SCHEMA, node.span.clone(), format!("`input` is not a JSON Schema: {message}"))
+    Diagnostic::new(code::BAD_SCHEMA, node.span.clone(), format!("`{whole}` is not a JSON Schema: {message}"))
         .label("see JSON Schema 2020-12")
 }
 
-/// A `$ref` that leads nowhere: the first of those that lead out of the schema, or that the error names.
-fn unresolved(root: &Node, error: &str) -> Diagnostic {
+/// A `$ref` that leads nowhere: the one that the error names.
+fn unresolved(key: &str, root: &Node, error: &str) -> Diagnostic {
     let mut references = Vec::new();
     collect_references(root, &mut references);
     let culprit = references
         .iter()
-        .find(|(target, _)| !target.starts_with('#'))
-        .or_else(|| references.iter().find(|(target, _)| error.contains(target.trim_start_matches('#'))));
+        .find(|(target, _)| target.starts_with('#') && error.contains(target.trim_start_matches('#')));
     match culprit {
-        Some((target, node)) if target.starts_with('#') => Diagnostic::new(
+        Some((target, node)) => Diagnostic::new(
             code::SCHEMA_REFERENCE,
             node.span.clone(),
             format!("`{target}` leads nowhere in this schema"),
         )
         .label("not found")
         .help("define it under `$defs` and write `#/$defs/name`"),
-        Some((target, node)) => Diagnostic::new(
-            code::SCHEMA_REFERENCE,
-            node.span.clone(),
-            format!("`{target}` is outside of this schema"),
-        )
-        .label("not read")
-        .help("write the schema here: under `$defs`, with `$ref: '#/$defs/name'`"),
         None => Diagnostic::new(
             code::SCHEMA_REFERENCE,
             root.span.clone(),
-            format!("a reference in `input` cannot be followed: {error}"),
+            format!("a reference in `{key}` cannot be followed: {error}"),
         ),
-    }
-}
-
-fn collect_references<'a>(node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
-    match &node.value {
-        Value::Sequence(items) => items.iter().for_each(|item| collect_references(item, found)),
-        Value::Mapping(entries) => {
-            for entry in entries {
-                match &entry.value.value {
-                    Value::String(target) if entry.key == "$ref" || entry.key == "$dynamicRef" => {
-                        found.push((target, &entry.value));
-                    }
-                    _ => collect_references(&entry.value, found),
-                }
-            }
-        }
-        _ => {}
     }
 }

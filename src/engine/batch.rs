@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::json;
 use uuid::Uuid;
 
+use crate::saga::input::{Reply, ReplyResult};
+use crate::saga::journal::{Fact, Problem};
 use crate::saga::transition::Wake;
-use crate::saga::{Decision, SagaId, State, Status, Time};
-use crate::store::{Appended, Batch, OutboxId, SagaRow, Unsent};
+use crate::saga::{Decision, Entry, Input, SagaId, State, Status, Time};
+use crate::store::{Appended, Batch, DeadLetter, OutboxId, SagaRow, Unsent};
 
 /// Decisions that are to be committed together. Later ones about a saga build on earlier ones.
 #[derive(Debug, Default)]
@@ -16,6 +19,7 @@ pub struct Gathered {
     outbox: Vec<Unsent>,
     sagas: HashMap<SagaId, SagaRow>,
     wakes: HashMap<SagaId, Option<Time>>,
+    dead_letters: Vec<DeadLetter>,
 }
 
 impl Gathered {
@@ -45,6 +49,30 @@ impl Gathered {
         state
     }
 
+    /// Keeps a copy of the reply that `entry` was made of, if it broke its schema: the journal has only what is wrong with it.
+    pub fn keep_invalid(&mut self, queue: &str, saga: SagaId, input: &Input, entry: &Entry) {
+        let Input::Reply(Reply { attempt, result: ReplyResult::Success(body) }) = input else { return };
+        let broken = entry.facts.iter().find_map(|fact| match fact {
+            Fact::RetryScheduled { problem, .. }
+            | Fact::Held { problem, .. }
+            | Fact::Unknown { problem, .. } => (problem.code == Problem::SCHEMA).then_some(problem),
+            _ => None,
+        });
+        if let Some(problem) = broken {
+            self.dead_letters.push(DeadLetter {
+                id: Uuid::now_v7(),
+                at: entry.at,
+                queue: queue.to_owned(),
+                code: problem.code.clone(),
+                reason: problem.message.clone(),
+                saga,
+                step: attempt.step.clone(),
+                properties: json!({"type": "success", "direction": attempt.direction, "attempt": attempt.number}),
+                body: body.to_string().into_bytes(),
+            });
+        }
+    }
+
     /// The messages that may be sent once the batch is committed.
     pub fn outbox(&self) -> &[Unsent] {
         &self.outbox
@@ -67,6 +95,7 @@ impl Gathered {
             outbox_reserved_until,
             sent,
             wakes: self.wakes.into_iter().collect(),
+            dead_letters: self.dead_letters,
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::saga::{Direction, Ignored, Input, SagaId};
 /// The code of a child that has the business key of a saga that is not part of this parent.
 const KEY_IN_USE: &str = "key_in_use";
 
+/// The code of a child that cannot be read.
+const UNREADABLE: &str = "unreadable";
+
 impl Engine {
     /// Gives a child what its parent wants of it. `false`: it could not be done now.
     ///
@@ -37,6 +40,7 @@ impl Engine {
         let result = match self.submit(child, input).await {
             Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => return true,
             Err(SubmitError::Stopping) => return false,
+            Err(SubmitError::Unreadable(why)) => ReplyResult::Failure(Problem::new(UNREADABLE, why)),
             Err(SubmitError::Ignored(Ignored::AlreadyCompensated)) => ReplyResult::Success(Arc::default()),
             Err(SubmitError::Ignored(ignored)) => {
                 ReplyResult::Failure(Problem::new(ignored.code(), format!("child saga {child}: {ignored}")))
@@ -107,7 +111,7 @@ impl Engine {
 
     async fn give_reply(&self, saga: SagaId, attempt: Attempt, result: ReplyResult) -> bool {
         let reply = Input::Reply(Reply { attempt, result });
-        !matches!(self.submit(saga, reply).await, Err(SubmitError::Stopping))
+        !matches!(self.submit(saga, reply).await, Err(SubmitError::Stopping | SubmitError::Unreadable(_)))
     }
 }
 

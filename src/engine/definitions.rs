@@ -3,9 +3,11 @@
 //! A definition is registered once and never changes. A saga keeps its version for life, so whatever the store has can
 //! be compiled again at any time, also when its file is gone or another process registered it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::broker::topology::{self, Names};
+use crate::broker::{self, Broker};
 use crate::catalog::{self, Compiled, Diagnostics};
 use crate::saga::Time;
 use crate::store::{self, Registered, Store, StoredDefinition};
@@ -40,14 +42,26 @@ impl Definitions {
         Self { store, by_name: RwLock::default() }
     }
 
-    /// Compiles and registers one source, which `file` is the name of.
+    /// Compiles and registers one source, which `file` is the name of and which refers to no others.
     pub async fn register(&self, file: &str, source: &str, now: Time) -> Result<Arc<Compiled>, Error> {
-        let compiled = catalog::compile(file, source)?;
+        self.register_with(file, source, &BTreeMap::new(), now).await
+    }
+
+    /// The same with the files that the source may refer to. Those that it does refer to are kept with it.
+    pub async fn register_with(
+        &self,
+        file: &str,
+        source: &str,
+        files: &BTreeMap<String, String>,
+        now: Time,
+    ) -> Result<Arc<Compiled>, Error> {
+        let compiled = catalog::compile_with(file, source, files)?;
         let stored = StoredDefinition {
             name: compiled.definition.name.to_string(),
             version: compiled.definition.version,
             digest: compiled.digest.clone(),
             source: source.to_owned(),
+            files: compiled.files.clone(),
             registered_at: now,
         };
         match self.store.register(&stored).await? {
@@ -61,12 +75,21 @@ impl Definitions {
         }
     }
 
-    /// Compiles everything that the store has.
+    /// Compiles everything that the store has and that is not here yet.
     pub async fn load(&self) -> Result<(), Error> {
         for stored in self.store.definitions().await? {
-            self.compile_stored(&stored)?;
+            if self.known(&stored.name, Some(stored.version)).is_none() {
+                self.compile_stored(&stored)?;
+            }
         }
         Ok(())
+    }
+
+    /// Declares all exchanges that the definitions name, and binds the events that they listen for.
+    pub async fn declare(&self, broker: &dyn Broker, names: &Names) -> Result<(), broker::Error> {
+        let all = self.all();
+        let definitions = all.iter().map(|compiled| &*compiled.definition);
+        broker.declare(&topology::topology_of(names, definitions)).await
     }
 
     /// This version of a definition, or the latest one.
@@ -100,9 +123,21 @@ impl Definitions {
         all
     }
 
+    /// The latest version of each, by name.
+    pub fn latest(&self) -> Vec<Arc<Compiled>> {
+        let mut latest: Vec<Arc<Compiled>> = Vec::new();
+        for compiled in self.all() {
+            match latest.last_mut() {
+                Some(last) if last.definition.name == compiled.definition.name => *last = compiled,
+                _ => latest.push(compiled),
+            }
+        }
+        latest
+    }
+
     fn compile_stored(&self, stored: &StoredDefinition) -> Result<Arc<Compiled>, Error> {
         let file = format!("{}@{}", stored.name, stored.version);
-        Ok(self.remember(catalog::compile(&file, &stored.source)?))
+        Ok(self.remember(catalog::compile_with(&file, &stored.source, &stored.files)?))
     }
 
     fn remember(&self, compiled: Compiled) -> Arc<Compiled> {

@@ -4,6 +4,7 @@
 //! will ever understand goes to the dead letters, with the reason.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
@@ -23,6 +24,19 @@ pub fn replies(engine: Engine, options: &Options) -> Handler {
 /// Takes in starts.
 pub fn starts(engine: Engine, options: &Options) -> Handler {
     stack(options, move |delivery| start(engine.clone(), delivery))
+}
+
+/// Takes in domain events.
+pub fn events(engine: Engine, options: &Options) -> Handler {
+    stack(options, move |delivery| {
+        let span = tracing::info_span!("event", event = delivery.routing_key);
+        super::events::take_in(engine.clone(), delivery).instrument(span)
+    })
+}
+
+/// Takes in signals.
+pub fn signals(engine: Engine, options: &Options) -> Handler {
+    stack(options, move |delivery| signal(engine.clone(), delivery))
 }
 
 fn stack<F, T>(options: &Options, handle: F) -> Handler
@@ -52,6 +66,7 @@ async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
         match engine.submit(saga, Input::Reply(reply)).await {
             Ok(_) => Verdict::Ack,
             Err(SubmitError::Stopping) => Verdict::Requeue,
+            Err(error @ SubmitError::Unreadable(_)) => dead_letter(error.to_string()),
             Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
                 dead_letter("this reply belongs to a saga that does not exist here".to_owned())
             }
@@ -63,6 +78,19 @@ async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
     }
     .instrument(span)
     .await
+}
+
+async fn signal(engine: Engine, delivery: Delivery) -> Verdict {
+    let (saga, arrival) = match envelope::decode_signal(&delivery) {
+        Ok(decoded) => decoded,
+        Err(undecodable) => return dead_letter(undecodable.to_string()),
+    };
+    drop(delivery);
+    match engine.submit(saga, Input::Arrival(Arc::new(arrival))).await {
+        Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Verdict::Ack,
+        Err(SubmitError::Stopping) => Verdict::Requeue,
+        Err(error) => dead_letter(format!("saga {saga}: {error}")),
+    }
 }
 
 async fn start(engine: Engine, delivery: Delivery) -> Verdict {

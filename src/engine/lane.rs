@@ -7,6 +7,8 @@
 //! The states it keeps are only a speed-up: if another process was first, the journal's key says so, and the lane loads
 //! what there is and decides again. That is also what happens after a commit whose outcome is unknown. An input that is
 //! ignored writes no journal that could say so: before a remembered state may ignore one, the store is asked.
+//!
+//! A saga that cannot be read is set aside alone: its inputs are given back, and the others of its batch go on.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -17,13 +19,14 @@ use lru::LruCache;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::SubmitError;
 use super::batch::Gathered;
 use super::clock::Clock;
 use super::definitions::Definitions;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Tally};
 use super::outbox::Outbox;
 use crate::catalog::Compiled;
-use crate::saga::{Ignored, Input, SagaId, State, Status, transition};
+use crate::saga::{Entry, Ignored, Input, SagaId, State, Status, transition};
 use crate::store::{self, OutboxId, Store};
 
 /// Waits between two tries of a database that is not available.
@@ -35,7 +38,7 @@ const RETRY_MOST: Duration = Duration::from_secs(2);
 pub struct Work {
     pub saga: SagaId,
     pub input: Input,
-    pub done: oneshot::Sender<Result<Accepted, Ignored>>,
+    pub done: oneshot::Sender<Result<Accepted, SubmitError>>,
 }
 
 /// What a lane is asked to do.
@@ -67,6 +70,8 @@ pub struct Lane {
     pub batch_limit: usize,
     /// How long the messages of a commit are this process's to send.
     pub outbox_lease: Duration,
+    /// Where replies come from.
+    pub reply_queue: String,
     pub hot: HotStates,
 }
 
@@ -81,6 +86,13 @@ struct Known {
     definition: Option<Arc<Compiled>>,
     /// How many entries the journal had when the state was remembered, if it was not loaded for this batch.
     remembered: Option<u32>,
+}
+
+/// The sagas of a batch: those that can be decided about, and why the others cannot.
+#[derive(Debug, Default)]
+struct States {
+    known: HashMap<SagaId, Known>,
+    unreadable: HashMap<SagaId, String>,
 }
 
 impl HotStates {
@@ -142,16 +154,18 @@ impl Lane {
         works: &[Work],
         sent: &[OutboxId],
         trust_starts: bool,
-    ) -> Result<Vec<Result<Accepted, Ignored>>, store::Error> {
-        let mut known = self.gather_states(works, trust_starts).await?;
+    ) -> Result<Vec<Result<Accepted, SubmitError>>, store::Error> {
+        let States { mut known, unreadable } = self.gather_states(works, trust_starts).await?;
         let mut gathered = Gathered::default();
         let mut results = Vec::with_capacity(works.len());
         for work in works {
-            let result = match known.get_mut(&work.saga) {
-                Some(known) => self.decide(known, &work.input, &mut gathered),
-                None => Err(Ignored::UnknownSaga),
-            };
-            results.push(result);
+            results.push(match (known.get_mut(&work.saga), unreadable.get(&work.saga)) {
+                (Some(known), _) => {
+                    self.decide(known, &work.input, &mut gathered).map_err(SubmitError::Ignored)
+                }
+                (None, Some(why)) => Err(SubmitError::Unreadable(why.clone())),
+                (None, None) => Err(Ignored::UnknownSaga.into()),
+            });
         }
         self.check_ignored(works, &results, &known).await?;
         if gathered.is_empty() && sent.is_empty() {
@@ -159,11 +173,12 @@ impl Lane {
             return Ok(results);
         }
         let unsent = gathered.outbox().to_vec();
-        self.metrics.observe_batch(gathered.entries());
+        let tally = Tally::of(gathered.entries());
         let reserved_until = self.clock.now().after(self.outbox_lease);
         let committing = self.metrics.commit_seconds.start();
         self.store.commit(gathered.into_batch(sent.to_vec(), reserved_until)).await?;
         committing.stop();
+        self.metrics.observe_batch(&tally);
         self.keep(known);
         self.outbox.send(unsent);
         Ok(results)
@@ -173,11 +188,12 @@ impl Lane {
     async fn check_ignored(
         &self,
         works: &[Work],
-        results: &[Result<Accepted, Ignored>],
+        results: &[Result<Accepted, SubmitError>],
         known: &HashMap<SagaId, Known>,
     ) -> Result<(), store::Error> {
-        let is_doubtful = |result: &Result<Accepted, Ignored>| {
-            result.as_ref().is_err_and(|ignored| !matches!(ignored, Ignored::AlreadyStarted { .. }))
+        let is_doubtful = |result: &Result<Accepted, SubmitError>| match result {
+            Err(SubmitError::Ignored(ignored)) => !matches!(ignored, Ignored::AlreadyStarted { .. }),
+            _ => false,
         };
         let doubtful = works.iter().zip(results).filter(|(_, result)| is_doubtful(result));
         let remembered: HashMap<SagaId, u32> =
@@ -185,7 +201,11 @@ impl Lane {
         if remembered.is_empty() {
             return Ok(());
         }
-        let journals = self.store.load(&remembered.keys().copied().collect::<Vec<_>>()).await?;
+        let journals = match self.store.load(&remembered.keys().copied().collect::<Vec<_>>()).await {
+            // Which one it is shows once all of them are loaded anew.
+            Err(store::Error::Corrupt(_)) => return Err(store::Error::Conflict),
+            journals => journals?,
+        };
         let is_current = |(saga, seq): (&SagaId, &u32)| {
             journals.get(saga).is_some_and(|journal| journal.len() == *seq as usize)
         };
@@ -200,17 +220,14 @@ impl Lane {
         let before = (known.state.seq > 0).then(|| known.state.status());
         let decision = transition(&definition.definition, &known.state, input, self.clock.now())
             .inspect_err(|ignored| self.metrics.observe_ignored(ignored))?;
+        gathered.keep_invalid(&self.reply_queue, known.state.id, input, &decision.entry);
         known.state = gathered.add(before, decision);
         Ok(Accepted { seq: known.state.seq, status: known.state.status() })
     }
 
     /// The states of all sagas in `works`. A start that is not known here is taken for the first one, unless a conflict has
     /// just shown that it may not be.
-    async fn gather_states(
-        &mut self,
-        works: &[Work],
-        trust_starts: bool,
-    ) -> Result<HashMap<SagaId, Known>, store::Error> {
+    async fn gather_states(&mut self, works: &[Work], trust_starts: bool) -> Result<States, store::Error> {
         let mut states = HashMap::with_capacity(works.len());
         let mut missing = HashSet::new();
         for Work { saga, input, .. } in works {
@@ -226,28 +243,47 @@ impl Lane {
                 missing.insert(*saga);
             }
         }
+        let mut states = States { known: states, unreadable: HashMap::new() };
         if !missing.is_empty() {
-            self.load(missing, &mut states).await?;
+            self.load(missing.into_iter().collect(), &mut states).await?;
         }
         Ok(states)
     }
 
-    async fn load(
-        &self,
-        missing: HashSet<SagaId>,
-        states: &mut HashMap<SagaId, Known>,
-    ) -> Result<(), store::Error> {
-        let ids: Vec<_> = missing.into_iter().collect();
-        let journals = self.store.load(&ids).await?;
-        for id in ids {
-            let state = State::replay(id, journals.get(&id).into_iter().flatten());
-            let definition = match &state.started {
-                Some(started) => Some(self.definition(&started.definition, started.version).await?),
-                None => None,
-            };
-            states.insert(id, Known { state, definition, remembered: None });
+    async fn load(&self, missing: Vec<SagaId>, states: &mut States) -> Result<(), store::Error> {
+        match self.store.load(&missing).await {
+            Ok(journals) => {
+                for id in missing {
+                    let read = self.read(id, journals.get(&id).into_iter().flatten()).await;
+                    states.put(id, read)?;
+                }
+            }
+            // One of them: the others can be had one by one.
+            Err(store::Error::Corrupt(_)) => {
+                for id in missing {
+                    let read = match self.store.load(&[id]).await {
+                        Ok(journals) => self.read(id, journals.get(&id).into_iter().flatten()).await,
+                        Err(error) => Err(error),
+                    };
+                    states.put(id, read)?;
+                }
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    async fn read(
+        &self,
+        id: SagaId,
+        journal: impl Iterator<Item = &Entry> + Send,
+    ) -> Result<Known, store::Error> {
+        let state = State::replay(id, journal);
+        let definition = match &state.started {
+            Some(started) => Some(self.definition(&started.definition, started.version).await?),
+            None => None,
+        };
+        Ok(Known { state, definition, remembered: None })
     }
 
     async fn definition(&self, name: &str, version: u32) -> Result<Arc<Compiled>, store::Error> {
@@ -264,6 +300,23 @@ impl Lane {
                 self.hot.0.put(id, known);
             }
         }
+    }
+}
+
+impl States {
+    /// Takes in what became of reading one saga. Only what a later try may not meet is an error of all.
+    fn put(&mut self, id: SagaId, read: Result<Known, store::Error>) -> Result<(), store::Error> {
+        match read {
+            Ok(known) => {
+                self.known.insert(id, known);
+            }
+            Err(store::Error::Corrupt(why)) => {
+                tracing::error!(saga = %id, why, "a saga cannot be read: it is set aside");
+                self.unreadable.insert(id, why);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }
 

@@ -11,8 +11,8 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use crate::broker::Published;
-use crate::saga::Ignored;
 use crate::saga::journal::{Cause, Fact};
+use crate::saga::{Ignored, Status};
 use crate::store::Appended;
 
 /// The engine's metrics. Names and labels are stable.
@@ -73,24 +73,14 @@ impl Metrics {
         metrics
     }
 
-    pub(super) fn observe_batch(&self, entries: &[Appended]) {
+    /// Counts a batch, once it is committed.
+    pub(super) fn observe_batch(&self, tally: &Tally) {
         #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^52 entries")]
-        self.batch_entries.observe(entries.len() as f64);
-        for appended in entries {
-            count(&self.entries, cause_name(&appended.entry.cause));
-            for fact in &appended.entry.facts {
-                match fact {
-                    Fact::Ended { status, .. } => count(&self.ended, status.as_str()),
-                    Fact::Held { problem, .. } | Fact::IncidentRaised { problem, .. } => {
-                        count(&self.incidents, problem.code.clone());
-                    }
-                    Fact::LateReply { .. } => {
-                        self.late_replies.inc();
-                    }
-                    _ => {}
-                }
-            }
-        }
+        self.batch_entries.observe(tally.causes.len() as f64);
+        tally.causes.iter().for_each(|cause| count(&self.entries, *cause));
+        tally.ended.iter().for_each(|status| count(&self.ended, status.as_str()));
+        tally.incidents.iter().for_each(|code| count(&self.incidents, code.clone()));
+        self.late_replies.inc_by(tally.late_replies);
     }
 
     pub(super) fn observe_ignored(&self, ignored: &Ignored) {
@@ -106,6 +96,36 @@ impl Metrics {
                 Published::Unknown => "unknown",
             },
         );
+    }
+}
+
+/// What there is to count of a batch: it is taken before the commit, which takes the entries, and counted after it, so that
+/// nothing is counted twice if the batch is decided again.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    causes: Vec<&'static str>,
+    ended: Vec<Status>,
+    incidents: Vec<String>,
+    late_replies: u64,
+}
+
+impl Tally {
+    pub(super) fn of(entries: &[Appended]) -> Self {
+        let mut tally = Self::default();
+        for appended in entries {
+            tally.causes.push(cause_name(&appended.entry.cause));
+            for fact in &appended.entry.facts {
+                match fact {
+                    Fact::Ended { status, .. } => tally.ended.push(*status),
+                    Fact::Held { problem, .. } | Fact::IncidentRaised { problem, .. } => {
+                        tally.incidents.push(problem.code.clone());
+                    }
+                    Fact::LateReply { .. } => tally.late_replies += 1,
+                    _ => {}
+                }
+            }
+        }
+        tally
     }
 }
 

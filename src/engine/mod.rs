@@ -10,11 +10,13 @@ pub mod batch;
 mod children;
 pub mod clock;
 pub mod definitions;
+mod events;
 pub mod intake;
 pub mod lane;
 pub mod metrics;
 pub mod options;
 pub mod outbox;
+mod schedules;
 pub mod start;
 pub mod timers;
 pub mod view;
@@ -78,6 +80,9 @@ pub struct Running {
 pub enum SubmitError {
     #[error(transparent)]
     Ignored(#[from] Ignored),
+    /// What is stored of the saga cannot be read: somebody has to look at it.
+    #[error("the saga cannot be read: {0}")]
+    Unreadable(String),
     /// The input was not decided: give it to another process, or again later.
     #[error("the engine is stopping")]
     Stopping,
@@ -108,6 +113,7 @@ impl Engine {
                 outbox,
                 batch_limit: options.batch_limit.get(),
                 outbox_lease: options.outbox_lease,
+                reply_queue: parts.names.replies.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
             };
             lanes.push(tokio::spawn(lane.run(stop_lanes.clone())));
@@ -115,6 +121,7 @@ impl Engine {
         let timers = vec![
             tokio::spawn(timers::wake(engine.clone(), options.clone(), stop_timers.clone())),
             tokio::spawn(timers::sweep(engine.clone(), outboxes, options.clone(), stop_timers.clone())),
+            tokio::spawn(schedules::run(engine.clone(), stop_timers.clone())),
             tokio::spawn(timers::flush(engine.clone(), confirmed.clone(), stop_timers.clone())),
         ];
         let running =
@@ -127,7 +134,18 @@ impl Engine {
         let (done, decided) = oneshot::channel();
         let task = Task::Input(Box::new(Work { saga, input, done }));
         self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;
-        Ok(decided.await.map_err(|_| SubmitError::Stopping)??)
+        decided.await.map_err(|_| SubmitError::Stopping)?
+    }
+
+    /// Takes up definitions that another process has registered, and declares what they need.
+    pub async fn refresh(&self) -> Result<(), definitions::Error> {
+        self.definitions().load().await?;
+        let declared = self.definitions().declare(self.broker(), &self.0.parts.names).await;
+        if let Err(error) = declared {
+            // It is declared with every new connection too.
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot declare what definitions need");
+        }
+        Ok(())
     }
 
     pub fn definitions(&self) -> &Definitions {

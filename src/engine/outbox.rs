@@ -166,7 +166,8 @@ impl Publishing {
                 tokio::spawn(async move {
                     match engine.submit(saga, Input::Unroutable(attempt)).await {
                         Ok(_) | Err(SubmitError::Ignored(_)) => confirmed.add([id]),
-                        Err(SubmitError::Stopping) => {}
+                        // Once the saga can be read again, it is told: the row stays.
+                        Err(SubmitError::Stopping | SubmitError::Unreadable(_)) => {}
                     }
                 });
             }

@@ -35,8 +35,12 @@ pub enum StartError {
     InvalidInput(Vec<InvalidInput>),
     #[error("the input has no business key: {0}")]
     NoKey(#[from] EvaluationError),
+    #[error("there is no input: {0}")]
+    NoInput(EvaluationError),
     #[error("the input has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are taken")]
     TooLarge { bytes: usize },
+    #[error("the saga of this business key, or of this message, cannot be read: {0}")]
+    Unreadable(String),
     #[error(transparent)]
     Store(store::Error),
     #[error("the engine is stopping: start it again elsewhere, or later")]
@@ -50,7 +54,9 @@ impl StartError {
             Self::NotFound(_) => "definition_not_found",
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
+            Self::NoInput(_) => "no_input",
             Self::TooLarge { .. } => "payload_too_large",
+            Self::Unreadable(_) => "unreadable",
             Self::Store(_) => "store_unavailable",
             Self::Stopping => "stopping",
         }
@@ -90,6 +96,7 @@ impl Engine {
             Err(SubmitError::Ignored(Ignored::AlreadyStarted { same_input, same_parent })) => {
                 Ok(Started { id, key, is_new: false, same_input, same_parent })
             }
+            Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
             Err(_) => Err(StartError::Stopping),
         }
     }

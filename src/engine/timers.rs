@@ -81,20 +81,20 @@ async fn sweep_some(engine: &Engine, outbox: &Outbox, options: &Options) -> bool
 }
 
 /// At once, and then every period.
-struct Ticks {
+pub(super) struct Ticks {
     interval: Interval,
     stop: CancellationToken,
 }
 
 impl Ticks {
-    fn new(period: Duration, stop: CancellationToken) -> Self {
+    pub(super) fn new(period: Duration, stop: CancellationToken) -> Self {
         let mut interval = interval(period);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { interval, stop }
     }
 
     /// Waits for the next tick. `false`: it is time to stop.
-    async fn next(&mut self) -> bool {
+    pub(super) async fn next(&mut self) -> bool {
         tokio::select! {
             _ = self.interval.tick() => true,
             () = self.stop.cancelled() => false,

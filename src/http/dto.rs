@@ -59,6 +59,13 @@ pub struct CancelledBody {
     pub status: Status,
 }
 
+#[derive(Debug, Serialize)]
+pub struct SignalledBody {
+    /// The saga's journal entries so far.
+    pub seq: u32,
+    pub status: Status,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {

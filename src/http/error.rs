@@ -61,8 +61,11 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let status = match &error {
             StartError::NotFound(_) => StatusCode::NOT_FOUND,
-            StartError::InvalidInput(_) | StartError::NoKey(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            StartError::InvalidInput(_) | StartError::NoKey(_) | StartError::NoInput(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             StartError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            StartError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
             StartError::Store(_) | StartError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         let problem = Self::new(status, error.code(), error.to_string());
@@ -85,6 +88,9 @@ impl From<SubmitError> for Problem {
             SubmitError::Ignored(Ignored::UnknownSaga) => Self::saga_not_found(),
             SubmitError::Ignored(ignored) => {
                 Self::new(StatusCode::CONFLICT, ignored.code(), ignored.to_string())
+            }
+            SubmitError::Unreadable(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error.to_string())
             }
             SubmitError::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error.to_string())

@@ -1,16 +1,22 @@
 //! One handler for each route of the API.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Api;
-use super::dto::{CancelBody, CancelledBody, ListQuery, Page, SagaBody, StartBody, StartedBody};
+use super::dto::{
+    CancelBody, CancelledBody, ListQuery, Page, SagaBody, SignalledBody, StartBody, StartedBody,
+};
 use super::error::Problem;
-use crate::saga::journal::By;
+use crate::engine::Accepted;
+use crate::saga::journal::{Arrival, By, Source};
 use crate::saga::{Input, SagaId};
 
 const DEFAULT_PAGE: u32 = 50;
@@ -63,4 +69,18 @@ pub async fn cancel(
     let id = SagaId(id);
     let accepted = api.engine.submit(id, Input::Cancel(By { actor, reason })).await?;
     Ok(Json(CancelledBody { id, status: accepted.status }))
+}
+
+/// `Idempotency-Key` tells a repetition.
+pub async fn signal(
+    State(api): State<Api>,
+    path: Result<Path<(Uuid, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let (Path((id, name)), Json(body)) = (path?, body?);
+    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let arrival = Arrival { source: Source::Signal(name.into()), id: key, body };
+    let Accepted { seq, status } = api.engine.submit(SagaId(id), Input::Arrival(Arc::new(arrival))).await?;
+    Ok((StatusCode::ACCEPTED, Json(SignalledBody { seq, status })).into_response())
 }

@@ -6,6 +6,7 @@
 //! | `GET /v1/sagas` | lists sagas, newest first |
 //! | `GET /v1/sagas/{id}` | one saga with its steps, incidents and journal |
 //! | `POST /v1/sagas/{id}/cancel` | rolls it back, if there is still a way back |
+//! | `POST /v1/sagas/{id}/signals/{name}` | gives it a signal, with the body as what it carries |
 //! | `GET /livez`, `GET /readyz`, `GET /metrics` | for whoever runs the process |
 
 mod dto;
@@ -86,6 +87,7 @@ fn router(api: Api, options: &Options) -> Router {
         .route("/v1/sagas", post(handlers::start).get(handlers::list))
         .route("/v1/sagas/{id}", get(handlers::show))
         .route("/v1/sagas/{id}/cancel", post(handlers::cancel))
+        .route("/v1/sagas/{id}/signals/{name}", post(handlers::signal))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(tracing)

@@ -175,7 +175,7 @@ pub struct Wait {
 pub enum Awaited {
     /// A signal of this name.
     Signal(Arc<str>),
-    Event(EventPattern),
+    Event(Box<EventPattern>),
 }
 
 #[derive(Debug)]

@@ -52,9 +52,7 @@ impl<'a> Walk<'a> {
         match block {
             Block::Step(index) => self.step_ahead(*index),
             Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),
-            Block::Parallel(branches) => {
-                branches.iter().fold(true, |done, branch| self.ahead(branch) && done)
-            }
+            Block::Parallel(branches) => self.beside(branches, Self::ahead),
             Block::Choice(index, branches) => match self.entered(*index) {
                 Some(Entered::Branch(branch)) => {
                     branches.get(*branch as usize).is_none_or(|branch| self.ahead(branch))
@@ -89,9 +87,7 @@ impl<'a> Walk<'a> {
         match block {
             Block::Step(index) => self.step_behind(*index),
             Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),
-            Block::Parallel(branches) => {
-                branches.iter().fold(true, |done, branch| self.behind(branch) && done)
-            }
+            Block::Parallel(branches) => self.beside(branches, Self::behind),
             Block::Choice(index, branches) => match self.entered(*index) {
                 Some(Entered::Branch(branch)) => {
                     branches.get(*branch as usize).is_none_or(|branch| self.behind(branch))
@@ -122,6 +118,15 @@ impl<'a> Walk<'a> {
                 Some(undo) => undo.pending.is_none_or(|pending| self.may_leave_behind(pending)),
             },
         }
+    }
+
+    /// Visits every branch, also after one that is not through. Whether all are.
+    fn beside(&mut self, branches: &[Block], visit: impl Fn(&mut Self, &Block) -> bool) -> bool {
+        let mut done = true;
+        for branch in branches {
+            done &= visit(self, branch);
+        }
+        done
     }
 
     /// Visits the items of a `for_each` until as many as may be under way at once are not through. Whether all are.

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Batch, Error, Filter, OutboxId, Registered, SagaRow, Store, StoredDefinition, Unsent, journal};
+use super::{
+    Batch, DeadLetter, Error, Filter, OutboxId, Registered, SagaRow, ScheduleRun, Store, StoredDefinition,
+    Unsent, journal,
+};
 use crate::saga::{Entry, Message, SagaId, Status, Time};
 
 /// A [`Store`] that is gone with its process.
@@ -23,6 +26,8 @@ struct Tables {
     journal: BTreeMap<(SagaId, u32), Entry>,
     outbox: BTreeMap<OutboxId, Reserved>,
     timers: BTreeMap<SagaId, Time>,
+    dead_letters: Vec<DeadLetter>,
+    schedules: BTreeMap<(String, String), Time>,
 }
 
 #[derive(Debug)]
@@ -77,6 +82,7 @@ impl Tables {
         for id in batch.sent {
             self.outbox.remove(&id);
         }
+        self.dead_letters.extend(batch.dead_letters);
         for (saga, due) in batch.wakes {
             match due {
                 Some(due) => self.timers.insert(saga, due),
@@ -167,6 +173,27 @@ impl Store for MemoryStore {
             tables.sagas.values().filter(|saga| matches(filter, saga)).collect();
         matching.sort_unstable_by_key(|saga| std::cmp::Reverse((saga.started_at, saga.id)));
         Ok(matching.into_iter().take(limit as usize).cloned().collect())
+    }
+
+    async fn dead_letters(&self, saga: SagaId) -> Result<Vec<DeadLetter>, Error> {
+        let tables = self.tables();
+        Ok(tables.dead_letters.iter().filter(|letter| letter.saga == saga).cloned().collect())
+    }
+
+    async fn schedule_ran(&self, definition: &str, cron: &str, at: Time) -> Result<(), Error> {
+        let mut tables = self.tables();
+        let last = tables.schedules.entry((definition.to_owned(), cron.to_owned())).or_insert(at);
+        *last = at.max(*last);
+        Ok(())
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error> {
+        let run = |((definition, cron), at): (&(String, String), &Time)| ScheduleRun {
+            definition: definition.clone(),
+            cron: cron.clone(),
+            at: *at,
+        };
+        Ok(self.tables().schedules.iter().map(run).collect())
     }
 
     async fn count_by_status(&self) -> Result<HashMap<Status, u64>, Error> {

@@ -6,14 +6,15 @@
 //! The journal's key (saga, seq) is the only lock: whoever appends seq n has decided on the state at n - 1, and
 //! everything else that was decided with it is written in the same transaction or not at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::saga::{Entry, Message, SagaId, Status, Time};
+use crate::saga::{Entry, Message, SagaId, Status, StepPath, Time};
 
 mod memory;
 pub mod sql;
@@ -35,6 +36,8 @@ pub struct Batch {
     pub sent: Vec<OutboxId>,
     /// When to wake a saga (`None`: never), at most one a saga.
     pub wakes: Vec<(SagaId, Option<Time>)>,
+    /// Messages to be kept for people, rare.
+    pub dead_letters: Vec<DeadLetter>,
 }
 
 impl Batch {
@@ -45,6 +48,7 @@ impl Batch {
             && self.outbox.is_empty()
             && self.sent.is_empty()
             && self.wakes.is_empty()
+            && self.dead_letters.is_empty()
     }
 }
 
@@ -81,15 +85,44 @@ pub struct Unsent {
     pub message: Arc<Message>,
 }
 
+/// A message that a saga could not use, for people to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// A UUIDv7, so that they are in order.
+    pub id: Uuid,
+    pub at: Time,
+    /// The queue it was taken from.
+    pub queue: String,
+    /// Why it could not be used: a stable code, and a sentence.
+    pub code: String,
+    pub reason: String,
+    pub saga: SagaId,
+    pub step: StepPath,
+    /// AMQP properties, as JSON.
+    pub properties: Value,
+    pub body: Vec<u8>,
+}
+
+/// When a schedule of a definition last ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleRun {
+    pub definition: String,
+    pub cron: String,
+    /// The time it was due.
+    pub at: Time,
+}
+
 /// A registered definition: immutable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDefinition {
     pub name: String,
     pub version: u32,
-    /// SHA-256 of the source, hexadecimal.
+    /// SHA-256 of the source and its files, hexadecimal.
     pub digest: String,
     /// The YAML it was read from.
     pub source: String,
+    /// The files that it refers to, by their paths.
+    pub files: BTreeMap<String, String>,
     pub registered_at: Time,
 }
 
@@ -167,6 +200,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// At most `limit` sagas, newest first.
     async fn sagas(&self, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, Error>;
+
+    /// The dead letters of a saga, the oldest first.
+    async fn dead_letters(&self, saga: SagaId) -> Result<Vec<DeadLetter>, Error>;
+
+    /// Notes that a schedule ran that was due at a time. The latest such time stays.
+    async fn schedule_ran(&self, definition: &str, cron: &str, at: Time) -> Result<(), Error>;
+
+    /// When each schedule last ran, by definition and cron expression.
+    async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error>;
 
     /// How many sagas there are of each status.
     async fn count_by_status(&self) -> Result<HashMap<Status, u64>, Error>;

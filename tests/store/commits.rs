@@ -125,6 +125,7 @@ async fn large_batches_and_payloads_fit(#[values(Memory, Sqlite, Postgres)] on: 
             outbox_reserved_until: Time(at),
             sent: Vec::new(),
             wakes: sagas.iter().map(|saga| (*saga, Some(Time(at)))).collect(),
+            dead_letters: Vec::new(),
         };
         store.commit(many(10, 1)).await.expect("a commit");
         let queued = store.claim_unsent(Time(10), LEASE, 5_000).await.expect("messages");

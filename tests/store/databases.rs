@@ -55,9 +55,17 @@ async fn a_pending_migration_fails_the_check(#[values(Sqlite, Postgres)] on: On)
 async fn a_database_is_migrated_once(#[values(Sqlite, Postgres)] on: On) {
     run(on, async |test| {
         let database = test.database().await.expect("a database");
-        for table in
-            ["definition", "saga", "journal", "outbox", "timer", "dead_letter", "audit", "seaql_migrations"]
-        {
+        for table in [
+            "definition",
+            "saga",
+            "journal",
+            "outbox",
+            "timer",
+            "schedule",
+            "dead_letter",
+            "audit",
+            "seaql_migrations",
+        ] {
             database.execute_unprepared(&format!("DROP TABLE {table}")).await.expect("a drop");
         }
         database.close().await.expect("an end");

@@ -3,6 +3,7 @@
 //! - [`commits`]: what is committed is there as a whole, and only once
 //! - [`claims`]: wake-ups and messages go to one asker at a time
 //! - [`reads`]: lists and definitions
+//! - [`aside`]: dead letters, and when schedules ran
 //! - [`databases`]: what only a database can get wrong
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use snorri::saga::{SagaId, Time};
 use snorri::store::{Appended, Batch, Filter, OutboxId, SagaRow, Store, Unsent};
 
+mod aside;
 mod claims;
 mod commits;
 mod database;

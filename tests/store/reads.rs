@@ -1,5 +1,7 @@
 //! Lists and definitions.
 
+use std::collections::BTreeMap;
+
 use rstest::rstest;
 use snorri::saga::{Status, Time};
 use snorri::store::{Batch, Filter, Registered, SagaRow, StoredDefinition};
@@ -83,6 +85,7 @@ async fn a_definition_is_registered_once(#[values(Memory, Sqlite, Postgres)] on:
             version,
             digest: digest.to_owned(),
             source: format!("saga: {AWKWARD}"),
+            files: BTreeMap::from([("schemas/order.json".to_owned(), AWKWARD.to_owned())]),
             registered_at: Time(10),
         };
         let (ten, two) = (definition("order", 10, "a"), definition("order", 2, "a"));

@@ -89,6 +89,7 @@ pub(crate) fn first(saga: SagaId, at: i64) -> Batch {
         outbox_reserved_until: Time(at),
         sent: vec![],
         wakes: vec![(saga, Some(Time(at)))],
+        dead_letters: vec![],
     }
 }
 

@@ -3,9 +3,11 @@
 
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
+pub mod demo;
 pub mod ledger;
 pub mod orchestrator;
 pub mod participants;
+pub mod trades;
 pub mod world;
 
 use std::time::Duration;

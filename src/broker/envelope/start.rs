@@ -36,19 +36,23 @@ pub fn decode_start(delivery: &Delivery) -> Result<StartRequest, Undecodable> {
         )));
     }
     let properties = &delivery.properties;
-    let trace_id = match properties.headers.get(header::TRACEPARENT) {
-        Some(HeaderValue::Text(text)) => trace_id(text),
-        _ => None,
-    };
     Ok(StartRequest {
         definition,
         version,
         input: json(&delivery.body)?,
         message_id: properties.message_id.clone(),
         answer: answer_to(properties),
-        trace_id,
+        trace_id: trace_id_of(properties),
         parent: None,
     })
+}
+
+/// The W3C trace id of a message with these properties, if it has a valid one.
+pub fn trace_id_of(properties: &Properties) -> Option<String> {
+    match properties.headers.get(header::TRACEPARENT) {
+        Some(HeaderValue::Text(text)) => trace_id(text),
+        _ => None,
+    }
 }
 
 /// Tells whoever asked for a saga with these properties that there will be none, and why. `None`: nobody wants to know.

@@ -1,81 +1,54 @@
-//! Commands, and what they take over from `defaults` and from Snorri's own defaults.
+//! Commands, and the commands that undo them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::super::code;
-use super::super::diagnostic::{Diagnostic, Problems};
+use super::super::diagnostic::Diagnostic;
 use super::super::expression::Scope;
+use super::super::schema;
 use super::super::source::{Entry, Value};
 use super::fields::Fields;
-use super::words::{DEFAULT_COMPENSATION, DEFAULTS, RETRY};
-use super::{Context, scalar, template};
-use crate::saga::definition::Command;
-use crate::saga::retry::Retry;
-use crate::saga::template::Template;
+use super::policy::Defaults;
+use super::words::COMPENSATION;
+use super::{Context, event, scalar, template};
+use crate::saga::definition::{Command, CommandStep, OnTimeout};
 
-/// What holds when a definition says nothing. A step's compensation has its step's timeout.
-mod builtin {
-    use std::time::Duration;
+const ON_TIMEOUT: [(&str, OnTimeout); 3] =
+    [("retry", OnTimeout::Retry), ("unknown", OnTimeout::Unknown), ("hold", OnTimeout::Hold)];
 
-    use crate::saga::retry::Retry;
-
-    pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
-    pub(super) const RETRY: Retry =
-        Retry { attempts: 5, first: Duration::from_millis(200), most: Duration::from_secs(30) };
-    /// An undo is worth more patience: once it gives up, an operator has to come.
-    pub(super) const COMPENSATION_RETRY: Retry =
-        Retry { attempts: 10, first: Duration::from_secs(1), most: Duration::from_mins(1) };
-}
-
-/// Most attempts of a command.
-const MOST_ATTEMPTS: u32 = 1_000;
-
-/// What the commands of a definition take over.
-#[derive(Debug)]
-pub(super) struct Defaults {
-    exchange: Option<Arc<str>>,
-    timeout: Duration,
-    retry: Retry,
-    compensation_timeout: Option<Duration>,
-    compensation_retry: Retry,
-}
-
-impl Defaults {
-    pub(super) fn of(entry: Option<&Entry>, problems: &mut Problems) -> Self {
-        let mut defaults = Self {
-            exchange: None,
-            timeout: builtin::TIMEOUT,
-            retry: builtin::RETRY,
-            compensation_timeout: None,
-            compensation_retry: builtin::COMPENSATION_RETRY,
-        };
-        let Some(fields) = entry.and_then(|entry| Fields::of(&entry.value, &DEFAULTS, problems)) else {
-            return defaults;
-        };
-        defaults.exchange = fields.get("exchange").map(|entry| exchange(entry, problems));
-        defaults.timeout = timeout(fields, problems).unwrap_or(defaults.timeout);
-        defaults.retry = retry(fields, defaults.retry, problems);
-        let compensation = fields.get("compensation");
-        if let Some(fields) =
-            compensation.and_then(|entry| Fields::of(&entry.value, &DEFAULT_COMPENSATION, problems))
-        {
-            defaults.compensation_timeout = timeout(fields, problems);
-            defaults.compensation_retry = retry(fields, defaults.compensation_retry, problems);
-        }
-        defaults
-    }
-}
-
-/// The command that a step sends.
-pub(super) fn forward(
+/// What a command step does.
+pub(super) fn decode(
     fields: Fields<'_>,
-    defaults: &Defaults,
-    scope: Scope,
+    index: usize,
+    defaults: &Defaults<'_>,
+    cx: &mut Context<'_>,
+) -> Option<CommandStep> {
+    let on_timeout = fields
+        .get("on_timeout")
+        .and_then(|entry| scalar::choice(entry, &ON_TIMEOUT, &mut cx.problems))
+        .unwrap_or_default();
+    // Before its compensation, which can use what it checks.
+    let reply = fields.get("reply").and_then(|entry| schema::decode(entry, &mut cx.files, &mut cx.problems));
+    cx.names.steps[index].reply = reply.as_ref().map(|schema| schema.json.clone());
+    let command = forward(fields, index, defaults, cx)?;
+    let compensation =
+        fields.get("compensate").and_then(|entry| compensation(entry, &command, index, defaults, cx));
+    Some(CommandStep {
+        command,
+        compensation,
+        on_timeout,
+        reply_schema: reply.map(|schema| Arc::new(schema) as _),
+    })
+}
+
+fn forward(
+    fields: Fields<'_>,
+    index: usize,
+    defaults: &Defaults<'_>,
     cx: &mut Context<'_>,
 ) -> Option<Command> {
     let name = name(fields, "inventory.reserve", cx)?;
-    let said = fields.get("exchange").map(|entry| exchange(entry, &mut cx.problems));
+    let said = fields.get("exchange").map(|entry| exchange(entry, cx));
     let exchange = said.or_else(|| defaults.exchange.clone());
     if exchange.is_none() && !cx.told_of_exchange {
         // Once is enough: whoever says it under `defaults` says it for all.
@@ -87,34 +60,64 @@ pub(super) fn forward(
                 .help("say `exchange` under `defaults`, or in the step"),
         );
     }
+    let (timeout, retry) = defaults.forward(fields, &mut cx.problems);
+    let scope = Scope::step(index);
     Some(Command {
         exchange: exchange.unwrap_or_default(),
         name,
-        payload: payload(fields, scope, cx),
-        timeout: timeout(fields, &mut cx.problems).unwrap_or(defaults.timeout),
-        retry: retry(fields, defaults.retry, &mut cx.problems),
-        on: Vec::new(),
+        payload: template::payload(fields.get("payload"), scope, cx),
+        timeout,
+        retry,
+        on: event::replies(fields.get("on"), scope, cx),
     })
 }
 
 /// The command that undoes `step`.
-pub(super) fn compensation(
-    fields: Fields<'_>,
+fn compensation(
+    entry: &Entry,
     step: &Command,
-    defaults: &Defaults,
-    scope: Scope,
+    index: usize,
+    defaults: &Defaults<'_>,
     cx: &mut Context<'_>,
 ) -> Option<Command> {
+    match &entry.value.value {
+        Value::String(word) if word == "none" => return None,
+        Value::Mapping(_) => {}
+        _ => {
+            cx.problems.report(not_a_compensation(entry));
+            return None;
+        }
+    }
+    let fields = Fields::of(&entry.value, &COMPENSATION, &mut cx.problems)?;
     let name = name(fields, "inventory.release", cx)?;
-    let said = fields.get("exchange").map(|entry| exchange(entry, &mut cx.problems));
+    let said = fields.get("exchange").map(|entry| exchange(entry, cx));
+    let (timeout, retry) = defaults.compensation(fields, step.timeout, &mut cx.problems);
+    let scope = Scope::undo(index);
     Some(Command {
         exchange: said.unwrap_or_else(|| Arc::clone(&step.exchange)),
         name,
-        payload: payload(fields, scope, cx),
-        timeout: timeout(fields, &mut cx.problems).or(defaults.compensation_timeout).unwrap_or(step.timeout),
-        retry: retry(fields, defaults.compensation_retry, &mut cx.problems),
-        on: Vec::new(),
+        payload: template::payload(fields.get("payload"), scope, cx),
+        timeout,
+        retry,
+        on: event::replies(fields.get("on"), scope, cx),
     })
+}
+
+fn not_a_compensation(entry: &Entry) -> Diagnostic {
+    let (message, span) = match &entry.value.value {
+        Value::Null => ("`compensate` is empty".into(), &entry.key_span),
+        _ => (
+            format!("`compensate` must be a command or `none`, not {}", entry.value.kind()),
+            &entry.value.span,
+        ),
+    };
+    let help = match &entry.value.value {
+        Value::String(command) if !command.contains(char::is_whitespace) && !command.is_empty() => {
+            format!("write `compensate: {{ command: {command} }}`")
+        }
+        _ => "write `compensate: { command: ... }`, or `compensate: none` if there is nothing to undo".into(),
+    };
+    Diagnostic::new(code::WRONG_TYPE, span.clone(), message).help(help)
 }
 
 fn name(fields: Fields<'_>, example: &str, cx: &mut Context<'_>) -> Option<Arc<str>> {
@@ -123,34 +126,7 @@ fn name(fields: Fields<'_>, example: &str, cx: &mut Context<'_>) -> Option<Arc<s
     Some(scalar::address(entry, &mut cx.problems).unwrap_or_default().into())
 }
 
-fn exchange(entry: &Entry, problems: &mut Problems) -> Arc<str> {
-    scalar::address(entry, problems).unwrap_or_default().into()
-}
-
-fn timeout(fields: Fields<'_>, problems: &mut Problems) -> Option<Duration> {
-    fields.get("timeout").and_then(|entry| scalar::duration(entry, problems))
-}
-
-/// Without a payload, a participant gets an empty object.
-fn payload(fields: Fields<'_>, scope: Scope, cx: &mut Context<'_>) -> Template {
-    let said = fields.get("payload").filter(|entry| entry.value.value != Value::Null);
-    said.map_or_else(
-        || Template::Literal(serde_json::json!({})),
-        |entry| template::decode(&entry.value, scope, cx),
-    )
-}
-
-/// What is said of `retry`, and the rest as it was.
-fn retry(fields: Fields<'_>, mut retry: Retry, problems: &mut Problems) -> Retry {
-    let Some(fields) = fields.get("retry").and_then(|entry| Fields::of(&entry.value, &RETRY, problems))
-    else {
-        return retry;
-    };
-    if let Some(entry) = fields.get("attempts") {
-        retry.attempts = scalar::integer(entry, 1..=MOST_ATTEMPTS, problems).unwrap_or(retry.attempts);
-    }
-    if let Some((first, most)) = fields.get("backoff").and_then(|entry| scalar::backoff(entry, problems)) {
-        (retry.first, retry.most) = (first, most);
-    }
-    retry
+/// An exchange that was said. If it is wrong, that has been told.
+pub(super) fn exchange(entry: &Entry, cx: &mut Context<'_>) -> Arc<str> {
+    scalar::address(entry, &mut cx.problems).unwrap_or_default().into()
 }

@@ -38,6 +38,13 @@ impl<'a> Fields<'a> {
         Some(Self { entries, shape, head })
     }
 
+    /// The fields of `node`, whose keys have been looked at before.
+    pub(super) fn known(node: &'a Node, shape: &'static Shape) -> Option<Self> {
+        let Value::Mapping(entries) = &node.value else { return None };
+        let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
+        Some(Self { entries, shape, head })
+    }
+
     /// The entry of a key that may be left out.
     pub(super) fn get(&self, key: &str) -> Option<&'a Entry> {
         debug_assert!(self.shape.takes(key), "{} does not take `{key}`", self.shape.name);
@@ -62,11 +69,10 @@ impl<'a> Fields<'a> {
 fn stranger(entry: &Entry, shape: &Shape) -> Diagnostic {
     let (key, span) = (&entry.key, entry.key_span.clone());
     match shape.stranger(key) {
-        Stranger::Later => later(key, span),
-        Stranger::Misplaced(home) => {
+        Stranger::Misplaced(help) => {
             Diagnostic::new(code::MISPLACED_KEY, span, format!("`{key}` does not belong {}", shape.place))
                 .label("not here")
-                .help(format!("write it {home}"))
+                .help(help)
         }
         Stranger::Unknown(help) => {
             Diagnostic::new(code::UNKNOWN_KEY, span, format!("{} has no `{key}`", shape.name))
@@ -74,11 +80,4 @@ fn stranger(entry: &Entry, shape: &Shape) -> Diagnostic {
                 .maybe_help(help)
         }
     }
-}
-
-/// What to say of a key that this version does not know yet.
-pub(super) fn later(key: &str, span: Range<usize>) -> Diagnostic {
-    Diagnostic::new(code::LATER_KEY, span, format!("this version of Snorri does not know `{key}` yet"))
-        .label("not known yet")
-        .help("this version knows steps that send a command, one after the other")
 }

@@ -4,11 +4,16 @@
 //! comes after it is looked at too; whoever asked throws the result away if anything was reported.
 
 mod command;
+mod event;
 mod fields;
+mod flow;
 mod name;
+mod policy;
+mod rules;
 mod scalar;
 mod step;
 mod template;
+mod tree;
 mod words;
 
 use std::sync::Arc;
@@ -17,21 +22,20 @@ use cel::Env;
 
 use super::code;
 use super::diagnostic::{Diagnostic, Problems};
-use super::expression::{Names, Scope};
+use super::expression::{Named, Names, Scope};
+use super::files::Files;
 use super::schema::{self, Schema};
 use super::source::{Entry, Node, Value};
+use crate::saga::Definition;
 use crate::saga::definition::{Block, OnCompensationFailure, OnLateReply, Step};
 use crate::saga::template::Template;
-use crate::saga::{Definition, MAX_STEP_EXECUTIONS};
-use command::Defaults;
 use fields::Fields;
-use step::Outline;
+use policy::{Defaults, Policies};
+use tree::Tree;
 use words::SAGA;
 
 /// Versions are stored as signed 32 bits.
 const MOST_VERSION: u32 = i32::MAX as u32;
-/// A saga with more could never send the commands of all of them.
-const MOST_STEPS: usize = MAX_STEP_EXECUTIONS as usize;
 const ON_LATE_REPLY: [(&str, OnLateReply); 2] =
     [("record", OnLateReply::Record), ("stuck", OnLateReply::Stuck)];
 const ON_COMPENSATION_FAILURE: [(&str, OnCompensationFailure); 2] =
@@ -42,36 +46,51 @@ struct Context<'a> {
     source: &'a str,
     env: Arc<Env>,
     problems: Problems,
-    names: Names<'a>,
+    names: Names,
+    files: Files<'a>,
     /// Whether a command without an exchange was reported already.
     told_of_exchange: bool,
+    /// Whether the saga has a business key, and whether it was reported that it needs one.
+    has_key: bool,
+    told_of_key: bool,
     /// How many expressions there were so far.
     expressions: usize,
 }
 
 /// A definition, and what its input must be like.
-pub(super) struct Decoded {
+pub(super) struct Decoded<'a> {
     pub(super) definition: Definition,
     pub(super) schema: Option<Schema>,
+    pub(super) files: Files<'a>,
 }
 
-/// Decodes the file that `root` was parsed from.
-pub(super) fn decode(source: &str, root: &Node, problems: Problems) -> Result<Decoded, Problems> {
+/// Decodes the file that `root` was parsed from. `files` are those that its schemas may refer to.
+pub(super) fn decode<'a>(
+    source: &'a str,
+    root: &Node,
+    files: Files<'a>,
+    problems: Problems,
+) -> Result<Decoded<'a>, Problems> {
     let mut cx = Context {
         source,
         env: Arc::new(Env::stdlib()),
         problems,
         names: Names::default(),
+        files,
         told_of_exchange: false,
+        has_key: false,
+        told_of_key: false,
         expressions: 0,
     };
     match saga(root, &mut cx) {
-        Some(decoded) if cx.problems.is_empty() => Ok(decoded),
+        Some((definition, schema)) if cx.problems.is_empty() => {
+            Ok(Decoded { definition, schema, files: cx.files })
+        }
         _ => Err(cx.problems),
     }
 }
 
-fn saga<'a>(root: &'a Node, cx: &mut Context<'a>) -> Option<Decoded> {
+fn saga(root: &Node, cx: &mut Context<'_>) -> Option<(Definition, Option<Schema>)> {
     if root.value == Value::Null {
         cx.problems.report(
             Diagnostic::new(code::MISSING_KEY, root.span.clone(), "this file is empty")
@@ -86,19 +105,30 @@ fn saga<'a>(root: &'a Node, cx: &mut Context<'a>) -> Option<Decoded> {
     let version = fields
         .require("version", "version: 1", &mut cx.problems)
         .and_then(|entry| scalar::integer(entry, 1..=MOST_VERSION, &mut cx.problems));
-    let schema = fields.get("input").and_then(|entry| schema::decode(entry, &mut cx.problems));
-    cx.names.schema = schema.as_ref().map(|schema| schema.json.clone());
-    let defaults = Defaults::of(fields.get("defaults"), &mut cx.problems);
+    let schema = |key: &str, cx: &mut Context<'_>| {
+        fields.get(key).and_then(|entry| schema::decode(entry, &mut cx.files, &mut cx.problems))
+    };
+    let input = schema("input", cx);
+    cx.names.input = input.as_ref().map(|schema| schema.json.clone());
+    cx.has_key = fields.get("key").is_some();
     // Before anything that may hold an expression: they name steps.
-    let steps = steps(fields, &defaults, cx);
+    let (steps, body) = steps(fields, cx)?;
 
-    let steps = steps?;
-    let body = Block::in_order(steps.len());
     let mut definition = Definition::new(name.unwrap_or_default(), version.unwrap_or_default(), steps, body);
-    let problems = &mut cx.problems;
+    definition.output_schema = schema("output_schema", cx).map(|schema| Arc::new(schema) as _);
+    settings(fields, &mut definition, &mut cx.problems);
+    definition.key = fields.get("key").map(|entry| key(entry, cx));
+    definition.starts = event::starts(fields.get("start"), cx);
+    definition.output = fields.get("output").map(|entry| template::decode(&entry.value, Scope::OUTPUT, cx));
+    Some((definition, input))
+}
+
+fn settings(fields: Fields<'_>, definition: &mut Definition, problems: &mut Problems) {
     definition.description =
         fields.get("description").and_then(|entry| scalar::text(entry, problems)).map(str::to_owned);
     definition.timeout = fields.get("timeout").and_then(|entry| scalar::duration(entry, problems));
+    definition.lifecycle_events =
+        fields.get("lifecycle_events").and_then(|entry| scalar::boolean(entry, problems)).unwrap_or_default();
     definition.on_late_reply = fields
         .get("on_late_reply")
         .and_then(|entry| scalar::choice(entry, &ON_LATE_REPLY, problems))
@@ -107,48 +137,26 @@ fn saga<'a>(root: &'a Node, cx: &mut Context<'a>) -> Option<Decoded> {
         .get("on_compensation_failure")
         .and_then(|entry| scalar::choice(entry, &ON_COMPENSATION_FAILURE, problems))
         .unwrap_or_default();
-    definition.key = fields.get("key").map(|entry| key(entry, cx));
-    definition.output = fields.get("output").map(|entry| template::decode(&entry.value, Scope::Output, cx));
-    Some(Decoded { definition, schema })
 }
 
 /// Even without steps there is something to return, so that the rest of the file is looked at.
-fn steps<'a>(fields: Fields<'a>, defaults: &Defaults, cx: &mut Context<'a>) -> Option<Vec<Step>> {
+fn steps(fields: Fields<'_>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Block)> {
+    let policies = Policies::of(fields.get("policies"), &mut cx.problems);
+    let defaults = Defaults::of(fields.get("defaults"), policies, &mut cx.problems);
     let Some(entry) = fields.require("steps", "steps:` and a list below it, `- name: ...", &mut cx.problems)
     else {
-        return Some(Vec::new());
+        return Some((Vec::new(), Block::in_order(0)));
     };
-    let items: &[Node] = match &entry.value.value {
-        Value::Sequence(items) => items,
-        Value::Null => &[],
-        _ => {
-            let message = format!("`steps` must be a list, not {}", entry.value.kind());
-            cx.problems.report(
-                Diagnostic::new(code::WRONG_TYPE, entry.value.span.clone(), message)
-                    .label("expected a list")
-                    .help("begin each step with a dash: `- name: ...`"),
-            );
-            return Some(Vec::new());
-        }
-    };
-    if items.is_empty() {
-        cx.problems.report(
-            Diagnostic::new(code::NO_STEPS, entry.key_span.clone(), "a saga needs at least one step")
-                .label("no steps")
-                .help("begin a step with a dash: `- name: ...`"),
-        );
-    }
-    if items.len() > MOST_STEPS {
-        let message = format!("a saga has at most {MOST_STEPS} steps, not {}", items.len());
-        cx.problems.report(Diagnostic::new(code::TOO_MUCH, items[MOST_STEPS].span.clone(), message));
+    let (mut tree, body) = Tree::of(entry, &mut cx.problems);
+    if tree.is_too_long() {
         return None;
     }
-    let outlines: Vec<_> = items.iter().map(Outline::of).collect();
-    cx.names.steps = outlines.iter().map(|outline| outline.name).collect();
-    step::check(&outlines, &mut cx.problems);
+    rules::check(&tree, &body, &mut cx.problems);
+    cx.names.steps = std::mem::take(&mut tree.named);
+    let outlines = tree.outlines.iter().enumerate();
     let steps: Vec<_> =
-        items.iter().enumerate().map(|(index, item)| step::decode(item, index, defaults, cx)).collect();
-    Some(steps.into_iter().flatten().collect())
+        outlines.map(|(index, outline)| step::decode(outline, index, &defaults, cx)).collect();
+    Some((steps.into_iter().flatten().collect(), body))
 }
 
 /// The business key: made from the input, and different from saga to saga.
@@ -163,7 +171,7 @@ fn key(entry: &Entry, cx: &mut Context<'_>) -> Template {
         );
         return Template::null();
     }
-    let key = template::decode(&entry.value, Scope::Key, cx);
+    let key = template::decode(&entry.value, Scope::KEY, cx);
     // Null stands for an expression that is wrong, which has been told.
     if matches!(&key, Template::Literal(value) if !value.is_null()) {
         cx.problems.report(

@@ -3,10 +3,12 @@
 use super::super::code;
 use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::expression::RESERVED;
-use super::super::source::Entry;
+use super::super::source::{Entry, Value};
 use super::scalar;
 
 const MOST_BYTES: usize = 100;
+/// The name of an item of a `for_each` that says none.
+pub(super) const DEFAULT_ITEM: &str = "item";
 
 /// A saga's name stands in queues, URLs and file names: small letters, digits and dashes.
 pub(super) fn saga<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
@@ -19,19 +21,34 @@ pub(super) fn saga<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a 
 
 /// A step's name stands in expressions, so that it must be a CEL identifier.
 pub(super) fn step<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
+    identifier(entry, "a step", problems)
+}
+
+/// The name of an item of a `for_each` stands in expressions too. `item` is what it is if nothing is said.
+pub(super) fn item<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
+    match &entry.value.value {
+        Value::String(name) if name == DEFAULT_ITEM => Some(DEFAULT_ITEM),
+        _ => identifier(entry, "an item", problems),
+    }
+}
+
+fn identifier<'a>(entry: &'a Entry, what: &str, problems: &mut Problems) -> Option<&'a str> {
     let name = scalar::text(entry, problems)?;
     if RESERVED.contains(&name) {
-        let message = format!("a step cannot be named `{name}`");
+        let message = format!("{what} cannot be named `{name}`");
         problems.report(
             Diagnostic::new(code::BAD_NAME, entry.value.span.clone(), message)
                 .label("means something else in expressions")
-                .help(format!("write `{name}_step`, or what it does")),
+                .help(match what {
+                    "a step" => format!("write `{name}_step`, or what it does"),
+                    _ => "write what it is".into(),
+                }),
         );
         return None;
     }
     let is_right = is_identifier(name);
-    let help = "a step's name has letters, digits and underscores, and begins with a letter";
-    check(entry, name, is_right, "a step", help, suggestion(name, '_', name), problems)
+    let help = format!("{what}'s name has letters, digits and underscores, and begins with a letter");
+    check(entry, name, is_right, what, &help, suggestion(name, '_', name), problems)
 }
 
 fn is_identifier(name: &str) -> bool {

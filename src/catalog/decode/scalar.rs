@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 const SHORT_STRING_BYTES: usize = 255;
 const DURATION_HELP: &str = "write a number with its unit: `200ms`, `10s`, `5m`, `1h 30m` or `2d`";
 
-fn wrong_type(entry: &Entry, wanted: &str) -> Diagnostic {
+pub(super) fn wrong_type(entry: &Entry, wanted: &str) -> Diagnostic {
     let message = match entry.value.value {
         Value::Null => format!("`{}` is empty", entry.key),
         _ => format!("`{}` must be {wanted}, not {}", entry.key, entry.value.kind()),
@@ -25,7 +25,7 @@ fn wrong_type(entry: &Entry, wanted: &str) -> Diagnostic {
     Diagnostic::new(code::WRONG_TYPE, span.clone(), message).label(format!("expected {wanted}"))
 }
 
-fn bad_value(span: Range<usize>, message: String) -> Diagnostic {
+pub(super) fn bad_value(span: Range<usize>, message: String) -> Diagnostic {
     Diagnostic::new(code::BAD_VALUE, span, message)
 }
 
@@ -71,7 +71,13 @@ pub(super) fn address<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&
 }
 
 fn example(key: &str) -> &'static str {
-    if key == "exchange" { "shop.commands" } else { "inventory.reserve" }
+    match key {
+        "exchange" => "shop.commands",
+        "event" | "publish" => "order.placed",
+        "signal" => "approved",
+        "code" => "too_risky",
+        _ => "inventory.reserve",
+    }
 }
 
 pub(super) fn boolean(entry: &Entry, problems: &mut Problems) -> Option<bool> {

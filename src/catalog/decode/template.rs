@@ -5,8 +5,9 @@ use std::ops::Range;
 use super::super::code;
 use super::super::diagnostic::Diagnostic;
 use super::super::expression::{self, Scope};
-use super::super::source::{Node, Value};
+use super::super::source::{Entry, Node, Value};
 use super::Context;
+use crate::saga::expression::Expression;
 use crate::saga::template::{Template, expressions_in};
 
 /// Most expressions of a definition: each takes time to compile.
@@ -46,6 +47,43 @@ pub(super) fn decode(node: &Node, scope: Scope, cx: &mut Context<'_>) -> Templat
             }
         }
     }
+}
+
+/// What is sent. Without anything said, it is an empty object.
+pub(super) fn payload(entry: Option<&Entry>, scope: Scope, cx: &mut Context<'_>) -> Template {
+    let said = entry.filter(|entry| entry.value.value != Value::Null);
+    said.map_or_else(|| Template::Literal(serde_json::json!({})), |entry| decode(&entry.value, scope, cx))
+}
+
+/// One expression, and nothing around it. What is wrong with it has been told if there is none.
+pub(super) fn expression(entry: &Entry, scope: Scope, cx: &mut Context<'_>) -> Option<Expression> {
+    let node = &entry.value;
+    let text = match &node.value {
+        Value::String(text) => text.as_str(),
+        _ => "",
+    };
+    if text.contains("${") {
+        let before = cx.problems.count();
+        match text_template(node, text, scope, cx) {
+            Template::Expression(expression) => return Some(expression),
+            _ if cx.problems.count() > before => return None,
+            _ => {}
+        }
+    }
+    let bare = text.trim();
+    let help = if text.contains("${") {
+        "put all of it between `${` and `}`".into()
+    } else if !bare.contains('\n') && Expression::compile(&cx.env, bare).is_ok() {
+        format!("write it like `${{ {bare} }}`")
+    } else {
+        "write it like `${ ... }`".into()
+    };
+    let label = if text.is_empty() { "expected an expression" } else { "taken literally" };
+    let span = if node.span.is_empty() { &entry.key_span } else { &node.span };
+    let message = format!("`{}` must be an expression", entry.key);
+    cx.problems
+        .report(Diagnostic::new(code::NOT_AN_EXPRESSION, span.clone(), message).label(label).help(help));
+    None
 }
 
 fn is_literal(template: &Template) -> bool {
@@ -90,7 +128,7 @@ fn text_template(node: &Node, text: &str, scope: Scope, cx: &mut Context<'_>) ->
         // The error is of the first expression that is wrong: all of them are asked again.
         Err(_) => {
             for (source, at) in &sources {
-                let found = match crate::saga::expression::Expression::compile(&cx.env, source) {
+                let found = match Expression::compile(&cx.env, source) {
                     Ok(compiled) => expression::check(source, compiled.program(), scope, &cx.names),
                     Err(message) => vec![expression::explain(&cx.env, source, message)],
                 };

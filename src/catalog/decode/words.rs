@@ -10,8 +10,6 @@ pub(super) struct Shape {
     /// Where it is, as in "write it ...".
     pub(super) place: &'static str,
     pub(super) keys: &'static [&'static str],
-    /// The keys that a later version will know.
-    later: &'static [&'static str],
 }
 
 pub(super) const SAGA: Shape = Shape {
@@ -24,69 +22,167 @@ pub(super) const SAGA: Shape = Shape {
         "input",
         "key",
         "timeout",
+        "start",
+        "lifecycle_events",
         "on_late_reply",
         "on_compensation_failure",
+        "policies",
         "defaults",
         "steps",
         "output",
+        "output_schema",
     ],
-    later: &["start", "policies"],
 };
+
+pub(super) const EVENT_START: Shape = Shape {
+    name: "a start by an event",
+    place: "in a start by an event",
+    keys: &["event", "exchange", "when", "input"],
+};
+
+pub(super) const SCHEDULE_START: Shape =
+    Shape { name: "a schedule", place: "in a schedule", keys: &["schedule", "input"] };
+
+pub(super) const POLICY: Shape =
+    Shape { name: "a policy", place: "in a policy", keys: &["timeout", "retry"] };
 
 pub(super) const DEFAULTS: Shape = Shape {
     name: "`defaults`",
     place: "under `defaults`",
-    keys: &["exchange", "timeout", "retry", "compensation"],
-    later: &["policies"],
+    keys: &["exchange", "timeout", "retry", "policy", "compensation"],
 };
 
 pub(super) const DEFAULT_COMPENSATION: Shape = Shape {
     name: "`defaults.compensation`",
     place: "under `defaults.compensation`",
-    keys: &["timeout", "retry"],
-    later: &[],
+    keys: &["timeout", "retry", "policy"],
 };
 
-pub(super) const STEP: Shape = Shape {
-    name: "a step",
-    place: "in a step",
+/// An item of `steps` that does not say what it is.
+pub(super) const STEP: Shape = Shape { name: "a step", place: "in a step", keys: &KINDS };
+
+pub(super) const COMMAND: Shape = Shape {
+    name: "a command step",
+    place: "in a command step",
     keys: &[
         "name",
         "command",
+        "when",
         "exchange",
         "payload",
+        "policy",
         "timeout",
         "retry",
         "optional",
         "pivot",
         "on_timeout",
+        "reply",
+        "on",
         "compensate",
     ],
-    later: &["on", "when", "policies"],
 };
 
 pub(super) const COMPENSATION: Shape = Shape {
     name: "a compensation",
     place: "under `compensate`",
-    keys: &["command", "exchange", "payload", "timeout", "retry"],
-    later: &["on"],
+    keys: &["command", "exchange", "payload", "policy", "timeout", "retry", "on"],
 };
 
 pub(super) const RETRY: Shape =
-    Shape { name: "`retry`", place: "under `retry`", keys: &["attempts", "backoff"], later: &[] };
+    Shape { name: "`retry`", place: "under `retry`", keys: &["attempts", "backoff"] };
 
-const SHAPES: [&Shape; 6] = [&SAGA, &DEFAULTS, &DEFAULT_COMPENSATION, &STEP, &COMPENSATION, &RETRY];
+pub(super) const ON: Shape = Shape {
+    name: "an event under `on`",
+    place: "under `on`",
+    keys: &["event", "exchange", "correlate", "match", "outcome"],
+};
 
-/// The keys that make an item of `steps` something else than a command.
-const LATER_BLOCKS: [&str; 8] =
-    ["parallel", "choice", "for_each", "wait", "sleep", "saga", "publish", "fail"];
+pub(super) const PARALLEL: Shape =
+    Shape { name: "`parallel`", place: "in a `parallel`", keys: &["name", "parallel"] };
+
+pub(super) const CHOICE: Shape =
+    Shape { name: "`choice`", place: "in a `choice`", keys: &["name", "choice"] };
+
+pub(super) const BRANCH: Shape = Shape {
+    name: "a branch of `choice`",
+    place: "in a branch of `choice`",
+    keys: &["when", "steps", "otherwise"],
+};
+
+pub(super) const FOR_EACH: Shape = Shape {
+    name: "`for_each`",
+    place: "in a `for_each`",
+    keys: &["name", "for_each", "when", "as", "concurrency", "steps", "output"],
+};
+
+pub(super) const WAIT: Shape =
+    Shape { name: "a wait", place: "in a wait", keys: &["name", "wait", "when", "timeout", "on_timeout"] };
+
+pub(super) const AWAITED: Shape = Shape {
+    name: "`wait`",
+    place: "under `wait`",
+    keys: &["signal", "event", "exchange", "correlate", "match"],
+};
+
+pub(super) const SLEEP: Shape =
+    Shape { name: "a sleep", place: "in a sleep", keys: &["name", "sleep", "when"] };
+
+pub(super) const UNTIL: Shape = Shape { name: "`sleep`", place: "under `sleep`", keys: &["until"] };
+
+pub(super) const CHILD: Shape = Shape {
+    name: "a child saga",
+    place: "in a child saga",
+    keys: &["name", "saga", "version", "when", "input", "optional", "pivot", "compensate"],
+};
+
+pub(super) const PUBLISH: Shape = Shape {
+    name: "a publish",
+    place: "in a publish",
+    keys: &["name", "publish", "when", "exchange", "payload"],
+};
+
+pub(super) const FAIL: Shape = Shape { name: "a fail", place: "in a fail", keys: &["name", "fail", "when"] };
+
+pub(super) const FAILURE: Shape = Shape { name: "`fail`", place: "under `fail`", keys: &["code", "message"] };
+
+const SHAPES: [&Shape; 22] = [
+    &SAGA,
+    &EVENT_START,
+    &SCHEDULE_START,
+    &POLICY,
+    &DEFAULTS,
+    &DEFAULT_COMPENSATION,
+    &COMMAND,
+    &COMPENSATION,
+    &RETRY,
+    &ON,
+    &PARALLEL,
+    &CHOICE,
+    &BRANCH,
+    &FOR_EACH,
+    &WAIT,
+    &AWAITED,
+    &SLEEP,
+    &UNTIL,
+    &CHILD,
+    &PUBLISH,
+    &FAIL,
+    &FAILURE,
+];
+
+/// The keys that tell the items of `steps` apart.
+pub(super) const KINDS: [&str; 9] =
+    ["command", "parallel", "choice", "for_each", "wait", "sleep", "saga", "publish", "fail"];
+
+/// Most places that help to say where a key belongs.
+const MOST_HOMES: usize = 4;
+/// Most keys of a mapping that are told instead of those places.
+const MOST_KEYS: usize = 4;
 
 /// What to say of a key that a shape does not take.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stranger {
-    /// A later version will know it here.
-    Later,
-    /// It belongs elsewhere: where, for people.
+    /// It belongs elsewhere: what to do instead.
     Misplaced(String),
     /// Nothing has it: what may have been meant.
     Unknown(Option<String>),
@@ -98,20 +194,18 @@ impl Shape {
     }
 
     pub(super) fn stranger(&self, key: &str) -> Stranger {
-        if self.later.contains(&key) {
-            return Stranger::Later;
-        }
         let homes: Vec<_> = SHAPES.iter().filter(|shape| shape.takes(key)).map(|shape| shape.place).collect();
         match homes.as_slice() {
-            [] if is_later_block(key) => Stranger::Later,
             [] => Stranger::Unknown(suggest::did_you_mean(key, self.keys.iter().copied())),
-            [home] => Stranger::Misplaced((*home).to_owned()),
-            [homes @ .., last] => Stranger::Misplaced(format!("{} or {last}", homes.join(", "))),
+            [home] => Stranger::Misplaced(format!("write it {home}")),
+            _ if self.keys.len() <= MOST_KEYS => {
+                let takes = suggest::all_of(self.keys.iter().copied());
+                Stranger::Misplaced(format!("what {} takes: {takes}", self.name))
+            }
+            homes if homes.len() > MOST_HOMES => {
+                Stranger::Misplaced(format!("write it {}, ...", homes[..MOST_HOMES].join(", ")))
+            }
+            [homes @ .., last] => Stranger::Misplaced(format!("write it {} or {last}", homes.join(", "))),
         }
     }
-}
-
-/// Whether an item of `steps` with this key is a block that a later version will know.
-pub(super) fn is_later_block(key: &str) -> bool {
-    LATER_BLOCKS.contains(&key)
 }

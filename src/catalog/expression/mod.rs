@@ -6,6 +6,8 @@
 
 mod function;
 mod path;
+mod scope;
+mod sight;
 mod syntax;
 
 use std::ops::Range;
@@ -15,14 +17,16 @@ use cel::{Env, Program};
 
 use super::code;
 use super::diagnostic::Diagnostic;
-use super::schema::{self, Lookup};
-use super::suggest;
-use path::{Field, Path};
+use path::Path;
+
+pub(super) use scope::{Hop, ListOf, Named, Names, Scope};
 
 /// The names that mean something in an expression already, so that no step can have them.
-pub(super) const RESERVED: [&str; 39] = [
+pub(super) const RESERVED: [&str; 41] = [
     "input",
     "saga",
+    "event",
+    "schedule",
     "item", // ours
     "as",
     "break",
@@ -64,28 +68,13 @@ pub(super) const RESERVED: [&str; 39] = [
 /// How many of them, at the end, are types: an expression may name those.
 const TYPES: usize = 15;
 
+fn is_type(name: &str) -> bool {
+    RESERVED[RESERVED.len() - TYPES..].contains(&name)
+}
+
 /// Deepest nesting of an expression's parts. Evaluating recurses, and two thousand `+` in a row, which fit the longest
 /// source, overflow the stack of a thread.
 const MAX_DEPTH: usize = 200;
-
-/// Where an expression stands. Steps are meant by their index, in the order written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// The saga's `key`, made before there is a saga.
-    Key,
-    Payload(usize),
-    Compensation(usize),
-    /// The saga's `output`.
-    Output,
-}
-
-/// What there is to be named in a definition.
-#[derive(Debug, Default)]
-pub(super) struct Names<'a> {
-    /// The names of all steps, in the order written.
-    pub(super) steps: Vec<&'a str>,
-    pub(super) schema: Option<serde_json::Value>,
-}
 
 /// Why `source` is not CEL.
 pub(super) fn explain(env: &Env, source: &str, message: String) -> Diagnostic {
@@ -93,7 +82,7 @@ pub(super) fn explain(env: &Env, source: &str, message: String) -> Diagnostic {
 }
 
 /// All that a compiled expression names and cannot have.
-pub(super) fn check(source: &str, program: &Program, scope: Scope, names: &Names<'_>) -> Vec<Diagnostic> {
+pub(super) fn check(source: &str, program: &Program, scope: Scope, names: &Names) -> Vec<Diagnostic> {
     let mut check =
         Check { source, program, scope, names, bound: Vec::new(), todo: Vec::new(), found: Vec::new() };
     check.todo.push((program.expression(), Around { bound: None, depth: 0, macros: 0 }));
@@ -131,7 +120,7 @@ struct Check<'a> {
     source: &'a str,
     program: &'a Program,
     scope: Scope,
-    names: &'a Names<'a>,
+    names: &'a Names,
     /// Names that macros bind, each with the next outer one.
     bound: Vec<(&'a str, Bound)>,
     todo: Vec<(&'a IdedExpr, Around)>,
@@ -243,108 +232,6 @@ impl<'a> Check<'a> {
     }
 
     fn path(&self, path: &Path<'_>) -> Option<Diagnostic> {
-        match path.root {
-            "input" => self.input(path),
-            "saga" if self.scope != Scope::Key => fields_of("saga", &["id", "key"], path.fields.first()?),
-            name if RESERVED[RESERVED.len() - TYPES..].contains(&name) => None,
-            name => match self.names.steps.iter().position(|step| *step == name) {
-                Some(step) if step < self.visible() => fields_of(name, &["output"], path.fields.first()?),
-                Some(step) => Some(self.not_run_yet(name, step, path)),
-                None => Some(self.unknown(name, path)),
-            },
-        }
+        sight::check(path, self.scope, self.names)
     }
-
-    /// How many steps, from the first, are guaranteed to have run.
-    fn visible(&self) -> usize {
-        match self.scope {
-            Scope::Key => 0,
-            Scope::Payload(step) => step,
-            Scope::Compensation(step) => step + 1,
-            Scope::Output => self.names.steps.len(),
-        }
-    }
-
-    /// What can be named here.
-    fn nameable(&self) -> impl Iterator<Item = &'a str> {
-        let saga = (self.scope != Scope::Key).then_some("saga");
-        let steps = self.names.steps.iter().take(self.visible()).copied().filter(|step| !step.is_empty());
-        std::iter::once("input").chain(saga).chain(steps)
-    }
-
-    fn nameable_help(&self) -> String {
-        format!("what can be used here: {}", suggest::all_of(self.nameable()))
-    }
-
-    fn input(&self, path: &Path<'_>) -> Option<Diagnostic> {
-        let mut schema = self.names.schema.as_ref()?;
-        let mut owner = "the input".to_owned();
-        for Field { name, span } in &path.fields {
-            match schema::lookup(schema, name) {
-                Lookup::Known(next) => schema = next,
-                Lookup::Open => return None,
-                Lookup::Impossible(known) => {
-                    let message = format!("{owner} cannot have `{name}`");
-                    return Some(
-                        Diagnostic::new(code::UNKNOWN_FIELD, span.clone(), message)
-                            .label("not in the `input` schema")
-                            .maybe_help(suggest::did_you_mean(name, known)),
-                    );
-                }
-            }
-            owner = format!("`{name}`");
-        }
-        None
-    }
-
-    fn not_run_yet(&self, name: &str, step: usize, path: &Path<'_>) -> Diagnostic {
-        let (message, label) = match self.scope {
-            Scope::Key => {
-                (format!("`key` cannot use `{name}`"), "no step has run when the key is made".to_owned())
-            }
-            Scope::Payload(here) if here == step => {
-                (format!("`{name}` cannot use its own output"), "not there before it has run".to_owned())
-            }
-            _ => {
-                let here = match self.scope {
-                    Scope::Payload(here) | Scope::Compensation(here) => self.names.steps.get(here),
-                    _ => None,
-                };
-                let here = here.copied().filter(|here| !here.is_empty()).unwrap_or("this step");
-                (format!("`{name}` may not have run yet"), format!("`{name}` comes after `{here}`"))
-            }
-        };
-        let help = self.nameable_help();
-        Diagnostic::new(code::NOT_RUN_YET, path.span.clone(), message).label(label).help(help)
-    }
-
-    fn unknown(&self, name: &str, path: &Path<'_>) -> Diagnostic {
-        let diagnostic = |message| Diagnostic::new(code::UNKNOWN_NAME, path.span.clone(), message);
-        if name == "saga" {
-            return diagnostic("`key` cannot use `saga`".into())
-                .label("there is no saga yet when the key is made")
-                .help("a key is made from the input alone");
-        }
-        let near = suggest::nearest(name, self.nameable());
-        diagnostic(format!("there is no `{name}` here"))
-            .label("stands for nothing")
-            .help(near.map_or_else(|| self.nameable_help(), |near| format!("did you mean `{near}`?")))
-    }
-}
-
-/// Whether `owner`, whose fields are known, has `field`.
-fn fields_of(owner: &str, known: &[&str], field: &Field) -> Option<Diagnostic> {
-    let name = &field.name;
-    if known.contains(&name.as_str()) {
-        return None;
-    }
-    let help = match known {
-        ["output"] => format!("write `{owner}.output.{name}`"),
-        _ => format!("it has {}", suggest::all_of(known.iter().copied())),
-    };
-    Some(
-        Diagnostic::new(code::UNKNOWN_FIELD, field.span.clone(), format!("`{owner}` has no `{name}`"))
-            .label("no such field")
-            .help(help),
-    )
 }

@@ -47,7 +47,7 @@ pub enum Ignored {
     AlreadyStarted { same_input: bool, same_parent: bool },
     #[error("there is no such saga")]
     UnknownSaga,
-    #[error("the reply was already accepted, or a later one decides")]
+    #[error("it was accepted already, or a later one decides")]
     Duplicate,
     #[error("no such command was sent")]
     Unexpected,

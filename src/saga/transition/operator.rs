@@ -139,7 +139,7 @@ impl Draft<'_> {
         let held = step.and_then(|path| self.held(Some(path)).into_iter().next());
         if let Some(incident) = self.state.incidents.iter().find(loose).cloned() {
             self.record(Fact::IncidentPassed { step: step.cloned() });
-            if incident.problem.code == Problem::EXPRESSION_FAILED {
+            if [Problem::EXPRESSION_FAILED, Problem::SCHEMA].contains(&&*incident.problem.code) {
                 self.end(Status::Completed, None);
             }
         } else if let Some((path, direction)) = held {

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::connect::to_write;
-use super::{Dialect, SqlStore, error};
+use super::{Dialect, SqlStore, aside, error};
 use crate::store::{Appended, Batch, Error, SagaRow, Unsent};
 
 /// The parts do not see each other's rows; nor need they, because no row is written by two of them. The journal is what
@@ -75,7 +75,7 @@ pub(super) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), Err
     batch.sent.sort_unstable();
     match &store.dialect {
         Dialect::Postgres => {
-            let statement = store.statement(POSTGRES, postgres_values(batch)?);
+            let statement = postgres_statement(store, batch)?;
             store.db.execute_raw(statement).await.map_err(error::of_commit)?;
             Ok(())
         }
@@ -87,8 +87,21 @@ pub(super) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), Err
     }
 }
 
+/// Dead letters are rare: only a batch that has some pays for them, with a text of its own.
+fn postgres_statement(store: &SqlStore, batch: Batch) -> Result<Statement, Error> {
+    if batch.dead_letters.is_empty() {
+        return Ok(store.statement(POSTGRES, postgres_values(batch)?));
+    }
+    let kept = aside::rows(&batch.dead_letters)?;
+    let rest = POSTGRES.strip_prefix("WITH ").unwrap_or(POSTGRES);
+    let sql = format!("WITH kept AS ({}), {rest}", aside::POSTGRES_DEAD_LETTERS);
+    let mut values = postgres_values(batch)?;
+    values.push(kept.into());
+    Ok(store.statement(sql, values))
+}
+
 fn postgres_values(batch: Batch) -> Result<Vec<Value>, Error> {
-    let Batch { entries, sagas, outbox, outbox_reserved_until, sent, wakes } = batch;
+    let Batch { entries, sagas, outbox, outbox_reserved_until, sent, wakes, dead_letters: _ } = batch;
     let texts = entries.iter().map(|appended| json(&appended.entry)).collect::<Result<Vec<_>, _>>()?;
     let messages = outbox.iter().map(|unsent| json(&*unsent.message)).collect::<Result<Vec<_>, _>>()?;
     let woken = || wakes.iter().filter_map(|(saga, due)| due.map(|due| (saga.0, due.0)));
@@ -166,6 +179,9 @@ fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements
         let unwoken = batch.wakes.iter().filter(|(_, due)| due.is_none());
         others.push(rows(SQLITE_UNWOKEN, json_keys(unwoken.map(|(saga, _)| &saga.0))));
     }
+    if !batch.dead_letters.is_empty() {
+        others.push(aside::sqlite_dead_letters(store, &batch.dead_letters)?);
+    }
     Ok(SqliteStatements { append, others })
 }
 
@@ -213,10 +229,10 @@ pub(super) fn json_keys<'a>(keys: impl Iterator<Item = &'a Uuid>) -> String {
     format!("[{}]", keys.join(","))
 }
 
-fn hex(key: &Uuid) -> String {
+pub(super) fn hex(key: &Uuid) -> String {
     key.simple().to_string()
 }
 
-fn json(value: &impl Serialize) -> Result<String, Error> {
+pub(super) fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Corrupt(error.to_string()))
 }

@@ -34,6 +34,7 @@ pub(super) mod definition {
         pub version: i64,
         pub digest: String,
         pub source: String,
+        pub files: String,
         pub registered_at: i64,
     }
 

@@ -6,6 +6,7 @@
 //! - `commit`: writing a batch, the hot path of the product
 //! - `claim`: handing out due wake-ups and unsent messages
 //! - `read`: journals, lists, definitions
+//! - `aside`: dead letters, and when schedules ran
 //! - `entity`: the tables that are read by changing conditions
 //! - `error`: what a database's error means
 //!
@@ -23,9 +24,12 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, ExecResult, QueryResult, Statement, Value};
 use tokio::sync::Mutex;
 
-use super::{Batch, Error, Filter, Registered, SagaRow, Store, StoredDefinition, Unsent};
+use super::{
+    Batch, DeadLetter, Error, Filter, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, Unsent,
+};
 use crate::saga::{Entry, SagaId, Status, Time};
 
+mod aside;
 mod claim;
 mod commit;
 mod connect;
@@ -70,7 +74,7 @@ impl SqlStore {
         let _ = self.db.close_by_ref().await;
     }
 
-    fn statement(&self, sql: &'static str, values: impl IntoIterator<Item = Value>) -> Statement {
+    fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
         let backend = match self.dialect {
             Dialect::Postgres => DbBackend::Postgres,
             Dialect::Sqlite { .. } => DbBackend::Sqlite,
@@ -135,6 +139,18 @@ impl Store for SqlStore {
 
     async fn sagas(&self, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, Error> {
         self.patiently(read::sagas(self, filter, limit)).await
+    }
+
+    async fn dead_letters(&self, saga: SagaId) -> Result<Vec<DeadLetter>, Error> {
+        self.patiently(aside::dead_letters(self, saga)).await
+    }
+
+    async fn schedule_ran(&self, definition: &str, cron: &str, at: Time) -> Result<(), Error> {
+        self.patiently(aside::schedule_ran(self, definition, cron, at)).await
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error> {
+        self.patiently(aside::schedules(self)).await
     }
 
     async fn count_by_status(&self) -> Result<HashMap<Status, u64>, Error> {

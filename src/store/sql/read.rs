@@ -22,7 +22,7 @@ SELECT saga, seq, entry FROM journal WHERE saga IN (SELECT unhex(value) FROM jso
 const COUNT_UNSENT: &str = "SELECT count(*) FROM outbox";
 
 const REGISTER: &str = "\
-INSERT INTO definition (name, version, digest, source, registered_at) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO definition (name, version, digest, source, files, registered_at) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (name, version) DO NOTHING";
 
 const ALL_STATUSES: [Status; 6] = [
@@ -69,12 +69,13 @@ pub(super) async fn count_unsent(store: &SqlStore) -> Result<u64, Error> {
 }
 
 pub(super) async fn register(store: &SqlStore, wanted: &StoredDefinition) -> Result<Registered, Error> {
-    let StoredDefinition { name, version, digest, source, registered_at } = wanted;
+    let StoredDefinition { name, version, digest, source, files, registered_at } = wanted;
     let values = [
         name.as_str().into(),
         i64::from(*version).into(),
         digest.as_str().into(),
         source.as_str().into(),
+        commit::json(files)?.into(),
         registered_at.0.into(),
     ];
     let _alone = match &store.dialect {
@@ -162,7 +163,10 @@ impl TryFrom<definition::Model> for StoredDefinition {
     type Error = Error;
 
     fn try_from(row: definition::Model) -> Result<Self, Error> {
+        let corrupt = |error| Error::Corrupt(format!("the files of definition {}: {error}", row.name));
+        let files = serde_json::from_str(&row.files).map_err(corrupt)?;
         Ok(Self {
+            files,
             name: row.name,
             version: parse_version(row.version)?,
             digest: row.digest,

@@ -1,0 +1,111 @@
+//! Reading what comes from outside and is no reply: signals to one saga, and domain events.
+
+use super::{Undecodable, header, json, kind};
+use crate::broker::{Delivery, HeaderValue};
+use crate::saga::journal::{Arrival, Source};
+use crate::saga::{MAX_PAYLOAD_BYTES, SagaId};
+
+/// Reads a signal: its `type` is the signal's name, its JSON body what it carries, its `message_id` tells a repetition. The
+/// saga is named by the header `snorri-saga`, or by `snorri-definition` and `snorri-key`.
+pub fn decode_signal(delivery: &Delivery) -> Result<(SagaId, Arrival), Undecodable> {
+    let Some(name) = kind(delivery) else {
+        return Err(Undecodable::new(
+            "the signal has no `type`: set it to the signal's name, as in `approved`",
+        ));
+    };
+    let source = Source::Signal(name.into());
+    Ok((addressee(delivery)?, arrival(delivery, source, "signal")?))
+}
+
+/// Reads a domain event: its exchange and routing key say which one it is, its JSON body is what an expression sees.
+pub fn decode_event(delivery: &Delivery) -> Result<Arrival, Undecodable> {
+    let source = Source::Event {
+        exchange: delivery.exchange.as_str().into(),
+        event: delivery.routing_key.as_str().into(),
+    };
+    arrival(delivery, source, "event")
+}
+
+fn addressee(delivery: &Delivery) -> Result<SagaId, Undecodable> {
+    if let Some(id) = text(delivery, header::SAGA) {
+        return id.parse().map_err(|_| {
+            Undecodable::new(format!(
+                "the header `{}` is not the id of a saga, which is a UUID",
+                header::SAGA
+            ))
+        });
+    }
+    match (text(delivery, header::DEFINITION), text(delivery, header::KEY)) {
+        (Some(definition), Some(key)) => Ok(SagaId::of_key(definition, key)),
+        _ => Err(Undecodable::new(format!(
+            "the signal does not say whom it is for: set the header `{}` to the saga's id, or `{}` and `{}` to its \
+             definition and business key",
+            header::SAGA,
+            header::DEFINITION,
+            header::KEY
+        ))),
+    }
+}
+
+fn arrival(delivery: &Delivery, source: Source, what: &str) -> Result<Arrival, Undecodable> {
+    let bytes = delivery.body.len();
+    if bytes > MAX_PAYLOAD_BYTES {
+        return Err(Undecodable::new(format!(
+            "the {what} has {bytes} bytes: send at most {MAX_PAYLOAD_BYTES}, and large data by reference"
+        )));
+    }
+    Ok(Arrival { source, id: delivery.properties.message_id.clone(), body: json(&delivery.body)? })
+}
+
+fn text<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
+    match delivery.properties.headers.get(name) {
+        Some(HeaderValue::Text(text)) if !text.is_empty() => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn signal(headers: &[(&str, &str)]) -> Delivery {
+        let mut delivery = Delivery { body: br#"{"by": "ann"}"#.to_vec(), ..Delivery::default() };
+        delivery.properties.kind = Some("approved".to_owned());
+        delivery.properties.message_id = Some("m-1".to_owned());
+        let text = |text: &str| HeaderValue::Text(text.to_owned());
+        delivery.properties.headers =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect();
+        delivery
+    }
+
+    #[test]
+    fn a_signal_names_its_saga_by_id_or_by_key() {
+        let id = "018f3c9e-1111-7222-8333-444455556666";
+        let (saga, arrival) = decode_signal(&signal(&[("snorri-saga", id)])).expect("a signal");
+        assert_eq!(saga.to_string(), id);
+        let expected = Arrival {
+            source: Source::Signal("approved".into()),
+            id: Some("m-1".to_owned()),
+            body: json!({"by": "ann"}),
+        };
+        assert_eq!(arrival, expected);
+        let by_key = signal(&[("snorri-definition", "order"), ("snorri-key", "o-1")]);
+        assert_eq!(decode_signal(&by_key).expect("a signal").0, SagaId::of_key("order", "o-1"));
+    }
+
+    #[test]
+    fn a_signal_that_cannot_be_read_says_what_it_lacks() {
+        let reason = |delivery: &Delivery| decode_signal(delivery).expect_err("undecodable").reason;
+        assert!(reason(&signal(&[])).contains("`snorri-saga`"));
+        assert!(reason(&signal(&[("snorri-definition", "order")])).contains("`snorri-key`"));
+        assert!(reason(&signal(&[("snorri-saga", "order")])).contains("UUID"));
+        let mut nameless = signal(&[]);
+        nameless.properties.kind = None;
+        assert!(reason(&nameless).contains("`type`"));
+        let mut garbage = signal(&[("snorri-definition", "order"), ("snorri-key", "o-1")]);
+        garbage.body = b"{".to_vec();
+        assert!(reason(&garbage).contains("not JSON"));
+    }
+}

@@ -1,0 +1,158 @@
+//! How long and how often: what commands take over from policies, from `defaults`, and from Snorri's own defaults.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::code;
+use super::super::diagnostic::{Diagnostic, Problems};
+use super::super::source::{Entry, Value};
+use super::super::suggest;
+use super::fields::Fields;
+use super::scalar;
+use super::words::{DEFAULT_COMPENSATION, DEFAULTS, POLICY, RETRY};
+use crate::saga::retry::Retry;
+
+/// What holds when a definition says nothing. A step's compensation has its step's timeout.
+mod builtin {
+    use std::time::Duration;
+
+    use crate::saga::retry::Retry;
+
+    pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+    pub(super) const RETRY: Retry =
+        Retry { attempts: 5, first: Duration::from_millis(200), most: Duration::from_secs(30) };
+    /// An undo is worth more patience: once it gives up, an operator has to come.
+    pub(super) const COMPENSATION_RETRY: Retry =
+        Retry { attempts: 10, first: Duration::from_secs(1), most: Duration::from_mins(1) };
+}
+
+/// Most attempts of a command.
+const MOST_ATTEMPTS: u32 = 1_000;
+
+/// What was said of timeout and retry. Each part of it may be left to somebody else.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Timing {
+    timeout: Option<Duration>,
+    attempts: Option<u32>,
+    backoff: Option<(Duration, Duration)>,
+}
+
+/// The policies of a definition, by name.
+#[derive(Debug, Default)]
+pub(super) struct Policies<'a>(HashMap<&'a str, Timing>);
+
+/// What the commands of a definition take over.
+#[derive(Debug, Default)]
+pub(super) struct Defaults<'a> {
+    pub(super) policies: Policies<'a>,
+    pub(super) exchange: Option<Arc<str>>,
+    forward: Timing,
+    compensation: Timing,
+}
+
+impl Timing {
+    /// What the fields say themselves, and then what their policy says.
+    fn of(fields: Fields<'_>, policies: &Policies<'_>, problems: &mut Problems) -> Self {
+        let policy = fields.get("policy").and_then(|entry| policies.find(entry, problems));
+        Self::said(fields, problems).or(policy.unwrap_or_default())
+    }
+
+    fn said(fields: Fields<'_>, problems: &mut Problems) -> Self {
+        let timeout = fields.get("timeout").and_then(|entry| scalar::duration(entry, problems));
+        let retry = fields.get("retry").and_then(|entry| Fields::of(&entry.value, &RETRY, problems));
+        let Some(fields) = retry else { return Self { timeout, ..Self::default() } };
+        let attempts =
+            fields.get("attempts").and_then(|entry| scalar::integer(entry, 1..=MOST_ATTEMPTS, problems));
+        let backoff = fields.get("backoff").and_then(|entry| scalar::backoff(entry, problems));
+        Self { timeout, attempts, backoff }
+    }
+
+    /// This, and what it leaves open as `other` says.
+    fn or(self, other: Self) -> Self {
+        Self {
+            timeout: self.timeout.or(other.timeout),
+            attempts: self.attempts.or(other.attempts),
+            backoff: self.backoff.or(other.backoff),
+        }
+    }
+
+    fn retry(self, builtin: Retry) -> Retry {
+        let (first, most) = self.backoff.unwrap_or((builtin.first, builtin.most));
+        Retry { attempts: self.attempts.unwrap_or(builtin.attempts), first, most }
+    }
+}
+
+impl<'a> Policies<'a> {
+    pub(super) fn of(entry: Option<&'a Entry>, problems: &mut Problems) -> Self {
+        let Some(entry) = entry else { return Self::default() };
+        let Value::Mapping(policies) = &entry.value.value else {
+            problems.report(
+                scalar::wrong_type(entry, "a mapping")
+                    .help("write it like `policies: { patient: { timeout: 5m } }`"),
+            );
+            return Self::default();
+        };
+        let policies = policies.iter().filter_map(|policy| {
+            let fields = Fields::of(&policy.value, &POLICY, problems)?;
+            Some((policy.key.as_str(), Timing::said(fields, problems)))
+        });
+        Self(policies.collect())
+    }
+
+    fn find(&self, entry: &Entry, problems: &mut Problems) -> Option<Timing> {
+        let name = scalar::text(entry, problems)?;
+        let policy = self.0.get(name).copied();
+        if policy.is_none() {
+            let mut names: Vec<_> = self.0.keys().copied().collect();
+            names.sort_unstable();
+            let help = suggest::did_you_mean(name, names);
+            problems.report(
+                Diagnostic::new(
+                    code::UNKNOWN_POLICY,
+                    entry.value.span.clone(),
+                    format!("there is no policy `{name}`"),
+                )
+                .label("not under `policies`")
+                .help(help.unwrap_or_else(|| "define it under `policies`, at the top of the file".into())),
+            );
+        }
+        policy
+    }
+}
+
+impl<'a> Defaults<'a> {
+    pub(super) fn of(entry: Option<&Entry>, policies: Policies<'a>, problems: &mut Problems) -> Self {
+        let mut defaults = Self { policies, ..Self::default() };
+        let Some(fields) = entry.and_then(|entry| Fields::of(&entry.value, &DEFAULTS, problems)) else {
+            return defaults;
+        };
+        let exchange = fields.get("exchange").map(|entry| scalar::address(entry, problems));
+        defaults.exchange = exchange.map(|exchange| exchange.unwrap_or_default().into());
+        defaults.forward = Timing::of(fields, &defaults.policies, problems);
+        let compensation = fields.get("compensation");
+        if let Some(fields) =
+            compensation.and_then(|entry| Fields::of(&entry.value, &DEFAULT_COMPENSATION, problems))
+        {
+            defaults.compensation = Timing::of(fields, &defaults.policies, problems);
+        }
+        defaults
+    }
+
+    /// How long an attempt of a step waits, and when the next one is due.
+    pub(super) fn forward(&self, fields: Fields<'_>, problems: &mut Problems) -> (Duration, Retry) {
+        let timing = Timing::of(fields, &self.policies, problems).or(self.forward);
+        (timing.timeout.unwrap_or(builtin::TIMEOUT), timing.retry(builtin::RETRY))
+    }
+
+    /// The same of a compensation, whose step waits for `timeout`.
+    pub(super) fn compensation(
+        &self,
+        fields: Fields<'_>,
+        timeout: Duration,
+        problems: &mut Problems,
+    ) -> (Duration, Retry) {
+        let timing = Timing::of(fields, &self.policies, problems).or(self.compensation);
+        (timing.timeout.unwrap_or(timeout), timing.retry(builtin::COMPENSATION_RETRY))
+    }
+}

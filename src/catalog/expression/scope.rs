@@ -1,0 +1,193 @@
+//! Where an expression stands, and which steps have certainly run there.
+
+use std::iter;
+use std::ops::Range;
+
+use serde_json::Value;
+
+/// Where an expression stands. Steps are meant by their index, in reading order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Scope {
+    pub(super) at: At,
+    /// Whether `event` is known too.
+    pub(super) event: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// The saga's `key`, made before there is a saga.
+    Key,
+    /// Something that sees nothing but `event`: the key that it is written under.
+    Event(&'static str),
+    /// What a schedule starts a saga with.
+    Schedule,
+    Step(usize),
+    /// A step's compensation.
+    Undo(usize),
+    /// The output of one item of a `for_each`.
+    Item(usize),
+    /// The saga's `output`.
+    Output,
+}
+
+impl Scope {
+    pub(in super::super) const KEY: Self = Self::at(At::Key);
+    pub(in super::super) const OUTPUT: Self = Self::at(At::Output);
+    pub(in super::super) const SCHEDULE: Self = Self::at(At::Schedule);
+
+    const fn at(at: At) -> Self {
+        Self { at, event: false }
+    }
+
+    pub(in super::super) const fn step(index: usize) -> Self {
+        Self::at(At::Step(index))
+    }
+
+    pub(in super::super) const fn undo(index: usize) -> Self {
+        Self::at(At::Undo(index))
+    }
+
+    pub(in super::super) const fn item(index: usize) -> Self {
+        Self::at(At::Item(index))
+    }
+
+    /// Nothing but `event`, for what is written under `key`.
+    pub(in super::super) const fn only_event(key: &'static str) -> Self {
+        Self { at: At::Event(key), event: true }
+    }
+
+    /// The same, and `event`.
+    pub(in super::super) const fn with_event(self) -> Self {
+        Self { event: true, ..self }
+    }
+}
+
+/// What there is to be named in a definition.
+#[derive(Debug, Default)]
+pub(in super::super) struct Names {
+    /// All steps, in reading order.
+    pub(in super::super) steps: Vec<Named>,
+    /// The schema of the input.
+    pub(in super::super) input: Option<Value>,
+}
+
+/// What others need to know of a step to name it.
+#[derive(Debug)]
+pub(in super::super) struct Named {
+    /// Of a step without one it is a name that nobody can write.
+    pub(in super::super) name: String,
+    /// Whether it has an output.
+    pub(in super::super) has_output: bool,
+    /// Where it stands in the tree of blocks: from the file down to the list that it is in.
+    pub(in super::super) place: Vec<Hop>,
+    /// The `for_each` steps around it, outermost first.
+    pub(in super::super) within: Vec<usize>,
+    /// For a `for_each`, what an item is called.
+    pub(in super::super) item: Option<String>,
+    /// The schema of its output.
+    pub(in super::super) reply: Option<Value>,
+}
+
+/// A list of steps, and a position in it.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Hop {
+    /// What the list is a branch of.
+    pub(in super::super) of: ListOf,
+    /// Which of the branches.
+    pub(in super::super) branch: usize,
+    pub(in super::super) position: usize,
+    /// Where to point at for the block.
+    pub(in super::super) head: Range<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum ListOf {
+    File,
+    Parallel,
+    Choice,
+    ForEach,
+}
+
+/// How a step is seen from somewhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sight<'a> {
+    /// It has certainly run.
+    Seen,
+    /// No step has run.
+    Never,
+    /// It is the one that asks.
+    Itself,
+    /// It is a block around the one that asks.
+    Around,
+    /// It comes later.
+    Later,
+    /// It is in another branch of the same block.
+    Beside(&'a Hop),
+    /// It is within a block that is over, and keeps what is in it to itself.
+    Enclosed(&'a Hop),
+}
+
+impl Names {
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.steps.iter().position(|step| step.name == name)
+    }
+
+    /// How a step is seen from a scope.
+    pub(super) fn sight(&self, step: usize, scope: Scope) -> Sight<'_> {
+        const END: usize = usize::MAX;
+        let there = &self.steps[step].place;
+        let (here, branch_end) = match scope.at {
+            At::Key | At::Event(_) | At::Schedule => return Sight::Never,
+            At::Undo(own) if own == step => return Sight::Seen,
+            At::Step(own) if own == step => return Sight::Itself,
+            At::Item(own) if own == step => return Sight::Around,
+            At::Step(own) | At::Undo(own) => (self.steps.get(own), None),
+            // After all steps of its body.
+            At::Item(own) => (self.steps.get(own), Some((0, END))),
+            At::Output => (None, Some((0, END))),
+        };
+        let here = here.into_iter().flat_map(|named| &named.place).map(|hop| (hop.branch, hop.position));
+        let mut here = here.chain(branch_end);
+        let mut there = there.iter();
+        loop {
+            match (there.next(), here.next()) {
+                (Some(hop), Some((branch, _))) if hop.branch != branch => return Sight::Beside(hop),
+                (Some(hop), Some((_, position))) if hop.position == position => {}
+                (Some(hop), Some((_, position))) if hop.position > position => return Sight::Later,
+                (Some(_), Some(_)) => {
+                    let encloses = |hop: &&Hop| matches!(hop.of, ListOf::Choice | ListOf::ForEach);
+                    return there.find(encloses).map_or(Sight::Seen, Sight::Enclosed);
+                }
+                (Some(_), None) => return Sight::Later,
+                (None, _) => return Sight::Around,
+            }
+        }
+    }
+
+    /// What the items around are called.
+    pub(super) fn items(&self, scope: Scope) -> impl Iterator<Item = &str> {
+        let (own, inner) = match scope.at {
+            At::Step(own) | At::Undo(own) => (Some(own), None),
+            At::Item(own) => (Some(own), Some(own)),
+            At::Key | At::Event(_) | At::Schedule | At::Output => (None, None),
+        };
+        let around = own.into_iter().flat_map(|own| &self.steps[own].within).copied();
+        around.chain(inner).filter_map(|index| self.steps[index].item.as_deref())
+    }
+
+    /// What can be named in a scope.
+    pub(super) fn nameable(&self, scope: Scope) -> impl Iterator<Item = &str> {
+        let general: &[&str] = match scope.at {
+            At::Key => &["input"],
+            At::Event(_) => &[],
+            At::Schedule => &["schedule"],
+            At::Step(_) | At::Undo(_) | At::Item(_) | At::Output => &["input", "saga"],
+        };
+        let event = scope.event.then_some("event");
+        let steps = self.steps.iter().enumerate().filter(move |(index, step)| {
+            step.has_output && !step.name.contains('#') && matches!(self.sight(*index, scope), Sight::Seen)
+        });
+        let steps = steps.map(|(_, step)| step.name.as_str());
+        iter::empty().chain(general.iter().copied()).chain(event).chain(self.items(scope)).chain(steps)
+    }
+}

@@ -1,0 +1,185 @@
+//! Domain events: what they start, and which sagas they may be about.
+//!
+//! An event names no saga. Each definition that listens for it says how the business key is made from the event's body,
+//! and the key gives the saga's id, so that nothing has to be looked up. Whether the saga wants it is for the core to say.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::start::StartRequest;
+use super::{Engine, SubmitError};
+use crate::broker::{Delivery, Verdict, envelope};
+use crate::catalog::Compiled;
+use crate::saga::definition::{EventPattern, Trigger};
+use crate::saga::expression::{EvaluationError, Expression, Scope, Variable};
+use crate::saga::journal::{Arrival, Source};
+use crate::saga::template::Template;
+use crate::saga::{Input, SagaId};
+
+/// What an expression outside of a saga sees: one variable.
+pub(super) struct Only<'a>(pub &'static str, pub &'a Value);
+
+impl Scope for Only<'_> {
+    fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        (name == self.0).then_some(Variable::Json(self.1))
+    }
+}
+
+/// What became of the parts of one event.
+#[derive(Default)]
+struct Tally {
+    again: bool,
+    refused: Vec<String>,
+}
+
+/// Starts what the event starts, then gives it to the sagas that it may be about: it can be both for the same saga.
+pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
+    let arrival = match envelope::decode_event(&delivery) {
+        Ok(arrival) => Arc::new(arrival),
+        Err(undecodable) => return Verdict::DeadLetter { reason: undecodable.to_string() },
+    };
+    let trace_id = envelope::trace_id_of(&delivery.properties);
+    drop(delivery);
+    if !engine.definitions().all().iter().any(|compiled| listens(compiled, &arrival.source))
+        && let Err(error) = engine.refresh().await
+    {
+        // Another process has bound the queue for it.
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "cannot look for the definitions of an event"
+        );
+        return Verdict::Requeue;
+    }
+    let mut tally = Tally::default();
+    for compiled in engine.definitions().latest() {
+        start(&engine, &compiled, &arrival, trace_id.as_deref(), &mut tally).await;
+    }
+    for saga in addressees(&engine, &arrival) {
+        match engine.submit(saga, Input::Arrival(Arc::clone(&arrival))).await {
+            Ok(_) => {}
+            Err(SubmitError::Stopping) => tally.again = true,
+            Err(SubmitError::Ignored(ignored)) => {
+                tracing::debug!(%saga, reason = %ignored, "the event changes nothing");
+            }
+            Err(error @ SubmitError::Unreadable(_)) => tally.refused.push(error.to_string()),
+        }
+    }
+    tally.verdict()
+}
+
+impl Tally {
+    fn verdict(self) -> Verdict {
+        match self.refused {
+            _ if self.again => Verdict::Requeue,
+            refused if refused.is_empty() => Verdict::Ack,
+            refused => Verdict::DeadLetter { reason: refused.join("; ") },
+        }
+    }
+}
+
+async fn start(
+    engine: &Engine,
+    compiled: &Compiled,
+    arrival: &Arrival,
+    trace_id: Option<&str>,
+    tally: &mut Tally,
+) {
+    let definition = &compiled.definition;
+    for trigger in &definition.starts {
+        let Trigger::Event { exchange, event, when, input } = trigger else { continue };
+        if !is(&arrival.source, exchange, event) {
+            continue;
+        }
+        let refused = |why: String| format!("`{}` was not started: {why}", definition.name);
+        let input = match input_of(when.as_ref(), input.as_ref(), &arrival.body) {
+            Ok(Some(input)) => input,
+            Ok(None) => continue,
+            Err(error) => {
+                tally.refused.push(refused(error.to_string()));
+                continue;
+            }
+        };
+        let request = StartRequest {
+            definition: definition.name.to_string(),
+            version: Some(definition.version),
+            input,
+            message_id: arrival.id.clone(),
+            answer: None,
+            trace_id: trace_id.map(str::to_owned),
+            parent: None,
+        };
+        match engine.start(request).await {
+            Ok(started) => {
+                tracing::debug!(saga = %started.id, is_new = started.is_new, "started by an event");
+            }
+            Err(error) if error.is_temporary() => tally.again = true,
+            Err(error) => tally.refused.push(refused(error.to_string())),
+        }
+    }
+}
+
+/// The input that an event makes. `None`: its condition is not true.
+fn input_of(
+    when: Option<&Expression>,
+    input: Option<&Template>,
+    body: &Value,
+) -> Result<Option<Value>, EvaluationError> {
+    let scope = Only("event", body);
+    if let Some(condition) = when {
+        match condition.evaluate(&scope)? {
+            Value::Bool(true) => {}
+            Value::Bool(false) => return Ok(None),
+            _ => {
+                let message = "neither true nor false".to_owned();
+                return Err(EvaluationError { expression: condition.source().to_owned(), message });
+            }
+        }
+    }
+    Ok(Some(match input {
+        Some(template) => template.render(&scope)?,
+        None => body.clone(),
+    }))
+}
+
+/// The sagas that the event may be about, each once.
+fn addressees(engine: &Engine, arrival: &Arrival) -> HashSet<SagaId> {
+    let mut sagas = HashSet::new();
+    for compiled in engine.definitions().all() {
+        for pattern in compiled.definition.events() {
+            if is(&arrival.source, &pattern.exchange, &pattern.event)
+                && let Some(key) = key_of(pattern, &arrival.body)
+            {
+                sagas.insert(SagaId::of_key(&compiled.definition.name, &key));
+            }
+        }
+    }
+    sagas
+}
+
+/// The business key that an event names. One that has none is about no saga.
+fn key_of(pattern: &EventPattern, body: &Value) -> Option<String> {
+    match pattern.correlate.evaluate(&Only("event", body)) {
+        Ok(Value::String(key)) => Some(key),
+        Ok(Value::Number(key)) => Some(key.to_string()),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::debug!(event = %pattern.event, %error, "the event names no business key");
+            None
+        }
+    }
+}
+
+fn listens(compiled: &Compiled, source: &Source) -> bool {
+    let definition = &compiled.definition;
+    let starts = definition.starts.iter().any(|trigger| match trigger {
+        Trigger::Event { exchange, event, .. } => is(source, exchange, event),
+        Trigger::Schedule { .. } => false,
+    });
+    starts || definition.events().any(|pattern| is(source, &pattern.exchange, &pattern.event))
+}
+
+fn is(source: &Source, from: &str, name: &str) -> bool {
+    matches!(source, Source::Event { exchange, event } if **exchange == *from && **event == *name)
+}

@@ -1,0 +1,109 @@
+//! The world in which anything arrives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::Value;
+use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
+use snorri::saga::journal::{Arrival, Problem, Source};
+use snorri::saga::{Direction, Input, StepPath};
+
+use crate::definitions::{MOST_STEPS, definition};
+use crate::saga::{Saga, by, started};
+
+fn any_path() -> impl Strategy<Value = StepPath> {
+    (0..MOST_STEPS, vec(0..3_u32, 0..3)).prop_map(|(step, items)| StepPath::at(format!("s{step}"), &items))
+}
+
+fn any_attempt() -> impl Strategy<Value = Attempt> {
+    (any_path(), any::<bool>(), 0..5_u32).prop_map(|(step, undo, number)| Attempt {
+        step,
+        direction: if undo { Direction::Compensate } else { Direction::Forward },
+        number,
+    })
+}
+
+fn any_intervention() -> impl Strategy<Value = Intervention> {
+    prop_oneof![
+        prop::option::of(any_path()).prop_map(|step| Intervention::Retry { step }),
+        prop::option::of(any_path()).prop_map(|step| Intervention::Skip { step }),
+        any_path().prop_map(|step| Intervention::Resolve { step, outcome: Resolution::NotDone }),
+        any_path().prop_map(|step| Intervention::Resolve {
+            step,
+            outcome: Resolution::Done(Arc::new(Value::Null))
+        }),
+        Just(Intervention::RollBack),
+        Just(Intervention::Abandon),
+    ]
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Input(Input),
+    /// A reply to the so-manieth command that waits for one, so that something happens in deep places, too.
+    Awaited(usize, ReplyResult),
+    Time(u64),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let result = prop_oneof![
+        5 => Just(ReplyResult::Success(Arc::new(Value::Null))),
+        2 => Just(ReplyResult::Failure(Problem::new("no", ""))),
+        2 => Just(ReplyResult::Error(Problem::new("busy", ""))),
+    ];
+    let reply =
+        (any_attempt(), result.clone()).prop_map(|(attempt, result)| Input::Reply(Reply { attempt, result }));
+    let arrival = prop::option::of("[ab]").prop_map(|id| {
+        Input::Arrival(Arc::new(Arrival { source: Source::Signal("go".into()), id, body: Value::Null }))
+    });
+    prop_oneof![
+        6 => reply.prop_map(Happening::Input),
+        12 => (any::<usize>(), result).prop_map(|(nth, result)| Happening::Awaited(nth, result)),
+        3 => any_attempt().prop_map(|attempt| Happening::Input(Input::Unroutable(attempt))),
+        3 => Just(Happening::Input(Input::Wake)),
+        2 => arrival.prop_map(Happening::Input),
+        1 => Just(Happening::Input(Input::Cancel(by()))),
+        1 => (1..3_u32).prop_map(|attempt| Happening::Input(Input::Undo { attempt })),
+        3 => any_intervention().prop_map(|action| Happening::Input(Input::Intervene { action, by: by() })),
+        1 => Just(Happening::Input(started())),
+        4 => (0..15_000_u64).prop_map(Happening::Time),
+    ]
+}
+
+/// The attempt of the so-manieth command or child that has no outcome yet.
+fn awaited(saga: &Saga, nth: usize) -> Option<Attempt> {
+    let both = [Direction::Forward, Direction::Compensate];
+    let pending: Vec<_> = saga
+        .state
+        .steps
+        .iter()
+        .flat_map(|(path, step)| both.map(|direction| (path, direction, step)))
+        .filter(|(_, direction, step)| step.pending(*direction).is_some())
+        .collect();
+    let (path, direction, step) = pending.get(nth.checked_rem(pending.len())?)?;
+    Some(Attempt { step: (*path).clone(), direction: *direction, number: step.attempts(*direction).last })
+}
+
+proptest! {
+    #![proptest_config(crate::config())]
+
+    #[test]
+    fn whatever_arrives_leaves_the_invariants_whole(definition in definition(), happenings in vec(happening(), 0..80)) {
+        let mut saga = Saga::new(&definition);
+        saga.take(&started()).expect("the first start");
+        for happening in &happenings {
+            match happening {
+                // What is ignored changes nothing; why it was is told by the scripts.
+                Happening::Input(input) => drop(saga.take(input)),
+                Happening::Awaited(nth, result) => {
+                    if let Some(attempt) = awaited(&saga, *nth) {
+                        drop(saga.take(&Input::Reply(Reply { attempt, result: result.clone() })));
+                    }
+                }
+                Happening::Time(millis) => saga.now = saga.now.after(Duration::from_millis(*millis)),
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The world of honest participants behind a bad network.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::Value;
+use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult};
+use snorri::saga::journal::{Arrival, Problem, Source};
+use snorri::saga::message::{self, Order, OrderKind};
+use snorri::saga::state::Outcome;
+use snorri::saga::{Direction, Input, Message, Status, StepPath};
+
+use crate::definitions::{MOST_STEPS, definition};
+use crate::saga::{Saga, by, started};
+
+/// How a participant takes a forward command for the first time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Manner {
+    Succeeds,
+    Refuses,
+    /// Fails so many times without doing anything.
+    FailsFirst(u32),
+    /// Does it, but says that it did not work, so many times.
+    LiesFirst(u32),
+}
+
+fn manner() -> impl Strategy<Value = Manner> {
+    prop_oneof![
+        7 => Just(Manner::Succeeds),
+        1 => Just(Manner::Refuses),
+        1 => (1..6_u32).prop_map(Manner::FailsFirst),
+        1 => (1..6_u32).prop_map(Manner::LiesFirst),
+    ]
+}
+
+/// What one participant has done for one step, once for each message id.
+#[derive(Debug, Default)]
+struct Books {
+    done: bool,
+    undone: bool,
+    refused: bool,
+    seen: u32,
+}
+
+impl Books {
+    fn forward(&mut self, manner: Manner) -> ReplyResult {
+        self.seen += 1;
+        let busy = ReplyResult::Error(Problem::new("busy", ""));
+        match manner {
+            _ if self.undone || self.refused => return ReplyResult::Failure(Problem::new("too_late", "")),
+            _ if self.done => {}
+            Manner::Refuses => {
+                self.refused = true;
+                return ReplyResult::Failure(Problem::new("no", ""));
+            }
+            Manner::FailsFirst(times) if self.seen <= times => return busy,
+            Manner::LiesFirst(times) if self.seen <= times => {
+                self.done = true;
+                return busy;
+            }
+            _ => self.done = true,
+        }
+        match manner {
+            Manner::LiesFirst(times) if self.seen <= times => busy,
+            _ => ReplyResult::Success(Arc::new(Value::Null)),
+        }
+    }
+
+    fn undo(&mut self) -> ReplyResult {
+        self.undone = true;
+        ReplyResult::Success(Arc::new(Value::Null))
+    }
+
+    /// A child that is told to come back before it has come to its end does, and says so.
+    fn cancel(&mut self) -> Option<ReplyResult> {
+        (!self.done && !self.refused).then(|| {
+            self.refused = true;
+            ReplyResult::Failure(Problem::new("cancelled", ""))
+        })
+    }
+}
+
+struct World {
+    saga: Saga,
+    commands: Vec<message::Command>,
+    /// Not lost, but repeated and overtaken.
+    orders: Vec<Order>,
+    replies: Vec<Reply>,
+    manners: Vec<Manner>,
+    books: BTreeMap<StepPath, Books>,
+}
+
+impl World {
+    fn take(&mut self, input: &Input) {
+        for message in self.saga.take(input).into_iter().flatten() {
+            match message {
+                Message::Command(command) => self.commands.push(command),
+                Message::Order(order) => self.orders.push(order),
+                _ => {}
+            }
+        }
+    }
+
+    fn books(&mut self, step: &StepPath) -> (&mut Books, Manner) {
+        let index = self.saga.definition.index_of(step.name()).expect("a step");
+        (self.books.entry(step.clone()).or_default(), self.manners[index.0])
+    }
+
+    /// A participant handles a command, and its reply is under way.
+    fn handle(&mut self, command: &message::Command) {
+        let (books, manner) = self.books(&command.step);
+        let result = match command.direction {
+            Direction::Forward => books.forward(manner),
+            Direction::Compensate => books.undo(),
+        };
+        self.replies.push(Reply { attempt: command.attempt(), result });
+    }
+
+    /// A child is given an order. It knows no errors: it ends, or it does not.
+    fn carry_out(&mut self, order: &Order) {
+        let (books, manner) = self.books(&order.parent.step);
+        let manner = if manner == Manner::Refuses { manner } else { Manner::Succeeds };
+        let (result, direction, number) = match order.kind {
+            OrderKind::Start => (Some(books.forward(manner)), Direction::Forward, order.parent.attempt),
+            OrderKind::Cancel => (books.cancel(), Direction::Forward, order.parent.attempt),
+            OrderKind::Undo { attempt } => (Some(books.undo()), Direction::Compensate, attempt),
+        };
+        if let Some(result) = result {
+            let attempt = Attempt { step: order.parent.step.clone(), direction, number };
+            self.take(&Input::Reply(Reply { attempt, result }));
+        }
+    }
+
+    /// Something happens: a message arrives, is lost, or is repeated, time passes, or somebody cancels.
+    fn happen(&mut self, choice: u32) {
+        let pick = (choice / 20) as usize;
+        match choice % 20 {
+            0..=4 if !self.commands.is_empty() => {
+                let command = self.commands.swap_remove(pick % self.commands.len());
+                self.handle(&command);
+            }
+            5 if !self.commands.is_empty() => {
+                let command = self.commands[pick % self.commands.len()].clone();
+                self.handle(&command);
+            }
+            6 if !self.commands.is_empty() => drop(self.commands.swap_remove(pick % self.commands.len())),
+            7 if !self.commands.is_empty() => {
+                let command = self.commands.swap_remove(pick % self.commands.len());
+                self.take(&Input::Unroutable(command.attempt()));
+            }
+            8..=11 if !self.replies.is_empty() => {
+                let reply = self.replies.swap_remove(pick % self.replies.len());
+                self.take(&Input::Reply(reply));
+            }
+            12 if !self.replies.is_empty() => {
+                let reply = self.replies[pick % self.replies.len()].clone();
+                self.take(&Input::Reply(reply));
+            }
+            13 if !self.replies.is_empty() => drop(self.replies.swap_remove(pick % self.replies.len())),
+            14 if choice.is_multiple_of(7) => self.take(&Input::Cancel(by())),
+            15 | 16 if !self.orders.is_empty() => {
+                let order = self.orders.swap_remove(pick % self.orders.len());
+                self.carry_out(&order);
+            }
+            17 if !self.orders.is_empty() => {
+                let order = self.orders[pick % self.orders.len()].clone();
+                self.carry_out(&order);
+            }
+            18 => {
+                let source = Source::Signal("go".into());
+                self.take(&Input::Arrival(Arc::new(Arrival { source, id: None, body: Value::Null })));
+            }
+            _ => self.wake(),
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(at) = self.saga.state.wake {
+            self.saga.now = self.saga.now.max(at);
+            self.take(&Input::Wake);
+        }
+    }
+
+    /// From now on nothing is lost, and an operator tries again what is stuck.
+    fn settle(&mut self) {
+        for _ in 0..1_000 {
+            while !self.commands.is_empty() || !self.replies.is_empty() || !self.orders.is_empty() {
+                for command in std::mem::take(&mut self.commands) {
+                    self.handle(&command);
+                }
+                for order in std::mem::take(&mut self.orders) {
+                    self.carry_out(&order);
+                }
+                for reply in std::mem::take(&mut self.replies) {
+                    self.take(&Input::Reply(reply));
+                }
+            }
+            match self.saga.state.status() {
+                status if status.is_final() => return,
+                Status::Stuck => self.repair(),
+                _ => self.wake(),
+            }
+        }
+        panic!("the saga never ends: {:#?}\n{:#?}", self.saga.definition, self.saga.journal);
+    }
+
+    fn repair(&mut self) {
+        let incident = self.saga.state.incidents[0].clone();
+        let step = incident.step.clone();
+        let is_refusal = ["no", "too_late", "cancelled", Problem::TIMEOUT].contains(&&*incident.problem.code);
+        let is_wait = step.as_ref().is_some_and(|step| {
+            self.saga.definition.step(step).is_some_and(|step| step.command(Direction::Forward).is_none())
+        });
+        let is_final = is_refusal && (is_wait || incident.problem.code != Problem::TIMEOUT);
+        let action = match (incident.direction, is_final) {
+            // A refusal after the pivot stays one: the operator does without it.
+            (None, _) | (Some(Direction::Forward), true) => Intervention::Skip { step },
+            (Some(_), _) => Intervention::Retry { step },
+        };
+        self.take(&Input::Intervene { action, by: by() });
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::config())]
+
+    #[test]
+    fn honest_participants_end_whole(
+        definition in definition(),
+        manners in vec(manner(), MOST_STEPS),
+        choices in vec(any::<u32>(), 0..120),
+    ) {
+        let saga = Saga::new(&definition);
+        let mut world = World {
+            saga,
+            commands: Vec::new(),
+            orders: Vec::new(),
+            replies: Vec::new(),
+            manners,
+            books: BTreeMap::new(),
+        };
+        world.take(&started());
+        for choice in choices {
+            world.happen(choice);
+        }
+        world.settle();
+
+        let status = world.saga.state.status();
+        for (path, books) in &world.books {
+            let step = definition.step(path).expect("a step");
+            let outcome = world.saga.state.step(path).map(|state| &state.outcome);
+            match status {
+                Status::Completed => {
+                    prop_assert!(!books.undone, "{path} was undone in a completed saga");
+                    if matches!(outcome, Some(Outcome::Completed(_))) {
+                        prop_assert!(books.done, "{path} counts as completed and did not happen");
+                    }
+                }
+                Status::Compensated if step.has_undo() => {
+                    prop_assert!(!books.done || books.undone, "{path} happened and was not undone: {:#?}", world.saga.journal);
+                }
+                Status::Compensated => prop_assert!(!(step.is_pivot() && books.done), "the pivot happened"),
+                other => prop_assert!(false, "ended as {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! One saga, and what must be true of it after each input.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+use snorri::saga::definition::{Action, Block, OnCompensationFailure, StepIndex};
+use snorri::saga::journal::{By, Fact, Started};
+use snorri::saga::state::{Entered, Outcome, Pending};
+use snorri::saga::walk::{self, Next};
+use snorri::saga::{
+    Decision, Definition, Direction, Entry, Ignored, Input, MAX_STEP_EXECUTIONS, Message, SagaId, State,
+    Status, StepPath, Time, transition,
+};
+use uuid::Uuid;
+
+pub struct Saga {
+    pub definition: Arc<Definition>,
+    pub state: State,
+    pub journal: Vec<Entry>,
+    pub now: Time,
+    places: Vec<Place>,
+}
+
+/// Where a step stands in the tree: one turn for each block around it.
+type Place = Vec<Turn>;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Turn {
+    /// The how-manieth of a sequence.
+    Nth(usize),
+    /// One of several that are not ordered.
+    Beside(usize),
+    /// The body of this `for_each`.
+    Each(StepIndex),
+}
+
+pub fn started() -> Input {
+    Input::Start(Box::new(Started {
+        definition: "random".into(),
+        version: 1,
+        key: None,
+        input: Arc::new(Value::Null),
+        deadline: None,
+        answer: None,
+        trace_id: None,
+        parent: None,
+    }))
+}
+
+pub fn by() -> By {
+    By { actor: "ann".to_owned(), reason: "because".to_owned() }
+}
+
+impl Saga {
+    pub fn new(definition: &Arc<Definition>) -> Self {
+        let state = State::new(SagaId(Uuid::from_u128(1)));
+        let mut places = vec![Vec::new(); definition.steps().len()];
+        find_places(&definition.body, &mut Vec::new(), &mut places);
+        Self { definition: Arc::clone(definition), state, journal: Vec::new(), now: Time(0), places }
+    }
+
+    /// Decides an input, checks every invariant, and returns what is sent.
+    pub fn take(&mut self, input: &Input) -> Result<Vec<Message>, Ignored> {
+        let before = self.state.clone();
+        let Decision { entry, state, messages, .. } =
+            transition(&self.definition, &self.state, input, self.now)?;
+        self.journal.push(entry);
+        self.state = state;
+        assert_eq!(self.state.seq, before.seq + 1, "one input, one entry");
+        assert_eq!(State::replay(self.state.id, &self.journal), self.state, "replay gives the stored state");
+        if before.status().is_final() {
+            assert_eq!(before.status(), self.state.status(), "final is final");
+            assert!(messages.is_empty(), "a final saga sends nothing");
+        }
+        self.check_wake();
+        self.check_sent();
+        self.check_concurrency();
+        self.check_end();
+        Ok(messages)
+    }
+
+    /// Whatever is due, the store will wake the saga for it in time.
+    fn check_wake(&self) {
+        if let Some(due) = self.state.next_due() {
+            let wake = self.state.wake.expect("something is due, so a wake-up is set");
+            assert!(wake <= due.max(self.now), "woken at {wake:?} for {due:?}");
+        }
+    }
+
+    /// The order of what was sent, over the whole journal.
+    fn check_sent(&self) {
+        let mut undone = BTreeSet::new();
+        let mut passed_over = BTreeSet::new();
+        let mut rolling_back = false;
+        let mut sent = BTreeMap::<(StepPath, Direction), u32>::new();
+        for fact in self.journal.iter().flat_map(|entry| &entry.facts) {
+            match fact {
+                Fact::RollbackBegan => rolling_back = true,
+                Fact::Undone { step } | Fact::Skipped { step, direction: Direction::Compensate } => {
+                    undone.insert(step.clone());
+                }
+                Fact::Held { step, direction: Direction::Compensate, .. } => {
+                    passed_over.insert(step.clone());
+                }
+                Fact::Sent { step, direction, attempt, .. }
+                | Fact::ChildSent { step, direction, attempt } => {
+                    let last = sent.entry((step.clone(), *direction)).or_default();
+                    *last += 1;
+                    assert_eq!(*last, *attempt, "attempts are numbered without gaps");
+                    match direction {
+                        Direction::Forward => assert!(!rolling_back, "nothing goes forward after the turn"),
+                        Direction::Compensate => self.check_undo(step, &undone, &passed_over),
+                    }
+                }
+                Fact::Published { .. }
+                | Fact::Chosen { .. }
+                | Fact::FannedOut { .. }
+                | Fact::Waiting { .. }
+                | Fact::Sleeping { .. } => {
+                    assert!(!rolling_back, "nothing begins after the turn: {fact:?}");
+                }
+                _ => {}
+            }
+        }
+        assert!(self.state.executions <= MAX_STEP_EXECUTIONS);
+    }
+
+    /// A step is undone only after all that came after it, and a pivot never.
+    fn check_undo(&self, step: &StepPath, undone: &BTreeSet<StepPath>, passed_over: &BTreeSet<StepPath>) {
+        let own = self.definition.step(step).expect("a step of the definition");
+        assert!(!own.is_pivot(), "a pivot is never compensated");
+        let goes_on = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
+        for (later, state) in &self.state.steps {
+            let needs_undo = self.definition.step(later).is_some_and(|later| later.has_undo())
+                && matches!(state.outcome, Outcome::Completed(_) | Outcome::Unknown { .. });
+            let is_left_behind = goes_on && passed_over.contains(later);
+            if needs_undo && !undone.contains(later) && !is_left_behind {
+                assert!(!self.comes_after(later, step), "{step} is undone before {later}");
+            }
+        }
+    }
+
+    /// Whether the definition has `later` begin only once `earlier` was through.
+    fn comes_after(&self, later: &StepPath, earlier: &StepPath) -> bool {
+        let place = |path: &StepPath| &self.places[self.definition.index_of(path.name()).expect("a step").0];
+        let mut depth = 0;
+        for (of_later, of_earlier) in place(later).iter().zip(place(earlier)) {
+            match (of_later, of_earlier) {
+                (Turn::Nth(later), Turn::Nth(earlier)) if later != earlier => return later > earlier,
+                (Turn::Each(index), _) => {
+                    let items = (later.items()[depth], earlier.items()[depth]);
+                    if items.0 != items.1 {
+                        return self.concurrency(*index) == 1 && items.0 > items.1;
+                    }
+                    depth += 1;
+                }
+                (of_later, of_earlier) if of_later != of_earlier => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn concurrency(&self, index: StepIndex) -> u32 {
+        match &self.definition.step_at(index).action {
+            Action::ForEach(each) => each.concurrency,
+            other => panic!("a for_each, not {other:?}"),
+        }
+    }
+
+    /// No more items of a list are under way than may be. An operator who tries again what was left behind may exceed it.
+    fn check_concurrency(&self) {
+        let goes_on = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
+        let directions: &[Direction] =
+            if goes_on { &[Direction::Forward] } else { &[Direction::Forward, Direction::Compensate] };
+        for (path, entered) in &self.state.entered {
+            let Entered::Items(_) = entered else { continue };
+            let each = self.definition.index_of(path.name()).expect("a step");
+            let depth = path.items().len();
+            let is_within = |step: &StepPath| {
+                let within = &self.definition.step(step).expect("a step").within;
+                within.get(depth) == Some(&each) && step.items().starts_with(path.items())
+            };
+            let busy = self.state.steps.iter().filter(|(step, state)| {
+                is_within(step) && directions.iter().any(|&direction| is_under_way(state.pending(direction)))
+            });
+            let items: BTreeSet<u32> = busy.map(|(step, _)| step.items()[depth]).collect();
+            assert!(items.len() <= self.concurrency(each) as usize, "{path}: {items:?} at once");
+        }
+    }
+
+    fn check_end(&self) {
+        let steps = &self.state.steps;
+        match self.state.status() {
+            Status::Completed => {
+                for (path, step) in steps {
+                    assert!(!matches!(step.outcome, Outcome::Pending(_)), "{path} is pending at the end");
+                    assert!(step.undo.is_none(), "{path} was undone in a completed saga");
+                }
+                assert_eq!(walk::forward(&self.definition, &self.state), Next::Done);
+            }
+            Status::Compensated => {
+                for (path, step) in steps {
+                    let own = self.definition.step(path).expect("a step of the definition");
+                    assert!(!matches!(step.outcome, Outcome::Pending(_)), "{path} is pending at the end");
+                    let happened = matches!(step.outcome, Outcome::Completed(_) | Outcome::Unknown { .. });
+                    assert!(!happened || !own.has_undo() || step.is_undone(), "{path} is not undone");
+                    assert!(!(happened && own.is_pivot()), "a saga is compensated in spite of its pivot");
+                }
+            }
+            Status::Running | Status::Compensating => {
+                let both = [Direction::Forward, Direction::Compensate];
+                let has_child = steps.values().any(|step| {
+                    both.into_iter().any(|direction| step.pending(direction) == Some(Pending::Child))
+                });
+                assert!(self.state.next_due().is_some() || has_child, "nothing waits silently");
+            }
+            Status::Stuck => assert!(!self.state.incidents.is_empty(), "a stuck saga says why"),
+            Status::Abandoned => {}
+        }
+    }
+}
+
+fn is_under_way(pending: Option<Pending>) -> bool {
+    pending.is_some_and(|pending| pending != Pending::Operator)
+}
+
+fn find_places(block: &Block, around: &mut Place, places: &mut [Place]) {
+    let mut go = |turn: Turn, block: &Block| {
+        around.push(turn);
+        find_places(block, around, places);
+        around.pop();
+    };
+    match block {
+        Block::Step(index) => places[index.0].clone_from(around),
+        Block::Sequence(blocks) => {
+            blocks.iter().enumerate().for_each(|(nth, block)| go(Turn::Nth(nth), block));
+        }
+        Block::Parallel(branches) => {
+            branches.iter().enumerate().for_each(|(nth, block)| go(Turn::Beside(nth), block));
+        }
+        Block::Choice(index, branches) => {
+            branches.iter().enumerate().for_each(|(nth, block)| go(Turn::Beside(nth), block));
+            places[index.0].clone_from(around);
+        }
+        Block::ForEach(index, body) => {
+            go(Turn::Each(*index), body);
+            places[index.0].clone_from(around);
+        }
+    }
+}
