@@ -218,6 +218,99 @@ fn two_sagas_are_not_compared() {
     assert_eq!(error, "these are two sagas, not two versions of one: `order` and `booking`");
 }
 
+/// A saga of all kinds of steps.
+const TRIP: &str = "\
+saga: trip
+version: 1
+key: ${ input.id }
+lifecycle_events: true
+start:
+  - event: trip.asked
+    exchange: travel.events
+defaults: { exchange: travel }
+steps:
+  - for_each: ${ input.legs }
+    as: leg
+    name: legs
+    steps:
+      - name: book
+        command: rail.book
+        payload: { leg: '${ leg.id }' }
+        reply: { type: object, required: [ref], properties: { ref: { type: string } } }
+        on:
+          - event: rail.booked
+            exchange: rail.events
+            correlate: ${ event.trip }
+            outcome: success
+        compensate: { command: rail.cancel }
+  - name: approval
+    wait: { signal: approved }
+    timeout: 1d
+  - choice:
+      - when: ${ input.insured }
+        steps:
+          - name: insure
+            saga: insurance
+            version: 1
+      - otherwise:
+          - publish: trip.uninsured
+            name: tell
+            exchange: travel.events
+            payload: { id: '${ input.id }', why: choice }
+  - name: pay
+    command: bank.charge
+    pivot: true
+output: { legs: '${ legs.output }' }
+output_schema: { type: object, required: [legs], properties: { legs: { type: array } } }
+";
+
+#[rstest]
+#[case::item("as: leg", "as: stop", "leg.id", "stop.id", &["steps.legs.as: stop (it was leg)", "steps.book.payload.leg: \"${ stop.id }\" (it was \"${ leg.id }\")"])]
+#[case::reply("[ref]", "[ref, seat]", "", "", &["steps.book.reply.seat: added, and required [Participants]"])]
+#[case::reply_event("rail.booked", "rail.done", "", "", &[
+    "steps.book.on: no longer the event `rail.booked` of `rail.events` for `event.trip` as success [Participants]",
+    "steps.book.on: now the event `rail.done` of `rail.events` for `event.trip` as success",
+])]
+#[case::signal("signal: approved", "signal: agreed", "", "", &["steps.approval.wait: the signal `agreed` (it was the signal `approved`) [Senders]"])]
+#[case::patience("timeout: 1d", "timeout: 2d", "", "", &["steps.approval.timeout: 2days (it was 1day)"])]
+#[case::condition("${ input.insured }", "${ !input.insured }", "", "", &["steps.choice#1.choice: !input.insured (it was input.insured)"])]
+#[case::child("saga: insurance\n            version: 1", "saga: insurance\n            version: 2", "", "", &["steps.insure.saga: insurance@2 (it was insurance@1)"])]
+#[case::child_stays("saga: insurance", "saga: insurance\n            compensate: none", "", "", &["steps.insure.compensate: no longer undone with this saga [Rollback]"])]
+#[case::event("publish: trip.uninsured", "publish: trip.bare", "", "", &["steps.tell.publish: `trip.bare` to `travel.events` (it was `trip.uninsured` to `travel.events`) [Readers]"])]
+#[case::event_field(", why: choice", "", "", "", &["steps.tell.payload.why: removed [Readers]"])]
+#[case::start("event: trip.asked", "event: trip.wanted", "", "", &[
+    "start: no longer by the event `trip.asked` of `travel.events` [Senders]",
+    "start: now also by the event `trip.wanted` of `travel.events`",
+])]
+#[case::lifecycle("lifecycle_events: true\n", "", "", "", &["lifecycle_events: no longer published [Readers]"])]
+#[case::output_schema("required: [legs]", "required: []", "", "", &["output_schema.legs: no longer required [Readers]"])]
+fn all_kinds_of_steps_are_compared(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] also: &str,
+    #[case] then: &str,
+    #[case] told: &[&str],
+) {
+    let source = TRIP.replacen(from, to, 1);
+    let source = if also.is_empty() { source } else { source.replacen(also, then, 1) };
+    assert_ne!(source, TRIP);
+    assert_eq!(lines(&diff(&compiled(TRIP), &compiled(&source)).expect("two versions")), told);
+}
+
+#[test]
+fn schemas_in_files_are_compared_too() {
+    let source = TRIP.replace("{ type: array }", "{ $ref: 'schemas/legs.yaml' }");
+    let version = |text: &str| {
+        let files = [("schemas/legs.yaml".to_owned(), text.to_owned())].into();
+        catalog::compile_with("x.yaml", &source, &files).unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    let (old, new) = (version("{ type: array, maxItems: 3 }"), version("{ type: array, maxItems: 9 }"));
+    assert_eq!(
+        lines(&diff(&old, &new).expect("two versions")),
+        ["output_schema.legs: `maxItems` is 9 (it was 3) [Readers]"]
+    );
+}
+
 mod the_command {
     use super::*;
 

@@ -52,6 +52,15 @@ pub fn read_directory(path: impl AsRef<Path>) -> Result<Vec<Source>, Error> {
     Ok(sources)
 }
 
+/// The definition at `path`, with the files beside it that it refers to.
+pub fn read_definition(path: impl AsRef<Path>) -> Result<Source, Error> {
+    let path = path.as_ref();
+    let text = read(path)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let files = read_files(directory.unwrap_or(Path::new(".")), &text)?;
+    Ok(Source { path: path.to_owned(), text, files })
+}
+
 /// The files that a definition refers to, and those that they refer to. What is not there is left out: whoever compiles
 /// the definition tells where that is asked for.
 fn read_files(directory: &Path, definition: &str) -> Result<BTreeMap<String, String>, Error> {

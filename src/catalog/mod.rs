@@ -2,7 +2,7 @@
 //!
 //! The catalog owns the language of definitions: what can be said (`decode`), what may be named in an expression
 //! (`expression`), and how mistakes are told (`diagnostic`). It is pure: text comes in, a [`Compiled`]
-//! definition or [`Diagnostics`] come out. Only [`read_directory`] touches files.
+//! definition or [`Diagnostics`] come out. Only [`read_directory`] and [`read_definition`] touch files.
 //!
 //! ```text
 //! text -> source (values with their places) -> decode (all errors at once) -> saga::Definition
@@ -28,7 +28,7 @@ mod syntax;
 
 pub use compiled::{Compiled, InvalidInput, MAX_KEY_BYTES};
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub use directory::{Error, Source, read_directory};
+pub use directory::{Error, Source, read_definition, read_directory};
 pub use source::MAX_SOURCE_BYTES;
 
 use std::collections::BTreeMap;

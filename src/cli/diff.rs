@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::story::paint;
 use crate::catalog::diff::{Change, Diff, Whom, diff};
-use crate::catalog::{self, Compiled};
+use crate::catalog::{self, Compiled, Source};
 
 /// Something breaks.
 const BREAKING: u8 = 1;
@@ -74,8 +74,8 @@ fn compare(args: &Args) -> anyhow::Result<Diff> {
 }
 
 fn compiled(path: &Path) -> anyhow::Result<Compiled> {
-    let source = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    catalog::compile(&path.display().to_string(), &source).map_err(|diagnostics| {
+    let Source { text, files, .. } = catalog::read_definition(path)?;
+    catalog::compile_with(&path.display().to_string(), &text, &files).map_err(|diagnostics| {
         anstream::eprint!("{}", diagnostics.pretty());
         anyhow!("{} is not a definition that runs", path.display())
     })

@@ -9,14 +9,18 @@ mod fields;
 mod schema;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use self::schema::Role;
+use super::Compiled;
+use super::bundle::bundle;
 use super::diagnostic::Problems;
-use super::{Compiled, source};
+use super::files::Files;
+use super::source::{self, Node};
 use crate::saga::Definition;
 use crate::saga::definition::Trigger;
 
@@ -86,8 +90,8 @@ pub fn diff(old: &Compiled, new: &Compiled) -> Result<Diff, Incomparable> {
     schema::compare(
         "output_schema",
         Role::Given(Whom::Readers),
-        old_text.output_schema(),
-        new_text.output_schema(),
+        old_text.output.as_ref(),
+        new_text.output.as_ref(),
         &mut changes,
     );
     let changes = changes.0;
@@ -205,37 +209,51 @@ impl Changes {
     }
 }
 
-/// The text of a definition as data, for the schemas in it: what is compiled of them can only be asked.
-#[derive(Debug)]
-struct Written(Value);
+/// The schemas that stand in a definition's text: what is compiled of them can only be asked.
+#[derive(Debug, Default)]
+struct Written {
+    output: Option<Value>,
+    /// Of the replies, by the names of their steps.
+    replies: BTreeMap<String, Value>,
+}
 
 impl Written {
     fn of(compiled: &Compiled) -> Self {
         let text = compiled.source.strip_prefix('\u{feff}').unwrap_or(&compiled.source);
-        // It has been parsed before, so that there are no problems.
-        let root = source::parse(text, &mut Problems::default());
-        Self(root.map_or(Value::Null, |root| root.to_json()))
-    }
-
-    fn output_schema(&self) -> Option<&Value> {
-        self.0.get("output_schema")
+        // It has been parsed and bundled before, so that there are no problems.
+        let mut problems = Problems::default();
+        let Some(root) = source::parse(text, &mut problems) else { return Self::default() };
+        let mut files = Files::new(&compiled.files);
+        let mut schema = |node| bundle(node, &mut files, &mut problems);
+        let mut written =
+            Self { output: get(&root, "output_schema").and_then(&mut schema), ..Self::default() };
+        let mut todo: Vec<_> = get(&root, "steps").into_iter().collect();
+        while let Some(node) = todo.pop() {
+            match &node.value {
+                source::Value::Sequence(items) => todo.extend(items),
+                source::Value::Mapping(_) if get(node, "command").is_some() => {
+                    if let (Some(name), Some(reply)) = (get(node, "name"), get(node, "reply")) {
+                        let name = name.to_json().as_str().unwrap_or_default().to_owned();
+                        written.replies.extend(schema(reply).map(|schema| (name, schema)));
+                    }
+                }
+                _ => {
+                    let lists = ["parallel", "choice", "steps", "otherwise"];
+                    todo.extend(lists.into_iter().filter_map(|key| get(node, key)));
+                }
+            }
+        }
+        written
     }
 
     /// The schema of a step's reply.
     fn reply(&self, step: &str) -> Option<&Value> {
-        find_step(self.0.get("steps")?, step)?.get("reply")
+        self.replies.get(step)
     }
 }
 
-/// The command step of a name, in a list of steps or the lists within it.
-fn find_step<'a>(steps: &'a Value, name: &str) -> Option<&'a Value> {
-    steps.as_array()?.iter().find_map(|step| {
-        if step.get("command").is_some() {
-            return (step.get("name").and_then(Value::as_str) == Some(name)).then_some(step);
-        }
-        let branches = step.get("parallel").and_then(Value::as_array).into_iter().flatten();
-        let choices = step.get("choice").and_then(Value::as_array).into_iter().flatten();
-        let choices = choices.filter_map(|branch| branch.get("steps").or_else(|| branch.get("otherwise")));
-        branches.chain(choices).chain(step.get("steps")).find_map(|steps| find_step(steps, name))
-    })
+/// What a mapping says under `key`.
+fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    let source::Value::Mapping(entries) = &node.value else { return None };
+    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
 }
