@@ -42,6 +42,18 @@ crash: ## Kill orchestrator, broker and database again and again, and count the 
 properties: ## Run the core over 200,000 random definitions and networks
 	SNORRI_PROPERTY_CASES=100000 cargo test --locked --test properties
 
+# What is found stays in fuzz/artifacts, what was learnt in fuzz/corpus.
+.PHONY: fuzz
+fuzz: ## Feed the parsers nonsense, a minute each (needs a nightly toolchain)
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
+	mkdir -p fuzz/corpus/parser fuzz/corpus/expression fuzz/corpus/envelope
+	cp sagas/*.yaml tests/broken/*.yaml fuzz/corpus/parser
+	cp fuzz/seeds/expression/* fuzz/corpus/expression
+	cp fuzz/seeds/envelope/* fuzz/corpus/envelope
+	for target in parser expression envelope; do \
+		cargo +nightly fuzz run $$target -- -max_total_time=60 -rss_limit_mb=2048 -timeout=10 || exit 1; \
+	done
+
 .PHONY: services
 services: ## Open a shell with the test services up, until you leave it
 	$(SERVICES) "$${SHELL:-bash}"
