@@ -66,7 +66,9 @@ pub async fn run(stage: &Stage<'_>, services: &Services) -> anyhow::Result<Memor
     sleep(REST).await;
     let (idle_mib, peak_mib) = (memory_mib(snorri.id(), "VmRSS")?, memory_mib(snorri.id(), "VmHWM")?);
     snorri.terminate().await?;
-    amqp::delete_queues(&connection, &names.all()).await?;
+    amqp::delete_queues(&connection, &names.working()).await?;
+    amqp::delete_queues(&connection, &[&names.dead_letters]).await?;
+    amqp::delete_exchange(&connection, &names.lifecycle).await?;
     connection.close(200, "OK".into()).await?;
     Ok(Memory { sagas: SAGAS, empty_mib, idle_mib, peak_mib, seconds })
 }

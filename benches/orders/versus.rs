@@ -207,13 +207,14 @@ fn limit(plan: &load::Plan) -> Duration {
     GRACE + Duration::from_secs_f64(plan.warm_up_seconds + plan.seconds)
 }
 
-/// Removes a run's queues. Of those that were killed, some last acknowledgements may not have arrived; but nothing may
+/// Removes a run's queues and exchange. Of those that were killed, some last acknowledgements may not have arrived; but nothing may
 /// be among the dead letters.
 async fn delete_queues(services: &Services, prefix: &str) -> anyhow::Result<()> {
     let connection = amqp::connect(&services.amqp_url).await?;
     let names = Names::new(prefix);
-    amqp::delete_queues(&connection, &[&names.starts, &names.replies, &names.answers]).await?;
+    amqp::delete_queues(&connection, &names.working()).await?;
     let dead = amqp::delete_queues(&connection, &[&names.dead_letters]).await?;
+    amqp::delete_exchange(&connection, &names.lifecycle).await?;
     connection.close(200, "OK".into()).await?;
     ensure!(dead == [0], "{dead:?} messages in {}", names.dead_letters);
     Ok(())

@@ -51,28 +51,35 @@ impl<'a> From<&'a Delivery> for Incoming<'a> {
     }
 }
 
-/// The queues of one orchestrator, and where its starter listens.
+/// The queues and the exchange of one orchestrator, and where its starter listens.
 #[derive(Debug, Clone)]
 pub struct Names {
     pub starts: String,
+    pub events: String,
+    pub signals: String,
     pub replies: String,
     pub dead_letters: String,
+    pub lifecycle: String,
     pub answers: String,
 }
 
 impl Names {
     pub fn new(prefix: &str) -> Self {
-        let queue = |name| format!("{prefix}.{name}");
+        let own = |name| format!("{prefix}.{name}");
         Self {
-            starts: queue("starts"),
-            replies: queue("replies"),
-            dead_letters: queue("dead-letters"),
-            answers: queue("answers"),
+            starts: own("starts"),
+            events: own("events"),
+            signals: own("signals"),
+            replies: own("replies"),
+            dead_letters: own("dead-letters"),
+            lifecycle: own("lifecycle"),
+            answers: own("answers"),
         }
     }
 
-    pub fn all(&self) -> [&str; 4] {
-        [&self.starts, &self.replies, &self.dead_letters, &self.answers]
+    /// The queues that are empty after a run, or nearly.
+    pub fn working(&self) -> [&str; 5] {
+        [&self.starts, &self.events, &self.signals, &self.replies, &self.answers]
     }
 }
 
