@@ -72,8 +72,13 @@ impl Diagnostic {
 
 impl Problems {
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.report_with(|| diagnostic);
+    }
+
+    /// The same for what there may be very many of: only as many as are kept are made.
+    pub(super) fn report_with(&mut self, diagnostic: impl FnOnce() -> Diagnostic) {
         if self.list.len() < MOST {
-            self.list.push(diagnostic);
+            self.list.push(diagnostic());
         } else {
             self.omitted += 1;
         }

@@ -32,7 +32,7 @@ impl<'a> Fields<'a> {
             return None;
         };
         for entry in entries.iter().filter(|entry| !shape.takes(&entry.key)) {
-            problems.report(stranger(entry, shape));
+            problems.report_with(|| stranger(entry, shape));
         }
         let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
         Some(Self { entries, shape, head })
