@@ -40,7 +40,7 @@ crash: ## Kill orchestrator, broker and database again and again, and count the 
 
 .PHONY: properties
 properties: ## Run the core over 200,000 random definitions and networks
-	SNORRI_PROPERTY_CASES=100000 cargo test --locked --test properties
+	SNORRI_PROPERTY_CASES=100000 cargo test --locked --test properties --config 'profile.dev.package.snorri.opt-level=2'
 
 # What is found stays in fuzz/artifacts, what was learnt in fuzz/corpus.
 .PHONY: fuzz

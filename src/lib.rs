@@ -6,9 +6,11 @@
 //! - [`catalog`]: YAML to definitions, with diagnostics
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
+//! - [`api`]: what goes over the wire between the two that follow
 //! - [`http`] and [`cli`]: how people see and steer it
 //! - [`config`], [`telemetry`], [`app`]: settings, logs, and the wiring of it all
 
+pub mod api;
 pub mod app;
 pub mod broker;
 pub mod catalog;

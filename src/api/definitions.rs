@@ -1,0 +1,107 @@
+//! Registering definitions and looking at them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::saga::Status;
+
+/// A definition to be checked and registered.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterRequest {
+    /// The YAML.
+    pub source: String,
+    /// The files that its schemas refer to, by their paths from the definition.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// The name of the file, for diagnostics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// `true`: only check it.
+    #[serde(default)]
+    pub check_only: bool,
+    /// For the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub actor: Option<String>,
+}
+
+/// A registered version of a definition.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    pub name: String,
+    pub version: u32,
+    /// SHA-256 of the source and its files, hexadecimal.
+    pub digest: String,
+    pub description: Option<String>,
+    /// Whether new sagas may be started in it.
+    pub active: bool,
+    /// `None`: it was only checked.
+    pub registered_at: Option<String>,
+    pub steps: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Definitions {
+    pub definitions: Vec<DefinitionSummary>,
+}
+
+/// A definition with its versions, the oldest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DefinitionSummary {
+    pub name: String,
+    pub description: Option<String>,
+    /// What new sagas are started in, if any version is active.
+    pub latest: Option<u32>,
+    pub versions: Vec<VersionSummary>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct VersionSummary {
+    pub version: u32,
+    pub active: bool,
+    pub registered_at: String,
+    /// How many sagas of it there are, by state.
+    pub sagas: Vec<StatusCount>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StatusCount {
+    pub status: Status,
+    pub count: u64,
+}
+
+/// Which two versions to compare.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DiffQuery {
+    pub from: u32,
+    pub to: u32,
+}
+
+/// What a version changes against another.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Diff {
+    pub breaking: bool,
+    pub changes: Vec<DiffChange>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DiffChange {
+    pub breaking: bool,
+    /// Where: `input`, `steps.charge`, ...
+    pub at: String,
+    pub message: String,
+}
+
+/// A definition's `input` schema.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct InputSchema(pub Value);

@@ -1,0 +1,110 @@
+//! What is kept beside the sagas: dead letters and the audit.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct DeadLetterQuery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saga: Option<Uuid>,
+    /// The queue it was taken from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// `true`: those that were replayed or discarded, too.
+    pub resolved: bool,
+    /// How many on one page, from 1 to 500; 50 if it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// Dead letters, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetterPage {
+    pub dead_letters: Vec<DeadLetter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A message that nothing could be made of.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetter {
+    pub id: Uuid,
+    pub at: String,
+    /// The queue it was taken from, and goes back to.
+    pub queue: String,
+    /// Stable.
+    pub code: String,
+    pub reason: String,
+    pub saga: Option<Uuid>,
+    pub step: Option<String>,
+    /// Its AMQP properties.
+    pub properties: Value,
+    /// The body, as text; bytes that are none are shown as `\u{fffd}`.
+    pub body: String,
+    /// When it was replayed or discarded.
+    pub resolved_at: Option<String>,
+}
+
+/// Which entries of the audit.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saga: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// How many on one page, from 1 to 500; 50 if it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// What was changed by hand, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditPage {
+    pub entries: Vec<AuditEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    pub id: Uuid,
+    pub at: String,
+    pub actor: String,
+    pub action: String,
+    pub reason: String,
+    pub saga: Option<Uuid>,
+    /// The journal entry that it led to.
+    pub seq: Option<u32>,
+    pub step: Option<String>,
+    /// `name@version`, if it is about a definition.
+    pub definition: Option<String>,
+    pub before: Value,
+    pub after: Value,
+}
+
+/// Who the credentials say is asking.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct WhoAmI {
+    pub name: String,
+    /// `viewer`, `operator`, `deployer` or `admin`.
+    pub role: String,
+}
