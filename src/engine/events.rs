@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::start::StartRequest;
-use super::{Engine, SubmitError};
+use super::{Engine, SubmitError, intake};
 use crate::broker::{Delivery, Verdict, envelope};
 use crate::catalog::Compiled;
 use crate::saga::definition::{EventPattern, Trigger};
@@ -38,7 +38,7 @@ struct Tally {
 pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
     let arrival = match envelope::decode_event(&delivery) {
         Ok(arrival) => Arc::new(arrival),
-        Err(undecodable) => return Verdict::DeadLetter { reason: undecodable.to_string() },
+        Err(undecodable) => return intake::dead_letter("undecodable", undecodable.to_string()),
     };
     let trace_id = envelope::trace_id_of(&delivery.properties);
     drop(delivery);
@@ -74,7 +74,7 @@ impl Tally {
         match self.refused {
             _ if self.again => Verdict::Requeue,
             refused if refused.is_empty() => Verdict::Ack,
-            refused => Verdict::DeadLetter { reason: refused.join("; ") },
+            refused => intake::dead_letter("refused", refused.join("; ")),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Started {
 pub enum StartError {
     #[error(transparent)]
     NotFound(definitions::Error),
+    #[error(transparent)]
+    Inactive(definitions::Error),
     #[error("the input does not match the definition's schema: {}", summary(.0))]
     InvalidInput(Vec<InvalidInput>),
     #[error("the input has no business key: {0}")]
@@ -52,6 +54,7 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "definition_not_found",
+            Self::Inactive(_) => "definition_inactive",
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
             Self::NoInput(_) => "no_input",
@@ -71,12 +74,17 @@ impl StartError {
 impl Engine {
     /// Starts a saga, once for each business key. When this returns, the start is committed.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
-        let compiled = self.definitions().find(&request.definition, request.version).await.map_err(
-            |error| match error {
-                definitions::Error::Store(error) => StartError::Store(error),
-                error => StartError::NotFound(error),
-            },
-        )?;
+        let (name, version) = (&request.definition, request.version);
+        let found = match request.parent {
+            None => self.definitions().find_to_start(name, version).await,
+            // A saga that runs may go on with those that it is made of.
+            Some(_) => self.definitions().find(name, version).await,
+        };
+        let compiled = found.map_err(|error| match error {
+            definitions::Error::Store(error) => StartError::Store(error),
+            error @ definitions::Error::Inactive { .. } => StartError::Inactive(error),
+            error => StartError::NotFound(error),
+        })?;
         check_size(&request.input)?;
         compiled.check_input(&request.input).map_err(StartError::InvalidInput)?;
         let key = compiled.key(&request.input)?;
@@ -97,7 +105,9 @@ impl Engine {
                 Ok(Started { id, key, is_new: false, same_input, same_parent })
             }
             Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
-            Err(_) => Err(StartError::Stopping),
+            Err(SubmitError::Ignored(_) | SubmitError::Changed { .. } | SubmitError::Stopping) => {
+                Err(StartError::Stopping)
+            }
         }
     }
 }

@@ -1,18 +1,22 @@
 //! One saga as people want to see it: its state, folded from its journal.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Engine;
+use super::{Engine, definitions};
+use crate::catalog::Compiled;
 use crate::saga::state::{Incident, Outcome, Pending, StepState};
 use crate::saga::{Direction, Entry, SagaId, State, Status, Time};
 use crate::store;
 pub use crate::store::{Filter, SagaRow};
 
-/// A saga, its steps and its journal.
+/// A saga, what it runs, and its journal.
 #[derive(Debug)]
 pub struct SagaView {
     pub state: State,
+    pub compiled: Arc<Compiled>,
     pub journal: Vec<Entry>,
 }
 
@@ -49,8 +53,15 @@ pub struct StepView {
 impl Engine {
     /// The saga with this id, if it was ever started.
     pub async fn view(&self, id: SagaId) -> Result<Option<SagaView>, store::Error> {
-        let journal = self.store().load(&[id]).await?.remove(&id);
-        Ok(journal.map(|journal| SagaView { state: State::replay(id, &journal), journal }))
+        let Some(journal) = self.store().load(&[id]).await?.remove(&id) else { return Ok(None) };
+        let state = State::replay(id, &journal);
+        let Some(started) = &state.started else { return Ok(None) };
+        let found = self.definitions().find(&started.definition, Some(state.version())).await;
+        let compiled = found.map_err(|error| match error {
+            definitions::Error::Store(error) => error,
+            error => store::Error::Corrupt(error.to_string()),
+        })?;
+        Ok(Some(SagaView { state, compiled, journal }))
     }
 
     /// At most `limit` sagas, newest first.
