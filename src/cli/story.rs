@@ -1,5 +1,7 @@
 //! A saga's journal as a story that people can read: one line for each thing that happened, with its time.
 
+use std::time::Duration;
+
 use anstyle::{AnsiColor, Style};
 
 use crate::saga::journal::{Fact, Problem, Source, Started, StopReason};
@@ -85,6 +87,14 @@ impl<'a> Story<'a> {
             Fact::IncidentRaised { problem, .. } => {
                 paint(AnsiColor::Magenta, &format!("! waits for an operator: {}", told(problem)))
             }
+            Fact::Paused => paint(AnsiColor::Magenta, "‖ paused"),
+            Fact::Resumed { held_millis } => {
+                let held = humantime::format_duration(Duration::from_millis(*held_millis));
+                paint(AnsiColor::Cyan, &format!("▶ resumed after {held}"))
+            }
+            Fact::Migrated { version } => {
+                paint(AnsiColor::Cyan, &format!("▶ goes on with version {version}"))
+            }
             Fact::Ended { status, output } => {
                 let output = output.as_ref().map(|output| format!("  {output}")).unwrap_or_default();
                 format!("{}{output}", paint(color_of(*status), &format!("■ {}", status.as_str())))
@@ -94,7 +104,9 @@ impl<'a> Story<'a> {
     }
 
     fn started(&self, started: &Started) -> String {
-        format!("{}  {}", paint(AnsiColor::Cyan, "▶ started"), started.input)
+        let on = started.carried.as_ref().map(|on| format!(" from {} of saga {}", on.from, on.saga));
+        let started_on = format!("▶ started{}", on.unwrap_or_default());
+        format!("{}  {}", paint(AnsiColor::Cyan, &started_on), started.input)
     }
 
     fn about(&self, color: AnsiColor, sign: &str, step: &StepPath, text: &str) -> String {
