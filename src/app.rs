@@ -46,18 +46,19 @@ pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<(
         tracing::info!(name = %definition.name, version = definition.version, "definition ready");
     }
 
+    let stop_http = CancellationToken::new();
     let readiness = Readiness::default();
     let api = http::Api {
         engine: orchestrator.engine.clone(),
         readiness: readiness.clone(),
         metrics: Arc::clone(&orchestrator.metrics),
+        stopping: stop_http.clone(),
     };
     let options = http::Options {
         listen: config.http.listen,
         request_timeout: config.http.request_timeout,
         concurrency: config.http.concurrency,
     };
-    let stop_http = CancellationToken::new();
     let serving = tokio::spawn({
         let stop_http = stop_http.clone();
         async move { http::serve(listener, api, &options, stop_http).await }

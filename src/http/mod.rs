@@ -1,40 +1,41 @@
 //! The admin API: axum on tower. It translates between HTTP and the engine and decides nothing.
 //!
-//! | route | what it does |
-//! | --- | --- |
-//! | `POST /v1/sagas` | starts a saga, once for each business key |
-//! | `GET /v1/sagas` | lists sagas, newest first |
-//! | `GET /v1/sagas/{id}` | one saga with its steps, incidents and journal |
-//! | `POST /v1/sagas/{id}/cancel` | rolls it back, if there is still a way back |
-//! | `POST /v1/sagas/{id}/signals/{name}` | gives it a signal, with the body as what it carries |
-//! | `GET /livez`, `GET /readyz`, `GET /metrics` | for whoever runs the process |
+//! A request passes the layers of [`serve`], then the guard of its route ([`routes`]: role, query, limits), then its handler
+//! ([`handlers`], one file for each kind of thing). What goes over the wire is in [`api`](crate::api); `docs/openapi.json` has
+//! all of it.
 
-mod dto;
-mod error;
+mod caller;
+mod convert;
+mod extract;
 mod handlers;
-mod health;
+mod openapi;
+mod problem;
+mod readiness;
+mod roles;
+mod routes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::{Router, response::Response};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::engine::Engine;
 use crate::saga::MAX_PAYLOAD_BYTES;
-pub use health::Readiness;
+pub use caller::Caller;
+pub use readiness::Readiness;
+pub use roles::Role;
+use routes::Entrance;
 
 /// Largest body of a request: a saga's input and what is around it.
 const MAX_BODY_BYTES: usize = MAX_PAYLOAD_BYTES + 16 * 1024;
@@ -54,6 +55,13 @@ pub struct Api {
     pub engine: Engine,
     pub readiness: Readiness,
     pub metrics: Arc<Registry>,
+    /// Cancelled when the process shall stop: streams that would go on for ever end then.
+    pub stopping: CancellationToken,
+}
+
+/// The OpenAPI document of all routes.
+pub fn document() -> utoipa::openapi::OpenApi {
+    handlers::all().build(Duration::ZERO).into_openapi()
 }
 
 /// Serves until `stop` is cancelled and the requests under way are answered.
@@ -67,34 +75,25 @@ pub async fn serve(
 }
 
 fn router(api: Api, options: &Options) -> Router {
-    let protection = ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(error::of_panic))
-        .layer(GlobalConcurrencyLimitLayer::new(options.concurrency))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, options.request_timeout))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
-    let tracing = ServiceBuilder::new()
+    let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(TraceLayer::new_for_http())
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(CatchPanicLayer::custom(error::of_panic))
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(middleware::map_response(problem::dress))
         .layer(GlobalConcurrencyLimitLayer::new(options.concurrency))
-        .layer(TimeoutLayer::with_status_code(
-            axum::http::StatusCode::GATEWAY_TIMEOUT,
-            options.request_timeout,
-        ))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
-    Router::new()
-        .route("/v1/sagas", post(handlers::start).get(handlers::list))
-        .route("/v1/sagas/{id}", get(handlers::show))
-        .route("/v1/sagas/{id}/cancel", post(handlers::cancel))
-        .route("/v1/sagas/{id}/signals/{name}", post(handlers::signal))
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(tracing)
-        // Asked every few seconds, and not worth a trace.
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .layer(protection)
+        .layer(middleware::from_fn(enter));
+    let (router, _) = handlers::all().build(options.request_timeout).split_for_parts();
+    router
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(layers)
         .with_state(api)
+}
+
+async fn enter(mut request: Request, next: Next) -> Response {
+    let caller = Caller::anonymous();
+    request.extensions_mut().insert(caller.clone());
+    request.extensions_mut().insert(Entrance(Ok(caller)));
+    next.run(request).await
 }
