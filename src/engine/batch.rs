@@ -65,10 +65,11 @@ impl Gathered {
                 queue: queue.to_owned(),
                 code: problem.code.clone(),
                 reason: problem.message.clone(),
-                saga,
-                step: attempt.step.clone(),
+                saga: Some(saga),
+                step: Some(attempt.step.to_string()),
                 properties: json!({"type": "success", "direction": attempt.direction, "attempt": attempt.number}),
                 body: body.to_string().into_bytes(),
+                resolved_at: None,
             });
         }
     }
@@ -96,6 +97,7 @@ impl Gathered {
             sent,
             wakes: self.wakes.into_iter().collect(),
             dead_letters: self.dead_letters,
+            ..Batch::default()
         }
     }
 }
@@ -110,5 +112,6 @@ fn saga_row(state: &State, changed_at: Time) -> Option<SagaRow> {
         status: state.status(),
         started_at: state.started_at,
         changed_at,
+        paused: false,
     })
 }

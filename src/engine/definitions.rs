@@ -63,8 +63,9 @@ impl Definitions {
             source: source.to_owned(),
             files: compiled.files.clone(),
             registered_at: now,
+            active: true,
         };
-        match self.store.register(&stored).await? {
+        match self.store.register(&stored, None).await? {
             Registered::New | Registered::Same => Ok(self.remember(compiled)),
             Registered::Conflict { digest } => Err(Error::Changed {
                 file: file.to_owned(),

@@ -90,6 +90,7 @@ impl ListQuery {
             status: self.status,
             key: self.key.clone(),
             after,
+            ..Filter::default()
         })
     }
 }
