@@ -24,7 +24,7 @@ pub struct Gathered {
     sagas: HashMap<SagaId, SagaRow>,
     wakes: HashMap<SagaId, Option<Time>>,
     dead_letters: Vec<DeadLetter>,
-    incidents: HashMap<SagaId, Vec<String>>,
+    incidents: HashMap<SagaId, (Time, Vec<String>)>,
     attributes: Vec<Attributes>,
     audit: Vec<AuditEntry>,
 }
@@ -39,7 +39,7 @@ impl Gathered {
             self.sagas.insert(state.id, row);
         }
         if before.incidents != state.incidents {
-            self.incidents.insert(state.id, codes(&state));
+            self.incidents.insert(state.id, (state.started_at, codes(&state)));
         }
         if before.seq == 0
             && let Some(attributes) = attributes(&state)
@@ -105,7 +105,7 @@ impl Gathered {
 
     /// The batch, with the outbox rows `sent` that go with it.
     pub fn into_batch(self, sent: Vec<OutboxId>, outbox_reserved_until: Time) -> Batch {
-        let incidents = self.incidents.into_iter().map(|(saga, codes)| OpenIncidents { saga, codes });
+        let incidents = self.incidents.into_iter().map(|(saga, (started_at, codes))| OpenIncidents { saga, started_at, codes });
         Batch {
             entries: self.entries,
             sagas: self.sagas.into_values().collect(),

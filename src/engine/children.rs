@@ -39,7 +39,7 @@ impl Engine {
         };
         let result = match self.submit(child, input).await {
             Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => return true,
-            Err(SubmitError::Stopping) => return false,
+            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => return false,
             Err(SubmitError::Unreadable(why)) => ReplyResult::Failure(Problem::new(UNREADABLE, why)),
             Err(SubmitError::Ignored(Ignored::AlreadyCompensated)) => ReplyResult::Success(Arc::default()),
             Err(SubmitError::Ignored(ignored)) => {

@@ -83,6 +83,10 @@ fn letter(engine: &Engine, delivery: Delivery) -> DeadLetter {
 }
 
 impl Engine {
+    pub async fn dead_letter(&self, id: Uuid) -> Result<DeadLetter, LetterError> {
+        self.store().dead_letter(id).await?.ok_or(LetterError::NotFound)
+    }
+
     /// Puts a dead letter back into the queue it was taken from.
     pub async fn replay_letter(&self, id: Uuid, by: &By) -> Result<DeadLetter, LetterError> {
         let letter = self.unresolved_letter(id).await?;
@@ -106,7 +110,7 @@ impl Engine {
     }
 
     async fn unresolved_letter(&self, id: Uuid) -> Result<DeadLetter, LetterError> {
-        let letter = self.store().dead_letter(id).await?.ok_or(LetterError::NotFound)?;
+        let letter = self.dead_letter(id).await?;
         if letter.resolved_at.is_some() { Err(LetterError::Resolved) } else { Ok(letter) }
     }
 

@@ -59,7 +59,7 @@ pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
     for saga in addressees(&engine, &arrival) {
         match engine.submit(saga, Input::Arrival(Arc::clone(&arrival))).await {
             Ok(_) => {}
-            Err(SubmitError::Stopping) => tally.again = true,
+            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => tally.again = true,
             Err(SubmitError::Ignored(ignored)) => {
                 tracing::debug!(%saga, reason = %ignored, "the event changes nothing");
             }

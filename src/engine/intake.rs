@@ -70,7 +70,7 @@ async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
     async move {
         match engine.submit(saga, Input::Reply(reply)).await {
             Ok(_) => Verdict::Ack,
-            Err(SubmitError::Stopping) => Verdict::Requeue,
+            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
             Err(error @ SubmitError::Unreadable(_)) => dead_letter(error.code(), error.to_string()),
             Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
                 let reason = "this reply belongs to a saga that does not exist here";
@@ -94,7 +94,7 @@ async fn signal(engine: Engine, delivery: Delivery) -> Verdict {
     drop(delivery);
     match engine.submit(saga, Input::Arrival(Arc::new(arrival))).await {
         Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Verdict::Ack,
-        Err(SubmitError::Stopping) => Verdict::Requeue,
+        Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
         Err(error) => dead_letter(error.code(), format!("saga {saga}: {error}")),
     }
 }

@@ -27,6 +27,7 @@ pub mod start;
 pub mod timers;
 pub mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::broker::topology::Names;
+use crate::catalog::Compiled;
+use crate::saga::journal::By;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
 use crate::store::{Batch, Store};
@@ -176,17 +179,35 @@ impl Engine {
         decided.await.map_err(|_| SubmitError::Stopping)?
     }
 
+    /// Registers a definition for somebody, and declares what it needs. Whether it is new.
+    pub async fn register(
+        &self,
+        file: &str,
+        source: &str,
+        files: &BTreeMap<String, String>,
+        by: &By,
+    ) -> Result<(Arc<Compiled>, bool), definitions::Error> {
+        let now = self.clock().now();
+        let registered = self.definitions().register_with(file, source, files, now, Some(by)).await?;
+        self.declare().await;
+        Ok(registered)
+    }
+
     /// Takes up definitions that another process has registered, and declares what they need.
     pub async fn refresh(&self) -> Result<(), definitions::Error> {
         if !self.definitions().load().await? {
             return Ok(());
         }
+        self.declare().await;
+        Ok(())
+    }
+
+    async fn declare(&self) {
         let declared = self.definitions().declare(self.broker(), &self.0.parts.names).await;
         if let Err(error) = declared {
             // It is declared with every new connection too.
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot declare what definitions need");
         }
-        Ok(())
     }
 
     pub fn definitions(&self) -> &Definitions {

@@ -10,7 +10,9 @@ use crate::catalog::Compiled;
 use crate::saga::state::{Incident, Outcome, Pending, StepState};
 use crate::saga::{Direction, Entry, SagaId, State, Status, Time};
 use crate::store;
-pub use crate::store::{Filter, SagaRow};
+pub use crate::store::{
+    Appended, AuditEntry, AuditFilter, Count, DeadLetter, Filter, LetterFilter, SagaRow, StoredDefinition,
+};
 
 /// A saga, what it runs, and its journal.
 #[derive(Debug)]
@@ -64,9 +66,50 @@ impl Engine {
         Ok(Some(SagaView { state, compiled, journal }))
     }
 
-    /// At most `limit` sagas, newest first.
-    pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, store::Error> {
-        self.store().sagas(filter, limit).await
+    /// What lists know of a saga.
+    pub async fn row(&self, id: SagaId) -> Result<Option<SagaRow>, store::Error> {
+        self.store().saga(id).await
+    }
+
+    /// At most `limit` entries of a saga's journal, after number `after`.
+    pub async fn journal(
+        &self,
+        saga: SagaId,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<Appended>, store::Error> {
+        self.store().journal(saga, after, limit).await
+    }
+
+    /// How many sagas there are, by definition, version and status.
+    pub async fn counts(&self) -> Result<Vec<Count>, store::Error> {
+        self.store().counts().await
+    }
+
+    /// At most `limit` dead letters, newest first.
+    pub async fn dead_letters(
+        &self,
+        filter: &LetterFilter,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, store::Error> {
+        self.store().dead_letters(filter, limit).await
+    }
+
+    /// At most `limit` entries of the audit, newest first.
+    pub async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, store::Error> {
+        self.store().audit(filter, limit).await
+    }
+
+    pub async fn stored_definitions(&self) -> Result<Vec<StoredDefinition>, store::Error> {
+        self.store().definitions().await
+    }
+
+    pub async fn stored_definition(
+        &self,
+        name: &str,
+        version: u32,
+    ) -> Result<Option<StoredDefinition>, store::Error> {
+        self.store().definition(name, version).await
     }
 }
 

@@ -19,7 +19,7 @@ use crate::api::problem::Problem;
 use crate::api::sagas::Started;
 use crate::engine::SubmitError;
 use crate::engine::operator::{Asked, Terms};
-use crate::http::extract::{Json, Path, Query, if_match};
+use crate::http::extract::{Json, Path, Query, idempotency_key, if_match};
 use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
 use crate::http::roles::{Deployer, Operator};
 use crate::http::routes::{Group, needs};
@@ -179,7 +179,7 @@ async fn abandon_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, 
 #[utoipa::path(post, path = "/v1/sagas/{id}/signals/{name}", tag = "interventions", params(
     ("id" = Uuid, Path, description = "The saga"),
     ("name" = String, Path, description = "The signal"),
-    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition")
+    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters")
 ), request_body(content = Value, description = "What the signal carries"), responses(
     (status = 202, description = "Taken in", body = Signalled),
     NotFound, Conflict, TooLarge
@@ -191,7 +191,7 @@ async fn signal_saga(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Result<(StatusCode, Json<Signalled>), Problem> {
-    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let key = idempotency_key(&headers)?;
     let by = By { actor: caller.name, reason: format!("signal {name}") };
     let terms = Terms { expected: None, asked: Some(Asked { action: "signal", step: None, by }) };
     let arrival = Arrival { source: Source::Signal(name.into()), id: key, body };

@@ -1,11 +1,10 @@
 //! What is beside the sagas themselves: messages that they could not use, and when schedules ran.
 
 use sea_orm::{QueryResult, Statement, Value};
-use uuid::Uuid;
 
 use super::commit::{hex, json};
 use super::{Dialect, SqlStore};
-use crate::saga::{SagaId, Time};
+use crate::saga::Time;
 use crate::store::{DeadLetter, Error, ScheduleRun};
 
 /// Takes the rows as one JSON array, as they are rare and few.
@@ -21,9 +20,6 @@ SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, u
     value ->> 7, unhex(value ->> 8)
 FROM json_each(?1)";
 
-const OF_SAGA: &str = "\
-SELECT id, at, queue, code, reason, step, properties, body FROM dead_letter WHERE saga = $1 ORDER BY saga, id";
-
 const RAN: &str = "\
 INSERT INTO schedule (definition, cron, ran_at) VALUES ($1, $2, $3)
 ON CONFLICT (definition, cron) DO UPDATE SET ran_at = excluded.ran_at WHERE schedule.ran_at < excluded.ran_at";
@@ -33,40 +29,28 @@ const RUNS: &str = "SELECT definition, cron, ran_at FROM schedule ORDER BY defin
 /// A JSON array with a row for each.
 pub(super) fn rows(letters: &[DeadLetter]) -> Result<String, Error> {
     let row = |letter: &DeadLetter| {
-        let DeadLetter { id, at, queue, code, reason, saga, step, properties, body } = letter;
+        let DeadLetter { id, at, queue, code, reason, saga, step, properties, body, resolved_at: _ } = letter;
         // PostgreSQL's texts cannot hold a NUL.
         let text = |text: &str| text.replace('\0', "\u{fffd}");
         let body: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-        let (reason, properties, step) = (text(reason), json(properties)?, step.to_string());
-        Ok((hex(id), *at, text(queue), text(code), reason, hex(&saga.0), step, properties, body))
+        let (reason, properties) = (text(reason), json(properties)?);
+        Ok((
+            hex(id),
+            *at,
+            text(queue),
+            text(code),
+            reason,
+            saga.map(|saga| hex(&saga.0)),
+            step.clone(),
+            properties,
+            body,
+        ))
     };
     json(&letters.iter().map(row).collect::<Result<Vec<_>, Error>>()?)
 }
 
 pub(super) fn sqlite_dead_letters(store: &SqlStore, letters: &[DeadLetter]) -> Result<Statement, Error> {
     Ok(store.statement(SQLITE_DEAD_LETTERS, [rows(letters)?.into()]))
-}
-
-pub(super) async fn dead_letters(store: &SqlStore, saga: SagaId) -> Result<Vec<DeadLetter>, Error> {
-    let found = store.query(store.statement(OF_SAGA, [saga.0.into()])).await?;
-    found.iter().map(|row| dead_letter(saga, row)).collect()
-}
-
-fn dead_letter(saga: SagaId, row: &QueryResult) -> Result<DeadLetter, Error> {
-    let id: Uuid = row.try_get_by_index(0)?;
-    let corrupt = |why: String| Error::Corrupt(format!("dead letter {id}: {why}"));
-    let (step, properties): (String, String) = (row.try_get_by_index(5)?, row.try_get_by_index(6)?);
-    Ok(DeadLetter {
-        id,
-        at: Time(row.try_get_by_index(1)?),
-        queue: row.try_get_by_index(2)?,
-        code: row.try_get_by_index(3)?,
-        reason: row.try_get_by_index(4)?,
-        saga,
-        step: step.parse().map_err(|error| corrupt(format!("{error}")))?,
-        properties: serde_json::from_str(&properties).map_err(|error| corrupt(error.to_string()))?,
-        body: row.try_get_by_index(7)?,
-    })
 }
 
 pub(super) async fn schedule_ran(

@@ -101,7 +101,7 @@ fn postgres_statement(store: &SqlStore, batch: Batch) -> Result<Statement, Error
 }
 
 fn postgres_values(batch: Batch) -> Result<Vec<Value>, Error> {
-    let Batch { entries, sagas, outbox, outbox_reserved_until, sent, wakes, dead_letters: _ } = batch;
+    let Batch { entries, sagas, outbox, outbox_reserved_until, sent, wakes, .. } = batch;
     let texts = entries.iter().map(|appended| json(&appended.entry)).collect::<Result<Vec<_>, _>>()?;
     let messages = outbox.iter().map(|unsent| json(&*unsent.message)).collect::<Result<Vec<_>, _>>()?;
     let woken = || wakes.iter().filter_map(|(saga, due)| due.map(|due| (saga.0, due.0)));
@@ -194,7 +194,8 @@ fn journal_rows(entries: &[Appended]) -> Result<String, Error> {
 
 fn saga_rows(sagas: &[SagaRow]) -> Result<String, Error> {
     let row = |saga: &SagaRow| {
-        let SagaRow { id, definition, version, key, status, started_at, changed_at } = saga.clone();
+        let SagaRow { id, definition, version, key, status, started_at, changed_at, paused: _ } =
+            saga.clone();
         (hex(&id.0), definition, version, key, status, started_at, changed_at)
     };
     json(&sagas.iter().map(row).collect::<Vec<_>>())

@@ -69,7 +69,7 @@ pub(super) async fn count_unsent(store: &SqlStore) -> Result<u64, Error> {
 }
 
 pub(super) async fn register(store: &SqlStore, wanted: &StoredDefinition) -> Result<Registered, Error> {
-    let StoredDefinition { name, version, digest, source, files, registered_at } = wanted;
+    let StoredDefinition { name, version, digest, source, files, registered_at, active: _ } = wanted;
     let values = [
         name.as_str().into(),
         i64::from(*version).into(),
@@ -131,18 +131,6 @@ pub(super) async fn sagas(store: &SqlStore, filter: &Filter, limit: u32) -> Resu
     newest_first.all(&store.db).await?.into_iter().map(SagaRow::try_from).collect()
 }
 
-pub(super) async fn count_by_status(store: &SqlStore) -> Result<HashMap<Status, u64>, Error> {
-    let counts = saga::Entity::find()
-        .select_only()
-        .column(saga::Column::Status)
-        .column_as(saga::Column::Id.count(), "count")
-        .group_by(saga::Column::Status)
-        .into_tuple::<(String, i64)>()
-        .all(&store.db)
-        .await?;
-    counts.into_iter().map(|(status, count)| Ok((parse_status(&status)?, count.unsigned_abs()))).collect()
-}
-
 impl TryFrom<saga::Model> for SagaRow {
     type Error = Error;
 
@@ -155,6 +143,7 @@ impl TryFrom<saga::Model> for SagaRow {
             status: parse_status(&row.status)?,
             started_at: Time(row.started_at),
             changed_at: Time(row.changed_at),
+            paused: false,
         })
     }
 }
@@ -172,6 +161,7 @@ impl TryFrom<definition::Model> for StoredDefinition {
             digest: row.digest,
             source: row.source,
             registered_at: Time(row.registered_at),
+            active: true,
         })
     }
 }
