@@ -5,7 +5,12 @@ mod sagas;
 
 use super::routes::Group;
 
-/// All routes.
+/// All routes but those of the health.
 pub(super) fn all() -> Group {
     sagas::routes().and(process::routes())
+}
+
+/// What is asked every few seconds, and must be answered also when nothing else is.
+pub(super) fn health() -> Group {
+    process::health()
 }
