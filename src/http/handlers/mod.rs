@@ -17,7 +17,7 @@ use crate::api::sagas::{Saga, StartRequest};
 use crate::engine::Started;
 use crate::saga::SagaId;
 
-/// All routes.
+/// All routes but those of the health.
 pub(super) fn all() -> Group {
     sagas::routes()
         .and(live::routes())
@@ -42,4 +42,9 @@ async fn start(api: &Api, request: StartRequest, idempotency_key: Option<String>
 async fn saga_of(api: &Api, id: SagaId) -> Result<Saga, Problem> {
     let view = api.engine.view(id).await?;
     view.as_ref().and_then(convert::saga).ok_or_else(Problem::saga_not_found)
+}
+
+/// What is asked every few seconds, and must be answered also when nothing else is.
+pub(super) fn health() -> Group {
+    process::health()
 }
