@@ -105,7 +105,11 @@ impl Gathered {
 
     /// The batch, with the outbox rows `sent` that go with it.
     pub fn into_batch(self, sent: Vec<OutboxId>, outbox_reserved_until: Time) -> Batch {
-        let incidents = self.incidents.into_iter().map(|(saga, (started_at, codes))| OpenIncidents { saga, started_at, codes });
+        let incidents = self.incidents.into_iter().map(|(saga, (started_at, codes))| OpenIncidents {
+            saga,
+            started_at,
+            codes,
+        });
         Batch {
             entries: self.entries,
             sagas: self.sagas.into_values().collect(),
@@ -136,8 +140,7 @@ fn codes(state: &State) -> Vec<String> {
 
 fn attributes(state: &State) -> Option<Attributes> {
     let values = &state.started.as_ref()?.attributes;
-    let attributes =
-        || Attributes { saga: state.id, started_at: state.started_at, values: values.clone() };
+    let attributes = || Attributes { saga: state.id, started_at: state.started_at, values: values.clone() };
     (!values.is_empty()).then(attributes)
 }
 

@@ -66,9 +66,7 @@ impl Action {
             Self::Skip => intervene(Intervention::Skip { step: None }, by),
             Self::RollBack => intervene(Intervention::RollBack, by),
             Self::Abandon => intervene(Intervention::Abandon, by),
-            Self::Migrate { to } => {
-                Input::Migrate(Box::new(Migrate { to: Arc::clone(&to.definition), by }))
-            }
+            Self::Migrate { to } => Input::Migrate(Box::new(Migrate { to: Arc::clone(&to.definition), by })),
         }
     }
 }
@@ -100,7 +98,9 @@ impl Engine {
         let refused = match self.definitions().find(&row.definition, Some(state.version())).await {
             Err(super::definitions::Error::Store(error)) => return Err(error),
             Err(error) => Some(SubmitError::Unreadable(error.to_string())),
-            Ok(compiled) => transition(&compiled.definition, state, input, self.clock().now()).err().map(Into::into),
+            Ok(compiled) => {
+                transition(&compiled.definition, state, input, self.clock().now()).err().map(Into::into)
+            }
         };
         Ok(Outcome { saga: row.id, status: Some(row.status), refused })
     }

@@ -68,9 +68,9 @@ impl Engine {
             version: Some(order.version),
             input,
             message_id: Some(format!("{key}/{}", order.parent.attempt)),
-            answer: None,
             trace_id: order.trace_id.clone(),
             parent: Some(order.parent.clone()),
+            ..StartRequest::default()
         };
         match self.start(request).await {
             Ok(started) if started.same_parent => Ok(started.id),

@@ -62,8 +62,7 @@ fn letter(engine: &Engine, delivery: Delivery) -> DeadLetter {
         _ => None,
     };
     let code = text(header::CODE).or_else(|| text(BROKERS_REASON)).unwrap_or_else(|| "unknown".to_owned());
-    let reason = text(header::REASON)
-        .unwrap_or_else(|| format!("the broker gave up delivering it ({code})"));
+    let reason = text(header::REASON).unwrap_or_else(|| format!("the broker gave up delivering it ({code})"));
     let (saga, step) = match envelope::addressee(&properties) {
         Some((saga, step)) => (Some(saga), step.map(|step| step.to_string())),
         None => (None, None),
@@ -144,16 +143,8 @@ impl Engine {
 
 /// Properties as people and [`from_json`] read them.
 fn to_json(properties: &Properties) -> Value {
-    let Properties {
-        kind,
-        message_id,
-        correlation_id,
-        reply_to,
-        content_type,
-        app_id,
-        timestamp,
-        headers,
-    } = properties;
+    let Properties { kind, message_id, correlation_id, reply_to, content_type, app_id, timestamp, headers } =
+        properties;
     let texts = [
         ("type", kind),
         ("message_id", message_id),
@@ -162,10 +153,8 @@ fn to_json(properties: &Properties) -> Value {
         ("content_type", content_type),
         ("app_id", app_id),
     ];
-    let mut json: Map<String, Value> = texts
-        .into_iter()
-        .filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into())))
-        .collect();
+    let mut json: Map<String, Value> =
+        texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into()))).collect();
     if let Some(timestamp) = timestamp {
         json.insert("timestamp".to_owned(), (*timestamp).into());
     }

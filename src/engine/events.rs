@@ -106,9 +106,8 @@ async fn start(
             version: Some(definition.version),
             input,
             message_id: arrival.id.clone(),
-            answer: None,
             trace_id: trace_id.map(str::to_owned),
-            parent: None,
+            ..StartRequest::default()
         };
         match engine.start(request).await {
             Ok(started) => {

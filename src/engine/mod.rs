@@ -7,8 +7,8 @@
 //! commit removes them. [`timers`] wakes sagas, and sends what a dead process has left in the outbox.
 
 pub mod batch;
-mod children;
 pub mod bulk;
+mod children;
 pub mod clock;
 pub mod dead_letters;
 pub mod definitions;
@@ -51,7 +51,6 @@ use operator::Terms;
 pub use options::Options;
 use outbox::{Confirmed, Outbox};
 pub use start::{StartError, StartRequest, Started};
-
 
 /// What the engine is made of.
 #[derive(Debug, Clone)]
@@ -167,12 +166,7 @@ impl Engine {
     }
 
     /// The same, on terms.
-    pub async fn submit_on(
-        &self,
-        terms: Terms,
-        saga: SagaId,
-        input: Input,
-    ) -> Result<Accepted, SubmitError> {
+    pub async fn submit_on(&self, terms: Terms, saga: SagaId, input: Input) -> Result<Accepted, SubmitError> {
         let (done, decided) = oneshot::channel();
         let task = Task::Input(Box::new(Work { saga, input, terms, done }));
         self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;

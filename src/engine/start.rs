@@ -1,5 +1,6 @@
 //! Starting a saga: the checks at the edge, and the id that makes a second start harmless.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,10 +9,16 @@ use uuid::Uuid;
 use super::definitions;
 use super::{Engine, SubmitError};
 pub use crate::broker::envelope::StartRequest;
-use crate::catalog::InvalidInput;
+pub use crate::catalog::InvalidInput;
+use crate::catalog::{Compiled, MAX_ATTRIBUTE_BYTES};
 use crate::saga::expression::EvaluationError;
 use crate::saga::{Ignored, Input, MAX_PAYLOAD_BYTES, SagaId, journal};
 use crate::store;
+
+/// Most attributes of one saga.
+const MAX_ATTRIBUTES: usize = 16;
+/// Longest name of an attribute.
+const MAX_ATTRIBUTE_NAME: usize = 64;
 
 /// A start that was accepted, now or before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +46,8 @@ pub enum StartError {
     NoKey(#[from] EvaluationError),
     #[error("an attribute of the saga cannot be made from the input: {0}")]
     NoAttribute(EvaluationError),
+    #[error("the attributes cannot be taken: {0}")]
+    InvalidAttributes(String),
     #[error("there is no input: {0}")]
     NoInput(EvaluationError),
     #[error("the input has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are taken")]
@@ -60,6 +69,7 @@ impl StartError {
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
             Self::NoAttribute(_) => "no_attribute",
+            Self::InvalidAttributes(_) => "invalid_attributes",
             Self::NoInput(_) => "no_input",
             Self::TooLarge { .. } => "payload_too_large",
             Self::Unreadable(_) => "unreadable",
@@ -96,7 +106,7 @@ impl Engine {
             definition: Arc::clone(&compiled.definition.name),
             version: compiled.definition.version,
             key: key.clone(),
-            attributes: compiled.attributes(&request.input).map_err(StartError::NoAttribute)?,
+            attributes: attributes(&compiled, &request)?,
             input: Arc::new(request.input),
             deadline: None,
             answer: request.answer,
@@ -125,6 +135,30 @@ fn saga_id(request: &StartRequest, key: Option<&str>) -> SagaId {
         (None, Some(message_id)) => SagaId::of_message(&request.definition, message_id),
         (None, None) => SagaId(Uuid::now_v7()),
     }
+}
+
+/// What the definition makes of the input, and what was asked for beside it.
+fn attributes(compiled: &Compiled, request: &StartRequest) -> Result<BTreeMap<String, String>, StartError> {
+    let mut attributes = compiled.attributes(&request.input).map_err(StartError::NoAttribute)?;
+    attributes.extend(request.attributes.clone());
+    let is_right = |(name, value): &(&String, &String)| {
+        (1..=MAX_ATTRIBUTE_NAME).contains(&name.len())
+            && value.len() <= MAX_ATTRIBUTE_BYTES
+            && !name.chars().chain(value.chars()).any(char::is_control)
+    };
+    if !request.attributes.iter().all(|pair| is_right(&pair)) {
+        let most = format!("at most {MAX_ATTRIBUTE_NAME} bytes, and values of at most {MAX_ATTRIBUTE_BYTES}");
+        return Err(StartError::InvalidAttributes(format!(
+            "they have names of {most}, without control characters"
+        )));
+    }
+    if attributes.len() > MAX_ATTRIBUTES {
+        let count = attributes.len();
+        return Err(StartError::InvalidAttributes(format!(
+            "there are {count} with those of the definition; at most {MAX_ATTRIBUTES} are taken"
+        )));
+    }
+    Ok(attributes)
 }
 
 fn check_size(input: &Value) -> Result<(), StartError> {

@@ -72,12 +72,7 @@ impl Engine {
     }
 
     /// At most `limit` entries of a saga's journal, after number `after`.
-    pub async fn journal(
-        &self,
-        saga: SagaId,
-        after: u32,
-        limit: u32,
-    ) -> Result<Vec<Appended>, store::Error> {
+    pub async fn journal(&self, saga: SagaId, after: u32, limit: u32) -> Result<Vec<Appended>, store::Error> {
         self.store().journal(saga, after, limit).await
     }
 

@@ -27,9 +27,7 @@ pub fn start(body: StartRequest, idempotency_key: Option<String>) -> engine::Sta
         input: body.input,
         attributes: body.attributes,
         message_id: idempotency_key,
-        answer: None,
-        trace_id: None,
-        parent: None,
+        ..engine::StartRequest::default()
     }
 }
 
@@ -95,12 +93,7 @@ pub fn saga_page(found: Found) -> SagaPage {
 }
 
 pub fn count(count: engine::view::Count) -> Count {
-    Count {
-        definition: count.definition,
-        version: count.version,
-        status: count.status,
-        count: count.count,
-    }
+    Count { definition: count.definition, version: count.version, status: count.status, count: count.count }
 }
 
 fn summary(row: &SagaRow) -> SagaSummary {

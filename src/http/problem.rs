@@ -67,6 +67,7 @@ impl From<StartError> for Problem {
             StartError::InvalidInput(_)
             | StartError::NoKey(_)
             | StartError::NoAttribute(_)
+            | StartError::InvalidAttributes(_)
             | StartError::NoInput(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StartError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             StartError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,

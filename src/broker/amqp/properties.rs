@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString, ShortStringError};
 
-use crate::broker::envelope::header;
 use crate::broker::{HeaderValue, Properties};
 
 /// AMQP's `delivery_mode` of a message that survives a restart of the broker.
@@ -132,6 +131,7 @@ pub(super) fn dead_letter<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::envelope::header;
 
     fn properties() -> Properties {
         let text = |text: &str| Some(text.to_owned());

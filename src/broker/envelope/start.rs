@@ -44,11 +44,10 @@ pub fn decode_start(delivery: &Delivery) -> Result<StartRequest, Undecodable> {
         definition,
         version,
         input: json(&delivery.body)?,
-        attributes: BTreeMap::new(),
         message_id: properties.message_id.clone(),
         answer: answer_to(properties),
         trace_id: trace_id_of(properties),
-        parent: None,
+        ..StartRequest::default()
     })
 }
 

@@ -84,7 +84,11 @@ async fn change_many(
 ) -> Result<Response, Problem> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
     if body.action == BulkAction::Migrate && !caller.role.covers(Role::Deployer) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "`migrate` needs the role `deployer`, too"));
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "`migrate` needs the role `deployer`, too",
+        ));
     }
     let limit = body.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=LARGEST_LIMIT).contains(&limit) {
@@ -97,11 +101,8 @@ async fn change_many(
     let accepted: Vec<SagaId> =
         outcomes.iter().filter(|one| one.refused.is_none()).map(|one| one.saga).collect();
     let would_change = accepted.len() as u64;
-    let found = BulkLine::Found {
-        matching: outcomes.len() as u64,
-        would_change,
-        dry_run: body.confirm.is_none(),
-    };
+    let found =
+        BulkLine::Found { matching: outcomes.len() as u64, would_change, dry_run: body.confirm.is_none() };
     match body.confirm {
         None => Ok(ndjson(with_sum(found, stream::iter(outcomes)))),
         Some(confirmed) if confirmed != would_change => {

@@ -18,7 +18,7 @@ use crate::http::extract::{Json, Path, Query};
 use crate::http::openapi::{Conflict, NotFound};
 use crate::http::roles::{Deployer, Viewer};
 use crate::http::routes::{Group, needs};
-use crate::http::{Api, Caller, convert};
+use crate::http::{Api, Caller, convert_records};
 
 /// Largest body of a registration: the source and the files that it refers to.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -54,12 +54,12 @@ async fn register_definition(
     if body.check_only {
         let compiled = catalog::compile_with(file, &body.source, &body.files)
             .map_err(crate::engine::definitions::Error::Invalid)?;
-        return Ok((StatusCode::OK, Json(convert::version(&compiled, None))));
+        return Ok((StatusCode::OK, Json(convert_records::version(&compiled, None))));
     }
     let (compiled, is_new) = api.engine.register(file, &body.source, &body.files, &by).await?;
     let stored = stored(&api, &compiled.definition.name, compiled.definition.version).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(convert::version(&compiled, Some(&stored)))))
+    Ok((status, Json(convert_records::version(&compiled, Some(&stored)))))
 }
 
 /// List definitions
@@ -148,7 +148,7 @@ async fn get_diff(
     let old = definitions.find(&name, Some(from)).await?;
     let new = definitions.find(&name, Some(to)).await?;
     let compared = diff::diff(&old, &new).map_err(|error| Problem::invalid_query(error.to_string()))?;
-    Ok(Json(convert::diff(compared)))
+    Ok(Json(convert_records::diff(compared)))
 }
 
 /// Let new sagas be started in a version
@@ -202,7 +202,7 @@ async fn set_active(
 
 async fn version_of(api: &Api, name: &str, version: u32) -> Result<Version, Problem> {
     let compiled = api.engine.definitions().find(name, Some(version)).await?;
-    Ok(convert::version(&compiled, Some(&stored(api, name, version).await?)))
+    Ok(convert_records::version(&compiled, Some(&stored(api, name, version).await?)))
 }
 
 async fn stored(api: &Api, name: &str, version: u32) -> Result<StoredDefinition, Problem> {
@@ -222,7 +222,7 @@ async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, Problem> {
     let mut summaries: Vec<DefinitionSummary> = Vec::new();
     for stored in api.engine.stored_definitions().await? {
         let counts = counts.remove(&(stored.name.clone(), stored.version)).unwrap_or_default();
-        let version = convert::version_summary(&stored, &counts);
+        let version = convert_records::version_summary(&stored, &counts);
         match summaries.last_mut() {
             Some(last) if last.name == stored.name => last.versions.push(version),
             _ => summaries.push(DefinitionSummary {

@@ -268,12 +268,11 @@ impl<B> Request<B> {
             tries += 1;
             let preview = api.engine.preview(saga, &input, expected).await?;
             if is_preview {
-                return Ok(Json(convert::intervened(&preview, true)));
+                return convert::intervened(&preview, true).map(Json);
             }
-            let terms =
-                Terms { expected: Some(preview.decision.state.seq - 1), asked: Some(asked.clone()) };
+            let terms = Terms { expected: Some(preview.decision.state.seq - 1), asked: Some(asked.clone()) };
             match api.engine.submit_on(terms, saga, input.clone()).await {
-                Ok(_) => return Ok(Json(convert::intervened(&preview, false))),
+                Ok(_) => return convert::intervened(&preview, false).map(Json),
                 Err(SubmitError::Changed { .. }) if expected.is_none() && tries < TRIES => {}
                 Err(error) => return Err(error.into()),
             }

@@ -29,7 +29,11 @@ pub(super) fn all() -> Group {
 }
 
 /// Starts a saga. What was started before with the same input is as good.
-async fn start(api: &Api, request: StartRequest, idempotency_key: Option<String>) -> Result<Started, Problem> {
+async fn start(
+    api: &Api,
+    request: StartRequest,
+    idempotency_key: Option<String>,
+) -> Result<Started, Problem> {
     let started = api.engine.start(convert::start(request, idempotency_key)).await?;
     if started.same_input {
         return Ok(started);

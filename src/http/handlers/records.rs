@@ -12,7 +12,7 @@ use crate::http::extract::{Json, Path, Query, limit};
 use crate::http::openapi::{Conflict, NotFound};
 use crate::http::roles::{Operator, Viewer};
 use crate::http::routes::{Group, needs};
-use crate::http::{Api, Caller, convert};
+use crate::http::{Api, Caller, convert, convert_records};
 use crate::saga::SagaId;
 
 pub(super) fn routes() -> Group {
@@ -43,7 +43,10 @@ async fn list_dead_letters(
     let letters = api.engine.dead_letters(&filter, limit).await?;
     let last = letters.last().map(|letter| (letter.at, letter.id));
     let next = convert::next(last, letters.len(), limit);
-    Ok(Json(DeadLetterPage { dead_letters: letters.iter().map(convert::dead_letter).collect(), next }))
+    Ok(Json(DeadLetterPage {
+        dead_letters: letters.iter().map(convert_records::dead_letter).collect(),
+        next,
+    }))
 }
 
 /// Look at a dead letter
@@ -52,11 +55,8 @@ async fn list_dead_letters(
     (status = 200, description = "The dead letter", body = DeadLetter),
     NotFound
 ))]
-async fn get_dead_letter(
-    State(api): State<Api>,
-    Path(id): Path<Uuid>,
-) -> Result<Json<DeadLetter>, Problem> {
-    Ok(Json(convert::dead_letter(&api.engine.dead_letter(id).await?)))
+async fn get_dead_letter(State(api): State<Api>, Path(id): Path<Uuid>) -> Result<Json<DeadLetter>, Problem> {
+    Ok(Json(convert_records::dead_letter(&api.engine.dead_letter(id).await?)))
 }
 
 /// Replay a dead letter
@@ -74,7 +74,7 @@ async fn replay_dead_letter(
     Json(body): Json<ReasonBody>,
 ) -> Result<Json<DeadLetter>, Problem> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
-    Ok(Json(convert::dead_letter(&api.engine.replay_letter(id, &by).await?)))
+    Ok(Json(convert_records::dead_letter(&api.engine.replay_letter(id, &by).await?)))
 }
 
 /// Discard a dead letter
@@ -92,7 +92,7 @@ async fn discard_dead_letter(
     Json(body): Json<ReasonBody>,
 ) -> Result<Json<DeadLetter>, Problem> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
-    Ok(Json(convert::dead_letter(&api.engine.discard_letter(id, &by).await?)))
+    Ok(Json(convert_records::dead_letter(&api.engine.discard_letter(id, &by).await?)))
 }
 
 /// List what was changed by hand, newest first
@@ -113,5 +113,5 @@ async fn list_audit(
     let entries = api.engine.audit(&filter, limit).await?;
     let last = entries.last().map(|entry| (entry.at, entry.id));
     let next = convert::next(last, entries.len(), limit);
-    Ok(Json(AuditPage { entries: entries.into_iter().map(convert::audit_entry).collect(), next }))
+    Ok(Json(AuditPage { entries: entries.into_iter().map(convert_records::audit_entry).collect(), next }))
 }
