@@ -34,7 +34,7 @@ pub struct File {
     /// The business key, made from the input: one saga for each key.
     pub key: Option<Keyed>,
     /// What a saga can be found by, beside its key: names, and texts that make their values from the input.
-    #[schemars(length(max = 16))]
+    #[schemars(extend("maxProperties" = 16))]
     pub attributes: Option<BTreeMap<AttributeName, String>>,
     /// How long a saga may run before it is cancelled.
     pub timeout: Option<Duration>,
