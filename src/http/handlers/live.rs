@@ -1,6 +1,7 @@
 //! Watching sagas as they go: server-sent events, and waiting for the end.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -22,7 +23,6 @@ use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs};
 use crate::http::{Api, convert};
 use crate::saga::SagaId;
-use std::sync::Arc;
 
 /// How often one saga is looked at for what is new.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -111,6 +111,7 @@ async fn next(
     mut entries: Receiver<Arc<Appended>>,
 ) -> Option<(Result<Event, Infallible>, Receiver<Arc<Appended>>)> {
     let event = match entries.recv().await {
+        // The number of an entry says nothing without its saga: no `Last-Event-ID` can be made of it here.
         Ok(appended) => event(&appended),
         Err(RecvError::Lagged(count)) => Event::default().event("lost").data(count.to_string()),
         Err(RecvError::Closed) => return None,
@@ -129,7 +130,8 @@ async fn page_after(api: &Api, saga: SagaId, after: u32) -> Option<(Events, Opti
         match entries.last() {
             Some(last) => {
                 let next = Some(last.seq).filter(|_| !ended || entries.len() >= PAGE as usize);
-                return Some((entries.iter().map(|appended| Ok(event(appended))).collect(), next));
+                let numbered = |appended: &Appended| Ok(event(appended).id(appended.seq.to_string()));
+                return Some((entries.iter().map(numbered).collect(), next));
             }
             None if ended => return None,
             None => sleep(INTERVAL).await,
@@ -140,7 +142,7 @@ async fn page_after(api: &Api, saga: SagaId, after: u32) -> Option<(Events, Opti
 fn event(appended: &Appended) -> Event {
     let entry = convert::journal_entry(appended.seq, &appended.entry);
     let change = Change { saga: appended.saga.0, entry };
-    let event = Event::default().event("entry").id(appended.seq.to_string());
+    let event = Event::default().event("entry");
     // What was read from JSON can be written as such.
     event.json_data(change).unwrap_or_default()
 }
