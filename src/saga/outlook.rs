@@ -175,7 +175,7 @@ pub fn waits_for(definition: &Definition, state: &State) -> String {
         return format!("It is paused since {}, and waits for an operator to resume it.", since.to_rfc3339());
     }
     if state.status() == Status::Stuck {
-        return format!("It waits for an operator: {}.", told(state.incidents.iter().map(of_incident)));
+        return format!("It waits for an operator: {}.", told(state.incidents.iter().map(of_incident), "; "));
     }
     let both = [Direction::Forward, Direction::Compensate];
     let pending = state.steps.iter().flat_map(|(path, step)| {
@@ -186,15 +186,15 @@ pub fn waits_for(definition: &Definition, state: &State) -> String {
         of_step(definition, path, direction, pending, number)
     });
     let turn = if state.stopping.is_some() && !state.rolling_back { ", before it turns back" } else { "" };
-    format!("It waits for {}{turn}.", told(waits))
+    format!("It waits for {}{turn}.", told(waits, ", and for "))
 }
 
-fn told(all: impl Iterator<Item = String>) -> String {
+fn told(all: impl Iterator<Item = String>, and: &str) -> String {
     let all: Vec<_> = all.collect();
     match all.len() {
         0 => "nothing".to_owned(),
-        len if len <= MOST_TOLD => all.join(", and for "),
-        len => format!("{}, and for {} more", all[..MOST_TOLD].join(", for "), len - MOST_TOLD),
+        len if len <= MOST_TOLD => all.join(and),
+        len => format!("{}{and}{} more", all[..MOST_TOLD].join(and), len - MOST_TOLD),
     }
 }
 

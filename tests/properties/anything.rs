@@ -68,6 +68,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (1..3_u32).prop_map(|attempt| Happening::Input(Input::Undo { attempt })),
         3 => any_intervention().prop_map(|action| Happening::Input(Input::Intervene { action, by: by() })),
         1 => Just(Happening::Input(started())),
+        1 => Just(Happening::Input(Input::Pause(by()))),
+        2 => Just(Happening::Input(Input::Resume(by()))),
         4 => (0..15_000_u64).prop_map(Happening::Time),
     ]
 }
@@ -105,5 +107,6 @@ proptest! {
                 Happening::Time(millis) => saga.now = saga.now.after(Duration::from_millis(*millis)),
             }
         }
+        saga.go_on_from_it();
     }
 }

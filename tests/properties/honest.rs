@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -137,6 +138,7 @@ impl World {
     fn happen(&mut self, choice: u32) {
         let pick = (choice / 20) as usize;
         match choice % 20 {
+            _ if choice.is_multiple_of(23) => self.pause(),
             0..=4 if !self.commands.is_empty() => {
                 let command = self.commands.swap_remove(pick % self.commands.len());
                 self.handle(&command);
@@ -176,6 +178,13 @@ impl World {
         }
     }
 
+    /// An operator holds the saga, or lets it go on; some time passes.
+    fn pause(&mut self) {
+        self.saga.now = self.saga.now.after(Duration::from_secs(7));
+        let is_paused = self.saga.state.paused.is_some();
+        self.take(&if is_paused { Input::Resume(by()) } else { Input::Pause(by()) });
+    }
+
     fn wake(&mut self) {
         if let Some(at) = self.saga.state.wake {
             self.saga.now = self.saga.now.max(at);
@@ -185,6 +194,9 @@ impl World {
 
     /// From now on nothing is lost, and an operator tries again what is stuck.
     fn settle(&mut self) {
+        if self.saga.state.paused.is_some() {
+            self.pause();
+        }
         for _ in 0..1_000 {
             while !self.commands.is_empty() || !self.replies.is_empty() || !self.orders.is_empty() {
                 for command in std::mem::take(&mut self.commands) {
@@ -246,6 +258,7 @@ proptest! {
             world.happen(choice);
         }
         world.settle();
+        world.saga.go_on_from_it();
 
         let status = world.saga.state.status();
         for (path, books) in &world.books {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use snorri::saga::definition::{Action, Block, OnCompensationFailure, StepIndex};
 use snorri::saga::journal::{By, Fact, Started};
+use snorri::saga::migration::obstacles;
+use snorri::saga::restart::carry;
 use snorri::saga::state::{Entered, Outcome, Pending};
 use snorri::saga::walk::{self, Next};
 use snorri::saga::{
@@ -76,6 +78,9 @@ impl Saga {
             assert!(messages.is_empty(), "a final saga sends nothing");
         }
         self.check_wake();
+        self.check_pause(&before, input, &messages);
+        let obstacles = obstacles(&self.definition, &self.definition, &self.state);
+        assert_eq!(obstacles, [], "a saga can go on with what it has");
         self.check_sent();
         self.check_concurrency();
         self.check_end();
@@ -87,6 +92,39 @@ impl Saga {
         if let Some(due) = self.state.next_due() {
             let wake = self.state.wake.expect("something is due, so a wake-up is set");
             assert!(wake <= due.max(self.now), "woken at {wake:?} for {due:?}");
+        }
+    }
+
+    /// Nothing is sent during a pause, and after it all is due so much later.
+    fn check_pause(&self, before: &State, input: &Input, messages: &[Message]) {
+        if self.state.paused.is_some() {
+            assert!(messages.is_empty(), "a paused saga sends nothing");
+            assert_eq!((self.state.wake, self.state.next_due()), (None, None), "no time passes for it");
+        }
+        let (Input::Resume(_), Some(since)) = (input, before.paused) else { return };
+        let held = self.now.since(since);
+        for (path, step) in &before.steps {
+            let after = self.state.step(path).expect("a step stays");
+            for direction in [Direction::Forward, Direction::Compensate] {
+                if let (Some(Pending::Reply { deadline }), Some(Pending::Reply { deadline: now })) =
+                    (step.pending(direction), after.pending(direction))
+                {
+                    assert_eq!(now, deadline.after(held), "{path} is due later by the pause");
+                }
+            }
+        }
+    }
+
+    /// A new saga takes over from one that has ended, wherever it can, and nothing of it is undone in the wrong order.
+    pub fn go_on_from_it(&self) {
+        for step in self.definition.steps() {
+            let Ok(carried) = carry(&self.definition, &self.state, &step.name) else { continue };
+            let mut next = Self::new(&self.definition);
+            let Input::Start(mut started) = started() else { return };
+            started.carried = Some(carried);
+            next.take(&Input::Start(started)).expect("it starts");
+            // What was taken over may be all that there is.
+            drop(next.take(&Input::Cancel(by())));
         }
     }
 
@@ -211,6 +249,7 @@ impl Saga {
                     assert!(!(happened && own.is_pivot()), "a saga is compensated in spite of its pivot");
                 }
             }
+            _ if self.state.paused.is_some() => {}
             Status::Running | Status::Compensating => {
                 let both = [Direction::Forward, Direction::Compensate];
                 let has_child = steps.values().any(|step| {
