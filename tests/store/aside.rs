@@ -1,14 +1,16 @@
-//! What is beside the sagas themselves: dead letters, and when schedules ran.
+//! What is beside the sagas themselves: dead letters, the audit, and when schedules ran.
+
+use std::sync::Arc;
 
 use rstest::rstest;
 use serde_json::json;
 use snorri::saga::Time;
-use snorri::store::{Batch, DeadLetter, Error, ScheduleRun};
+use snorri::store::{AuditEntry, AuditFilter, Batch, DeadLetter, Error, LetterFilter, ScheduleRun, Store};
 use uuid::Uuid;
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
-use crate::samples::{AWKWARD, appended, first, numbered, saga_id};
+use crate::samples::{AWKWARD, appended, audit, first, numbered, saga_id};
 
 #[rstest]
 #[tokio::test]
@@ -21,10 +23,11 @@ async fn a_dead_letter_is_committed_with_its_batch(#[values(Memory, Sqlite, Post
             queue: "snorri.replies".to_owned(),
             code: "schema".to_owned(),
             reason: AWKWARD.to_owned(),
-            saga,
-            step: "ship[3]".parse().expect("a path"),
+            saga: Some(saga),
+            step: Some("ship[3]".to_owned()),
             properties: json!({"type": AWKWARD}),
             body: (0..=u8::MAX).collect(),
+            resolved_at: None,
         };
         let (one, other, lost) = (letter(1), letter(2), letter(3));
         store.commit(Batch { dead_letters: vec![one.clone()], ..first(saga, 10) }).await.expect("a commit");
@@ -33,8 +36,115 @@ async fn a_dead_letter_is_committed_with_its_batch(#[values(Memory, Sqlite, Post
         let entries = vec![appended(saga, 1, numbered(1))];
         let conflict = store.commit(Batch { entries, dead_letters: vec![lost], ..Batch::default() }).await;
         assert!(matches!(conflict, Err(Error::Conflict)), "{conflict:?}");
-        assert_eq!(store.dead_letters(saga).await.expect("dead letters"), [one, other]);
-        assert_eq!(store.dead_letters(saga_id()).await.expect("dead letters"), []);
+        assert_eq!(letters(store, LetterFilter::default()).await, [other.clone(), one.clone()]);
+        assert_eq!(store.dead_letter(one.id).await.expect("a dead letter"), Some(one));
+        assert_eq!(store.dead_letter(saga_id().0).await.expect("a dead letter"), None);
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn dead_letters_are_listed_until_they_are_resolved(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let (store, saga) = (&test.store, saga_id());
+        let letter = |number: i64| DeadLetter {
+            id: Uuid::now_v7(),
+            at: Time(number / 3),
+            queue: format!("queue {}", number % 2),
+            code: format!("code {}", number % 3),
+            reason: String::new(),
+            saga: (number % 4 == 0).then_some(saga),
+            step: None,
+            properties: json!(null),
+            body: Vec::new(),
+            resolved_at: None,
+        };
+        let mut all: Vec<DeadLetter> = (0..24).map(letter).collect();
+        store.commit(Batch { dead_letters: all.clone(), ..Batch::default() }).await.expect("a commit");
+        for (number, at) in [(0, 50), (5, 50), (0, 60)] {
+            let letters_resolved = vec![(all[number].id, Time(at)), (Uuid::now_v7(), Time(at))];
+            store.commit(Batch { letters_resolved, ..Batch::default() }).await.expect("a commit");
+            all[number].resolved_at = Some(Time(50));
+        }
+        all.reverse();
+        let (queue, code) = (Some("queue 1".to_owned()), Some("code 2".to_owned()));
+        for saga in [None, Some(saga), Some(saga_id())] {
+            for (queue, code) in [
+                (None, None),
+                (queue.clone(), None),
+                (None, code.clone()),
+                (queue.clone(), code.clone()),
+                (Some("none".to_owned()), None),
+            ] {
+                for resolved in [false, true] {
+                    let filter = LetterFilter {
+                        saga,
+                        queue: queue.clone(),
+                        code: code.clone(),
+                        resolved,
+                        after: None,
+                    };
+                    let is_wanted = |letter: &&DeadLetter| {
+                        (saga.is_none() || letter.saga == saga)
+                            && queue.as_ref().is_none_or(|queue| *queue == letter.queue)
+                            && code.as_ref().is_none_or(|code| *code == letter.code)
+                            && (resolved || letter.resolved_at.is_none())
+                    };
+                    let expected: Vec<_> = all.iter().filter(is_wanted).cloned().collect();
+                    assert_eq!(letters(store, filter.clone()).await, expected, "{filter:?}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// All that match, read in pages of 4.
+async fn letters(store: &Arc<dyn Store>, mut filter: LetterFilter) -> Vec<DeadLetter> {
+    let mut listed: Vec<DeadLetter> = Vec::new();
+    loop {
+        let page = store.dead_letters(&filter, 4).await.expect("a page");
+        let Some(last) = page.last() else { return listed };
+        filter.after = Some((last.at, last.id));
+        listed.extend(page);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_audit_is_committed_with_what_it_tells_of(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let (store, saga) = (&test.store, saga_id());
+        let full = AuditEntry {
+            saga: Some(saga),
+            seq: Some(7),
+            step: Some(AWKWARD.to_owned()),
+            definition: Some("order@1".to_owned()),
+            reason: AWKWARD.to_owned(),
+            before: json!([AWKWARD, "\0"]),
+            ..audit(2, "cancel")
+        };
+        let (bare, other) = (audit(1, "retry"), AuditEntry { actor: "ann".to_owned(), ..audit(3, "cancel") });
+        let entries = vec![full.clone(), bare.clone(), other.clone()];
+        store.commit(Batch { audit: entries, ..first(saga, 10) }).await.expect("a commit");
+        let entries = vec![appended(saga, 1, numbered(1))];
+        let lost = store.commit(Batch { entries, audit: vec![audit(9, "skip")], ..Batch::default() }).await;
+        assert!(matches!(lost, Err(Error::Conflict)), "{lost:?}");
+
+        let (actor, action) = (Some("ann".to_owned()), Some("cancel".to_owned()));
+        for (filter, expected) in [
+            (AuditFilter::default(), vec![&other, &full, &bare]),
+            (AuditFilter { action: action.clone(), ..AuditFilter::default() }, vec![&other, &full]),
+            (AuditFilter { actor: actor.clone(), ..AuditFilter::default() }, vec![&other]),
+            (AuditFilter { saga: Some(saga), ..AuditFilter::default() }, vec![&full]),
+            (AuditFilter { saga: Some(saga), actor, action, after: None }, vec![]),
+            (AuditFilter { after: Some((full.at, full.id)), ..AuditFilter::default() }, vec![&bare]),
+        ] {
+            let listed = store.audit(&filter, 10).await.expect("the audit");
+            assert_eq!(listed.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+        }
+        assert_eq!(store.audit(&AuditFilter::default(), 1).await.expect("the audit"), [other]);
     })
     .await;
 }

@@ -123,9 +123,8 @@ async fn large_batches_and_payloads_fit(#[values(Memory, Sqlite, Postgres)] on: 
             sagas: sagas.iter().map(|saga| row(*saga, at)).collect(),
             outbox: sagas.iter().map(|saga| unsent(*saga, "{}")).collect(),
             outbox_reserved_until: Time(at),
-            sent: Vec::new(),
             wakes: sagas.iter().map(|saga| (*saga, Some(Time(at)))).collect(),
-            dead_letters: Vec::new(),
+            ..Batch::default()
         };
         store.commit(many(10, 1)).await.expect("a commit");
         let queued = store.claim_unsent(Time(10), LEASE, 5_000).await.expect("messages");

@@ -64,6 +64,8 @@ async fn a_database_is_migrated_once(#[values(Sqlite, Postgres)] on: On) {
             "schedule",
             "dead_letter",
             "audit",
+            "incident",
+            "attribute",
             "seaql_migrations",
         ] {
             database.execute_unprepared(&format!("DROP TABLE {table}")).await.expect("a drop");

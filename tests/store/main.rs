@@ -2,8 +2,10 @@
 //!
 //! - [`commits`]: what is committed is there as a whole, and only once
 //! - [`claims`]: wake-ups and messages go to one asker at a time
-//! - [`reads`]: lists and definitions
-//! - [`aside`]: dead letters, and when schedules ran
+//! - [`reads`]: journals, lists and definitions
+//! - [`filters`]: lists by every combination of conditions
+//! - [`aside`]: dead letters, the audit, and when schedules ran
+//! - [`retention`]: deleting what has ended
 //! - [`databases`]: what only a database can get wrong
 
 use std::sync::Arc;
@@ -17,7 +19,9 @@ mod claims;
 mod commits;
 mod database;
 mod databases;
+mod filters;
 mod reads;
+mod retention;
 mod samples;
 
 const LEASE: Duration = Duration::from_millis(100);

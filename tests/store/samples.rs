@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use snorri::saga::journal::{AnswerTo, By, Cause, Fact, Problem, ReplyKind, Started, StopReason};
 use snorri::saga::message::{Command, Outcome};
 use snorri::saga::{Direction, Entry, Message, SagaId, Status, Time};
-use snorri::store::{Appended, Batch, OutboxId, SagaRow, Unsent};
+use snorri::store::{Appended, AuditEntry, Batch, OutboxId, SagaRow, Unsent};
 use uuid::Uuid;
 
 /// Text that naive quoting, escaping or encoding would spoil.
@@ -41,6 +41,23 @@ pub(crate) fn row(id: SagaId, started_at: i64) -> SagaRow {
         status: Status::Running,
         started_at: Time(started_at),
         changed_at: Time(started_at),
+        paused: false,
+    }
+}
+
+pub(crate) fn audit(at: i64, action: &str) -> AuditEntry {
+    AuditEntry {
+        id: Uuid::now_v7(),
+        at: Time(at),
+        actor: AWKWARD.to_owned(),
+        action: action.to_owned(),
+        reason: String::new(),
+        saga: None,
+        seq: None,
+        step: None,
+        definition: None,
+        before: Value::Null,
+        after: json!({AWKWARD: 1}),
     }
 }
 
@@ -88,9 +105,8 @@ pub(crate) fn first(saga: SagaId, at: i64) -> Batch {
         sagas: vec![row(saga, at)],
         outbox: vec![unsent(saga, "{}")],
         outbox_reserved_until: Time(at),
-        sent: vec![],
         wakes: vec![(saga, Some(Time(at)))],
-        dead_letters: vec![],
+        ..Batch::default()
     }
 }
 

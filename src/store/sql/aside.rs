@@ -24,14 +24,14 @@ const POSTGRES_INCIDENTS: [(&str, &str); 2] = [
         "passed",
         "DELETE FROM incident
 WHERE saga = ANY(ARRAY(SELECT (row ->> 0)::uuid FROM json_array_elements($n::json) AS row)) AND NOT EXISTS (
-    SELECT 1 FROM json_array_elements($n::json) AS row, json_array_elements_text(row -> 2) AS code
-    WHERE (row ->> 0)::uuid = incident.saga AND code = incident.code)",
+    SELECT 1 FROM json_array_elements($n::json) AS row, json_array_elements_text(row -> 2) AS open (code)
+    WHERE (row ->> 0)::uuid = incident.saga AND open.code = incident.code)",
     ),
     (
         "opened",
         "INSERT INTO incident (saga, started_at, code)
-SELECT (row ->> 0)::uuid, (row ->> 1)::bigint, code
-FROM json_array_elements($n::json) AS row, json_array_elements_text(row -> 2) AS code
+SELECT (row ->> 0)::uuid, (row ->> 1)::bigint, open.code
+FROM json_array_elements($n::json) AS row, json_array_elements_text(row -> 2) AS open (code)
 ON CONFLICT (saga, code) DO NOTHING",
     ),
 ];
