@@ -78,6 +78,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(role) = &args.role {
         return serde_json::from_str::<Role>(role)?.play();
     }
+    snorri::crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(coordinate(&args))
 }

@@ -47,11 +47,13 @@ impl Caller {
 
 fn check(pointer: &str, text: &str, longest: usize) -> Result<(), Problem> {
     let length = text.chars().count();
-    if (1..=longest).contains(&length) && !text.trim().is_empty() {
-        return Ok(());
-    }
-    Err(Problem::invalid_body(format!("`{}` has from 1 to {longest} characters", &pointer[1..]))
-        .at(pointer, format!("it has {length}")))
+    let problem = match (1..=longest).contains(&length) {
+        false => format!("it has {length} characters"),
+        true if text.contains('\0') => "it has a NUL character".to_owned(),
+        true => return Ok(()),
+    };
+    let detail = format!("`{}` is a text of 1 to {longest} characters", &pointer[1..]);
+    Err(Problem::invalid_body(detail).at(pointer, problem))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -1,9 +1,12 @@
 //! Axum's extractors, with problem details for what they refuse. Handlers take these only.
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::api::problem::Problem;
 use crate::api::sagas::PageQuery;
@@ -28,23 +31,61 @@ pub struct Paged<T>(pub T, pub PageQuery);
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = axum::Json::<T>::from_request(request, state).await;
-        body.map(|axum::Json(body)| Self(body)).map_err(|rejection| {
+        if !is_json(request.headers()) {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "unsupported_media_type", "the body is `application/json`"));
+        }
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|rejection| unread(rejection.status()))?;
+        let axum::Json(body) = axum::Json::<T>::from_bytes(&bytes).map_err(|rejection| {
             let status = rejection.status();
-            match status {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    Problem::new(status, "body_too_large", "the body is larger than this route takes")
-                }
-                StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                    Problem::new(status, "unsupported_media_type", "the body is `application/json`")
-                }
-                _ => Problem::new(status, "invalid_body", rejection.body_text()),
-            }
-        })
+            Problem::new(status, "invalid_body", rejection.body_text())
+        })?;
+        if bytes.contains(&b'[') && !is_of_the_shape(&bytes, &body) {
+            return Err(Problem::invalid_body("there is a list where an object belongs"));
+        }
+        Ok(Self(body))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn unread(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(status, "body_too_large", "the body is larger than this route takes")
+        }
+        _ => Problem::new(StatusCode::BAD_REQUEST, "invalid_body", "the body did not come as a whole"),
+    }
+}
+
+/// Whether what was read is what was written: serde takes a list of its values for an object, too, in which nothing is named
+/// and so no slip is noticed.
+fn is_of_the_shape(bytes: &[u8], read: &impl Serialize) -> bool {
+    let (Ok(written), Ok(read)) = (serde_json::from_slice(bytes), serde_json::to_value(read)) else {
+        return false;
+    };
+    same_shape(&written, &read)
+}
+
+fn same_shape(written: &Value, read: &Value) -> bool {
+    match (written, read) {
+        (Value::Array(_), Value::Object(_)) => false,
+        (Value::Array(written), Value::Array(read)) => {
+            written.iter().zip(read).all(|(written, read)| same_shape(written, read))
+        }
+        (Value::Object(written), Value::Object(read)) => {
+            written.iter().all(|(name, written)| read.get(name).is_none_or(|read| same_shape(written, read)))
+        }
+        _ => true,
     }
 }
 

@@ -57,15 +57,13 @@ pub(super) fn information() -> OpenApi {
 /// Adds what a route's role and limits mean for whoever calls it.
 pub(super) fn complete(paths: &mut Paths, role: Option<Role>, limits: Limits) {
     for operation in paths.paths.values_mut().flat_map(operations) {
-        let mut statuses = vec![429, 500, 503];
+        // A query that the route does not know is refused everywhere.
+        let mut statuses = vec![400, 429, 500, 503];
         if limits.timed {
             statuses.push(504);
         }
-        if operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty()) {
-            statuses.push(400);
-        }
         if operation.request_body.is_some() {
-            statuses.extend([400, 415, 422]);
+            statuses.extend([415, 422]);
         }
         if operation.request_body.is_some() && limits.body.is_some() {
             statuses.push(413);

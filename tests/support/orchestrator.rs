@@ -60,6 +60,7 @@ impl Plan {
             .kill_on_drop(true)
             .spawn()
             .expect("a process");
+        snorri::crypto::install();
         let api = Api { base: format!("http://{listen}"), client: reqwest::Client::new() };
         Orchestrator { process, api }
     }
@@ -124,10 +125,19 @@ impl Api {
         body["id"].as_str().expect("an id").to_owned()
     }
 
+    /// A saga, with its whole journal as `journal`.
     pub async fn saga(&self, id: &str) -> Value {
-        let (status, body) = self.get(&format!("/v1/sagas/{id}")).await;
-        assert_eq!(status, 200, "{body}");
-        body
+        let (status, mut saga) = self.get(&format!("/v1/sagas/{id}")).await;
+        assert_eq!(status, 200, "{saga}");
+        let (mut journal, mut after) = (Vec::new(), Some(0));
+        while let Some(seq) = after {
+            let (status, page) = self.get(&format!("/v1/sagas/{id}/journal?limit=500&after={seq}")).await;
+            assert_eq!(status, 200, "{page}");
+            journal.extend(page["entries"].as_array().expect("entries").iter().cloned());
+            after = page["next"].as_u64();
+        }
+        saga["journal"] = Value::Array(journal);
+        saga
     }
 
     /// Waits until a saga has one of these statuses.
