@@ -37,6 +37,7 @@ pub struct Orchestrator {
 
 /// Serves with `config` until `stop` is cancelled, then drains and stops.
 pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let server = http::Server::prepare(&config.http).await?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.http.listen))?;
@@ -46,22 +47,15 @@ pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<(
         tracing::info!(name = %definition.name, version = definition.version, "definition ready");
     }
 
+    let stop_http = CancellationToken::new();
     let readiness = Readiness::default();
     let api = http::Api {
         engine: orchestrator.engine.clone(),
         readiness: readiness.clone(),
         metrics: Arc::clone(&orchestrator.metrics),
+        stopping: stop_http.clone(),
     };
-    let options = http::Options {
-        listen: config.http.listen,
-        request_timeout: config.http.request_timeout,
-        concurrency: config.http.concurrency,
-    };
-    let stop_http = CancellationToken::new();
-    let serving = tokio::spawn({
-        let stop_http = stop_http.clone();
-        async move { http::serve(listener, api, &options, stop_http).await }
-    });
+    let serving = tokio::spawn(server.serve(listener, api, stop_http.clone()));
     readiness.set(true);
     tracing::info!(listen = %config.http.listen, "serving");
 

@@ -1,14 +1,12 @@
 //! The configuration: an embedded, commented default file, a file, the environment, flags, in this order.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use config::{Environment, File, FileFormat};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::engine;
+use crate::{engine, http};
 
 /// The default configuration, which is its own documentation.
 pub const DEFAULT: &str = include_str!("snorri.toml");
@@ -20,7 +18,7 @@ pub struct Config {
     pub broker: Broker,
     pub definitions: Definitions,
     pub engine: engine::Options,
-    pub http: Http,
+    pub http: http::Options,
     pub log: Log,
 }
 
@@ -44,15 +42,6 @@ pub struct Broker {
 #[serde(deny_unknown_fields)]
 pub struct Definitions {
     pub directory: PathBuf,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    pub listen: SocketAddr,
-    #[serde(with = "humantime_serde")]
-    pub request_timeout: Duration,
-    pub concurrency: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -91,6 +80,8 @@ pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> Result<Config, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use secrecy::ExposeSecret;
 
     use super::*;

@@ -8,7 +8,7 @@
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
 //! - [`http`] and [`cli`]: how people see and steer it
-//! - [`config`], [`telemetry`], [`app`]: settings, logs, and the wiring of it all
+//! - [`config`], [`telemetry`], [`crypto`], [`app`]: settings, logs, what TLS computes with, and the wiring of it all
 
 pub mod api;
 pub mod app;
@@ -16,6 +16,7 @@ pub mod broker;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod crypto;
 pub mod engine;
 pub mod http;
 pub mod saga;

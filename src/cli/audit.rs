@@ -1,11 +1,9 @@
 //! `snorri audit`: who changed what by hand, and why.
 
-use std::process::ExitCode;
-
 use clap::Args as ClapArgs;
 use comfy_table::Cell;
 
-use super::failure::{EXIT_CODES, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format, tame};
 use super::remote::Remote;
 use super::target::Target;
@@ -41,7 +39,7 @@ pub struct Args {
     remote: Remote,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
     let query = AuditQuery {
         saga: args.saga.map(|saga| saga.id),
@@ -63,7 +61,7 @@ pub async fn run(args: Args) -> Outcome {
             anstream::eprintln!("there may be more: --after {next}");
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn row(entry: &AuditEntry) -> Vec<Cell> {

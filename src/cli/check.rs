@@ -1,23 +1,22 @@
 //! `snorri config check`: whether `snorri serve` would take a configuration, without starting anything.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anstyle::AnsiColor;
 use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::failure::{Failure, Outcome};
+use super::failure::Failure;
 use super::output;
 use super::story::paint;
 use crate::catalog::{self, Source};
 use crate::config::{self, Config};
-use crate::telemetry;
+use crate::{http, telemetry};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Reads all layers as `snorri serve` does: the defaults, the file, the environment (SNORRI__DATABASE__URL, ...). Nothing is
-connected to.
+connected to, but for the keys of `[http.auth.jwt]` if they are at a URL.
 
 Exit codes: 0 valid, 1 not.
 
@@ -41,18 +40,19 @@ enum Action {
     },
 }
 
-pub fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let Action::Check { config: file, definitions } = args.action;
     let flags = definitions.map(|directory| ("definitions.directory", directory)).into_iter().collect();
     let config = config::load(file.as_deref(), flags).map_err(anyhow::Error::from)?;
     telemetry::filter(&config.log, &[]).map_err(anyhow::Error::from)?;
+    http::Server::prepare(&config.http).await.map_err(anyhow::Error::from)?;
     let ready = definitions_of(&config)?;
     let sign = paint(AnsiColor::Green, "✓");
     output::line(&format!(
         "{sign} the configuration is valid, with {}",
         output::counted(ready, "definition")
     ))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// How many definitions there are; all that is wrong with them is told.

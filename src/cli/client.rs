@@ -59,15 +59,8 @@ pub struct Event {
     pub data: String,
 }
 
-/// Sets the process's TLS provider, whoever else may have done so before.
-pub fn install_tls() {
-    // An error says that there is one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 impl Client {
     pub fn new(options: Options<'_>) -> Result<Self, Failure> {
-        install_tls();
         let server = options.server.trim_end_matches('/');
         let server = Url::parse(server)
             .ok()

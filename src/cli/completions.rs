@@ -1,11 +1,9 @@
 //! `snorri completions`: what a shell needs to complete commands and flags.
 
-use std::process::ExitCode;
-
 use clap::{Args as ClapArgs, CommandFactory};
 use clap_complete::Shell;
 
-use super::failure::Outcome;
+use super::failure::Failure;
 use super::{Cli, output};
 
 #[derive(Debug, ClapArgs)]
@@ -19,9 +17,9 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(args: &Args) -> Outcome {
+pub fn run(args: &Args) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "snorri", &mut script);
     output::raw(&String::from_utf8_lossy(&script))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

@@ -1,13 +1,11 @@
 //! `snorri dead-letters`: the messages that nothing could be made of.
 
-use std::process::ExitCode;
-
 use anstyle::Style;
 use clap::{Args as ClapArgs, Subcommand};
 use comfy_table::Cell;
 use uuid::Uuid;
 
-use super::failure::{EXIT_CODES, Failure, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format, tame};
 use super::remote::{Remote, Session};
 use super::target::Target;
@@ -75,7 +73,7 @@ struct Resolve {
     actor: Option<String>,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
     match args.action {
         Action::List(list) => found(&session, list).await?,
@@ -89,7 +87,7 @@ pub async fn run(args: Args) -> Outcome {
         Action::Replay(letter) => resolve(&session, letter, "replay", "replayed").await?,
         Action::Discard(letter) => resolve(&session, letter, "discard", "discarded").await?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 async fn found(session: &Session, list: List) -> Result<(), Failure> {

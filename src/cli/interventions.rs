@@ -1,7 +1,5 @@
 //! Steering one saga: `cancel`, `pause`, `resume`, `retry`, `resolve`, `skip`, `rollback`, `abandon`.
 
-use std::process::ExitCode;
-
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use clap::Args as ClapArgs;
@@ -9,7 +7,7 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::failure::{EXIT_CODES, Failure, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format, brief, tame};
 use super::remote::{Remote, Session};
 use super::story::{color_of, paint};
@@ -100,20 +98,20 @@ Examples:
 }
 
 /// An intervention that needs no more than a reason; `path` is how the route is called.
-pub async fn plain(args: Plain, path: &str) -> Outcome {
+pub async fn plain(args: Plain, path: &str) -> Result<(), Failure> {
     let session = args.remote.open()?;
     let actor = session.actor(args.how.actor.as_deref()).await?;
     intervene(&session, &args.how, path, &ReasonBody { reason: args.how.reason.clone(), actor }).await
 }
 
-pub async fn of_step(args: OfStep, path: &str) -> Outcome {
+pub async fn of_step(args: OfStep, path: &str) -> Result<(), Failure> {
     let session = args.remote.open()?;
     let actor = session.actor(args.how.actor.as_deref()).await?;
     let body = StepBody { step: args.step, reason: args.how.reason.clone(), actor };
     intervene(&session, &args.how, path, &body).await
 }
 
-pub async fn resolve(args: Resolve) -> Outcome {
+pub async fn resolve(args: Resolve) -> Result<(), Failure> {
     let session = args.remote.open()?;
     let output = args.result.as_deref().map(json).transpose()?.unwrap_or_default();
     let outcome = if args.not_done { ResolvedAs::NotDone } else { ResolvedAs::Done };
@@ -127,7 +125,7 @@ pub fn json(text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text).map_err(|error| Failure::usage(format!("`{text}` is not JSON: {error}")))
 }
 
-async fn intervene(session: &Session, how: &How, path: &str, body: &impl Serialize) -> Outcome {
+async fn intervene(session: &Session, how: &How, path: &str, body: &impl Serialize) -> Result<(), Failure> {
     let request = request(session, how, path, body);
     let answer = session.client.answer(request).await?;
     if session.format == Format::Json {
@@ -135,7 +133,7 @@ async fn intervene(session: &Session, how: &How, path: &str, body: &impl Seriali
     } else {
         output::print(&told(&answer.read()?, &session.flags))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// A request to change a saga, or to tell what would follow.

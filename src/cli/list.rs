@@ -1,12 +1,10 @@
 //! `snorri list`: which sagas there are.
 
-use std::process::ExitCode;
-
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use comfy_table::Cell;
 
-use super::failure::{EXIT_CODES, Failure, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format};
 use super::remote::Remote;
 use crate::api::sagas::{PageQuery, SagaPage, SagaQuery, SagaSummary};
@@ -118,7 +116,7 @@ impl From<&Filter> for SagaQuery {
     }
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
     let query = SagaQuery::from(&args.filter);
     let most = if args.all { usize::MAX } else { args.limit as usize };
@@ -134,7 +132,7 @@ pub async fn run(args: Args) -> Outcome {
         let enough = found.sagas.len() + more.sagas.len() >= most || more.next.is_none();
         if session.format == Format::Json && found.sagas.is_empty() && enough {
             output::raw(&answer.text)?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         found.sagas.extend(more.sagas);
         found.next = more.next;
@@ -145,7 +143,7 @@ pub async fn run(args: Args) -> Outcome {
         page = PageQuery { limit: Some(PAGE.min(left)), after: found.next.clone() };
     }
     show(&found, session.format)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn show(found: &SagaPage, format: Format) -> Result<(), Failure> {

@@ -27,14 +27,17 @@ pub mod signal;
 pub mod start;
 pub mod story;
 pub mod target;
+pub mod token;
 pub mod top;
 pub mod wait;
 pub mod watch;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::crypto;
 use failure::Outcome;
 use interventions::examples;
 
@@ -67,6 +70,8 @@ pub enum Command {
     Schema(schema::Args),
     /// Orchestrate the sagas of a directory until told to stop
     Serve(serve::Args),
+    /// Make a token for the admin API
+    Token(token::Args),
     /// Look at configurations
     Config(check::Args),
     /// Print what a shell needs to complete commands
@@ -126,49 +131,54 @@ pub enum Command {
 }
 
 impl Cli {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
-        match self.command {
-            Command::Demo(args) => demo::run(args).await?,
-            Command::Diff(args) => return Ok(diff::run(&args)),
-            Command::Schema(args) => schema::run(&args)?,
-            Command::Serve(args) => serve::run(args).await?,
-            other => {
-                return Ok(remote(other).await.unwrap_or_else(|failure| {
-                    failure.print();
-                    failure.exit_code()
-                }));
-            }
-        }
-        Ok(ExitCode::SUCCESS)
+    pub async fn run(self) -> ExitCode {
+        crypto::install();
+        dispatch(self.command).await.unwrap_or_else(|failure| {
+            failure.print();
+            failure.exit_code()
+        })
     }
 }
 
-/// The commands that tell their failures themselves.
-async fn remote(command: Command) -> Outcome {
+async fn dispatch(command: Command) -> Outcome {
     match command {
-        Command::Demo(_) | Command::Diff(_) | Command::Schema(_) | Command::Serve(_) => Ok(ExitCode::SUCCESS),
-        Command::Config(args) => check::run(args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Start(args) => start::run(args).await,
-        Command::List(args) => list::run(args).await,
-        Command::Show(args) => show::run(args).await,
-        Command::Watch(args) => watch::run(args).await,
-        Command::Wait(args) => wait::run(args).await,
-        Command::Top(args) => top::run(args).await,
-        Command::Cancel(args) => interventions::plain(args, "cancel").await,
-        Command::Pause(args) => interventions::plain(args, "pause").await,
-        Command::Resume(args) => interventions::plain(args, "resume").await,
-        Command::Retry(args) => interventions::of_step(args, "retry").await,
-        Command::Resolve(args) => interventions::resolve(args).await,
-        Command::Skip(args) => interventions::of_step(args, "skip").await,
-        Command::Rollback(args) => interventions::plain(args, "roll-back").await,
-        Command::Abandon(args) => interventions::plain(args, "abandon").await,
-        Command::Restart(args) => restart::run(args).await,
-        Command::Signal(args) => signal::run(args).await,
-        Command::Migrate(args) => migrate::run(args).await,
-        Command::Bulk(args) => bulk::run(args).await,
-        Command::Definitions(args) => definitions::run(args).await,
-        Command::DeadLetters(args) => dead_letters::run(args).await,
-        Command::Audit(args) => audit::run(args).await,
+        Command::Demo(args) => demo::run(args).await?,
+        Command::Diff(args) => return Ok(diff::run(&args)),
+        Command::Schema(args) => schema::run(&args)?,
+        Command::Serve(args) => serve::run(args).await?,
+        Command::Token(args) => token::run(&args)?,
+        Command::Config(args) => check::run(args).await?,
+        Command::Completions(args) => completions::run(&args)?,
+        Command::Start(args) => return start::run(args).await,
+        Command::List(args) => list::run(args).await?,
+        Command::Show(args) => show::run(args).await?,
+        Command::Watch(args) => watch::run(args).await?,
+        Command::Wait(args) => return wait::run(args).await,
+        Command::Top(args) => top::run(args).await?,
+        Command::Cancel(args) => interventions::plain(args, "cancel").await?,
+        Command::Pause(args) => interventions::plain(args, "pause").await?,
+        Command::Resume(args) => interventions::plain(args, "resume").await?,
+        Command::Retry(args) => interventions::of_step(args, "retry").await?,
+        Command::Resolve(args) => interventions::resolve(args).await?,
+        Command::Skip(args) => interventions::of_step(args, "skip").await?,
+        Command::Rollback(args) => interventions::plain(args, "roll-back").await?,
+        Command::Abandon(args) => interventions::plain(args, "abandon").await?,
+        Command::Restart(args) => restart::run(args).await?,
+        Command::Signal(args) => signal::run(args).await?,
+        Command::Migrate(args) => return migrate::run(args).await,
+        Command::Bulk(args) => return bulk::run(args).await,
+        Command::Definitions(args) => return definitions::run(args).await,
+        Command::DeadLetters(args) => dead_letters::run(args).await?,
+        Command::Audit(args) => audit::run(args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a text and a line's end.
+fn print(text: &str) -> anyhow::Result<()> {
+    // Whoever reads it may have read enough.
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }

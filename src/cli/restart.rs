@@ -1,11 +1,9 @@
 //! `snorri restart`: a new saga that goes on where one that has ended is to begin again.
 
-use std::process::ExitCode;
-
 use clap::Args as ClapArgs;
 use reqwest::Method;
 
-use super::failure::{EXIT_CODES, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format};
 use super::remote::Remote;
 use super::target::Target;
@@ -39,7 +37,7 @@ pub struct Args {
     remote: Remote,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
     let actor = session.actor(args.actor.as_deref()).await?;
     let body = RestartBody { from: args.from, reason: args.reason, actor };
@@ -56,5 +54,5 @@ pub async fn run(args: Args) -> Outcome {
         output::line(&format!("a new saga goes on from `{}`: {}", body.from, started.id))?;
         output::line(&format!("follow it: snorri watch {}{}", started.id, session.flags))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

@@ -1,10 +1,10 @@
-//! `snorri schema`: the JSON Schema of definitions, for editors.
-
-use std::io::Write;
+//! `snorri schema`: the JSON Schema of definitions, for editors, and the OpenAPI document of the admin API.
 
 use clap::Args as ClapArgs;
 
+use super::print;
 use crate::catalog::language;
+use crate::http;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -14,14 +14,18 @@ With this first line, an editor that has a YAML language server completes and ch
 
 Examples:
   snorri schema > sagas/definition.schema.json
-  snorri schema | jq '.\"$defs\".Command.properties | keys'")]
-pub struct Args {}
+  snorri schema | jq '.\"$defs\".Command.properties | keys'
+  snorri schema --openapi > openapi.json")]
+pub struct Args {
+    /// Print the OpenAPI document of the admin API instead
+    #[arg(long)]
+    openapi: bool,
+}
 
-pub fn run(_: &Args) -> anyhow::Result<()> {
-    let schema = serde_json::to_string_pretty(&language::schema())?;
-    // Whoever reads it may have read enough.
-    match writeln!(std::io::stdout().lock(), "{schema}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let schema = match args.openapi {
+        true => http::document()?,
+        false => serde_json::to_string_pretty(&language::schema())?,
+    };
+    print(&schema)
 }

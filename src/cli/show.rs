@@ -1,13 +1,11 @@
 //! `snorri show`: the story of one saga, and what can be done if it waits for somebody.
 
-use std::process::ExitCode;
-
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use uuid::Uuid;
 
-use super::failure::{EXIT_CODES, Failure, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format, brief, tame, time};
 use super::remote::{Remote, Session};
 use super::story::{Story, color_of, lasted, paint};
@@ -45,7 +43,7 @@ pub struct Args {
     remote: Remote,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
     let id = args.saga.segment();
     if session.format == Format::Json {
@@ -57,7 +55,7 @@ pub async fn run(args: Args) -> Outcome {
             session.client.get(&["sagas", &id]).await?.text
         };
         output::raw(&text)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     let saga: Saga = session.client.get(&["sagas", &id]).await?.read()?;
     let entries = if args.no_journal { Vec::new() } else { journal(&session, &id).await? };
@@ -69,7 +67,7 @@ pub async fn run(args: Args) -> Outcome {
         text += &told(&saga, &entries);
     }
     output::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// All of a saga's journal.

@@ -1,11 +1,9 @@
 //! `snorri signal`: tells a saga what it waits for.
 
-use std::process::ExitCode;
-
 use clap::Args as ClapArgs;
 use reqwest::Method;
 
-use super::failure::{EXIT_CODES, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::interventions::json;
 use super::output::{self, Format};
 use super::remote::Remote;
@@ -37,7 +35,7 @@ pub struct Args {
     remote: Remote,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
     let payload = json(&args.payload)?;
     let id = args.saga.segment();
@@ -54,5 +52,5 @@ pub async fn run(args: Args) -> Outcome {
         let status = paint(color_of(told.status), told.status.as_str());
         output::line(&format!("told; the saga is {status}, at entry {}", told.seq))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! `snorri watch`: what happens, as it happens.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anstyle::Style;
@@ -10,7 +9,7 @@ use clap::Args as ClapArgs;
 use reqwest::Method;
 use uuid::Uuid;
 
-use super::failure::{EXIT_CODES, Failure, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format};
 use super::remote::{Remote, Session};
 use super::show::names;
@@ -47,13 +46,13 @@ pub struct Args {
     remote: Remote,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
     match &args.saga {
         Some(saga) => one(&session, &saga.segment()).await?,
         None => all(&session, args.definition.as_deref()).await?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 async fn one(session: &Session, id: &str) -> Result<(), Failure> {

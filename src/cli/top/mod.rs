@@ -3,7 +3,6 @@
 mod view;
 
 use std::io::IsTerminal;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -13,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::view::{Row, View};
-use super::failure::{EXIT_CODES, Failure, Outcome};
+use super::failure::{EXIT_CODES, Failure};
 use super::remote::{Remote, Session};
 use super::show;
 use crate::api::sagas::{Counts, PageQuery, Saga, SagaPage, SagaQuery};
@@ -41,7 +40,7 @@ pub struct Args {
     remote: Remote,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
     if !std::io::stdout().is_terminal() {
         return Err(Failure::usage("`snorri top` is for terminals; `snorri list` is for the rest"));
@@ -54,7 +53,7 @@ pub async fn run(args: Args) -> Outcome {
         watch(&session, &mut view, &mut terminal, args.interval.max(Duration::from_millis(200))).await;
     ratatui::restore();
     ended?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// What the keyboard asks for.

@@ -1,0 +1,119 @@
+//! The keys of an issuer (JWKS): remembered, and asked for again when one is not known.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use tokio::sync::{Mutex, RwLock};
+use tokio::time::Instant;
+
+use super::Error;
+
+/// How long an issuer may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After this long the keys are asked for again in any case, because the issuer may have withdrawn one.
+const LONGEST_MEMORY: Duration = Duration::from_secs(3600);
+const LARGEST_SET: usize = 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Keys {
+    origin: Origin,
+    refresh: Duration,
+    known: RwLock<Known>,
+    /// Held by whoever asks the issuer, so that one does.
+    asking: Mutex<()>,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Url(reqwest::Client, reqwest::Url),
+    File(PathBuf),
+}
+
+#[derive(Debug)]
+struct Known {
+    keys: JwkSet,
+    asked: Instant,
+}
+
+impl Keys {
+    /// An issuer that is down does not keep us from starting: it is asked again. A file that is missing does.
+    pub async fn new(origin: &str, refresh: Duration) -> Result<Self, Error> {
+        let failed = |why: String| Error::Keys { origin: origin.to_owned(), why };
+        let from = Origin::new(origin).map_err(failed)?;
+        let keys = match (from.fetch().await, &from) {
+            (Ok(keys), _) => keys,
+            (Err(why), Origin::File(_)) => return Err(failed(why)),
+            (Err(why), Origin::Url(..)) => {
+                tracing::warn!(origin, why, "the issuer's keys are not there yet");
+                JwkSet::default()
+            }
+        };
+        let known = RwLock::new(Known { keys, asked: Instant::now() });
+        Ok(Self { origin: from, refresh, known, asking: Mutex::default() })
+    }
+
+    /// The key of this id; without an id, the only one that there is.
+    pub async fn find(&self, id: Option<&str>) -> Option<Jwk> {
+        let (found, age) = self.look(id).await;
+        if found.is_some() && age < LONGEST_MEMORY {
+            return found;
+        }
+        let _asking = self.asking.lock().await;
+        // Whoever was before us may have asked.
+        let (found, age) = self.look(id).await;
+        if age < self.refresh || (found.is_some() && age < LONGEST_MEMORY) {
+            return found;
+        }
+        match self.origin.fetch().await {
+            Ok(keys) => *self.known.write().await = Known { keys, asked: Instant::now() },
+            Err(why) => {
+                tracing::warn!(why, "cannot get the issuer's keys; those that are known go on being used");
+                self.known.write().await.asked = Instant::now();
+            }
+        }
+        self.look(id).await.0
+    }
+
+    async fn look(&self, id: Option<&str>) -> (Option<Jwk>, Duration) {
+        let known = self.known.read().await;
+        let found = match (id, &known.keys.keys[..]) {
+            (Some(id), _) => known.keys.find(id),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        (found.cloned(), known.asked.elapsed())
+    }
+}
+
+impl Origin {
+    fn new(origin: &str) -> Result<Self, String> {
+        let Ok(url) = reqwest::Url::parse(origin) else { return Ok(Self::File(origin.into())) };
+        let is_local = url.host_str().is_some_and(super::is_loopback);
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_local) {
+            return Err("the URL of keys that are to be trusted is `https`".to_owned());
+        }
+        let client = reqwest::Client::builder().timeout(PATIENCE).build();
+        Ok(Self::Url(client.map_err(|error| error.to_string())?, url))
+    }
+
+    async fn fetch(&self) -> Result<JwkSet, String> {
+        let told = |error: reqwest::Error| error.to_string();
+        let bytes = match self {
+            Self::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string())?,
+            Self::Url(client, url) => {
+                let answer = client.get(url.clone()).send().await.map_err(told)?;
+                let mut answer = answer.error_for_status().map_err(told)?;
+                let mut bytes = Vec::new();
+                while let Some(chunk) = answer.chunk().await.map_err(told)? {
+                    bytes.extend_from_slice(&chunk);
+                    if bytes.len() > LARGEST_SET {
+                        return Err("the answer is too long".to_owned());
+                    }
+                }
+                bytes
+            }
+        };
+        serde_json::from_slice(&bytes).map_err(|error| format!("it is not a JWKS: {error}"))
+    }
+}

@@ -1,0 +1,106 @@
+//! For whoever runs the process: is it alive, can it work, what has it done, and who is asking.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::api::problem::Problem;
+use crate::api::records::WhoAmI;
+use crate::http::extract::Json;
+use crate::http::roles::Viewer;
+use crate::http::routes::{Group, needs, open};
+use crate::http::{Api, Caller};
+
+pub(super) fn routes() -> Group {
+    Group::default()
+        .route(needs::<Viewer>(routes!(metrics)))
+        .route(needs::<Viewer>(routes!(who_am_i)))
+        .route(open(routes!(openapi_json)))
+}
+
+pub(super) fn health() -> Group {
+    Group::default().route(open(routes!(live))).route(open(routes!(ready)))
+}
+
+/// Whether the process can work, and if not, because of what. Why is in the logs.
+#[derive(Debug, Serialize, ToSchema)]
+struct Report {
+    ready: bool,
+    /// `ok` or `unavailable`.
+    database: String,
+    /// `ok` or `unavailable`.
+    broker: String,
+}
+
+/// Ask whether the process answers
+///
+/// It says nothing of what it depends on.
+#[utoipa::path(get, path = "/livez", tag = "process", responses(
+    (status = 200, description = "It does", body = String, content_type = "text/plain")
+))]
+async fn live() -> &'static str {
+    "ok"
+}
+
+/// Ask whether the process can work
+///
+/// It asks the database, its schema, and the broker, by a confirmed message.
+#[utoipa::path(get, path = "/readyz", tag = "process", responses(
+    (status = 200, description = "It can", body = Report),
+    (status = 503, description = "It cannot", body = Report),
+))]
+async fn ready(State(api): State<Api>) -> Response {
+    let (database, broker) = tokio::join!(api.engine.store().check(), api.engine.broker().check());
+    let ready = api.readiness.get() && database.is_ok() && broker.is_ok();
+    let report =
+        Report { ready, database: told("the database", database), broker: told("the broker", broker) };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report)).into_response()
+}
+
+fn told(what: &str, checked: Result<(), impl std::fmt::Display>) -> String {
+    match checked {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => {
+            tracing::warn!(%error, "{what} is not available");
+            "unavailable".to_owned()
+        }
+    }
+}
+
+/// Read all metrics
+#[utoipa::path(get, path = "/metrics", tag = "process", responses(
+    (status = 200, description = "In the OpenMetrics text format", body = String, content_type = "application/openmetrics-text")
+))]
+async fn metrics(State(api): State<Api>) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &api.metrics) {
+        Ok(()) => {
+            let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, format)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Ask who the credentials say you are
+#[utoipa::path(get, path = "/v1/whoami", tag = "process", responses(
+    (status = 200, description = "You", body = WhoAmI)
+))]
+async fn who_am_i(caller: Caller) -> Result<Json<WhoAmI>, Problem> {
+    Ok(Json(WhoAmI { name: caller.name, role: caller.role.name().to_owned() }))
+}
+
+/// Read this document
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "process", responses(
+    (status = 200, description = "OpenAPI 3.1", body = Object)
+))]
+async fn openapi_json() -> Response {
+    match crate::http::document() {
+        Ok(document) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,169 @@
+//! What is answered when something is wrong: problem details (RFC 9457) with a stable code.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::api::problem::{At, Problem};
+use crate::engine::{StartError, StoreError, SubmitError};
+use crate::saga::Ignored;
+
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:snorri:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            code: code.to_owned(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            diagnostics: None,
+        }
+    }
+
+    /// Also about this place in the request's body.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.errors.push(At { pointer: pointer.into(), detail: detail.into() });
+        self
+    }
+
+    pub fn invalid_body(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail)
+    }
+
+    pub fn invalid_query(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail)
+    }
+
+    pub fn saga_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "saga_not_found", "there is no saga with this id")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<StartError> for Problem {
+    fn from(error: StartError) -> Self {
+        let status = match &error {
+            StartError::NotFound(_) => StatusCode::NOT_FOUND,
+            StartError::InvalidInput(_) | StartError::NoKey(_) | StartError::NoInput(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            StartError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            StartError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            StartError::Store(_) | StartError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let code = error.code();
+        match error {
+            StartError::Store(error) => error.into(),
+            StartError::Unreadable(why) => unreadable(&why),
+            StartError::InvalidInput(errors) => {
+                let at = |error: crate::catalog::InvalidInput| At {
+                    pointer: format!("/input{}", error.path),
+                    detail: error.message,
+                };
+                let detail = "the input does not match the definition's schema";
+                Self { errors: errors.into_iter().map(at).collect(), ..Self::new(status, code, detail) }
+            }
+            error => Self::new(status, code, error.to_string()),
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Ignored(Ignored::UnknownSaga) => Self::saga_not_found(),
+            SubmitError::Ignored(ignored) => {
+                Self::new(StatusCode::CONFLICT, ignored.code(), ignored.to_string())
+            }
+            SubmitError::Unreadable(why) => unreadable(&why),
+            SubmitError::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the database is not available")
+    }
+}
+
+/// What is stored cannot be read. Why is for the logs alone.
+fn unreadable(why: &str) -> Problem {
+    tracing::error!(why, "a saga cannot be read");
+    let detail = "what is stored of the saga cannot be read; the logs say why";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
+}
+
+pub(super) fn unauthenticated(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+}
+
+pub(super) async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "route_not_found", "there is nothing at this path")
+}
+
+pub(super) async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method")
+}
+
+/// The answer when a handler panics. What went wrong is for the logs alone.
+#[expect(clippy::needless_pass_by_value, reason = "the layer gives it away")]
+pub(super) fn of_panic(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied();
+    let message = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(message = message.unwrap_or("no message"), "a handler panicked");
+    internal().into_response()
+}
+
+fn internal() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here")
+}
+
+/// The layers and axum itself answer with a status and at most a line of text: that becomes a problem, too.
+pub(super) async fn dress(response: Response) -> Response {
+    let status = response.status();
+    let is_dressed =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+    if !(status.is_client_error() || status.is_server_error()) || is_dressed {
+        return response;
+    }
+    let problem = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(status, "body_too_large", "the body is larger than this route takes")
+        }
+        StatusCode::GATEWAY_TIMEOUT => {
+            Problem::new(status, "timeout", "it took too long; what was asked for may happen all the same")
+        }
+        StatusCode::NOT_FOUND => not_found().await,
+        StatusCode::METHOD_NOT_ALLOWED => method_not_allowed().await,
+        status if status.is_client_error() => {
+            Problem::new(status, "invalid_request", "the request is not understood")
+        }
+        _ => internal(),
+    };
+    let mut dressed = problem.into_response();
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        dressed.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    dressed
+}
