@@ -15,6 +15,7 @@
 //! | `after DURATION` | time passes; the saga is woken whenever it wants to be |
 //! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `roll-back`, `abandon` | an operator acts |
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -120,6 +121,8 @@ impl<'a> Stage<'a> {
             answer: None,
             trace_id: None,
             parent: None,
+            attributes: BTreeMap::new(),
+            carried: None,
         }
     }
 
@@ -237,6 +240,11 @@ fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Op
         Fact::Overdue => "overdue".to_owned(),
         Fact::IncidentRaised { problem, .. } => format!("incident: {}", problem.code),
         Fact::IncidentPassed { .. } => "incident passed over".to_owned(),
+        Fact::Paused => "paused".to_owned(),
+        Fact::Resumed { held_millis } => {
+            format!("resumed after {}", humantime::format_duration(Duration::from_millis(*held_millis)))
+        }
+        Fact::Migrated { version } => format!("goes on with version {version}"),
         Fact::Ended { output: Some(output), .. } => format!("output: {output}"),
         Fact::Ended { .. } => return None,
     })

@@ -16,6 +16,9 @@ use crate::saga::template::Template;
 /// Longest business key of a saga.
 pub const MAX_KEY_BYTES: usize = 512;
 
+/// Longest value of an attribute.
+pub const MAX_ATTRIBUTE_BYTES: usize = 256;
+
 /// A compiled definition.
 #[derive(Debug)]
 pub struct Compiled {
@@ -66,17 +69,39 @@ impl Compiled {
         let key = match template.render(&OnlyInput(input))? {
             Value::String(text) => text,
             Value::Number(number) => number.to_string(),
-            _ => return Err(wrong_key(template, "a key must be a text or a number")),
+            _ => return Err(wrong(template, "a key must be a text or a number")),
         };
         match key.len() {
             // PostgreSQL's texts cannot hold a NUL, and nobody can read the others.
             _ if key.contains(char::is_control) => {
-                Err(wrong_key(template, "a key must not have control characters in it"))
+                Err(wrong(template, "a key must not have control characters in it"))
             }
-            0 => Err(wrong_key(template, "a key must not be empty")),
+            0 => Err(wrong(template, "a key must not be empty")),
             1..=MAX_KEY_BYTES => Ok(Some(key)),
-            _ => Err(wrong_key(template, &format!("a key has at most {MAX_KEY_BYTES} bytes"))),
+            _ => Err(wrong(template, &format!("a key has at most {MAX_KEY_BYTES} bytes"))),
         }
+    }
+
+    /// What a saga with `input` can be found by, beside its key. What is null is left out.
+    pub fn attributes(&self, input: &Value) -> Result<BTreeMap<String, String>, EvaluationError> {
+        let mut attributes = BTreeMap::new();
+        for (name, template) in &self.definition.attributes {
+            let value = match template.render(&OnlyInput(input))? {
+                Value::Null => continue,
+                Value::String(text) => text,
+                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+                _ => return Err(wrong(template, "an attribute must be a text, a number, a boolean or null")),
+            };
+            if value.contains(char::is_control) {
+                return Err(wrong(template, "an attribute must not have control characters in it"));
+            }
+            if value.len() > MAX_ATTRIBUTE_BYTES {
+                let message = format!("an attribute has at most {MAX_ATTRIBUTE_BYTES} bytes");
+                return Err(wrong(template, &message));
+            }
+            attributes.insert(name.to_string(), value);
+        }
+        Ok(attributes)
     }
 }
 
@@ -92,7 +117,7 @@ fn digest(source: &str, files: &BTreeMap<String, String>) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn wrong_key(template: &Template, message: &str) -> EvaluationError {
+fn wrong(template: &Template, message: &str) -> EvaluationError {
     let expressions = template.expressions();
     let sources: Vec<_> = expressions.iter().map(|expression| expression.source()).collect();
     EvaluationError { expression: sources.join(", "), message: message.to_owned() }

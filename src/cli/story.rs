@@ -56,22 +56,8 @@ impl<'a> Story<'a> {
         if let Ok(fact) = serde_json::from_value(fact.clone()) {
             return self.line(at, &fact);
         }
-        let (name, content) = match fact {
-            Value::String(name) => (name.as_str(), &Value::Null),
-            Value::Object(fields) => fields.iter().next().map(|(name, content)| (name.as_str(), content))?,
-            _ => return None,
-        };
-        Some(match name {
-            "paused" => paint(AnsiColor::Magenta, "‖ paused"),
-            "resumed" => {
-                let held = Duration::from_millis(content["held_millis"].as_u64().unwrap_or_default());
-                format!("{}  after {}", paint(AnsiColor::Cyan, "▶ resumed"), lasted(held))
-            }
-            "migrated" => {
-                format!("{}  to version {}", paint(AnsiColor::Cyan, "⇒ migrated"), content["version"])
-            }
-            name => paint(AnsiColor::Cyan, &format!("· {}", tame(name).replace('_', " "))),
-        })
+        let name = fact.as_str().or_else(|| fact.as_object()?.keys().next().map(String::as_str))?;
+        Some(paint(AnsiColor::Cyan, &format!("· {}", tame(name).replace('_', " "))))
     }
 
     fn line(&self, at: Time, fact: &Fact) -> Option<String> {
@@ -132,6 +118,14 @@ impl<'a> Story<'a> {
             Fact::IncidentRaised { problem, .. } => {
                 paint(AnsiColor::Magenta, &format!("! waits for an operator: {}", told(problem)))
             }
+            Fact::Paused => paint(AnsiColor::Magenta, "‖ paused"),
+            Fact::Resumed { held_millis } => {
+                let held = lasted(Duration::from_millis(*held_millis));
+                paint(AnsiColor::Cyan, &format!("▶ resumed after {held}"))
+            }
+            Fact::Migrated { version } => {
+                paint(AnsiColor::Cyan, &format!("▶ goes on with version {version}"))
+            }
             Fact::Ended { status, output } => {
                 let output = output.as_ref().map(|output| format!("  {output}")).unwrap_or_default();
                 format!("{}{output}", paint(color_of(*status), &format!("■ {}", status.as_str())))
@@ -141,7 +135,9 @@ impl<'a> Story<'a> {
     }
 
     fn started(&self, started: &Started) -> String {
-        format!("{}  {}", paint(AnsiColor::Cyan, "▶ started"), started.input)
+        let on = started.carried.as_ref().map(|on| format!(" from {} of saga {}", on.from, on.saga));
+        let started_on = format!("▶ started{}", on.unwrap_or_default());
+        format!("{}  {}", paint(AnsiColor::Cyan, &started_on), started.input)
     }
 
     fn about(&self, color: AnsiColor, sign: &str, step: &StepPath, text: &str) -> String {

@@ -143,6 +143,9 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::Undo => "undo",
         Cause::Cancel(_) => "cancel",
         Cause::Intervention { .. } => "intervention",
+        Cause::Pause(_) => "pause",
+        Cause::Resume(_) => "resume",
+        Cause::Migrate { .. } => "migrate",
     }
 }
 

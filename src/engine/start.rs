@@ -35,6 +35,8 @@ pub enum StartError {
     InvalidInput(Vec<InvalidInput>),
     #[error("the input has no business key: {0}")]
     NoKey(#[from] EvaluationError),
+    #[error("an attribute of the saga cannot be made from the input: {0}")]
+    NoAttribute(EvaluationError),
     #[error("there is no input: {0}")]
     NoInput(EvaluationError),
     #[error("the input has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are taken")]
@@ -54,6 +56,7 @@ impl StartError {
             Self::NotFound(_) => "definition_not_found",
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
+            Self::NoAttribute(_) => "no_attribute",
             Self::NoInput(_) => "no_input",
             Self::TooLarge { .. } => "payload_too_large",
             Self::Unreadable(_) => "unreadable",
@@ -85,11 +88,13 @@ impl Engine {
             definition: Arc::clone(&compiled.definition.name),
             version: compiled.definition.version,
             key: key.clone(),
+            attributes: compiled.attributes(&request.input).map_err(StartError::NoAttribute)?,
             input: Arc::new(request.input),
             deadline: None,
             answer: request.answer,
             trace_id: request.trace_id,
             parent: request.parent,
+            carried: None,
         };
         match self.submit(id, Input::Start(Box::new(started))).await {
             Ok(_) => Ok(Started { id, key, is_new: true, same_input: true, same_parent: true }),

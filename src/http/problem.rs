@@ -61,9 +61,10 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let status = match &error {
             StartError::NotFound(_) => StatusCode::NOT_FOUND,
-            StartError::InvalidInput(_) | StartError::NoKey(_) | StartError::NoInput(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            StartError::InvalidInput(_)
+            | StartError::NoKey(_)
+            | StartError::NoAttribute(_)
+            | StartError::NoInput(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StartError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             StartError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
             StartError::Store(_) | StartError::Stopping => StatusCode::SERVICE_UNAVAILABLE,

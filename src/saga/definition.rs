@@ -24,6 +24,8 @@ pub struct Definition {
     pub description: Option<String>,
     /// Makes the business key of a saga from its input: one saga per key.
     pub key: Option<Template>,
+    /// What a saga can be found by, beside its key: names, and what makes their values from its input.
+    pub attributes: Vec<(Arc<str>, Template)>,
     /// How long a saga may run before it is cancelled.
     pub timeout: Option<Duration>,
     pub on_late_reply: OnLateReply,
@@ -282,6 +284,7 @@ impl Definition {
             version,
             description: None,
             key: None,
+            attributes: Vec::new(),
             timeout: None,
             on_late_reply: OnLateReply::default(),
             on_compensation_failure: OnCompensationFailure::default(),

@@ -26,6 +26,14 @@ impl Time {
         Some(Self(time.timestamp_millis()))
     }
 
+    /// As RFC 3339 writes it, in UTC. A time that it cannot write is told in milliseconds.
+    pub fn to_rfc3339(self) -> String {
+        match chrono::DateTime::from_timestamp_millis(self.0) {
+            Some(time) => time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            None => format!("{} ms", self.0),
+        }
+    }
+
     /// The time from `earlier` to this one, zero if `earlier` is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::definition::Definition;
 use super::id::{Direction, StepPath};
 use super::journal::{Arrival, By, Problem, ReplyKind, Started};
 
@@ -28,6 +29,18 @@ pub enum Input {
         action: Intervention,
         by: By,
     },
+    /// Nothing is begun or sent any more, and no time passes for the saga, until it is resumed.
+    Pause(By),
+    Resume(By),
+    /// Go on with another version of the definition.
+    Migrate(Box<Migrate>),
+}
+
+/// Which version a saga is to go on with.
+#[derive(Debug, Clone)]
+pub struct Migrate {
+    pub to: Arc<Definition>,
+    pub by: By,
 }
 
 /// One attempt of one command of a saga.
@@ -55,6 +68,13 @@ pub enum ReplyResult {
     Failure(Problem),
     /// Did not work this time; it may the next time.
     Error(Problem),
+}
+
+/// A version never changes, so that its name and number say which it is.
+impl PartialEq for Migrate {
+    fn eq(&self, other: &Self) -> bool {
+        self.to.name == other.to.name && self.to.version == other.to.version && self.by == other.by
+    }
 }
 
 impl ReplyResult {

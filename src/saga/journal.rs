@@ -3,6 +3,7 @@
 //! The journal is append-only. One [`Entry`] is one accepted input: its [`Cause`], for people, and the [`Fact`]s that
 //! it led to, from which the [`State`](super::State) is folded. Its form is stored: fields are added, never changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,15 @@ pub enum Cause {
     Intervention {
         action: String,
         step: Option<StepPath>,
+        #[serde(flatten)]
+        by: By,
+    },
+    Pause(By),
+    Resume(By),
+    /// From one version of its definition to another.
+    Migrate {
+        from: u32,
+        to: u32,
         #[serde(flatten)]
         by: By,
     },
@@ -186,6 +196,16 @@ pub enum Fact {
     IncidentPassed {
         step: Option<StepPath>,
     },
+    /// No time passes for the saga, and nothing is begun or sent.
+    Paused,
+    /// All that was due is due later by as long as the saga was paused.
+    Resumed {
+        held_millis: u64,
+    },
+    /// The saga goes on with this version of its definition.
+    Migrated {
+        version: u32,
+    },
     /// The saga is to be woken at this time, or not at all.
     WakeSet {
         at: Option<Time>,
@@ -215,6 +235,24 @@ pub struct Started {
     /// The saga that this one is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// What the definition has it found by, beside its key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// What it takes over from a saga that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Carried>,
+}
+
+/// What a saga that goes on from another one begins with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    /// The one that has ended.
+    pub saga: SagaId,
+    /// The name of the first step that runs again.
+    pub from: String,
+    /// What became of all steps before it. From now on they are this saga's to undo.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Fact>,
 }
 
 /// A step of a saga that is another saga.

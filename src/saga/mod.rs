@@ -14,7 +14,10 @@
 //! - [`walk`]: what may start next and what must be undone next, derived from the state
 //! - [`input`]: what can happen to a saga
 //! - [`message`]: what a saga sends
+//! - [`migration`]: whether a saga can go on with another version of its definition
+//! - [`restart`]: what a new saga takes over from one that has ended
 //! - [`transition`](mod@transition): state and input to journal entry and messages, the one place that decides
+//! - [`outlook`]: what is to come, for people
 
 pub mod definition;
 pub mod expression;
@@ -22,6 +25,9 @@ pub mod id;
 pub mod input;
 pub mod journal;
 pub mod message;
+pub mod migration;
+pub mod outlook;
+pub mod restart;
 pub mod retry;
 pub mod state;
 mod step_state;

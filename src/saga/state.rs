@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +14,7 @@ pub use super::step_state::{Attempts, Outcome, Pending, StepState, Undo};
 
 use super::definition::{Definition, Step};
 use super::id::{Direction, SagaId, StepPath, Time};
-use super::journal::{Arrival, Entry, Fact, Problem, Started, StopReason};
+use super::journal::{Arrival, Carried, Entry, Fact, Problem, Started, StopReason};
 
 /// All that is known of one saga.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +22,15 @@ pub struct State {
     pub id: SagaId,
     /// How many entries its journal has. 0: it was never started.
     pub seq: u32,
+    /// What it took over from another saga is in its steps, and not here once more.
     pub started: Option<Arc<Started>>,
     pub started_at: Time,
+    /// The version of its definition, if it is not the one that it was started in.
+    pub migrated: Option<u32>,
+    /// When its own timeout passes.
+    pub deadline: Option<Time>,
+    /// Since when no time passes for it.
+    pub paused: Option<Time>,
     pub steps: BTreeMap<StepPath, StepState>,
     /// The choices that were made and the lists that are gone through.
     pub entered: BTreeMap<StepPath, Entered>,
@@ -121,6 +129,9 @@ impl State {
             seq: 0,
             started: None,
             started_at: Time::default(),
+            migrated: None,
+            deadline: None,
+            paused: None,
             steps: BTreeMap::new(),
             entered: BTreeMap::new(),
             arrivals: Vec::new(),
@@ -158,6 +169,11 @@ impl State {
         }
     }
 
+    /// The version of its definition. 0: it was never started.
+    pub fn version(&self) -> u32 {
+        self.migrated.or(self.started.as_ref().map(|started| started.version)).unwrap_or_default()
+    }
+
     pub fn step(&self, path: &StepPath) -> Option<&StepState> {
         self.steps.get(path)
     }
@@ -178,7 +194,7 @@ impl State {
 
     /// When something becomes due by itself, if anything does.
     pub fn next_due(&self) -> Option<Time> {
-        if self.ended.is_some() {
+        if self.ended.is_some() || self.paused.is_some() {
             return None;
         }
         let pending = self.steps.values().filter_map(|step| step.due(self.stopping.is_some()));
@@ -188,16 +204,13 @@ impl State {
     /// When the saga's own timeout passes, as long as that would change something.
     pub fn overdue_at(&self) -> Option<Time> {
         let matters = self.ended.is_none() && !self.overdue && self.stopping.is_none();
-        self.started.as_ref().and_then(|started| started.deadline).filter(|_| matters)
+        self.deadline.filter(|_| matters)
     }
 
     /// Takes in one fact of an entry written at `at`. The only place where a state changes.
     pub fn apply(&mut self, fact: &Fact, at: Time) {
         match fact {
-            Fact::Started(started) => {
-                self.started = Some(Arc::new(Started::clone(started)));
-                self.started_at = at;
-            }
+            Fact::Started(started) => self.start(started, at),
             Fact::Sent { step, direction, attempt, deadline } => {
                 self.sent(step, *direction, *attempt, Pending::Reply { deadline: *deadline });
             }
@@ -250,11 +263,38 @@ impl State {
             Fact::IncidentPassed { step } => {
                 self.incidents.retain(|incident| incident.direction.is_some() || incident.step != *step);
             }
+            Fact::Paused => self.paused = Some(at),
+            Fact::Resumed { held_millis } => self.resume(Duration::from_millis(*held_millis)),
+            Fact::Migrated { version } => self.migrated = Some(*version),
             Fact::WakeSet { at } => self.wake = *at,
             Fact::Ended { status, output } => {
                 self.ended = Some(End { status: *status, output: output.clone(), at });
                 self.wake = None;
+                self.paused = None;
             }
+        }
+    }
+
+    fn start(&mut self, started: &Started, at: Time) {
+        let taken_over = started.carried.as_ref().map(|carried| Carried {
+            saga: carried.saga,
+            from: carried.from.clone(),
+            facts: Vec::new(),
+        });
+        self.started_at = at;
+        self.deadline = started.deadline;
+        self.started = Some(Arc::new(Started { carried: taken_over, ..started.clone() }));
+        for fact in started.carried.iter().flat_map(|carried| &carried.facts) {
+            self.apply(fact, at);
+        }
+    }
+
+    /// What was due is due later, as if the time of the pause had not passed.
+    fn resume(&mut self, held: Duration) {
+        self.paused = None;
+        self.deadline = self.deadline.map(|deadline| deadline.after(held));
+        for step in self.steps.values_mut() {
+            step.put_off(held);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What became of one step, and of its compensation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -118,6 +119,16 @@ impl StepState {
         of(Direction::Forward).into_iter().chain(of(Direction::Compensate)).min()
     }
 
+    /// Has whatever is due be due so much later.
+    pub(super) fn put_off(&mut self, held: Duration) {
+        if let Outcome::Pending(pending) = &mut self.outcome {
+            pending.put_off(held);
+        }
+        if let Some(pending) = self.undo.as_mut().and_then(|undo| undo.pending.as_mut()) {
+            pending.put_off(held);
+        }
+    }
+
     pub(super) fn attempts_mut(&mut self, direction: Direction) -> &mut Attempts {
         match direction {
             Direction::Forward => &mut self.forward,
@@ -133,6 +144,18 @@ impl StepState {
             Direction::Compensate => {
                 self.undo.get_or_insert_with(|| Undo::new(pending)).pending = Some(pending);
             }
+        }
+    }
+}
+
+impl Pending {
+    fn put_off(&mut self, held: Duration) {
+        match self {
+            Self::Reply { deadline: at }
+            | Self::Backoff { until: at }
+            | Self::Arrival { deadline: at }
+            | Self::Sleep { until: at } => *at = at.after(held),
+            Self::Child | Self::Operator => {}
         }
     }
 }

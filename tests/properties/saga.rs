@@ -45,6 +45,8 @@ pub fn started() -> Input {
         answer: None,
         trace_id: None,
         parent: None,
+        attributes: BTreeMap::new(),
+        carried: None,
     }))
 }
 

@@ -1,5 +1,6 @@
 //! Things to store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -107,6 +108,9 @@ pub(crate) fn all_kinds() -> Vec<Entry> {
         Cause::Unroutable { step: step(), direction, attempt },
         Cause::Wake,
         Cause::Cancel(by()),
+        Cause::Pause(by()),
+        Cause::Resume(by()),
+        Cause::Migrate { from: 1, to: 2, by: by() },
         Cause::Intervention { action: "retry".to_owned(), step: Some(step()), by: by() },
         Cause::Intervention { action: "abandon".to_owned(), step: None, by: by() },
     ];
@@ -128,6 +132,8 @@ fn facts() -> Vec<Fact> {
         answer: Some(AnswerTo { queue: "q".to_owned(), correlation_id: None }),
         trace_id: None,
         parent: None,
+        attributes: BTreeMap::new(),
+        carried: None,
     };
     vec![
         Fact::Started(Box::new(started)),
@@ -145,6 +151,9 @@ fn facts() -> Vec<Fact> {
         Fact::RollbackBegan,
         Fact::LateReply { step: step(), output: Arc::new(Value::Null) },
         Fact::Overdue,
+        Fact::Paused,
+        Fact::Resumed { held_millis: u64::MAX },
+        Fact::Migrated { version: 2 },
         Fact::IncidentRaised { step: None, problem: problem() },
         Fact::IncidentPassed { step: Some(step()) },
         Fact::WakeSet { at: None },

@@ -15,9 +15,9 @@ use crate::saga::variables::Variables;
 use crate::saga::walk::{self, Next};
 
 impl Draft<'_> {
-    /// Walks on until everything that can be sent was sent.
+    /// Walks on until everything that can be sent was sent. What came in during a pause is gone on from when it is over.
     pub(super) fn advance(&mut self) {
-        while self.state.ended.is_none() {
+        while self.state.ended.is_none() && self.state.paused.is_none() {
             let going = match (self.state.rolling_back, self.state.stopping.is_some()) {
                 (true, _) => self.go_back(),
                 (false, true) => self.come_to_a_stop(),
@@ -121,7 +121,7 @@ impl Draft<'_> {
     pub(super) fn send(&mut self, path: &StepPath, direction: Direction) {
         let Some((step, command)) = self.command(path, direction) else { return };
         let attempt = self.last_attempt(path, direction) + 1;
-        let deadline = self.now.after(command.timeout);
+        let deadline = self.now().after(command.timeout);
         let is_allowed = match direction {
             Direction::Forward => self.check_executions(),
             Direction::Compensate => Ok(()),
@@ -177,7 +177,7 @@ impl Draft<'_> {
             name: Arc::clone(&command.name),
             deadline,
             trace_id: self.trace_id(),
-            sent_at: self.now,
+            sent_at: self.at,
             payload,
         }
     }

@@ -48,7 +48,7 @@ impl Draft<'_> {
             }
             Action::Wait(wait) => {
                 self.check_executions()?;
-                let deadline = self.now.after(wait.timeout);
+                let deadline = self.now().after(wait.timeout);
                 self.record(Fact::Waiting { step: path.clone(), deadline });
                 self.take_arrival(path, wait);
             }
@@ -56,7 +56,7 @@ impl Draft<'_> {
                 self.check_executions()?;
                 let until = self.end_of_sleep(path, sleep)?;
                 self.record(Fact::Sleeping { step: path.clone(), until });
-                if until <= self.now {
+                if until <= self.now() {
                     self.succeeded(path, Direction::Forward, &Arc::default());
                 }
             }
@@ -137,7 +137,7 @@ impl Draft<'_> {
 
     fn end_of_sleep(&self, path: &StepPath, sleep: &Sleep) -> Result<Time, Problem> {
         match sleep {
-            Sleep::For(duration) => Ok(self.now.after(*duration)),
+            Sleep::For(duration) => Ok(self.now().after(*duration)),
             Sleep::Until(expression) => {
                 let value = expression.evaluate(&self.seen_from(path)).map_err(of_expression)?;
                 value.as_str().and_then(Time::from_rfc3339).ok_or_else(|| {
@@ -161,7 +161,7 @@ impl Draft<'_> {
             exchange: Arc::clone(&publish.exchange),
             name: Arc::clone(&publish.event),
             trace_id: self.trace_id(),
-            sent_at: self.now,
+            sent_at: self.at,
             payload,
         }));
         self.record(Fact::Published { step: path.clone() });
@@ -198,6 +198,10 @@ impl Draft<'_> {
 
     /// Has a child that is under way rolled back. Its end is awaited like any other.
     pub(super) fn cancel_child(&mut self, path: &StepPath) {
+        // It is told once the pause is over.
+        if self.state.paused.is_some() {
+            return;
+        }
         let Some(Action::Child(child)) = self.definition.step(path).map(|step| &step.action) else { return };
         let started = self.last_attempt(path, Direction::Forward);
         // It was made once before, to start the child, from the same values.

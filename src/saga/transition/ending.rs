@@ -49,7 +49,7 @@ impl Draft<'_> {
         let body = json!({
             "saga": self.state.id,
             "definition": started.definition,
-            "version": started.version,
+            "version": self.state.version(),
             "key": started.key,
             "status": end.status,
             "output": end.output,
@@ -60,7 +60,7 @@ impl Draft<'_> {
             definition: Arc::clone(&started.definition),
             to,
             status: end.status,
-            sent_at: self.now,
+            sent_at: self.at,
             body: serde_json::value::to_raw_value(&body).ok()?,
         })
     }
@@ -108,14 +108,14 @@ impl Draft<'_> {
             Message::Lifecycle(Lifecycle {
                 saga: self.state.id,
                 definition: Arc::clone(&started.definition),
-                version: started.version,
+                version: self.state.version(),
                 key: started.key.clone(),
                 change,
                 step,
                 problem,
                 seq,
                 index,
-                at: self.now,
+                at: self.at,
             })
         };
         self.messages.extend((0..).zip(changes).map(lifecycle));

@@ -11,6 +11,7 @@ mod begin;
 mod ending;
 mod operator;
 mod replies;
+mod steering;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use super::id::{Direction, StepPath, Time};
 use super::input::Input;
 use super::journal::{Cause, Entry, Fact, Problem, Started, StopReason};
 use super::message::Message;
+use super::migration::Obstacle;
 use super::state::{Pending, State, StepState};
 use super::{MAX_JOURNAL_ENTRIES, MAX_KEPT_ARRIVALS};
 
@@ -77,6 +79,16 @@ pub enum Ignored {
     AlreadyCompensated,
     #[error("a compensation cannot be resolved as not done: skip it instead")]
     CompensationNotDone,
+    #[error("the saga is paused: resume it first")]
+    Paused,
+    #[error("the saga is not paused")]
+    NotPaused,
+    #[error("the saga is paused already")]
+    AlreadyPaused,
+    #[error("the saga cannot go on with that version: {}", told(.0))]
+    NotSafe(Vec<Obstacle>),
+    #[error("the saga has that version")]
+    SameVersion,
 }
 
 impl Ignored {
@@ -100,8 +112,17 @@ impl Ignored {
             Self::NotAChild => "not_a_child",
             Self::AlreadyCompensated => "already_compensated",
             Self::CompensationNotDone => "compensation_not_done",
+            Self::Paused => "paused",
+            Self::NotPaused => "not_paused",
+            Self::AlreadyPaused => "already_paused",
+            Self::NotSafe(_) => "migration_blocked",
+            Self::SameVersion => "same_version",
         }
     }
+}
+
+fn told(obstacles: &[Obstacle]) -> String {
+    obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 /// Decides what `input` means for the saga in `state`, at time `now`.
@@ -111,7 +132,8 @@ pub fn transition(
     input: &Input,
     now: Time,
 ) -> Result<Decision, Ignored> {
-    let mut draft = Draft { definition, now, state: state.clone(), facts: Vec::new(), messages: Vec::new() };
+    let mut draft =
+        Draft { definition, at: now, state: state.clone(), facts: Vec::new(), messages: Vec::new() };
     let before = draft.state.status();
     let cause = draft.take_in(input)?;
     draft.advance();
@@ -123,20 +145,21 @@ pub fn transition(
 /// A decision in the making. Every fact is applied to the state as soon as it is recorded.
 struct Draft<'a> {
     definition: &'a Definition,
-    now: Time,
+    /// When it is decided.
+    at: Time,
     state: State,
     facts: Vec<Fact>,
     messages: Vec<Message>,
 }
 
 /// What an input means by itself.
-impl Draft<'_> {
-    fn take_in(&mut self, input: &Input) -> Result<Cause, Ignored> {
+impl<'a> Draft<'a> {
+    fn take_in(&mut self, input: &'a Input) -> Result<Cause, Ignored> {
         match (input, self.state.seq) {
             (Input::Start(started), 0) => return Ok(self.start(started)),
             (Input::Start(started), _) => return Err(self.already_started(started)),
             (_, 0) => return Err(Ignored::UnknownSaga),
-            (Input::Intervene { .. }, _) => {}
+            (Input::Intervene { .. } | Input::Pause(_) | Input::Resume(_) | Input::Migrate(_), _) => {}
             (_, seq) if seq >= MAX_JOURNAL_ENTRIES => return Err(Ignored::JournalFull),
             _ => {}
         }
@@ -149,12 +172,15 @@ impl Draft<'_> {
             Input::Cancel(by) => self.cancel(by),
             Input::Undo { attempt } => self.undone_with_parent(*attempt),
             Input::Intervene { action, by } => self.intervene(action, by),
+            Input::Pause(by) => self.pause(by),
+            Input::Resume(by) => self.resume(by),
+            Input::Migrate(migrate) => self.migrate(migrate),
         }
     }
 
     fn start(&mut self, started: &Started) -> Cause {
         let mut started = started.clone();
-        started.deadline = self.definition.timeout.map(|timeout| self.now.after(timeout));
+        started.deadline = self.definition.timeout.map(|timeout| self.now().after(timeout));
         self.record(Fact::Started(Box::new(started)));
         Cause::Start
     }
@@ -168,10 +194,10 @@ impl Draft<'_> {
     }
 
     fn wake(&mut self) -> Result<Cause, Ignored> {
-        if self.state.ended.is_some() || self.state.wake.is_none_or(|at| at > self.now) {
+        if self.state.ended.is_some() || self.state.wake.is_none_or(|at| at > self.now()) {
             return Err(Ignored::NotDue);
         }
-        if self.state.overdue_at().is_some_and(|at| at <= self.now) {
+        if self.state.overdue_at().is_some_and(|at| at <= self.now()) {
             self.saga_timed_out();
         }
         for (path, direction, _) in self.pending() {
@@ -179,17 +205,17 @@ impl Draft<'_> {
                 continue;
             };
             match pending {
-                Pending::Reply { deadline } if deadline <= self.now => {
+                Pending::Reply { deadline } if deadline <= self.now() => {
                     self.attempt_failed(
                         &path,
                         direction,
                         &Problem::new(Problem::TIMEOUT, "no reply by the deadline"),
                     );
                 }
-                Pending::Backoff { until } if until <= self.now => self.send(&path, direction),
+                Pending::Backoff { until } if until <= self.now() => self.send(&path, direction),
                 _ if self.state.stopping.is_some() => {}
-                Pending::Arrival { deadline } if deadline <= self.now => self.nothing_arrived(&path),
-                Pending::Sleep { until } if until <= self.now => {
+                Pending::Arrival { deadline } if deadline <= self.now() => self.nothing_arrived(&path),
+                Pending::Sleep { until } if until <= self.now() => {
                     self.succeeded(&path, direction, &Arc::default());
                 }
                 _ => {}
@@ -237,7 +263,7 @@ impl Draft<'_> {
     fn into_decision(mut self, cause: Cause) -> Decision {
         let wake = self.schedule_wake();
         self.state.seq += 1;
-        let entry = Entry { at: self.now, cause, facts: self.facts };
+        let entry = Entry { at: self.at, cause, facts: self.facts };
         Decision { entry, state: self.state, messages: self.messages, wake }
     }
 
@@ -247,7 +273,13 @@ impl Draft<'_> {
         if self.state.ended.is_some() {
             return Wake::Never;
         }
-        let set = self.state.wake.filter(|&set| set > self.now);
+        if self.state.paused.is_some() {
+            if self.state.wake.is_some() {
+                self.record(Fact::WakeSet { at: None });
+            }
+            return Wake::Never;
+        }
+        let set = self.state.wake.filter(|&set| set > self.at);
         match (self.state.next_due(), set) {
             (Some(due), Some(set)) if set <= due => Wake::Keep,
             (Some(due), _) => {
@@ -266,8 +298,13 @@ impl Draft<'_> {
 /// What both halves use.
 impl<'a> Draft<'a> {
     fn record(&mut self, fact: Fact) {
-        self.state.apply(&fact, self.now);
+        self.state.apply(&fact, self.at);
         self.facts.push(fact);
+    }
+
+    /// The saga's time: it stands still while the saga is paused.
+    fn now(&self) -> Time {
+        self.state.paused.unwrap_or(self.at)
     }
 
     fn command(&self, path: &StepPath, direction: Direction) -> Option<(&'a Step, &'a Command)> {

@@ -81,6 +81,9 @@ impl Draft<'_> {
     pub(super) fn intervene(&mut self, action: &Intervention, by: &By) -> Result<Cause, Ignored> {
         match self.state.status() {
             status if status.is_final() => return Err(Ignored::Ended),
+            _ if self.state.paused.is_some() && *action != Intervention::Abandon => {
+                return Err(Ignored::Paused);
+            }
             Status::Stuck => {}
             _ => return Err(Ignored::NotStuck),
         }

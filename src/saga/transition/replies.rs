@@ -94,7 +94,7 @@ impl Draft<'_> {
             direction == Direction::Forward && self.state.stopping.is_some() && !step.is_pivot();
         if command.retry.allows_another(attempts.tried) && !gives_up && !is_stopping {
             let seed = message::idempotency_key(self.state.id, path, direction);
-            let at = self.now.after(command.retry.delay(attempts.tried, seed));
+            let at = self.now().after(command.retry.delay(attempts.tried, seed));
             self.record(Fact::RetryScheduled { step: path.clone(), direction, at, problem: problem.clone() });
         } else {
             self.attempts_used_up(path, direction, problem.clone());
