@@ -37,6 +37,15 @@ pub struct Orchestrator {
 
 /// Serves with `config` until `stop` is cancelled, then drains and stops.
 pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
+    serve_with(config, stop, async |_| Ok(())).await
+}
+
+/// The same, with something beside it that begins once everything is up.
+pub async fn serve_with(
+    config: &Config,
+    stop: CancellationToken,
+    begin: impl AsyncFnOnce(&Orchestrator) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let server = http::Server::prepare(&config.http).await?;
     let listener = TcpListener::bind(config.http.listen)
         .await
@@ -59,6 +68,7 @@ pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<(
     readiness.set(true);
     tracing::info!(listen = %config.http.listen, "serving");
 
+    begin(&orchestrator).await?;
     stop.cancelled().await;
     tracing::info!("draining");
     readiness.set(false);

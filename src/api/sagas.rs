@@ -121,7 +121,7 @@ pub struct SagaSummary {
 }
 
 /// How many sagas there are.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
     pub counts: Vec<Count>,
 }

@@ -64,7 +64,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The first signal asks for an orderly stop; the second, or a drain that takes too long, ends the process.
-fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+pub(super) fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     Ok(async move {

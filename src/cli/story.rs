@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use serde_json::Value;
 
+use super::output::tame;
+use crate::api::sagas::JournalEntry;
 use crate::saga::journal::{Fact, Problem, Source, Started, StopReason};
 use crate::saga::{Definition, Direction, Entry, Status, StepPath, Time};
 
 /// Tells the entries of one saga, each once, in order.
 #[derive(Debug)]
 pub struct Story<'a> {
-    definition: &'a Definition,
+    /// Knows the commands of the steps. Whoever only has the journal tells the story without them.
+    definition: Option<&'a Definition>,
     began: Option<Time>,
     step_width: usize,
 }
@@ -18,7 +22,13 @@ pub struct Story<'a> {
 impl<'a> Story<'a> {
     pub fn new(definition: &'a Definition) -> Self {
         let step_width = definition.steps().iter().map(|step| step.name.len()).max().unwrap_or_default();
-        Self { definition, began: None, step_width }
+        Self { definition: Some(definition), began: None, step_width }
+    }
+
+    /// For the journal that a server tells, of a saga that began then, with these steps.
+    pub fn of_steps<'s>(began: Option<Time>, steps: impl IntoIterator<Item = &'s str>) -> Self {
+        let step_width = steps.into_iter().map(|step| step.chars().count()).max().unwrap_or_default();
+        Self { definition: None, began, step_width }
     }
 
     /// The lines of one entry, coloured; printing through `anstream` takes the colours away where they do not belong.
@@ -26,11 +36,31 @@ impl<'a> Story<'a> {
         let began = *self.began.get_or_insert(entry.at);
         let time = format!("{:>6} ms", entry.at.since(began).as_millis());
         let dim = Style::new().dimmed();
-        let lines = entry.facts.iter().filter_map(|fact| self.line(fact));
+        let lines = entry.facts.iter().filter_map(|fact| self.line(entry.at, fact));
         lines.map(|line| format!("{dim}{time}{dim:#}  {line}")).collect()
     }
 
-    fn line(&self, fact: &Fact) -> Option<String> {
+    /// The same for an entry as the admin API has it. What this program does not know yet is told by its name.
+    pub fn retell(&mut self, entry: &JournalEntry) -> Vec<String> {
+        let at = Time::from_rfc3339(&entry.at).unwrap_or_default();
+        let began = *self.began.get_or_insert(at);
+        let clock = entry.at.get(11..23).unwrap_or(&entry.at);
+        let time = format!("{clock}  {:>8}", format!("+{}", lasted(at.since(began))));
+        let dim = Style::new().dimmed();
+        let facts = entry.facts.iter().filter_map(|fact| self.line_of(at, fact));
+        let lines = asked(&entry.cause).into_iter().chain(facts);
+        lines.map(|line| format!("{dim}{time}{dim:#}  {line}")).collect()
+    }
+
+    fn line_of(&self, at: Time, fact: &Value) -> Option<String> {
+        if let Ok(fact) = serde_json::from_value(fact.clone()) {
+            return self.line(at, &fact);
+        }
+        let name = fact.as_str().or_else(|| fact.as_object()?.keys().next().map(String::as_str))?;
+        Some(paint(AnsiColor::Cyan, &format!("· {}", tame(name).replace('_', " "))))
+    }
+
+    fn line(&self, at: Time, fact: &Fact) -> Option<String> {
         Some(match fact {
             Fact::Started(started) => self.started(started),
             Fact::Sent { step, direction: Direction::Forward, attempt, .. } => self.about(
@@ -50,8 +80,9 @@ impl<'a> Story<'a> {
             Fact::Unknown { step, problem } => {
                 self.about(AnsiColor::Red, "?", step, &format!("nobody knows: {}", told(problem)))
             }
-            Fact::RetryScheduled { step, problem, .. } => {
-                self.about(AnsiColor::Yellow, "…", step, &format!("again later: {}", told(problem)))
+            Fact::RetryScheduled { step, at: due, problem, .. } => {
+                let text = format!("again in {}: {}", lasted(due.since(at)), told(problem));
+                self.about(AnsiColor::Yellow, "…", step, &text)
             }
             Fact::Omitted { step } => self.about(AnsiColor::Cyan, "·", step, "not needed"),
             Fact::Chosen { .. } | Fact::FannedOut { .. } | Fact::Taken { .. } => return None,
@@ -89,7 +120,7 @@ impl<'a> Story<'a> {
             }
             Fact::Paused => paint(AnsiColor::Magenta, "‖ paused"),
             Fact::Resumed { held_millis } => {
-                let held = humantime::format_duration(Duration::from_millis(*held_millis));
+                let held = lasted(Duration::from_millis(*held_millis));
                 paint(AnsiColor::Cyan, &format!("▶ resumed after {held}"))
             }
             Fact::Migrated { version } => {
@@ -115,8 +146,10 @@ impl<'a> Story<'a> {
     }
 
     fn command(&self, step: &StepPath, direction: Direction) -> &'a str {
-        let command = self.definition.step(step).and_then(|step| step.command(direction));
-        command.map_or("", |command| &command.name)
+        let command = self.definition.and_then(|definition| definition.step(step)?.command(direction));
+        command.map_or(if direction == Direction::Forward { "sent" } else { "undo sent" }, |command| {
+            &command.name
+        })
     }
 }
 
@@ -149,8 +182,31 @@ fn again(attempt: u32) -> String {
 
 fn told(problem: &Problem) -> String {
     if problem.message.is_empty() {
-        problem.code.clone()
+        tame(&problem.code)
     } else {
-        format!("{} ({})", problem.code, problem.message)
+        tame(&format!("{} ({})", problem.code, problem.message))
+    }
+}
+
+/// What somebody asked for by hand, with the reason.
+fn asked(cause: &Value) -> Option<String> {
+    let (name, content) = cause.as_object()?.iter().next()?;
+    let by = if content["by"].is_object() { &content["by"] } else { content };
+    let (actor, reason) = (by["actor"].as_str()?, by["reason"].as_str()?);
+    let action = content["action"].as_str().unwrap_or(name).replace('_', " ");
+    let step = content["step"].as_str().map(|step| format!(" {step}")).unwrap_or_default();
+    let text = tame(&format!("{action}{step} by {actor}: {reason}"));
+    Some(paint(AnsiColor::Magenta, &format!("☞ {text}")))
+}
+
+/// A time span, as exactly as people care for: `7 ms`, `1.2 s`, `2m 05s`, `3h 10m`, `4d 6h`.
+pub fn lasted(span: Duration) -> String {
+    let (seconds, millis) = (span.as_secs(), span.as_millis());
+    match seconds {
+        0 => format!("{millis} ms"),
+        1..60 => format!("{}.{} s", seconds, span.subsec_millis() / 100),
+        60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3_600 % 24),
     }
 }

@@ -2,6 +2,7 @@
 
 mod burst;
 mod participants;
+mod stay;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 #[command(after_help = "\
 Examples:
   snorri demo
+  snorri demo --serve          two orders wait for an operator: docs/walkthrough.md
   snorri demo --amqp-url amqp://localhost --database-url postgres://localhost/snorri")]
 pub struct Args {
     /// A RabbitMQ to run on, instead of the broker within this process
@@ -42,6 +44,12 @@ pub struct Args {
     /// Sagas of the burst that run at once
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     in_flight: usize,
+    /// Stay up with the admin API, and with orders that wait for an operator, until told to stop
+    #[arg(long, conflicts_with_all = ["burst", "in_flight"])]
+    serve: bool,
+    /// The address of the admin API
+    #[arg(long, value_name = "ADDRESS", requires = "serve", default_value = "127.0.0.1:7070")]
+    listen: String,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -59,9 +67,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             ("broker.url", broker),
             ("broker.prefix", "snorri-demo".to_owned()),
             ("database.url", database),
+            ("http.listen", args.listen.clone()),
         ],
     )?;
     introduce(&args);
+    if args.serve {
+        return stay::run(&config).await;
+    }
 
     let orchestrator = Orchestrator::start(&config).await?;
     let engine = orchestrator.engine().clone();

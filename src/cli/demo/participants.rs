@@ -10,10 +10,19 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
-use crate::broker::{Broker, Delivery, Error, Properties, Publication, Published, Queue, Topology, Verdict};
+use crate::broker::envelope::header;
+use crate::broker::{
+    Broker, Delivery, Error, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+};
 
 /// Payments above this amount are refused.
 pub const LIMIT: u64 = 10_000;
+
+/// The order that the carrier does not take at first: so many attempts fail.
+pub const NO_CARRIER: &str = "o-1003";
+const CARRIER_FAILS: i64 = 5;
+/// The order whose stock is packed already, and is not released.
+pub const PACKED: &str = "o-1004";
 
 const EXCHANGE: &str = "shop.commands";
 const PREFETCH: u16 = 200;
@@ -100,7 +109,11 @@ async fn answer(
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     let payload: Value = serde_json::from_slice(&delivery.body)?;
-    let (kind, body) = act(&delivery.routing_key, &payload);
+    let attempt = match delivery.properties.headers.get(header::ATTEMPT) {
+        Some(HeaderValue::Integer(attempt)) => *attempt,
+        _ => 1,
+    };
+    let (kind, body) = act(&delivery.routing_key, &payload, attempt);
     let reply = Publication {
         exchange: String::new(),
         routing_key: delivery.properties.reply_to.unwrap_or_default(),
@@ -130,9 +143,15 @@ async fn send_replies(broker: Arc<dyn Broker>, mut waiting: mpsc::Receiver<Waiti
 }
 
 /// What these participants do is the same however often they do it, so they need not remember what they did.
-fn act(command: &str, payload: &Value) -> (&'static str, Value) {
+fn act(command: &str, payload: &Value, attempt: i64) -> (&'static str, Value) {
     let order = payload["orderId"].as_str().unwrap_or_default();
     match command {
+        "shipping.book" if order == NO_CARRIER && attempt <= CARRIER_FAILS => {
+            ("error", json!({"code": "no_carrier", "message": "the carrier does not answer"}))
+        }
+        "inventory.release" if order == PACKED => {
+            ("failure", json!({"code": "packed", "message": "it is packed and sealed"}))
+        }
         "inventory.reserve" => ("success", json!({"reservationId": format!("R-{order}")})),
         "payment.charge" if payload["amount"].as_u64().is_some_and(|amount| amount > LIMIT) => {
             ("failure", json!({"code": "card_declined", "message": "the bank says no"}))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::IntoParams;
@@ -280,7 +281,7 @@ impl<B> Request<B> {
     }
 }
 
-impl<B: Reasoned + DeserializeOwned> FromRequest<Api> for Request<B> {
+impl<B: Reasoned + DeserializeOwned + Serialize> FromRequest<Api> for Request<B> {
     type Rejection = Problem;
 
     async fn from_request(request: axum::extract::Request, api: &Api) -> Result<Self, Problem> {

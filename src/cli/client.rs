@@ -1,0 +1,237 @@
+//! The client of the admin API: one method for each kind of call. Everything that goes wrong comes back as a [`Failure`].
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Method, RequestBuilder, Response, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::failure::Failure;
+use crate::api::problem::Problem;
+use crate::api::records::WhoAmI;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For what is answered at once. Longer than the server lets a request take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
+/// Longest line of a stream: a saga's largest entry, and more than enough around it.
+const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// Where to, and as whom.
+#[derive(Debug, Default)]
+pub struct Options<'a> {
+    pub server: &'a str,
+    pub token: Option<SecretString>,
+    /// Certificates (PEM) to trust besides those that the system trusts.
+    pub ca: Option<&'a Path>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    server: Url,
+    token: Option<SecretString>,
+}
+
+/// A body, as the server sent it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub text: String,
+    pub status: u16,
+    call: String,
+}
+
+/// A body that comes line by line.
+#[derive(Debug)]
+pub struct Lines {
+    response: Response,
+    buffer: Vec<u8>,
+    server: String,
+}
+
+/// One server-sent event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Event {
+    pub id: Option<String>,
+    pub data: String,
+}
+
+impl Client {
+    pub fn new(options: Options<'_>) -> Result<Self, Failure> {
+        let server = options.server.trim_end_matches('/');
+        let server = Url::parse(server)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| {
+                Failure::usage(format!("`{server}` is not the address of a server: http://host:port"))
+            })?;
+        // A redirect is never Snorri's, and might take the token elsewhere.
+        let mut builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("snorri/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = options.ca {
+            let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let certificates = Certificate::from_pem_bundle(&pem)
+                .with_context(|| format!("{} has no certificates (PEM)", path.display()))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let http = builder.build().context("cannot make an HTTP client")?;
+        Ok(Self { http, server, token: options.token })
+    }
+
+    /// Whether a token would be sent for everybody on the way to read.
+    pub fn exposes_token(&self) -> bool {
+        let host = self.server.host_str().unwrap_or_default();
+        let near = host == "localhost"
+            || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        self.token.is_some() && self.server.scheme() == "http" && !near
+    }
+
+    /// A request to `/v1/...`; `path` is given in segments, whatever is in them.
+    pub fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.server.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("v1").extend(path);
+        }
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &[&str]) -> Result<Answer, Failure> {
+        self.answer(self.request(Method::GET, path)).await
+    }
+
+    pub async fn find(&self, path: &[&str], query: &impl Serialize) -> Result<Answer, Failure> {
+        self.answer(self.request(Method::GET, path).query(query)).await
+    }
+
+    pub async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
+        self.answer(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Sends a request whose answer comes at once.
+    pub async fn answer(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        let (response, call) = self.send(request.timeout(ANSWER_TIMEOUT)).await?;
+        let status = response.status().as_u16();
+        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
+        Ok(Answer { text, status, call })
+    }
+
+    /// Sends a request whose answer comes line by line, for as long as it takes.
+    pub async fn lines(&self, request: RequestBuilder) -> Result<Lines, Failure> {
+        let (response, _) = self.send(request).await?;
+        Ok(Lines { response, buffer: Vec::new(), server: self.server.to_string() })
+    }
+
+    /// Who the server says is asking.
+    pub async fn whoami(&self) -> Result<WhoAmI, Failure> {
+        self.get(&["whoami"]).await?.read()
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<(Response, String), Failure> {
+        let request = request.build().context("cannot make the request")?;
+        let call = format!("{} {}", request.method(), request.url());
+        let response = self.http.execute(request).await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok((response, call));
+        }
+        let status = response.status().as_u16();
+        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
+        Err(match serde_json::from_str::<Problem>(&text) {
+            Ok(problem) => Failure::Refused { problem: Box::new(problem), call },
+            Err(_) => Failure::Unexpected { status, call, text },
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        unreachable(self.server.as_str(), error)
+    }
+}
+
+impl Answer {
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.text).map_err(|_| Failure::Unexpected {
+            status: self.status,
+            call: self.call.clone(),
+            text: self.text.clone(),
+        })
+    }
+}
+
+impl Lines {
+    /// The next line without its end, `None` at the end of the body.
+    pub async fn next(&mut self) -> Result<Option<String>, Failure> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<_> = self.buffer.drain(..=end).collect();
+                return Ok(Some(text_of(&line)));
+            }
+            if self.buffer.len() > MAX_LINE_BYTES {
+                return Err(anyhow::anyhow!("the server sent a line without an end").into());
+            }
+            let chunk = self.response.chunk().await.map_err(|error| unreachable(&self.server, &error))?;
+            match chunk {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Ok(Some(text_of(&std::mem::take(&mut self.buffer)))),
+            }
+        }
+    }
+
+    /// The next value of a body that has one on each line.
+    pub async fn next_value<T: DeserializeOwned>(&mut self) -> Result<Option<(String, T)>, Failure> {
+        while let Some(line) = self.next().await? {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let value =
+                serde_json::from_str(&line).with_context(|| format!("not a line of Snorri's: {line}"))?;
+            return Ok(Some((line, value)));
+        }
+        Ok(None)
+    }
+
+    /// The next event of a stream of server-sent events.
+    pub async fn next_event(&mut self) -> Result<Option<Event>, Failure> {
+        let mut event = Event::default();
+        let mut data: Vec<String> = Vec::new();
+        while let Some(line) = self.next().await? {
+            if line.is_empty() {
+                if data.is_empty() {
+                    continue;
+                }
+                event.data = data.join("\n");
+                return Ok(Some(event));
+            }
+            let (field, value) = line.split_once(':').unwrap_or((&line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "data" => data.push(value.to_owned()),
+                "id" => event.id = Some(value.to_owned()),
+                // Comments keep the connection alive; there is one kind of event.
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn text_of(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).trim_end_matches(['\n', '\r']).to_owned()
+}
+
+/// The innermost reason says it best: what is around it is the library's.
+fn unreachable(server: &str, error: &reqwest::Error) -> Failure {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Failure::Unreachable { server: server.to_owned(), why: cause.to_string() }
+}

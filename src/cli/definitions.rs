@@ -1,0 +1,266 @@
+//! `snorri definitions`: which sagas can be started, in which versions, and bringing new ones.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context;
+use clap::{Args as ClapArgs, Subcommand};
+use comfy_table::Cell;
+
+use super::failure::{EXIT_CODES, Failure, Outcome, exit};
+use super::output::{self, Format, tame};
+use super::remote::{Remote, Session};
+use super::story::paint;
+use crate::api::definitions::{
+    DefinitionSummary, Definitions, Diff, DiffQuery, RegisterRequest, Version, VersionSummary,
+};
+use crate::api::interventions::ReasonBody;
+use crate::catalog;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = format!("\
+Examples:
+  snorri definitions list
+  snorri definitions check sagas/order.yaml
+  snorri definitions register sagas/order.yaml --reason 'the new carrier'
+  snorri definitions diff order 1 2
+  snorri definitions deactivate order 1 --reason 'replaced by 2'
+  snorri definitions source order 2 > order.yaml
+
+{EXIT_CODES}"))]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Which there are
+    List,
+    /// One of them, with its versions and their sagas
+    Show { name: String },
+    /// Check files as `register` would, and change nothing
+    Check {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Do not ask the server whether the version is still free
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Check files and register what is in them
+    Register {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Why, for the audit
+        #[arg(long, short, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Who wants it, if that is not who the token says
+        #[arg(long, value_name = "NAME")]
+        actor: Option<String>,
+    },
+    /// What a version changes against another; exit code 4 if anything breaks
+    Diff { name: String, from: u32, to: u32 },
+    /// Let new sagas be started in a version
+    Activate(Switch),
+    /// Let no new sagas be started in a version; those that run go on
+    Deactivate(Switch),
+    /// The YAML of a version
+    Source { name: String, of_version: u32 },
+    /// The JSON Schema of the input of a version
+    InputSchema { name: String, of_version: u32 },
+}
+
+#[derive(Debug, ClapArgs)]
+struct Switch {
+    name: String,
+    #[arg(value_name = "VERSION")]
+    of_version: u32,
+    /// Why, for the audit
+    #[arg(long, short, value_name = "TEXT")]
+    reason: String,
+    /// Who wants it, if that is not who the token says
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+}
+
+pub async fn run(args: Args) -> Outcome {
+    let session = args.remote.open()?;
+    let session = &session;
+    match args.action {
+        Action::List => list(session).await?,
+        Action::Show { name } => show(session, &name).await?,
+        Action::Check { files, offline } => {
+            for file in files {
+                check(session, &file, offline).await?;
+            }
+        }
+        Action::Register { files, reason, actor } => {
+            let actor = session.actor(actor.as_deref()).await?;
+            for file in files {
+                register(session, &file, reason.clone(), actor.clone()).await?;
+            }
+        }
+        Action::Diff { name, from, to } => return diff(session, &name, from, to).await,
+        Action::Activate(switch) => set_active(session, switch, "activate").await?,
+        Action::Deactivate(switch) => set_active(session, switch, "deactivate").await?,
+        Action::Source { name, of_version } => {
+            let path = ["definitions", &name, "versions", &of_version.to_string(), "source"];
+            output::raw(&session.client.get(&path).await?.text)?;
+        }
+        Action::InputSchema { name, of_version } => {
+            let path = ["definitions", &name, "versions", &of_version.to_string(), "input-schema"];
+            output::raw(&session.client.get(&path).await?.text)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(session: &Session) -> Result<(), Failure> {
+    let answer = session.client.get(&["definitions"]).await?;
+    if session.format == Format::Json {
+        return output::raw(&answer.text);
+    }
+    let all: Definitions = answer.read()?;
+    let row = |definition: &DefinitionSummary| {
+        let inactive = definition.versions.iter().filter(|version| !version.active).count();
+        let versions = match inactive {
+            0 => definition.versions.len().to_string(),
+            inactive => format!("{} ({inactive} inactive)", definition.versions.len()),
+        };
+        vec![
+            Cell::new(&definition.name),
+            output::maybe(definition.latest.as_ref()),
+            Cell::new(versions),
+            Cell::new(sagas(&definition.versions)),
+            Cell::new(tame(definition.description.as_deref().unwrap_or_default())),
+        ]
+    };
+    let header = ["definition", "latest", "versions", "sagas", "description"];
+    output::print(&output::table(&header, all.definitions.iter().map(row).collect()))
+}
+
+/// How many sagas there are of these versions, by state: `2 running, 1 stuck`.
+fn sagas(versions: &[VersionSummary]) -> String {
+    let mut told: Vec<(&str, u64)> = Vec::new();
+    for count in versions.iter().flat_map(|version| &version.sagas) {
+        match told.iter_mut().find(|(status, _)| *status == count.status.as_str()) {
+            Some((_, sum)) => *sum += count.count,
+            None => told.push((count.status.as_str(), count.count)),
+        }
+    }
+    let told: Vec<_> = told.into_iter().map(|(status, count)| format!("{count} {status}")).collect();
+    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+}
+
+async fn show(session: &Session, name: &str) -> Result<(), Failure> {
+    let answer = session.client.get(&["definitions", name]).await?;
+    if session.format == Format::Json {
+        return output::raw(&answer.text);
+    }
+    let definition: DefinitionSummary = answer.read()?;
+    let bold = Style::new().bold();
+    let description = tame(definition.description.as_deref().unwrap_or_default());
+    output::line(&format!("{bold}{}{bold:#}  {description}", definition.name))?;
+    let row = |version: &VersionSummary| {
+        let latest = definition.latest == Some(version.version);
+        let state = match (version.active, latest) {
+            (true, true) => "active, the latest",
+            (true, false) => "active",
+            (false, _) => "inactive",
+        };
+        vec![
+            Cell::new(version.version),
+            Cell::new(state),
+            Cell::new(output::time(&version.registered_at)),
+            Cell::new(sagas(std::slice::from_ref(version))),
+        ]
+    };
+    let header = ["version", "state", "registered", "sagas"];
+    output::print(&output::table(&header, definition.versions.iter().map(row).collect()))
+}
+
+/// A definition and the files it refers to, checked here first: that shows the lines, with what is wrong underlined.
+fn read(file: &Path) -> Result<RegisterRequest, Failure> {
+    let source = catalog::read_definition(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let name = file.display().to_string();
+    if let Err(diagnostics) = catalog::compile_with(&name, &source.text, &source.files) {
+        anstream::eprint!("{}", diagnostics.pretty());
+        return Err(anyhow::anyhow!("{name} is not a definition that runs").into());
+    }
+    Ok(RegisterRequest {
+        source: source.text,
+        files: source.files,
+        file: Some(name),
+        check_only: false,
+        reason: None,
+        actor: None,
+    })
+}
+
+async fn check(session: &Session, file: &Path, offline: bool) -> Result<(), Failure> {
+    let request = RegisterRequest { check_only: true, ..read(file)? };
+    if !offline {
+        let answer = session.client.post(&["definitions"], &request).await?;
+        if session.format == Format::Json {
+            return output::raw(&answer.text);
+        }
+    }
+    output::line(&format!("{} {}", paint(AnsiColor::Green, "✓"), file.display()))
+}
+
+async fn register(
+    session: &Session,
+    file: &Path,
+    reason: Option<String>,
+    actor: Option<String>,
+) -> Result<(), Failure> {
+    let request = RegisterRequest { reason, actor, ..read(file)? };
+    let answer = session.client.post(&["definitions"], &request).await?;
+    if session.format == Format::Json {
+        return output::raw(&answer.text);
+    }
+    let version: Version = answer.read()?;
+    let what = if answer.status == 201 { "registered" } else { "was registered before:" };
+    let sign = paint(AnsiColor::Green, "✓");
+    output::line(&format!("{sign} {what} {}@{}", version.name, version.version))
+}
+
+async fn diff(session: &Session, name: &str, from: u32, to: u32) -> Outcome {
+    let answer = session.client.find(&["definitions", name, "diff"], &DiffQuery { from, to }).await?;
+    let diff: Diff = answer.read()?;
+    if session.format == Format::Json {
+        output::raw(&answer.text)?;
+    } else {
+        let mut text =
+            format!("{name} {from} → {to}: {}\n", output::counted(diff.changes.len() as u64, "change"));
+        let (breaks, fits): (Vec<_>, Vec<_>) = diff.changes.iter().partition(|change| change.breaking);
+        for change in breaks.into_iter().chain(fits) {
+            let (sign, color) =
+                if change.breaking { ("✗", AnsiColor::Red) } else { ("✓", AnsiColor::Green) };
+            text += &format!(
+                "{}  {}\n",
+                paint(color, &format!("{sign} {}", tame(&change.at))),
+                tame(&change.message)
+            );
+        }
+        output::print(&text)?;
+    }
+    Ok(if diff.breaking { ExitCode::from(exit::REFUSED) } else { ExitCode::SUCCESS })
+}
+
+async fn set_active(session: &Session, switch: Switch, path: &str) -> Result<(), Failure> {
+    let actor = session.actor(switch.actor.as_deref()).await?;
+    let body = ReasonBody { reason: switch.reason, actor };
+    let version = switch.of_version.to_string();
+    let answer =
+        session.client.post(&["definitions", &switch.name, "versions", &version, path], &body).await?;
+    if session.format == Format::Json {
+        return output::raw(&answer.text);
+    }
+    let now: Version = answer.read()?;
+    let state = if now.active { "active" } else { "inactive" };
+    output::line(&format!("{}@{} is {state}", now.name, now.version))
+}

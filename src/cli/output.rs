@@ -1,0 +1,136 @@
+//! How answers look: tables for people, the server's own words for programs, colours where they belong.
+
+use std::io::{IsTerminal, Write};
+
+use anstream::ColorChoice;
+use anstyle::AnsiColor;
+use clap::ValueEnum;
+use comfy_table::{Cell, ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::story::color_of;
+use crate::saga::Status;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// For the rest of the process. `auto` leaves it to the terminal, `NO_COLOR` and their like.
+    pub fn apply(self) {
+        match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+/// Writes to standard output, without the colours where they do not belong.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+pub fn line(text: &str) -> Result<(), Failure> {
+    print(&format!("{text}\n"))
+}
+
+/// A body of the server's, unchanged but for the end of its last line. Not through `anstream`: what is in it is data.
+pub fn raw(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// A table without lines: its columns can be cut and its rows be grepped.
+pub fn table(header: &[&str], rows: Vec<Vec<Cell>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+    let title = |name: &&str| Cell::new(name.to_uppercase()).add_attribute(comfy_table::Attribute::Dim);
+    table.set_header(header.iter().map(title));
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect()
+}
+
+/// A saga's status, in its colour.
+pub fn status(status: Status, paused: bool) -> Cell {
+    let text = if paused { format!("{} (paused)", status.as_str()) } else { status.as_str().to_owned() };
+    Cell::new(text).fg(match color_of(status) {
+        AnsiColor::Green => comfy_table::Color::DarkGreen,
+        AnsiColor::Cyan => comfy_table::Color::DarkCyan,
+        AnsiColor::Yellow => comfy_table::Color::DarkYellow,
+        _ => comfy_table::Color::DarkMagenta,
+    })
+}
+
+/// What there may be none of.
+pub fn maybe<T: ToString>(value: Option<&T>) -> Cell {
+    Cell::new(value.map_or_else(|| "-".to_owned(), ToString::to_string))
+}
+
+/// A time as the server tells it, for people: `2026-01-31 08:15:00`, UTC.
+pub fn time(text: &str) -> String {
+    let seconds = text.get(..19).filter(|_| text.ends_with('Z'));
+    seconds.map_or_else(|| text.to_owned(), |seconds| seconds.replace('T', " "))
+}
+
+/// As much of a value as fits in a line.
+pub fn brief(value: &Value, most: usize) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= most {
+        return text;
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// What the server says in its own words may not steer the terminal.
+pub fn tame(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// `1 saga`, `2 sagas`.
+pub fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// A bar on standard error, if somebody looks at it.
+pub fn progress(count: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("  {bar:40.cyan/dim} {pos}/{len}  {per_sec}  {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(count).with_style(style)
+}
+
+/// Whether there is somebody to be asked.
+pub fn is_interactive() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks on the terminal; anything but yes is no.
+pub fn confirmed(question: &str) -> Result<bool, Failure> {
+    anstream::eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

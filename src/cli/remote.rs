@@ -1,0 +1,106 @@
+//! What all commands that speak to a server have in common: which server, as whom, and how to show what it says.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use secrecy::SecretString;
+
+use super::client::{self, Client};
+use super::failure::Failure;
+use super::output::{Color, Format};
+use super::profile;
+
+const LOCAL: &str = "http://127.0.0.1:7070";
+/// Whom a server that does not authenticate takes everybody for.
+const ANONYMOUS: &str = "anonymous";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Server and output")]
+pub struct Remote {
+    /// The server; http://127.0.0.1:7070 if no profile says otherwise
+    #[arg(long, global = true, env = "SNORRI_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// The token to show; a file keeps it out of the list of processes
+    #[arg(long, global = true, env = "SNORRI_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
+    /// The file that the token is in; goes before --token
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A profile of $XDG_CONFIG_HOME/snorri/cli.toml; `default` if there is one
+    #[arg(long, global = true, env = "SNORRI_PROFILE", value_name = "NAME")]
+    profile: Option<String>,
+    /// Tables for people, or what the server says for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+}
+
+/// A server to speak to.
+#[derive(Debug)]
+pub struct Session {
+    pub client: Client,
+    pub format: Format,
+    /// The flags that lead to the same server, for commands that are shown to be typed.
+    pub flags: String,
+}
+
+impl Remote {
+    pub fn open(&self) -> Result<Session, Failure> {
+        self.color.apply();
+        let mut profile = profile::find(self.profile.as_deref())?;
+        if self.server.is_some() && self.profile.is_none() {
+            // The default profile's secrets are for its own server.
+            profile = profile::Profile::default();
+        }
+        let server = self.server.clone().or(profile.server).unwrap_or_else(|| LOCAL.to_owned());
+        let token = match (&self.token_file, &self.token, &profile.token_file) {
+            (Some(file), ..) | (None, None, Some(file)) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read the token in {}", file.display()))?;
+                Some(SecretString::from(text.trim().to_owned()))
+            }
+            (None, Some(token), _) => Some(SecretString::from(token.clone())),
+            (None, None, None) => None,
+        };
+        let client = Client::new(client::Options { server: &server, token, ca: profile.ca.as_deref() })?;
+        if client.exposes_token() {
+            anstream::eprintln!("warning: the token goes to {server} unencrypted: use https");
+        }
+        Ok(Session { client, format: self.output, flags: self.flags() })
+    }
+
+    fn flags(&self) -> String {
+        // What the environment says, it says to the next command as well.
+        let typed = |name: &str, variable: &str, value: &Option<String>| match value {
+            Some(value) if std::env::var(variable).is_err() => format!(" --{name} {}", quoted(value)),
+            _ => String::new(),
+        };
+        let token_file = self.token_file.as_ref().map(|file| file.display().to_string());
+        typed("server", "SNORRI_SERVER", &self.server)
+            + &typed("profile", "SNORRI_PROFILE", &self.profile)
+            + &token_file.map(|file| format!(" --token-file {}", quoted(&file))).unwrap_or_default()
+    }
+}
+
+impl Session {
+    /// Who to say it was: whoever was named, or, if the server does not ask who is there, the user of this terminal.
+    pub async fn actor(&self, named: Option<&str>) -> Result<Option<String>, Failure> {
+        if let Some(named) = named {
+            return Ok(Some(named.to_owned()));
+        }
+        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+        Ok(if self.client.whoami().await?.name == ANONYMOUS { user() } else { None })
+    }
+}
+
+/// `text` as a shell takes it for one word.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
