@@ -1,5 +1,6 @@
 //! The engine on ports in memory: what several of them do to the same sagas.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use snorri::broker::{
 };
 use snorri::engine::clock::SystemClock;
 use snorri::engine::definitions::Definitions;
-use snorri::engine::intake;
 use snorri::engine::metrics::Metrics;
 use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
+use snorri::engine::{intake, retention};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
 use snorri::saga::journal::Cause;
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
@@ -58,18 +59,20 @@ fn options() -> Options {
         claim_limit: NonZeroU32::new(100).expect("some"),
         prefetch: 100,
         message_timeout: Duration::from_secs(60),
+        retention: retention::Options {
+            keep: retention::Keep::FOREVER,
+            definitions: BTreeMap::new(),
+            archive: None,
+            interval: Duration::from_secs(3_600),
+        },
     }
 }
 
 fn start(order: &str) -> StartRequest {
     StartRequest {
         definition: "order".to_owned(),
-        version: None,
         input: json!({"orderId": order, "amount": 1}),
-        message_id: None,
-        answer: None,
-        trace_id: None,
-        parent: None,
+        ..StartRequest::default()
     }
 }
 
