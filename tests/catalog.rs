@@ -1,5 +1,7 @@
 //! The catalog: text in, a definition or diagnostics out.
 
+#[path = "catalog/attributes.rs"]
+mod attributes;
 #[path = "catalog/language.rs"]
 mod language;
 #[path = "catalog/schemas.rs"]

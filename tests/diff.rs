@@ -100,6 +100,11 @@ fn lines(diff: &Diff) -> Vec<String> {
     "key: b-${ input.id }",
     "key: made otherwise: `b-${ input.id }` (it was `${ input.id }`) [Senders]"
 )]
+#[case::attribute(
+    "timeout: 1h",
+    "timeout: 1h\nattributes: { seats: \"${ input.seats }\" }",
+    "attributes.seats: added: `${ input.seats }`"
+)]
 #[case::timeout("timeout: 1h", "timeout: 2h", "timeout: 2h (it was 1h)")]
 #[case::setting("timeout: 1h", "timeout: 1h\non_late_reply: stuck", "on_late_reply: stuck (it was record)")]
 #[case::routing_key(

@@ -233,7 +233,9 @@ impl Stage {
         match transition(&self.definition, &self.state, input, self.now) {
             Err(ignored) => writeln!(self.out, "  ignored: {ignored}").expect("written"),
             Ok(decision) => {
-                self.entries.push(decision.entry);
+                let stored = serde_json::to_string(&decision.entry).expect("JSON");
+                self.entries.push(serde_json::from_str(&stored).expect("an entry reads as it writes"));
+                assert_eq!(self.entries.last(), Some(&decision.entry), "an entry reads as it writes");
                 self.state = decision.state;
                 let replayed = State::replay(self.state.id, &self.entries);
                 assert_eq!(replayed, self.state, "replay of the journal gives the same state");

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
 use snorri::saga::journal::{Arrival, Problem, Source};
-use snorri::saga::{Direction, Input, StepPath};
+use snorri::saga::{Definition, Direction, Input, StepPath};
 
-use crate::definitions::{MOST_STEPS, definition};
+use crate::definitions::{MOST_STEPS, definition, versions};
 use crate::saga::{Saga, by, started};
 
 fn any_path() -> impl Strategy<Value = StepPath> {
@@ -45,6 +45,8 @@ enum Happening {
     /// A reply to the so-manieth command that waits for one, so that something happens in deep places, too.
     Awaited(usize, ReplyResult),
     Time(u64),
+    /// The other version is to be gone on with, if there is one.
+    Migration,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -71,6 +73,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Input(Input::Pause(by()))),
         2 => Just(Happening::Input(Input::Resume(by()))),
         4 => (0..15_000_u64).prop_map(Happening::Time),
+        3 => Just(Happening::Migration),
     ]
 }
 
@@ -88,25 +91,40 @@ fn awaited(saga: &Saga, nth: usize) -> Option<Attempt> {
     Some(Attempt { step: (*path).clone(), direction: *direction, number: step.attempts(*direction).last })
 }
 
+fn play(versions: &[Arc<Definition>], happenings: &[Happening]) {
+    let mut saga = Saga::new(&versions[0]);
+    saga.take(&started()).expect("the first start");
+    for happening in happenings {
+        match happening {
+            // What is ignored changes nothing; why it was is told by the scripts.
+            Happening::Input(input) => drop(saga.take(input)),
+            Happening::Awaited(nth, result) => {
+                if let Some(attempt) = awaited(&saga, *nth) {
+                    drop(saga.take(&Input::Reply(Reply { attempt, result: result.clone() })));
+                }
+            }
+            Happening::Time(millis) => saga.now = saga.now.after(Duration::from_millis(*millis)),
+            Happening::Migration => {
+                let other = versions.iter().find(|other| other.version != saga.definition.version);
+                if let Some(other) = other {
+                    saga.migrate(other);
+                }
+            }
+        }
+    }
+    saga.go_on_from_it();
+}
+
 proptest! {
     #![proptest_config(crate::config())]
 
     #[test]
     fn whatever_arrives_leaves_the_invariants_whole(definition in definition(), happenings in vec(happening(), 0..80)) {
-        let mut saga = Saga::new(&definition);
-        saga.take(&started()).expect("the first start");
-        for happening in &happenings {
-            match happening {
-                // What is ignored changes nothing; why it was is told by the scripts.
-                Happening::Input(input) => drop(saga.take(input)),
-                Happening::Awaited(nth, result) => {
-                    if let Some(attempt) = awaited(&saga, *nth) {
-                        drop(saga.take(&Input::Reply(Reply { attempt, result: result.clone() })));
-                    }
-                }
-                Happening::Time(millis) => saga.now = saga.now.after(Duration::from_millis(*millis)),
-            }
-        }
-        saga.go_on_from_it();
+        play(&[definition], &happenings);
+    }
+
+    #[test]
+    fn whatever_arrives_between_migrations_does_too(versions in versions(), happenings in vec(happening(), 0..80)) {
+        play(&versions, &happenings);
     }
 }

@@ -95,21 +95,50 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
     })
 }
 
-pub fn definition() -> impl Strategy<Value = Arc<Definition>> {
+/// What a definition says beside its steps.
+#[derive(Debug, Clone)]
+struct Settings {
+    pivot: Option<usize>,
+    timeout: Option<u64>,
+    late_is_stuck: bool,
+    continues: bool,
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
     let pivot = prop::option::of(0..MOST_STEPS);
     let timeout = prop::option::weighted(0.3, 1_000..40_000_u64);
-    (plans(), pivot, timeout, any::<bool>(), any::<bool>()).prop_map(
-        |(plans, pivot, timeout, late_is_stuck, continues)| {
-            let mut builder = Builder { steps: Vec::new(), within: Vec::new(), pivot, is_past_pivot: false };
-            let body = builder.sequence(&plans);
-            let mut definition = Definition::new("random", 1, builder.steps, body);
-            definition.timeout = timeout.map(Duration::from_millis);
-            definition.on_late_reply = if late_is_stuck { OnLateReply::Stuck } else { OnLateReply::Record };
-            definition.on_compensation_failure =
-                if continues { OnCompensationFailure::Continue } else { OnCompensationFailure::Stop };
-            Arc::new(definition)
+    (pivot, timeout, any::<bool>(), any::<bool>()).prop_map(|(pivot, timeout, late_is_stuck, continues)| {
+        Settings { pivot, timeout, late_is_stuck, continues }
+    })
+}
+
+pub fn definition() -> impl Strategy<Value = Arc<Definition>> {
+    (plans(), settings()).prop_map(|(plans, settings)| build(1, &plans, &settings))
+}
+
+/// Two versions of a definition that begin in the same way.
+pub fn versions() -> impl Strategy<Value = [Arc<Definition>; 2]> {
+    (plans(), [plans(), plans()], settings(), prop::option::weighted(0.3, settings())).prop_map(
+        |(begin, [end, other_end], settings, other)| {
+            let with = |end: &[Plan]| [begin.as_slice(), end].concat();
+            // What went on after a failure by one version would have had to stop by the other.
+            let continues = settings.continues;
+            let other = Settings { continues, ..other.unwrap_or_else(|| settings.clone()) };
+            [build(1, &with(&end), &settings), build(2, &with(&other_end), &other)]
         },
     )
+}
+
+fn build(version: u32, plans: &[Plan], settings: &Settings) -> Arc<Definition> {
+    let Settings { pivot, timeout, late_is_stuck, continues } = *settings;
+    let mut builder = Builder { steps: Vec::new(), within: Vec::new(), pivot, is_past_pivot: false };
+    let body = builder.sequence(plans);
+    let mut definition = Definition::new("random", version, builder.steps, body);
+    definition.timeout = timeout.map(Duration::from_millis);
+    definition.on_late_reply = if late_is_stuck { OnLateReply::Stuck } else { OnLateReply::Record };
+    definition.on_compensation_failure =
+        if continues { OnCompensationFailure::Continue } else { OnCompensationFailure::Stop };
+    Arc::new(definition)
 }
 
 struct Builder {

@@ -11,9 +11,9 @@ use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult};
 use snorri::saga::journal::{Arrival, Problem, Source};
 use snorri::saga::message::{self, Order, OrderKind};
 use snorri::saga::state::Outcome;
-use snorri::saga::{Direction, Input, Message, Status, StepPath};
+use snorri::saga::{Definition, Direction, Input, Message, Status, StepPath};
 
-use crate::definitions::{MOST_STEPS, definition};
+use crate::definitions::{MOST_STEPS, definition, versions};
 use crate::saga::{Saga, by, started};
 
 /// How a participant takes a forward command for the first time.
@@ -85,6 +85,7 @@ impl Books {
 
 struct World {
     saga: Saga,
+    versions: [Arc<Definition>; 2],
     commands: Vec<message::Command>,
     /// Not lost, but repeated and overtaken.
     orders: Vec<Order>,
@@ -95,7 +96,22 @@ struct World {
 
 impl World {
     fn take(&mut self, input: &Input) {
-        for message in self.saga.take(input).into_iter().flatten() {
+        let messages = self.saga.take(input).unwrap_or_default();
+        self.send(messages);
+    }
+
+    /// An operator has the saga go on with the other version, if that is safe.
+    fn migrate(&mut self) {
+        let version = self.saga.definition.version;
+        let other = self.versions.iter().find(|other| other.version != version);
+        if let Some(other) = other.cloned() {
+            let messages = self.saga.migrate(&other);
+            self.send(messages);
+        }
+    }
+
+    fn send(&mut self, messages: Vec<Message>) {
+        for message in messages {
             match message {
                 Message::Command(command) => self.commands.push(command),
                 Message::Order(order) => self.orders.push(order),
@@ -139,6 +155,7 @@ impl World {
         let pick = (choice / 20) as usize;
         match choice % 20 {
             _ if choice.is_multiple_of(23) => self.pause(),
+            _ if choice.is_multiple_of(11) => self.migrate(),
             0..=4 if !self.commands.is_empty() => {
                 let command = self.commands.swap_remove(pick % self.commands.len());
                 self.handle(&command);
@@ -235,6 +252,42 @@ impl World {
     }
 }
 
+fn play(versions: [Arc<Definition>; 2], manners: Vec<Manner>, choices: &[u32]) -> World {
+    let saga = Saga::new(&versions[0]);
+    let (commands, orders, replies, books) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
+    let mut world = World { saga, versions, commands, orders, replies, manners, books };
+    world.take(&started());
+    for choice in choices {
+        world.happen(*choice);
+    }
+    world.settle();
+    world.saga.go_on_from_it();
+    world
+}
+
+fn check(world: &World) -> Result<(), TestCaseError> {
+    let status = world.saga.state.status();
+    for (path, books) in &world.books {
+        let step = world.saga.definition.step(path).expect("a step");
+        let outcome = world.saga.state.step(path).map(|state| &state.outcome);
+        match status {
+            Status::Completed => {
+                prop_assert!(!books.undone, "{path} was undone in a completed saga");
+                if matches!(outcome, Some(Outcome::Completed(_))) {
+                    prop_assert!(books.done, "{path} counts as completed and did not happen");
+                }
+            }
+            Status::Compensated if step.has_undo() => {
+                let journal = &world.saga.journal;
+                prop_assert!(!books.done || books.undone, "{path} happened and was not undone: {journal:#?}");
+            }
+            Status::Compensated => prop_assert!(!(step.is_pivot() && books.done), "the pivot happened"),
+            other => prop_assert!(false, "ended as {other:?}"),
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(crate::config())]
 
@@ -244,39 +297,15 @@ proptest! {
         manners in vec(manner(), MOST_STEPS),
         choices in vec(any::<u32>(), 0..120),
     ) {
-        let saga = Saga::new(&definition);
-        let mut world = World {
-            saga,
-            commands: Vec::new(),
-            orders: Vec::new(),
-            replies: Vec::new(),
-            manners,
-            books: BTreeMap::new(),
-        };
-        world.take(&started());
-        for choice in choices {
-            world.happen(choice);
-        }
-        world.settle();
-        world.saga.go_on_from_it();
+        check(&play([Arc::clone(&definition), definition], manners, &choices))?;
+    }
 
-        let status = world.saga.state.status();
-        for (path, books) in &world.books {
-            let step = definition.step(path).expect("a step");
-            let outcome = world.saga.state.step(path).map(|state| &state.outcome);
-            match status {
-                Status::Completed => {
-                    prop_assert!(!books.undone, "{path} was undone in a completed saga");
-                    if matches!(outcome, Some(Outcome::Completed(_))) {
-                        prop_assert!(books.done, "{path} counts as completed and did not happen");
-                    }
-                }
-                Status::Compensated if step.has_undo() => {
-                    prop_assert!(!books.done || books.undone, "{path} happened and was not undone: {:#?}", world.saga.journal);
-                }
-                Status::Compensated => prop_assert!(!(step.is_pivot() && books.done), "the pivot happened"),
-                other => prop_assert!(false, "ended as {other:?}"),
-            }
-        }
+    #[test]
+    fn migrated_sagas_end_whole(
+        versions in versions(),
+        manners in vec(manner(), MOST_STEPS),
+        choices in vec(any::<u32>(), 0..120),
+    ) {
+        check(&play(versions, manners, &choices))?;
     }
 }

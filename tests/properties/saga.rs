@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use snorri::saga::definition::{Action, Block, OnCompensationFailure, StepIndex};
+use snorri::saga::input::Migrate;
 use snorri::saga::journal::{By, Fact, Started};
 use snorri::saga::migration::obstacles;
 use snorri::saga::restart::carry;
@@ -22,6 +23,8 @@ pub struct Saga {
     pub journal: Vec<Entry>,
     pub now: Time,
     places: Vec<Place>,
+    /// How many entries were written before it went on with another version: those hold to the rules of the one before.
+    migrated_after: usize,
 }
 
 /// Where a step stands in the tree: one turn for each block around it.
@@ -59,16 +62,31 @@ pub fn by() -> By {
 impl Saga {
     pub fn new(definition: &Arc<Definition>) -> Self {
         let state = State::new(SagaId(Uuid::from_u128(1)));
-        let mut places = vec![Vec::new(); definition.steps().len()];
-        find_places(&definition.body, &mut Vec::new(), &mut places);
-        Self { definition: Arc::clone(definition), state, journal: Vec::new(), now: Time(0), places }
+        let places = places_of(definition);
+        let definition = Arc::clone(definition);
+        Self { definition, state, journal: Vec::new(), now: Time(0), places, migrated_after: 0 }
+    }
+
+    /// Goes on with another version, if that is safe.
+    pub fn migrate(&mut self, to: &Arc<Definition>) -> Vec<Message> {
+        let input = Input::Migrate(Box::new(Migrate { to: Arc::clone(to), by: by() }));
+        let before = Arc::clone(&self.definition);
+        if transition(&before, &self.state, &input, self.now).is_ok() {
+            self.definition = Arc::clone(to);
+            self.places = places_of(to);
+            self.migrated_after = self.journal.len();
+        }
+        self.take_as(&before, &input).unwrap_or_default()
     }
 
     /// Decides an input, checks every invariant, and returns what is sent.
     pub fn take(&mut self, input: &Input) -> Result<Vec<Message>, Ignored> {
+        self.take_as(&Arc::clone(&self.definition), input)
+    }
+
+    fn take_as(&mut self, definition: &Definition, input: &Input) -> Result<Vec<Message>, Ignored> {
         let before = self.state.clone();
-        let Decision { entry, state, messages, .. } =
-            transition(&self.definition, &self.state, input, self.now)?;
+        let Decision { entry, state, messages, .. } = transition(definition, &self.state, input, self.now)?;
         self.journal.push(entry);
         self.state = state;
         assert_eq!(self.state.seq, before.seq + 1, "one input, one entry");
@@ -134,7 +152,8 @@ impl Saga {
         let mut passed_over = BTreeSet::new();
         let mut rolling_back = false;
         let mut sent = BTreeMap::<(StepPath, Direction), u32>::new();
-        for fact in self.journal.iter().flat_map(|entry| &entry.facts) {
+        let entries = self.journal.iter().enumerate();
+        for (nth, fact) in entries.flat_map(|(nth, entry)| entry.facts.iter().map(move |fact| (nth, fact))) {
             match fact {
                 Fact::RollbackBegan => rolling_back = true,
                 Fact::Undone { step } | Fact::Skipped { step, direction: Direction::Compensate } => {
@@ -150,7 +169,10 @@ impl Saga {
                     assert_eq!(*last, *attempt, "attempts are numbered without gaps");
                     match direction {
                         Direction::Forward => assert!(!rolling_back, "nothing goes forward after the turn"),
-                        Direction::Compensate => self.check_undo(step, &undone, &passed_over),
+                        Direction::Compensate if nth >= self.migrated_after => {
+                            self.check_undo(step, &undone, &passed_over);
+                        }
+                        Direction::Compensate => {}
                     }
                 }
                 Fact::Published { .. }
@@ -211,6 +233,10 @@ impl Saga {
 
     /// No more items of a list are under way than may be. An operator who tries again what was left behind may exceed it.
     fn check_concurrency(&self) {
+        // Another version may have fewer at once.
+        if self.migrated_after > 0 {
+            return;
+        }
         let goes_on = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
         let directions: &[Direction] =
             if goes_on { &[Direction::Forward] } else { &[Direction::Forward, Direction::Compensate] };
@@ -265,6 +291,12 @@ impl Saga {
 
 fn is_under_way(pending: Option<Pending>) -> bool {
     pending.is_some_and(|pending| pending != Pending::Operator)
+}
+
+fn places_of(definition: &Definition) -> Vec<Place> {
+    let mut places = vec![Vec::new(); definition.steps().len()];
+    find_places(&definition.body, &mut Vec::new(), &mut places);
+    places
 }
 
 fn find_places(block: &Block, around: &mut Place, places: &mut [Place]) {

@@ -1,8 +1,9 @@
 //! What a new version of a definition changes, and for whom that breaks something.
 //!
-//! Sagas that run keep their version for life, so that nothing of this concerns them. It concerns those around them when
-//! the new version is brought out: who starts sagas, who handles their commands, who reads what comes of them, and who
-//! relies on what is undone. What cannot be judged counts as breaking.
+//! Sagas that run keep their version, unless an operator has them go on with another one; whether they can is said by
+//! `saga::migration`. What is told here concerns those around them when the new version is brought out: who starts sagas, who
+//! handles their commands, who reads what comes of them, and who relies on what is undone. What cannot be judged counts
+//! as breaking.
 
 mod block;
 mod fields;
