@@ -65,6 +65,7 @@ async fn forget(config: Arc<Config>, stop: CancellationToken) {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer gives it away")]
 fn refused(error: GovernorError) -> Response {
     let GovernorError::TooManyRequests { wait_time, .. } = error else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -7,8 +7,8 @@ use utoipa::openapi::path::{Operation, PathItem, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
-    Response, ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, Object, OpenApi,
+    OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
@@ -106,7 +106,16 @@ fn problem(status: u16) -> Response {
         _ => "A problem",
     };
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
-    ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build()
+    let response = ResponseBuilder::new().description(description).content(PROBLEM_JSON, content);
+    let header = |text: &str| {
+        HeaderBuilder::new().schema(Some(Object::with_type(Type::String))).description(Some(text)).build()
+    };
+    match status {
+        401 => response.header("www-authenticate", header("`Bearer`")),
+        429 => response.header("retry-after", header("Seconds to wait")),
+        _ => response,
+    }
+    .build()
 }
 
 macro_rules! problems {

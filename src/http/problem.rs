@@ -222,3 +222,43 @@ pub(super) async fn dress(response: Response) -> Response {
     }
     dressed
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+
+    use super::*;
+
+    async fn told(response: Response) -> (u16, String) {
+        let status = response.status().as_u16();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
+        let body = to_bytes(response.into_body(), 10_000).await.expect("a body");
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_without_its_words() {
+        let (status, body) = told(of_panic(Box::new("secret of the inside"))).await;
+        assert_eq!(status, 500);
+        assert!(body.contains("\"internal\"") && !body.contains("secret"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_a_layer_says_becomes_a_problem() {
+        for (status, code) in [
+            (413, "body_too_large"),
+            (404, "route_not_found"),
+            (405, "method_not_allowed"),
+            (504, "timeout"),
+            (400, "invalid_request"),
+            (500, "internal"),
+        ] {
+            let plain = Response::builder().status(status).body(Body::from("secret")).expect("an answer");
+            let (dressed, body) = told(dress(plain).await).await;
+            assert_eq!(dressed, status);
+            assert!(body.contains(code) && !body.contains("secret"), "{body}");
+        }
+        let fine = Response::new(Body::from("text"));
+        assert!(dress(fine).await.headers().get(header::CONTENT_TYPE).is_none());
+    }
+}

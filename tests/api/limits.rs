@@ -127,3 +127,12 @@ async fn who_asks_too_much_is_told_when_to_come_again() {
         "guesses count for the address: {statuses:?}"
     );
 }
+
+#[tokio::test]
+async fn what_takes_too_long_is_told() {
+    let server = Server::start("[http]\nrequest_timeout = \"200ms\"\n").await;
+    let silent = reqwest::Body::wrap_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+    let request = server.request("post", "/v1/sagas").header("content-type", "application/json");
+    let (status, problem) = server.ask(request.body(silent)).await;
+    assert_eq!((status, &problem["code"]), (504, &json!("timeout")), "{problem}");
+}

@@ -39,7 +39,7 @@ pub struct Ended {
 }
 
 impl Server {
-    /// With these lines of configuration, and ready.
+    /// With these lines of configuration, once it answers.
     pub async fn start(settings: &str) -> Self {
         Self::start_at("http", settings, client()).await
     }
@@ -51,13 +51,13 @@ impl Server {
         let server =
             Self { _process: process, _home: home, base: format!("{scheme}://localhost:{port}"), client };
         for _ in 0..500 {
-            let answer = server.client.get(format!("{}/readyz", server.base)).send().await;
+            let answer = server.client.get(format!("{}/livez", server.base)).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return server;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("the server does not become ready");
+        panic!("the server does not answer");
     }
 
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {

@@ -157,7 +157,7 @@ mod tests {
     fn a_bearer_is_one_header() {
         let given = headers(&[(header::AUTHORIZATION, "bearer abc")]);
         assert_eq!(bearer(&given).ok(), Some("abc"));
-        let mut twice = given.clone();
+        let mut twice = given;
         twice.append(header::AUTHORIZATION, "Bearer abc".parse().expect("a value"));
         assert!(bearer(&twice).is_err());
         assert!(bearer(&headers(&[(header::AUTHORIZATION, "Basic abc")])).is_err());
