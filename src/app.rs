@@ -109,6 +109,7 @@ impl Orchestrator {
             (names.starts, intake::starts(engine.clone(), &config.engine)),
             (names.events, intake::events(engine.clone(), &config.engine)),
             (names.signals, intake::signals(engine.clone(), &config.engine)),
+            (names.dead_letters, intake::dead_letters(engine.clone(), &config.engine)),
         ]
         .map(|(queue, handler)| {
             tokio::spawn(consume(
@@ -187,7 +188,7 @@ async fn register_directory(
         .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
     for source in sources {
         let file = source.path.display().to_string();
-        definitions.register_with(&file, &source.text, &source.files, clock.now()).await?;
+        definitions.register_with(&file, &source.text, &source.files, clock.now(), None).await?;
     }
     Ok(())
 }

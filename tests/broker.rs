@@ -111,7 +111,7 @@ async fn a_verdict_is_done(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
         see.lock().expect("a lock").push((id(&delivery), delivery.redelivered));
         let verdict = match id(&delivery).as_str() {
             "again" if !delivery.redelivered => Verdict::Requeue,
-            "bad" => Verdict::DeadLetter { reason: "it is bad".to_owned() },
+            "bad" => Verdict::DeadLetter { code: "bad", reason: "it is bad".to_owned() },
             _ => Verdict::Ack,
         };
         async { Ok(verdict) }

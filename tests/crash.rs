@@ -52,9 +52,9 @@ async fn nothing_is_lost_and_nothing_is_done_twice() {
 
     let store = open(&plan).await;
     until(PATIENCE, "every saga is final", async || {
-        let counts = store.count_by_status().await.ok()?;
+        let counts = store.counts().await.ok()?;
         let ended =
-            counts.iter().filter(|(status, _)| status.is_final()).map(|(_, count)| count).sum::<u64>();
+            counts.iter().filter(|count| count.status.is_final()).map(|count| count.count).sum::<u64>();
         (ended == sagas as u64).then_some(())
     })
     .await;

@@ -19,7 +19,7 @@ use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, 
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
 use snorri::saga::journal::Cause;
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
-use snorri::store::{Appended, Batch, Filter, MemoryStore, Store};
+use snorri::store::{Appended, Batch, Filter, LetterFilter, MemoryStore, Store};
 use tower::ServiceExt;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
@@ -303,7 +303,8 @@ async fn a_reply_that_breaks_its_schema_is_kept() {
     let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
     let result = ReplyResult::Success(Arc::new(json!({"reservation": 7})));
     engine.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
-    let kept = store.dead_letters(id).await.expect("dead letters");
+    let of_saga = LetterFilter { saga: Some(id), ..LetterFilter::default() };
+    let kept = store.dead_letters(&of_saga, 10).await.expect("dead letters");
     assert_eq!(kept.len(), 1, "{kept:?}");
     let body = String::from_utf8(kept[0].body.clone()).expect("text");
     assert_eq!((kept[0].code.as_str(), body.as_str()), ("schema", r#"{"reservation":7}"#));

@@ -13,7 +13,10 @@
 //! | `signal NAME [#ID] [JSON]`, `event EXCHANGE EVENT [#ID] [JSON]` | a signal or a domain event comes |
 //! | `start-child JSON`, `undo-asked N` | the saga is part of another, which wants it undone |
 //! | `after DURATION` | time passes; the saga is woken whenever it wants to be |
-//! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `roll-back`, `abandon` | an operator acts |
+//! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `roll-back`, `abandon`, `pause`, `resume` | an operator acts |
+//! | `migrate [OLD => NEW]` | the saga goes on with the next version, which says `NEW` for `OLD`; `\n` is the end of a line |
+//! | `restart STEP` | a new saga with the same input goes on from there |
+//! | `look` | tells what is to come, what is waited for, and what can be done |
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,9 +25,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
+use snorri::saga::input::{Attempt, Intervention, Migrate, Reply, ReplyResult, Resolution};
 use snorri::saga::journal::{Arrival, By, Fact, Parent, Problem, Source, Started};
-use snorri::saga::{Definition, Direction, Input, Message, SagaId, State, StepPath, Time, transition};
+use snorri::saga::{
+    Definition, Direction, Input, Message, SagaId, State, StepPath, Time, outlook, restart, transition,
+};
 use uuid::Uuid;
 
 const SEPARATOR: &str = "\n--- script\n";
@@ -43,7 +48,7 @@ fn every_script_leads_to_what_it_says() {
         let (source, script) = text.split_once(SEPARATOR).expect("a definition, `--- script`, a script");
         let file = path.file_name().expect("a name").to_string_lossy().into_owned();
         let compiled = snorri::catalog::compile(&file, source).unwrap_or_else(|errors| panic!("{errors}"));
-        let played = play(&compiled.definition, script);
+        let played = play(&compiled.definition, source, script);
         if update {
             std::fs::write(&path, format!("{source}{SEPARATOR}{played}")).expect("written");
         } else if played != script {
@@ -54,8 +59,8 @@ fn every_script_leads_to_what_it_says() {
 }
 
 /// The script again, with what really follows each line.
-fn play(definition: &Definition, script: &str) -> String {
-    let mut stage = Stage::new(definition);
+fn play(definition: &Arc<Definition>, source: &str, script: &str) -> String {
+    let mut stage = Stage::new(definition, source);
     let happenings = script.lines().filter(|line| !line.starts_with("  "));
     for line in happenings {
         writeln!(stage.out, "{line}").expect("written");
@@ -66,18 +71,26 @@ fn play(definition: &Definition, script: &str) -> String {
     stage.out
 }
 
-struct Stage<'a> {
-    definition: &'a Definition,
+struct Stage {
+    definition: Arc<Definition>,
+    source: String,
     state: State,
     entries: Vec<snorri::saga::Entry>,
     now: Time,
     out: String,
 }
 
-impl<'a> Stage<'a> {
-    fn new(definition: &'a Definition) -> Self {
+impl Stage {
+    fn new(definition: &Arc<Definition>, source: &str) -> Self {
         let state = State::new(SagaId(Uuid::from_u128(1)));
-        Self { definition, state, entries: Vec::new(), now: Time(0), out: String::new() }
+        Self {
+            definition: Arc::clone(definition),
+            source: source.to_owned(),
+            state,
+            entries: Vec::new(),
+            now: Time(0),
+            out: String::new(),
+        }
     }
 
     fn happen(&mut self, line: &str) {
@@ -107,7 +120,69 @@ impl<'a> Stage<'a> {
                 self.take(&Input::Unroutable(attempt));
             }
             "cancel" => self.take(&Input::Cancel(by())),
+            "pause" => self.take(&Input::Pause(by())),
+            "resume" => self.take(&Input::Resume(by())),
+            "migrate" => self.migrate(rest),
+            "restart" => self.restart(rest),
+            "look" => self.look(),
             _ => self.take(&Input::Intervene { action: intervention(verb, rest), by: by() }),
+        }
+    }
+
+    fn migrate(&mut self, change: &str) {
+        let version = self.definition.version;
+        let number = |version: u32| format!("version: {version}\n");
+        let mut source = self.source.replacen(&number(version), &number(version + 1), 1);
+        if let Some((old, new)) = change.split_once(" => ") {
+            let (old, new) = (old.replace("\\n", "\n"), new.replace("\\n", "\n"));
+            assert!(source.contains(&old), "no `{old}` in {source}");
+            source = source.replacen(&old, &new, 1);
+        }
+        let compiled = snorri::catalog::compile("next", &source).unwrap_or_else(|errors| panic!("{errors}"));
+        let before = self.state.seq;
+        let to = Arc::clone(&compiled.definition);
+        self.take(&Input::Migrate(Box::new(Migrate { to, by: by() })));
+        if self.state.seq > before {
+            assert_eq!(self.state.version(), version + 1);
+            self.definition = compiled.definition;
+            self.source = source;
+        }
+    }
+
+    fn restart(&mut self, from: &str) {
+        match restart::carry(&self.definition, &self.state, from) {
+            Err(error) => writeln!(self.out, "  cannot ({}): {error}", error.code()).expect("written"),
+            Ok(carried) => {
+                for fact in &carried.facts {
+                    let told = tell(fact, &mut std::iter::empty()).expect("something became of it");
+                    writeln!(self.out, "  carries {told}").expect("written");
+                }
+                let input = self.state.started.as_ref().expect("a saga").input.to_string();
+                let started = Started { carried: Some(carried), ..self.started(&input) };
+                self.state = State::new(SagaId(Uuid::from_u128(self.state.id.0.as_u128() + 1)));
+                self.entries.clear();
+                self.take(&Input::Start(Box::new(started)));
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let mut lines = vec![outlook::waits_for(&self.definition, &self.state)];
+        lines.extend(outlook::remaining(&self.definition, &self.state).iter().map(|ahead| {
+            let name = ahead.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            let perhaps = if ahead.conditional { ", perhaps" } else { "" };
+            format!("ahead: {} {}{name}{perhaps}", ahead.step, ahead.action)
+        }));
+        lines.extend(outlook::timers(&self.state).iter().map(|timer| {
+            let step = timer.step.as_ref().map_or("the saga".to_owned(), ToString::to_string);
+            format!("timer: {} of {step} at {} ms", timer.what, timer.at.0)
+        }));
+        lines.extend(self.state.incidents.iter().map(|incident| {
+            let can = outlook::possible(&self.definition, &self.state, incident);
+            format!("{} can: {}", incident.problem.code, can.join(", "))
+        }));
+        for line in lines {
+            writeln!(self.out, "  {line}").expect("written");
         }
     }
 
@@ -155,7 +230,7 @@ impl<'a> Stage<'a> {
 
     fn take(&mut self, input: &Input) {
         let before = self.state.status();
-        match transition(self.definition, &self.state, input, self.now) {
+        match transition(&self.definition, &self.state, input, self.now) {
             Err(ignored) => writeln!(self.out, "  ignored: {ignored}").expect("written"),
             Ok(decision) => {
                 self.entries.push(decision.entry);

@@ -1,8 +1,10 @@
 //! Snorri's database schema: one for PostgreSQL and SQLite, as migrations that are only ever appended to.
 //!
-//! - `definition`: the registered sources of sagas, immutable.
+//! - `definition`: the registered sources of sagas, immutable but for whether new sagas of them may start.
 //! - `journal`: the only truth about a saga. Its key (saga, seq) is the only lock.
 //! - `saga`: what lists and searches need, derived from the journal.
+//! - `incident`: the codes of sagas' open incidents, to find them by.
+//! - `attribute`: what else sagas are to be found by.
 //! - `outbox`: messages that are committed and not yet confirmed by the broker.
 //! - `timer`: when to wake a saga, at most one row each.
 //! - `schedule`: when each schedule of a definition last ran.
@@ -14,12 +16,14 @@
 //! written with what they refer to, and checking that again would double the cost of each.
 //!
 //! A process goes on working on a schema newer than its own, so that many can be replaced one after the other. So a
-//! migration never takes away or redefines what the last release uses.
+//! migration never takes away or redefines what the last release uses. An index may
+//! give way to another, which then makes the last release slower at most.
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
 mod m0001_first;
 mod m0002_language;
+mod m0003_operations;
 
 /// All migrations, the oldest first.
 #[derive(Debug)]
@@ -28,7 +32,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::First), Box::new(m0002_language::Language)]
+        vec![
+            Box::new(m0001_first::First),
+            Box::new(m0002_language::Language),
+            Box::new(m0003_operations::Operations),
+        ]
     }
 }
 

@@ -60,7 +60,9 @@ pub enum BulkLine {
         id: Uuid,
         /// Whether it was changed, or would be.
         accepted: bool,
-        status: Status,
+        /// Its status then. It is left out if the saga is gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<Status>,
         /// Why not: a stable code, and a sentence.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<String>,

@@ -20,6 +20,28 @@ pub struct ReasonBody {
     pub actor: Option<String>,
 }
 
+/// What says who wants it and why.
+pub trait Reasoned {
+    fn reason(&self) -> &str;
+    fn actor(&self) -> Option<&str>;
+}
+
+macro_rules! reasoned {
+    ($($body:ty),*) => {$(
+        impl Reasoned for $body {
+            fn reason(&self) -> &str {
+                &self.reason
+            }
+
+            fn actor(&self) -> Option<&str> {
+                self.actor.as_deref()
+            }
+        }
+    )*};
+}
+
+reasoned!(ReasonBody, StepBody, ResolveBody, RestartBody, MigrateBody);
+
 /// What is to be tried again or passed over.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

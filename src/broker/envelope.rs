@@ -18,8 +18,9 @@ use uuid::Uuid;
 use self::token::Token;
 use super::topology::Names;
 use super::{Delivery, HeaderValue, Properties, Publication};
+use crate::saga::input::Attempt;
 use crate::saga::message::{Command, Outcome};
-use crate::saga::{Message, SagaId, Time};
+use crate::saga::{Message, SagaId, StepPath, Time};
 
 pub use reply::decode_reply;
 pub use signal::{decode_event, decode_signal};
@@ -44,10 +45,14 @@ pub mod header {
     pub const DEADLINE: &str = "snorri-deadline";
     /// W3C Trace Context.
     pub const TRACEPARENT: &str = "traceparent";
-    /// On a dead letter: why it is one.
+    /// On a dead letter: why it is one, as a stable code and as a sentence.
+    pub const CODE: &str = "snorri-code";
     pub const REASON: &str = "snorri-reason";
     /// On a dead letter: the queue it was taken from.
     pub const QUEUE: &str = "snorri-queue";
+    /// On a dead letter: where it was published to, without which a replayed event could not be read.
+    pub const EXCHANGE: &str = "snorri-exchange";
+    pub const ROUTING_KEY: &str = "snorri-routing-key";
 }
 
 /// A message that nobody will ever understand. It says what to send instead.
@@ -132,6 +137,22 @@ fn outcome_publication(outcome: &Outcome) -> Publication {
 /// A saga has one outcome, so that its id needs nothing but the saga's.
 fn outcome_id(saga: SagaId) -> Uuid {
     Uuid::new_v5(&saga.0, b"outcome")
+}
+
+/// What the `correlation_id` of a reply to this attempt is.
+pub fn correlation_id(saga: SagaId, attempt: &Attempt) -> String {
+    Token::new(saga, attempt.clone()).to_string()
+}
+
+/// The saga, and the step, that a message seems to be about.
+pub fn addressee(properties: &Properties) -> Option<(SagaId, Option<StepPath>)> {
+    if let Some(token) = properties.correlation_id.as_deref().and_then(|text| text.parse::<Token>().ok()) {
+        return Some((token.saga, Some(token.attempt.step)));
+    }
+    match properties.headers.get(header::SAGA) {
+        Some(HeaderValue::Text(saga)) => Some((saga.parse().ok()?, None)),
+        _ => None,
+    }
 }
 
 /// All commands of a saga belong to one trace: that of whoever started it, or else one named after the saga itself.

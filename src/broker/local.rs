@@ -76,10 +76,10 @@ impl LocalBroker {
     async fn handle(&self, queue: &Arc<Queue>, taken: Taken, handler: Handler, stop: &CancellationToken) {
         match handling::verdict(handler, taken.delivery(), queue.name()).await {
             Verdict::Ack => taken.settle(),
-            Verdict::DeadLetter { reason } => self.dead_letter(queue, taken, &reason),
+            Verdict::DeadLetter { code, reason } => self.dead_letter(queue, taken, code, &reason),
             Verdict::Requeue if taken.deliveries() > self.options.delivery_limit => {
                 let reason = format!("it was delivered {} times and never settled", taken.deliveries());
-                self.dead_letter(queue, taken, &reason);
+                self.dead_letter(queue, taken, "delivery_limit", &reason);
             }
             Verdict::Requeue => {
                 handling::pause(self.options.requeue_delay, stop).await;
@@ -88,13 +88,20 @@ impl LocalBroker {
         }
     }
 
-    fn dead_letter(&self, queue: &Queue, taken: Taken, reason: &str) {
-        tracing::warn!(queue = queue.name(), reason, "dead letter");
+    fn dead_letter(&self, queue: &Queue, taken: Taken, code: &str, reason: &str) {
+        tracing::warn!(queue = queue.name(), code, reason, "dead letter");
         if let Some(dead_letters) = queue.dead_letters().and_then(|name| self.queue(name)) {
             let Delivery { exchange, routing_key, mut properties, body, .. } = taken.delivery();
-            let text = |text: &str| HeaderValue::Text(text.to_owned());
-            properties.headers.insert(header::REASON.to_owned(), text(reason));
-            properties.headers.insert(header::QUEUE.to_owned(), text(queue.name()));
+            let known = [
+                (header::CODE, code),
+                (header::REASON, reason),
+                (header::QUEUE, queue.name()),
+                (header::EXCHANGE, &exchange),
+                (header::ROUTING_KEY, &routing_key),
+            ];
+            for (name, text) in known {
+                properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
+            }
             dead_letters.push(Message::new(Publication { exchange, routing_key, properties, body }));
         }
         taken.settle();

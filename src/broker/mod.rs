@@ -78,8 +78,8 @@ pub enum Verdict {
     Ack,
     /// Deliver it again.
     Requeue,
-    /// Nobody will ever understand it: to the dead letters, with this reason.
-    DeadLetter { reason: String },
+    /// Nobody will ever understand it: to the dead letters, with a stable code and a sentence.
+    DeadLetter { code: &'static str, reason: String },
 }
 
 /// Deals with deliveries, many at a time. An error counts as [`Verdict::Requeue`].

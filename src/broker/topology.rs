@@ -20,7 +20,7 @@ pub struct Names {
     pub signals: String,
     /// Takes participants' replies: the `reply_to` of every command.
     pub replies: String,
-    /// Takes what cannot be handled, for people to look at. Snorri does not consume it.
+    /// Takes what cannot be handled. From here it goes into the store, for people to look at.
     pub dead_letters: String,
     /// The topic exchange that tells what becomes of sagas.
     pub lifecycle: String,

@@ -26,7 +26,7 @@ mod source;
 mod suggest;
 mod syntax;
 
-pub use compiled::{Compiled, InvalidInput, MAX_KEY_BYTES};
+pub use compiled::{Compiled, InvalidInput, MAX_ATTRIBUTE_BYTES, MAX_KEY_BYTES};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use directory::{Error, Source, read_definition, read_directory};
 pub use source::MAX_SOURCE_BYTES;

@@ -183,7 +183,7 @@ fn take(told: &mut Told, line: BulkLine, bar: Option<&ProgressBar>) {
                 let verdict = if accepted { "yes" } else { "no" };
                 told.rows.push(vec![
                     Cell::new(id),
-                    output::status(status, false),
+                    status.map_or_else(|| Cell::new("-"), |status| output::status(status, false)),
                     Cell::new(verdict),
                     Cell::new(why.unwrap_or_default().trim()),
                 ]);

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::operator::Asked;
+use crate::broker::envelope::correlation_id;
 use crate::saga::input::{Reply, ReplyResult};
 use crate::saga::journal::{Fact, Problem};
 use crate::saga::transition::Wake;
 use crate::saga::{Decision, Entry, Input, SagaId, State, Status, Time};
-use crate::store::{Appended, Batch, DeadLetter, OutboxId, SagaRow, Unsent};
+use crate::store::{
+    Appended, Attributes, AuditEntry, Batch, DeadLetter, OpenIncidents, OutboxId, SagaRow, Unsent,
+};
 
 /// Decisions that are to be committed together. Later ones about a saga build on earlier ones.
 #[derive(Debug, Default)]
@@ -20,16 +24,27 @@ pub struct Gathered {
     sagas: HashMap<SagaId, SagaRow>,
     wakes: HashMap<SagaId, Option<Time>>,
     dead_letters: Vec<DeadLetter>,
+    incidents: HashMap<SagaId, (Time, Vec<String>)>,
+    attributes: Vec<Attributes>,
+    audit: Vec<AuditEntry>,
 }
 
 impl Gathered {
-    /// Takes in one decision about a saga that had status `before`, and returns the state after it.
-    pub fn add(&mut self, before: Option<Status>, decision: Decision) -> State {
+    /// Takes in one decision about a saga in state `before`, and returns the state after it.
+    pub fn add(&mut self, before: &State, asked: Option<&Asked>, decision: Decision) -> State {
         let Decision { entry, state, messages, wake } = decision;
-        if before != Some(state.status())
+        if listed(before) != listed(&state)
             && let Some(row) = saga_row(&state, entry.at)
         {
             self.sagas.insert(state.id, row);
+        }
+        if before.incidents != state.incidents {
+            self.incidents.insert(state.id, (state.started_at, codes(&state)));
+        }
+        if before.seq == 0
+            && let Some(attributes) = attributes(&state)
+        {
+            self.attributes.push(attributes);
         }
         match wake {
             Wake::Keep => {}
@@ -45,6 +60,7 @@ impl Gathered {
                 .into_iter()
                 .map(|message| Unsent { id: OutboxId(Uuid::now_v7()), message: Arc::new(message) }),
         );
+        self.audit.extend(asked.map(|asked| asked.entry(before, &state, entry.at)));
         self.entries.push(Appended { saga: state.id, seq: state.seq, entry });
         state
     }
@@ -65,10 +81,11 @@ impl Gathered {
                 queue: queue.to_owned(),
                 code: problem.code.clone(),
                 reason: problem.message.clone(),
-                saga,
-                step: attempt.step.clone(),
-                properties: json!({"type": "success", "direction": attempt.direction, "attempt": attempt.number}),
+                saga: Some(saga),
+                step: Some(attempt.step.to_string()),
+                properties: json!({"type": "success", "correlation_id": correlation_id(saga, attempt)}),
                 body: body.to_string().into_bytes(),
+                resolved_at: None,
             });
         }
     }
@@ -88,6 +105,11 @@ impl Gathered {
 
     /// The batch, with the outbox rows `sent` that go with it.
     pub fn into_batch(self, sent: Vec<OutboxId>, outbox_reserved_until: Time) -> Batch {
+        let incidents = self.incidents.into_iter().map(|(saga, (started_at, codes))| OpenIncidents {
+            saga,
+            started_at,
+            codes,
+        });
         Batch {
             entries: self.entries,
             sagas: self.sagas.into_values().collect(),
@@ -96,8 +118,30 @@ impl Gathered {
             sent,
             wakes: self.wakes.into_iter().collect(),
             dead_letters: self.dead_letters,
+            incidents: incidents.collect(),
+            attributes: self.attributes,
+            audit: self.audit,
+            letters_resolved: Vec::new(),
         }
     }
+}
+
+/// What the row of a saga says that changes.
+fn listed(state: &State) -> Option<(Status, u32, bool)> {
+    (state.seq > 0).then(|| (state.status(), state.version(), state.paused.is_some()))
+}
+
+fn codes(state: &State) -> Vec<String> {
+    let mut codes: Vec<_> = state.incidents.iter().map(|incident| incident.problem.code.clone()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+fn attributes(state: &State) -> Option<Attributes> {
+    let values = &state.started.as_ref()?.attributes;
+    let attributes = || Attributes { saga: state.id, started_at: state.started_at, values: values.clone() };
+    (!values.is_empty()).then(attributes)
 }
 
 fn saga_row(state: &State, changed_at: Time) -> Option<SagaRow> {
@@ -105,9 +149,10 @@ fn saga_row(state: &State, changed_at: Time) -> Option<SagaRow> {
     Some(SagaRow {
         id: state.id,
         definition: Arc::clone(&started.definition),
-        version: started.version,
+        version: state.version(),
         key: started.key.clone(),
         status: state.status(),
+        paused: state.paused.is_some(),
         started_at: state.started_at,
         changed_at,
     })

@@ -39,7 +39,7 @@ impl Engine {
         };
         let result = match self.submit(child, input).await {
             Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => return true,
-            Err(SubmitError::Stopping) => return false,
+            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => return false,
             Err(SubmitError::Unreadable(why)) => ReplyResult::Failure(Problem::new(UNREADABLE, why)),
             Err(SubmitError::Ignored(Ignored::AlreadyCompensated)) => ReplyResult::Success(Arc::default()),
             Err(SubmitError::Ignored(ignored)) => {
@@ -68,9 +68,9 @@ impl Engine {
             version: Some(order.version),
             input,
             message_id: Some(format!("{key}/{}", order.parent.attempt)),
-            answer: None,
             trace_id: order.trace_id.clone(),
             parent: Some(order.parent.clone()),
+            ..StartRequest::default()
         };
         match self.start(request).await {
             Ok(started) if started.same_parent => Ok(started.id),

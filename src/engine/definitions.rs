@@ -1,16 +1,25 @@
 //! The definitions that can run: compiled, in memory, and backed by the store.
 //!
-//! A definition is registered once and never changes. A saga keeps its version for life, so whatever the store has can
-//! be compiled again at any time, also when its file is gone or another process registered it.
+//! A definition is registered once and never changes, but for whether new sagas may be started in it. Whatever the store has
+//! can be compiled again at any time, also when its file is gone or another process registered it; what other processes
+//! register or deactivate is looked for every few seconds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Engine;
+use super::timers::Ticks;
 use crate::broker::topology::{self, Names};
 use crate::broker::{self, Broker};
 use crate::catalog::{self, Compiled, Diagnostics};
 use crate::saga::Time;
-use crate::store::{self, Registered, Store, StoredDefinition};
+use crate::saga::journal::By;
+use crate::store::{self, AuditEntry, Registered, Store, StoredDefinition};
 
 /// Compiled definitions by name and version.
 #[derive(Debug)]
@@ -19,7 +28,17 @@ pub struct Definitions {
     by_name: RwLock<HashMap<String, Versions>>,
 }
 
-type Versions = HashMap<u32, Arc<Compiled>>;
+type Versions = HashMap<u32, Known>;
+
+#[derive(Debug, Clone)]
+struct Known {
+    compiled: Arc<Compiled>,
+    /// Whether new sagas may be started in it.
+    is_active: bool,
+}
+
+/// How often it is looked for what other processes have registered or deactivated.
+const REFRESH: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -33,6 +52,8 @@ pub enum Error {
     Changed { file: String, name: String, version: u32, registered: String },
     #[error("there is no definition `{name}`{}", version.map(|version| format!(" of version {version}")).unwrap_or_default())]
     NotFound { name: String, version: Option<u32> },
+    #[error("`{name}`{} is deactivated: no new saga is started in it", version.map(|version| format!(" of version {version}")).unwrap_or_default())]
+    Inactive { name: String, version: Option<u32> },
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -44,17 +65,19 @@ impl Definitions {
 
     /// Compiles and registers one source, which `file` is the name of and which refers to no others.
     pub async fn register(&self, file: &str, source: &str, now: Time) -> Result<Arc<Compiled>, Error> {
-        self.register_with(file, source, &BTreeMap::new(), now).await
+        Ok(self.register_with(file, source, &BTreeMap::new(), now, None).await?.0)
     }
 
-    /// The same with the files that the source may refer to. Those that it does refer to are kept with it.
+    /// The same with the files that the source may refer to, and for somebody who asks for it. Those files that it does refer
+    /// to are kept with it. Whether it is new.
     pub async fn register_with(
         &self,
         file: &str,
         source: &str,
         files: &BTreeMap<String, String>,
         now: Time,
-    ) -> Result<Arc<Compiled>, Error> {
+        by: Option<&By>,
+    ) -> Result<(Arc<Compiled>, bool), Error> {
         let compiled = catalog::compile_with(file, source, files)?;
         let stored = StoredDefinition {
             name: compiled.definition.name.to_string(),
@@ -63,9 +86,15 @@ impl Definitions {
             source: source.to_owned(),
             files: compiled.files.clone(),
             registered_at: now,
+            active: true,
         };
-        match self.store.register(&stored).await? {
-            Registered::New | Registered::Same => Ok(self.remember(compiled)),
+        let audit = by.map(|by| {
+            let after = json!({ "digest": stored.digest });
+            audit_entry("register_definition", (&stored.name, stored.version), by, now, (Value::Null, after))
+        });
+        match self.store.register(&stored, audit.as_ref()).await? {
+            Registered::New => Ok((self.remember(compiled, Some(true)), true)),
+            Registered::Same => Ok((self.remember(compiled, None), false)),
             Registered::Conflict { digest } => Err(Error::Changed {
                 file: file.to_owned(),
                 name: stored.name,
@@ -75,14 +104,45 @@ impl Definitions {
         }
     }
 
-    /// Compiles everything that the store has and that is not here yet.
-    pub async fn load(&self) -> Result<(), Error> {
+    /// Lets sagas be started in a version, or not any more. `false`: it was so already.
+    pub async fn set_active(
+        &self,
+        name: &str,
+        version: u32,
+        active: bool,
+        by: &By,
+        now: Time,
+    ) -> Result<bool, Error> {
+        let compiled = self.find(name, Some(version)).await?;
+        let action = if active { "activate_definition" } else { "deactivate_definition" };
+        let state = |active: bool| json!({ "active": active });
+        let audit = audit_entry(action, (name, version), by, now, (state(!active), state(active)));
+        let changed = self.store.set_active(name, version, active, &audit).await?;
+        self.insert(compiled, Some(active));
+        Ok(changed)
+    }
+
+    /// Takes up what the store has: compiles what is not here yet, one by one, so that one that is not understood here keeps
+    /// none from being. Whether any was new.
+    pub async fn load(&self) -> Result<bool, Error> {
+        let mut any_new = false;
         for stored in self.store.definitions().await? {
-            if self.known(&stored.name, Some(stored.version)).is_none() {
-                self.compile_stored(&stored)?;
+            match self.known(&stored.name, Some(stored.version)) {
+                Some(compiled) => {
+                    self.insert(compiled, Some(stored.active));
+                }
+                None => match self.compile_stored(&stored) {
+                    Ok(_) => any_new = true,
+                    Err(error) => tracing::error!(
+                        name = stored.name,
+                        version = stored.version,
+                        %error,
+                        "a registered definition is not understood"
+                    ),
+                },
             }
         }
-        Ok(())
+        Ok(any_new)
     }
 
     /// Declares all exchanges that the definitions name, and binds the events that they listen for.
@@ -90,6 +150,28 @@ impl Definitions {
         let all = self.all();
         let definitions = all.iter().map(|compiled| &*compiled.definition);
         broker.declare(&topology::topology_of(names, definitions)).await
+    }
+
+    /// The version that a new saga is to be started in: this one, or the latest, if it is active.
+    pub async fn find_to_start(&self, name: &str, version: Option<u32>) -> Result<Arc<Compiled>, Error> {
+        let Some(asked) = version else {
+            if let Some(latest) = self.latest_of(name) {
+                return Ok(latest);
+            }
+            let is_there = self.known(name, None).is_some();
+            let name = name.to_owned();
+            return Err(if is_there {
+                Error::Inactive { name, version }
+            } else {
+                Error::NotFound { name, version }
+            });
+        };
+        let compiled = self.find(name, version).await?;
+        if self.is_active(name, asked) {
+            Ok(compiled)
+        } else {
+            Err(Error::Inactive { name: name.to_owned(), version })
+        }
     }
 
     /// This version of a definition, or the latest one.
@@ -108,13 +190,31 @@ impl Definitions {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let versions = by_name.get(name)?;
         let version = version.or_else(|| versions.keys().max().copied())?;
-        versions.get(&version).cloned()
+        versions.get(&version).map(|known| Arc::clone(&known.compiled))
+    }
+
+    /// Whether new sagas may be started in a version.
+    pub fn is_active(&self, name: &str, version: u32) -> bool {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.get(name).and_then(|versions| versions.get(&version)).is_some_and(|known| known.is_active)
+    }
+
+    /// The latest active version of a definition.
+    pub fn latest_of(&self, name: &str) -> Option<Arc<Compiled>> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let active = by_name.get(name)?.iter().filter(|(_, known)| known.is_active);
+        active.max_by_key(|(version, _)| **version).map(|(_, known)| Arc::clone(&known.compiled))
     }
 
     /// All of them, by name and version.
     pub fn all(&self) -> Vec<Arc<Compiled>> {
+        self.filtered(|_| true)
+    }
+
+    fn filtered(&self, wanted: impl Fn(&Known) -> bool) -> Vec<Arc<Compiled>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = by_name.values().flat_map(|versions| versions.values().cloned()).collect();
+        let wanted = by_name.values().flat_map(HashMap::values).filter(|known| wanted(known));
+        let mut all: Vec<_> = wanted.map(|known| Arc::clone(&known.compiled)).collect();
         all.sort_by(|a, b| {
             let key =
                 |compiled: &Compiled| (Arc::clone(&compiled.definition.name), compiled.definition.version);
@@ -123,10 +223,10 @@ impl Definitions {
         all
     }
 
-    /// The latest version of each, by name.
+    /// The latest active version of each, by name.
     pub fn latest(&self) -> Vec<Arc<Compiled>> {
         let mut latest: Vec<Arc<Compiled>> = Vec::new();
-        for compiled in self.all() {
+        for compiled in self.filtered(|known| known.is_active) {
             match latest.last_mut() {
                 Some(last) if last.definition.name == compiled.definition.name => *last = compiled,
                 _ => latest.push(compiled),
@@ -137,16 +237,54 @@ impl Definitions {
 
     fn compile_stored(&self, stored: &StoredDefinition) -> Result<Arc<Compiled>, Error> {
         let file = format!("{}@{}", stored.name, stored.version);
-        Ok(self.remember(catalog::compile_with(&file, &stored.source, &stored.files)?))
+        let compiled = catalog::compile_with(&file, &stored.source, &stored.files)?;
+        Ok(self.remember(compiled, Some(stored.active)))
     }
 
-    fn remember(&self, compiled: Compiled) -> Arc<Compiled> {
-        let compiled = Arc::new(compiled);
+    fn remember(&self, compiled: Compiled, is_active: Option<bool>) -> Arc<Compiled> {
+        self.insert(Arc::new(compiled), is_active)
+    }
+
+    /// `None`: it is as active as it was, and if it was not here, it is.
+    fn insert(&self, compiled: Arc<Compiled>, is_active: Option<bool>) -> Arc<Compiled> {
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
-        by_name
-            .entry(compiled.definition.name.to_string())
-            .or_default()
-            .insert(compiled.definition.version, Arc::clone(&compiled));
+        let versions = by_name.entry(compiled.definition.name.to_string()).or_default();
+        let version = compiled.definition.version;
+        let before = versions.get(&version).map(|known| known.is_active);
+        let is_active = is_active.or(before).unwrap_or(true);
+        versions.insert(version, Known { compiled: Arc::clone(&compiled), is_active });
         compiled
+    }
+}
+
+fn audit_entry(
+    action: &str,
+    (name, version): (&str, u32),
+    by: &By,
+    at: Time,
+    (before, after): (Value, Value),
+) -> AuditEntry {
+    AuditEntry {
+        id: Uuid::now_v7(),
+        at,
+        actor: by.actor.clone(),
+        action: action.to_owned(),
+        reason: by.reason.clone(),
+        saga: None,
+        seq: None,
+        step: None,
+        definition: Some(format!("{name}@{version}")),
+        before,
+        after,
+    }
+}
+
+/// Takes up what other processes have registered, until `stop` is cancelled.
+pub(super) async fn refresh(engine: Engine, stop: CancellationToken) {
+    let mut ticks = Ticks::new(REFRESH, stop);
+    while ticks.next().await {
+        if let Err(error) = engine.refresh().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for new definitions");
+        }
     }
 }

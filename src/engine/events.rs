@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::start::StartRequest;
-use super::{Engine, SubmitError};
+use super::{Engine, SubmitError, intake};
 use crate::broker::{Delivery, Verdict, envelope};
 use crate::catalog::Compiled;
 use crate::saga::definition::{EventPattern, Trigger};
@@ -38,7 +38,7 @@ struct Tally {
 pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
     let arrival = match envelope::decode_event(&delivery) {
         Ok(arrival) => Arc::new(arrival),
-        Err(undecodable) => return Verdict::DeadLetter { reason: undecodable.to_string() },
+        Err(undecodable) => return intake::dead_letter("undecodable", undecodable.to_string()),
     };
     let trace_id = envelope::trace_id_of(&delivery.properties);
     drop(delivery);
@@ -59,7 +59,7 @@ pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
     for saga in addressees(&engine, &arrival) {
         match engine.submit(saga, Input::Arrival(Arc::clone(&arrival))).await {
             Ok(_) => {}
-            Err(SubmitError::Stopping) => tally.again = true,
+            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => tally.again = true,
             Err(SubmitError::Ignored(ignored)) => {
                 tracing::debug!(%saga, reason = %ignored, "the event changes nothing");
             }
@@ -74,7 +74,7 @@ impl Tally {
         match self.refused {
             _ if self.again => Verdict::Requeue,
             refused if refused.is_empty() => Verdict::Ack,
-            refused => Verdict::DeadLetter { reason: refused.join("; ") },
+            refused => intake::dead_letter("refused", refused.join("; ")),
         }
     }
 }
@@ -106,9 +106,8 @@ async fn start(
             version: Some(definition.version),
             input,
             message_id: arrival.id.clone(),
-            answer: None,
             trace_id: trace_id.map(str::to_owned),
-            parent: None,
+            ..StartRequest::default()
         };
         match engine.start(request).await {
             Ok(started) => {

@@ -39,6 +39,11 @@ pub fn signals(engine: Engine, options: &Options) -> Handler {
     stack(options, move |delivery| signal(engine.clone(), delivery))
 }
 
+/// Takes in what the broker holds for people to look at.
+pub fn dead_letters(engine: Engine, options: &Options) -> Handler {
+    stack(options, move |delivery| super::dead_letters::take_in(engine.clone(), delivery))
+}
+
 fn stack<F, T>(options: &Options, handle: F) -> Handler
 where
     F: Fn(Delivery) -> T + Clone + Send + Sync + 'static,
@@ -57,7 +62,7 @@ where
 async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
     let (saga, reply) = match envelope::decode_reply(&delivery) {
         Ok(decoded) => decoded,
-        Err(undecodable) => return dead_letter(undecodable.to_string()),
+        Err(undecodable) => return dead_letter("undecodable", undecodable.to_string()),
     };
     drop(delivery);
     let span =
@@ -65,10 +70,11 @@ async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
     async move {
         match engine.submit(saga, Input::Reply(reply)).await {
             Ok(_) => Verdict::Ack,
-            Err(SubmitError::Stopping) => Verdict::Requeue,
-            Err(error @ SubmitError::Unreadable(_)) => dead_letter(error.to_string()),
+            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
+            Err(error @ SubmitError::Unreadable(_)) => dead_letter(error.code(), error.to_string()),
             Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
-                dead_letter("this reply belongs to a saga that does not exist here".to_owned())
+                let reason = "this reply belongs to a saga that does not exist here";
+                dead_letter(Ignored::UnknownSaga.code(), reason.to_owned())
             }
             Err(SubmitError::Ignored(ignored)) => {
                 tracing::debug!(reason = %ignored, "the reply changes nothing");
@@ -83,13 +89,13 @@ async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
 async fn signal(engine: Engine, delivery: Delivery) -> Verdict {
     let (saga, arrival) = match envelope::decode_signal(&delivery) {
         Ok(decoded) => decoded,
-        Err(undecodable) => return dead_letter(undecodable.to_string()),
+        Err(undecodable) => return dead_letter("undecodable", undecodable.to_string()),
     };
     drop(delivery);
     match engine.submit(saga, Input::Arrival(Arc::new(arrival))).await {
         Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Verdict::Ack,
-        Err(SubmitError::Stopping) => Verdict::Requeue,
-        Err(error) => dead_letter(format!("saga {saga}: {error}")),
+        Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
+        Err(error) => dead_letter(error.code(), format!("saga {saga}: {error}")),
     }
 }
 
@@ -97,8 +103,8 @@ async fn start(engine: Engine, delivery: Delivery) -> Verdict {
     let request = match envelope::decode_start(&delivery) {
         Ok(request) => request,
         Err(undecodable) => {
-            let problem = Problem::new("undecodable", undecodable.to_string());
-            return refuse(&engine, &delivery.properties, &problem).await;
+            let reason = undecodable.to_string();
+            return refuse(&engine, &delivery.properties, "undecodable", reason).await;
         }
     };
     let span = tracing::info_span!("start", definition = request.definition);
@@ -116,21 +122,21 @@ async fn accept(engine: Engine, starter: Properties, request: StartRequest) -> V
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot start now");
             Verdict::Requeue
         }
-        Err(error) => refuse(&engine, &starter, &Problem::new(error.code(), error.to_string())).await,
+        Err(error) => refuse(&engine, &starter, error.code(), error.to_string()).await,
     }
 }
 
 /// Tells the starter, if there is one who listens; else the start goes to the dead letters.
-async fn refuse(engine: &Engine, starter: &Properties, problem: &Problem) -> Verdict {
-    if let Some(answer) = envelope::answer_refused(starter, problem, engine.clock().now())
+async fn refuse(engine: &Engine, starter: &Properties, code: &'static str, reason: String) -> Verdict {
+    let problem = Problem::new(code, reason.as_str());
+    if let Some(answer) = envelope::answer_refused(starter, &problem, engine.clock().now())
         && engine.broker().publish(vec![answer]).await == [Published::Confirmed]
     {
         return Verdict::Ack;
     }
-    dead_letter(format!("{}: {}", problem.code, problem.message))
+    dead_letter(code, reason)
 }
 
-fn dead_letter(reason: String) -> Verdict {
-    tracing::warn!(reason, "to the dead letters");
-    Verdict::DeadLetter { reason }
+pub(super) fn dead_letter(code: &'static str, reason: String) -> Verdict {
+    Verdict::DeadLetter { code, reason }
 }

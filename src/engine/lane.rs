@@ -24,6 +24,7 @@ use super::batch::Gathered;
 use super::clock::Clock;
 use super::definitions::Definitions;
 use super::metrics::{Metrics, Tally};
+use super::operator::Terms;
 use super::outbox::Outbox;
 use crate::catalog::Compiled;
 use crate::saga::{Entry, Ignored, Input, SagaId, State, Status, transition};
@@ -38,6 +39,7 @@ const RETRY_MOST: Duration = Duration::from_secs(2);
 pub struct Work {
     pub saga: SagaId,
     pub input: Input,
+    pub terms: Terms,
     pub done: oneshot::Sender<Result<Accepted, SubmitError>>,
 }
 
@@ -160,9 +162,7 @@ impl Lane {
         let mut results = Vec::with_capacity(works.len());
         for work in works {
             results.push(match (known.get_mut(&work.saga), unreadable.get(&work.saga)) {
-                (Some(known), _) => {
-                    self.decide(known, &work.input, &mut gathered).map_err(SubmitError::Ignored)
-                }
+                (Some(known), _) => self.decide(known, work, &mut gathered),
                 (None, Some(why)) => Err(SubmitError::Unreadable(why.clone())),
                 (None, None) => Err(Ignored::UnknownSaga.into()),
             });
@@ -193,6 +193,7 @@ impl Lane {
     ) -> Result<(), store::Error> {
         let is_doubtful = |result: &Result<Accepted, SubmitError>| match result {
             Err(SubmitError::Ignored(ignored)) => !matches!(ignored, Ignored::AlreadyStarted { .. }),
+            Err(SubmitError::Changed { .. }) => true,
             _ => false,
         };
         let doubtful = works.iter().zip(results).filter(|(_, result)| is_doubtful(result));
@@ -212,16 +213,27 @@ impl Lane {
         if remembered.iter().all(is_current) { Ok(()) } else { Err(store::Error::Conflict) }
     }
 
-    fn decide(&self, known: &mut Known, input: &Input, gathered: &mut Gathered) -> Result<Accepted, Ignored> {
+    fn decide(
+        &self,
+        known: &mut Known,
+        work: &Work,
+        gathered: &mut Gathered,
+    ) -> Result<Accepted, SubmitError> {
+        let Work { input, terms, .. } = work;
+        if terms.expected.is_some_and(|expected| expected != known.state.seq) {
+            return Err(SubmitError::Changed { seq: known.state.seq });
+        }
         if let (None, Input::Start(started)) = (&known.definition, input) {
             known.definition = self.definitions.known(&started.definition, Some(started.version));
         }
         let definition = known.definition.as_ref().ok_or(Ignored::UnknownSaga)?;
-        let before = (known.state.seq > 0).then(|| known.state.status());
         let decision = transition(&definition.definition, &known.state, input, self.clock.now())
             .inspect_err(|ignored| self.metrics.observe_ignored(ignored))?;
         gathered.keep_invalid(&self.reply_queue, known.state.id, input, &decision.entry);
-        known.state = gathered.add(before, decision);
+        known.state = gathered.add(&known.state, terms.asked.as_ref(), decision);
+        if let Input::Migrate(migrate) = input {
+            known.definition = self.definitions.known(&migrate.to.name, Some(migrate.to.version));
+        }
         Ok(Accepted { seq: known.state.seq, status: known.state.status() })
     }
 
@@ -280,7 +292,7 @@ impl Lane {
     ) -> Result<Known, store::Error> {
         let state = State::replay(id, journal);
         let definition = match &state.started {
-            Some(started) => Some(self.definition(&started.definition, started.version).await?),
+            Some(started) => Some(self.definition(&started.definition, state.version()).await?),
             None => None,
         };
         Ok(Known { state, definition, remembered: None })

@@ -7,20 +7,27 @@
 //! commit removes them. [`timers`] wakes sagas, and sends what a dead process has left in the outbox.
 
 pub mod batch;
+pub mod bulk;
 mod children;
 pub mod clock;
+pub mod dead_letters;
 pub mod definitions;
 mod events;
+pub mod feed;
 pub mod intake;
 pub mod lane;
 pub mod metrics;
+pub mod operator;
 pub mod options;
 pub mod outbox;
+pub mod retention;
 mod schedules;
+pub mod search;
 pub mod start;
 pub mod timers;
 pub mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -29,14 +36,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::broker::topology::Names;
+use crate::catalog::Compiled;
+use crate::saga::journal::By;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
 use crate::store::{Batch, Store};
 use clock::Clock;
 use definitions::Definitions;
+use feed::Feed;
 pub use lane::Accepted;
 use lane::{HotStates, Lane, Task, Work};
 use metrics::Metrics;
+use operator::Terms;
 pub use options::Options;
 use outbox::{Confirmed, Outbox};
 pub use start::{StartError, StartRequest, Started};
@@ -61,6 +72,7 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     parts: Parts,
     lanes: Vec<mpsc::Sender<Task>>,
+    feed: Feed,
 }
 
 /// The engine's tasks, to be stopped in order.
@@ -83,9 +95,24 @@ pub enum SubmitError {
     /// What is stored of the saga cannot be read: somebody has to look at it.
     #[error("the saga cannot be read: {0}")]
     Unreadable(String),
+    /// Something happened to the saga since whoever asks has looked at it.
+    #[error("the saga has {seq} journal entries by now: look at it again")]
+    Changed { seq: u32 },
     /// The input was not decided: give it to another process, or again later.
     #[error("the engine is stopping")]
     Stopping,
+}
+
+impl SubmitError {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Ignored(ignored) => ignored.code(),
+            Self::Unreadable(_) => "unreadable",
+            Self::Changed { .. } => "changed",
+            Self::Stopping => "stopping",
+        }
+    }
 }
 
 impl Engine {
@@ -95,7 +122,8 @@ impl Engine {
         let confirmed = Confirmed::default();
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..options.lanes.get()).map(|_| mpsc::channel(options.lane_capacity.get())).unzip();
-        let engine = Self(Arc::new(Shared { parts: parts.clone(), lanes: senders }));
+        let feed = Feed::new();
+        let engine = Self(Arc::new(Shared { parts: parts.clone(), lanes: senders, feed: feed.clone() }));
 
         let mut lanes = Vec::new();
         let mut publishers = Vec::new();
@@ -122,6 +150,9 @@ impl Engine {
             tokio::spawn(timers::wake(engine.clone(), options.clone(), stop_timers.clone())),
             tokio::spawn(timers::sweep(engine.clone(), outboxes, options.clone(), stop_timers.clone())),
             tokio::spawn(schedules::run(engine.clone(), stop_timers.clone())),
+            tokio::spawn(feed::run(engine.clone(), feed, stop_timers.clone())),
+            tokio::spawn(definitions::refresh(engine.clone(), stop_timers.clone())),
+            tokio::spawn(retention::run(engine.clone(), options.retention.clone(), stop_timers.clone())),
             tokio::spawn(timers::flush(engine.clone(), confirmed.clone(), stop_timers.clone())),
         ];
         let running =
@@ -131,25 +162,55 @@ impl Engine {
 
     /// Gives an input to its saga, and waits until what it led to is committed.
     pub async fn submit(&self, saga: SagaId, input: Input) -> Result<Accepted, SubmitError> {
+        self.submit_on(Terms::default(), saga, input).await
+    }
+
+    /// The same, on terms.
+    pub async fn submit_on(&self, terms: Terms, saga: SagaId, input: Input) -> Result<Accepted, SubmitError> {
         let (done, decided) = oneshot::channel();
-        let task = Task::Input(Box::new(Work { saga, input, done }));
+        let task = Task::Input(Box::new(Work { saga, input, terms, done }));
         self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;
         decided.await.map_err(|_| SubmitError::Stopping)?
     }
 
+    /// Registers a definition for somebody, and declares what it needs. Whether it is new.
+    pub async fn register(
+        &self,
+        file: &str,
+        source: &str,
+        files: &BTreeMap<String, String>,
+        by: &By,
+    ) -> Result<(Arc<Compiled>, bool), definitions::Error> {
+        let now = self.clock().now();
+        let registered = self.definitions().register_with(file, source, files, now, Some(by)).await?;
+        self.declare().await;
+        Ok(registered)
+    }
+
     /// Takes up definitions that another process has registered, and declares what they need.
     pub async fn refresh(&self) -> Result<(), definitions::Error> {
-        self.definitions().load().await?;
+        if !self.definitions().load().await? {
+            return Ok(());
+        }
+        self.declare().await;
+        Ok(())
+    }
+
+    async fn declare(&self) {
         let declared = self.definitions().declare(self.broker(), &self.0.parts.names).await;
         if let Err(error) = declared {
             // It is declared with every new connection too.
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot declare what definitions need");
         }
-        Ok(())
     }
 
     pub fn definitions(&self) -> &Definitions {
         &self.0.parts.definitions
+    }
+
+    /// Where to hear what happens to all sagas.
+    pub fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     pub fn store(&self) -> &dyn Store {

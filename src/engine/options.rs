@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::retention;
+
 /// Bounds and times of the engine. The defaults are those of the commented default configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +38,7 @@ pub struct Options {
     /// How long one delivery may take before it is given back to the broker.
     #[serde(with = "humantime_serde")]
     pub message_timeout: Duration,
+    pub retention: retention::Options,
 }
 
 impl Options {

@@ -167,7 +167,7 @@ impl Publishing {
                     match engine.submit(saga, Input::Unroutable(attempt)).await {
                         Ok(_) | Err(SubmitError::Ignored(_)) => confirmed.add([id]),
                         // Once the saga can be read again, it is told: the row stays.
-                        Err(SubmitError::Stopping | SubmitError::Unreadable(_)) => {}
+                        Err(_) => {}
                     }
                 });
             }

@@ -100,9 +100,7 @@ async fn start(engine: &Engine, definition: &Definition, cron: &str, input: &Tem
                 version: Some(definition.version),
                 input,
                 message_id: Some(format!("schedule/{cron}/{time}")),
-                answer: None,
-                trace_id: None,
-                parent: None,
+                ..StartRequest::default()
             };
             engine.start(request).await
         }

@@ -1,5 +1,6 @@
 //! Starting a saga: the checks at the edge, and the id that makes a second start harmless.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,10 +9,16 @@ use uuid::Uuid;
 use super::definitions;
 use super::{Engine, SubmitError};
 pub use crate::broker::envelope::StartRequest;
-use crate::catalog::InvalidInput;
+pub use crate::catalog::InvalidInput;
+use crate::catalog::{Compiled, MAX_ATTRIBUTE_BYTES};
 use crate::saga::expression::EvaluationError;
 use crate::saga::{Ignored, Input, MAX_PAYLOAD_BYTES, SagaId, journal};
 use crate::store;
+
+/// Most attributes of one saga.
+const MAX_ATTRIBUTES: usize = 16;
+/// Longest name of an attribute.
+const MAX_ATTRIBUTE_NAME: usize = 64;
 
 /// A start that was accepted, now or before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +38,16 @@ pub struct Started {
 pub enum StartError {
     #[error(transparent)]
     NotFound(definitions::Error),
+    #[error(transparent)]
+    Inactive(definitions::Error),
     #[error("the input does not match the definition's schema: {}", summary(.0))]
     InvalidInput(Vec<InvalidInput>),
     #[error("the input has no business key: {0}")]
     NoKey(#[from] EvaluationError),
     #[error("an attribute of the saga cannot be made from the input: {0}")]
     NoAttribute(EvaluationError),
+    #[error("the attributes cannot be taken: {0}")]
+    InvalidAttributes(String),
     #[error("there is no input: {0}")]
     NoInput(EvaluationError),
     #[error("the input has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are taken")]
@@ -54,9 +65,11 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "definition_not_found",
+            Self::Inactive(_) => "definition_inactive",
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
             Self::NoAttribute(_) => "no_attribute",
+            Self::InvalidAttributes(_) => "invalid_attributes",
             Self::NoInput(_) => "no_input",
             Self::TooLarge { .. } => "payload_too_large",
             Self::Unreadable(_) => "unreadable",
@@ -74,12 +87,17 @@ impl StartError {
 impl Engine {
     /// Starts a saga, once for each business key. When this returns, the start is committed.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
-        let compiled = self.definitions().find(&request.definition, request.version).await.map_err(
-            |error| match error {
-                definitions::Error::Store(error) => StartError::Store(error),
-                error => StartError::NotFound(error),
-            },
-        )?;
+        let (name, version) = (&request.definition, request.version);
+        let found = match request.parent {
+            None => self.definitions().find_to_start(name, version).await,
+            // A saga that runs may go on with those that it is made of.
+            Some(_) => self.definitions().find(name, version).await,
+        };
+        let compiled = found.map_err(|error| match error {
+            definitions::Error::Store(error) => StartError::Store(error),
+            error @ definitions::Error::Inactive { .. } => StartError::Inactive(error),
+            error => StartError::NotFound(error),
+        })?;
         check_size(&request.input)?;
         compiled.check_input(&request.input).map_err(StartError::InvalidInput)?;
         let key = compiled.key(&request.input)?;
@@ -88,7 +106,7 @@ impl Engine {
             definition: Arc::clone(&compiled.definition.name),
             version: compiled.definition.version,
             key: key.clone(),
-            attributes: compiled.attributes(&request.input).map_err(StartError::NoAttribute)?,
+            attributes: attributes(&compiled, &request)?,
             input: Arc::new(request.input),
             deadline: None,
             answer: request.answer,
@@ -102,7 +120,9 @@ impl Engine {
                 Ok(Started { id, key, is_new: false, same_input, same_parent })
             }
             Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
-            Err(_) => Err(StartError::Stopping),
+            Err(SubmitError::Ignored(_) | SubmitError::Changed { .. } | SubmitError::Stopping) => {
+                Err(StartError::Stopping)
+            }
         }
     }
 }
@@ -115,6 +135,30 @@ fn saga_id(request: &StartRequest, key: Option<&str>) -> SagaId {
         (None, Some(message_id)) => SagaId::of_message(&request.definition, message_id),
         (None, None) => SagaId(Uuid::now_v7()),
     }
+}
+
+/// What the definition makes of the input, and what was asked for beside it.
+fn attributes(compiled: &Compiled, request: &StartRequest) -> Result<BTreeMap<String, String>, StartError> {
+    let mut attributes = compiled.attributes(&request.input).map_err(StartError::NoAttribute)?;
+    attributes.extend(request.attributes.clone());
+    let is_right = |(name, value): &(&String, &String)| {
+        (1..=MAX_ATTRIBUTE_NAME).contains(&name.len())
+            && value.len() <= MAX_ATTRIBUTE_BYTES
+            && !name.chars().chain(value.chars()).any(char::is_control)
+    };
+    if !request.attributes.iter().all(|pair| is_right(&pair)) {
+        let most = format!("at most {MAX_ATTRIBUTE_NAME} bytes, and values of at most {MAX_ATTRIBUTE_BYTES}");
+        return Err(StartError::InvalidAttributes(format!(
+            "they have names of {most}, without control characters"
+        )));
+    }
+    if attributes.len() > MAX_ATTRIBUTES {
+        let count = attributes.len();
+        return Err(StartError::InvalidAttributes(format!(
+            "there are {count} with those of the definition; at most {MAX_ATTRIBUTES} are taken"
+        )));
+    }
+    Ok(attributes)
 }
 
 fn check_size(input: &Value) -> Result<(), StartError> {

@@ -1,18 +1,24 @@
 //! One saga as people want to see it: its state, folded from its journal.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Engine;
+use super::{Engine, definitions};
+use crate::catalog::Compiled;
 use crate::saga::state::{Incident, Outcome, Pending, StepState};
 use crate::saga::{Direction, Entry, SagaId, State, Status, Time};
 use crate::store;
-pub use crate::store::{Filter, SagaRow};
+pub use crate::store::{
+    Appended, AuditEntry, AuditFilter, Count, DeadLetter, Filter, LetterFilter, SagaRow, StoredDefinition,
+};
 
-/// A saga, its steps and its journal.
+/// A saga, what it runs, and its journal.
 #[derive(Debug)]
 pub struct SagaView {
     pub state: State,
+    pub compiled: Arc<Compiled>,
     pub journal: Vec<Entry>,
 }
 
@@ -49,13 +55,56 @@ pub struct StepView {
 impl Engine {
     /// The saga with this id, if it was ever started.
     pub async fn view(&self, id: SagaId) -> Result<Option<SagaView>, store::Error> {
-        let journal = self.store().load(&[id]).await?.remove(&id);
-        Ok(journal.map(|journal| SagaView { state: State::replay(id, &journal), journal }))
+        let Some(journal) = self.store().load(&[id]).await?.remove(&id) else { return Ok(None) };
+        let state = State::replay(id, &journal);
+        let Some(started) = &state.started else { return Ok(None) };
+        let found = self.definitions().find(&started.definition, Some(state.version())).await;
+        let compiled = found.map_err(|error| match error {
+            definitions::Error::Store(error) => error,
+            error => store::Error::Corrupt(error.to_string()),
+        })?;
+        Ok(Some(SagaView { state, compiled, journal }))
     }
 
-    /// At most `limit` sagas, newest first.
-    pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, store::Error> {
-        self.store().sagas(filter, limit).await
+    /// What lists know of a saga.
+    pub async fn row(&self, id: SagaId) -> Result<Option<SagaRow>, store::Error> {
+        self.store().saga(id).await
+    }
+
+    /// At most `limit` entries of a saga's journal, after number `after`.
+    pub async fn journal(&self, saga: SagaId, after: u32, limit: u32) -> Result<Vec<Appended>, store::Error> {
+        self.store().journal(saga, after, limit).await
+    }
+
+    /// How many sagas there are, by definition, version and status.
+    pub async fn counts(&self) -> Result<Vec<Count>, store::Error> {
+        self.store().counts().await
+    }
+
+    /// At most `limit` dead letters, newest first.
+    pub async fn dead_letters(
+        &self,
+        filter: &LetterFilter,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, store::Error> {
+        self.store().dead_letters(filter, limit).await
+    }
+
+    /// At most `limit` entries of the audit, newest first.
+    pub async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, store::Error> {
+        self.store().audit(filter, limit).await
+    }
+
+    pub async fn stored_definitions(&self) -> Result<Vec<StoredDefinition>, store::Error> {
+        self.store().definitions().await
+    }
+
+    pub async fn stored_definition(
+        &self,
+        name: &str,
+        version: u32,
+    ) -> Result<Option<StoredDefinition>, store::Error> {
+        self.store().definition(name, version).await
     }
 }
 

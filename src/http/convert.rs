@@ -1,30 +1,33 @@
 //! Between the engine's words and what goes over the wire.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
+use serde_json::value::RawValue;
+use uuid::Uuid;
 
+use crate::api::interventions::{Blocked, Intervened, Migration, Sends};
 use crate::api::problem::Problem;
 use crate::api::sagas::{
-    Incident, JournalEntry, PageQuery, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary,
-    StartRequest, Started, Step, StepStatus,
+    Ahead, Count, Incident, JournalEntry, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary,
+    StartRequest, Started, Step, StepStatus, Timer,
 };
 use crate::engine;
-use crate::engine::view::{self, Filter, SagaRow, SagaView, StepView};
-use crate::saga::{Entry, SagaId, State, Time, state};
+use crate::engine::operator::{self, Preview};
+use crate::engine::search::{Found, Query};
+use crate::engine::view::{Filter, SagaRow, SagaView};
+use crate::saga::journal::Entry;
+use crate::saga::migration::Obstacle;
+use crate::saga::state::{self, Outcome, Pending, StepState};
+use crate::saga::{Definition, Direction, Message, SagaId, State, StepPath, Time, outlook};
 
-impl From<StartRequest> for engine::StartRequest {
-    fn from(body: StartRequest) -> Self {
-        Self {
-            definition: body.definition,
-            version: body.version,
-            input: body.input,
-            message_id: None,
-            answer: None,
-            trace_id: None,
-            parent: None,
-        }
+pub fn start(body: StartRequest, idempotency_key: Option<String>) -> engine::StartRequest {
+    engine::StartRequest {
+        definition: body.definition,
+        version: body.version,
+        input: body.input,
+        attributes: body.attributes,
+        message_id: idempotency_key,
+        ..engine::StartRequest::default()
     }
 }
 
@@ -34,31 +37,63 @@ impl From<engine::Started> for Started {
     }
 }
 
-/// What to look for.
-pub fn filter(query: &SagaQuery, page: &PageQuery) -> Result<Filter, Problem> {
-    let after = match &page.after {
-        None => None,
-        Some(cursor) => Some(
-            parse_cursor(cursor)
-                .ok_or_else(|| Problem::invalid_query("`after` is the `next` of the page before"))?,
-        ),
+/// What to look for, and from where on.
+pub fn query(query: &SagaQuery, after: Option<&str>) -> Result<Query, Problem> {
+    if query.version.is_some() && query.definition.is_none() {
+        return Err(Problem::invalid_query("`version` goes with a `definition`"));
+    }
+    let attribute = query.attribute.as_deref().map(|text| {
+        let pair = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| Problem::invalid_query("`attribute` is `name=value`"))
+    });
+    let filter = Filter {
+        definition: query.definition.clone(),
+        version: query.version,
+        status: query.status,
+        unfinished: false,
+        key: query.key.clone(),
+        started_from: time("started_from", query.started_from.as_deref())?,
+        started_until: time("started_until", query.started_until.as_deref())?,
+        incident: query.incident.clone(),
+        attribute: attribute.transpose()?,
+        paused: query.paused,
+        after: position(after)?.map(|(at, id)| (at, SagaId(id))),
     };
-    Ok(Filter { definition: query.definition.clone(), status: query.status, key: query.key.clone(), after })
+    Ok(Query { filter, step: query.step.clone() })
 }
 
-fn cursor(row: &SagaRow) -> String {
-    format!("{}_{}", row.started_at.0, row.id)
+fn time(name: &str, text: Option<&str>) -> Result<Option<Time>, Problem> {
+    let invalid =
+        || Problem::invalid_query(format!("`{name}` is a time as RFC 3339 writes it, 2026-11-21T08:00:00Z"));
+    text.map(|text| Time::from_rfc3339(text).ok_or_else(invalid)).transpose()
 }
 
-fn parse_cursor(cursor: &str) -> Option<(Time, SagaId)> {
-    let (time, id) = cursor.split_once('_')?;
-    Some((Time(time.parse().ok()?), id.parse().ok()?))
+/// Where a page begins, as [`next`] has told.
+pub fn position(after: Option<&str>) -> Result<Option<(Time, Uuid)>, Problem> {
+    let parse = |cursor: &str| {
+        let (time, id) = cursor.split_once('_')?;
+        Some((Time(time.parse().ok()?), id.parse().ok()?))
+    };
+    let invalid = || Problem::invalid_query("`after` is the `next` of the page before");
+    after.map(|cursor| parse(cursor).ok_or_else(invalid)).transpose()
 }
 
-/// A page of at most `limit` sagas.
-pub fn saga_page(rows: &[SagaRow], limit: u32) -> SagaPage {
-    let next = rows.last().filter(|_| rows.len() >= limit as usize).map(cursor);
-    SagaPage { sagas: rows.iter().map(summary).collect(), next }
+/// Where the next page begins, if this one of `length` items is full.
+pub fn next(last: Option<(Time, Uuid)>, length: usize, limit: u32) -> Option<String> {
+    last.filter(|_| length >= limit as usize).map(cursor)
+}
+
+fn cursor((time, id): (Time, Uuid)) -> String {
+    format!("{}_{id}", time.0)
+}
+
+pub fn saga_page(found: Found) -> SagaPage {
+    let next = found.next.map(|(time, id)| cursor((time, id.0)));
+    SagaPage { sagas: found.sagas.iter().map(summary).collect(), next }
+}
+
+pub fn count(count: engine::view::Count) -> Count {
+    Count { definition: count.definition, version: count.version, status: count.status, count: count.count }
 }
 
 fn summary(row: &SagaRow) -> SagaSummary {
@@ -68,7 +103,7 @@ fn summary(row: &SagaRow) -> SagaSummary {
         version: row.version,
         key: row.key.clone(),
         status: row.status,
-        paused: false,
+        paused: row.paused,
         started_at: rfc3339(row.started_at),
         changed_at: rfc3339(row.changed_at),
     }
@@ -76,7 +111,12 @@ fn summary(row: &SagaRow) -> SagaSummary {
 
 /// `None`: the saga was never started.
 pub fn saga(view: &SagaView) -> Option<Saga> {
-    let State { started, ended, stopping, .. } = &view.state;
+    saga_in(&view.compiled.definition, &view.state, view.changed_at())
+}
+
+/// The saga in `state`, which something last happened to at `changed_at`.
+fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<Saga> {
+    let State { started, ended, stopping, .. } = state;
     let started = started.clone()?;
     let problem = stopping.as_ref().map(|stop| SagaProblem {
         code: stop.problem.code.clone(),
@@ -84,52 +124,84 @@ pub fn saga(view: &SagaView) -> Option<Saga> {
         details: stop.problem.details.clone(),
     });
     Some(Saga {
-        id: view.state.id.0,
+        id: state.id.0,
         definition: started.definition.to_string(),
-        version: started.version,
+        version: state.version(),
         key: started.key.clone(),
-        status: view.status(),
-        ended: view.status().is_final(),
-        seq: view.state.seq,
-        paused_at: None,
-        started_at: rfc3339(view.state.started_at),
-        changed_at: rfc3339(view.changed_at()),
+        status: state.status(),
+        ended: state.status().is_final(),
+        seq: state.seq,
+        paused_at: state.paused.map(rfc3339),
+        started_at: rfc3339(state.started_at),
+        changed_at: rfc3339(changed_at),
         ended_at: ended.as_ref().map(|end| rfc3339(end.at)),
         input: Value::clone(&started.input),
         output: ended.as_ref().and_then(|end| end.output.as_deref().cloned()),
-        attributes: BTreeMap::new(),
-        waits_for: String::new(),
+        attributes: started.attributes.clone(),
+        waits_for: outlook::waits_for(definition, state),
         problem,
-        steps: view.steps().into_iter().map(step).collect(),
-        remaining: Vec::new(),
-        incidents: view.incidents().iter().map(incident).collect(),
-        timers: Vec::new(),
+        steps: steps(state),
+        remaining: outlook::remaining(definition, state).into_iter().map(ahead).collect(),
+        incidents: state.incidents.iter().map(|one| incident(definition, state, one)).collect(),
+        timers: outlook::timers(state).into_iter().map(timer).collect(),
         parent: started
             .parent
             .as_ref()
             .map(|parent| Parent { saga: parent.saga.0, step: parent.step.to_string() }),
-        restart_of: None,
+        restart_of: started.carried.as_ref().map(|carried| carried.saga.0),
     })
 }
 
-fn step(view: StepView) -> Step {
-    let status = match view.status {
-        view::StepStatus::Awaiting => StepStatus::Awaiting,
-        view::StepStatus::Backoff => StepStatus::Backoff,
-        view::StepStatus::Held => StepStatus::Held,
-        view::StepStatus::Completed => StepStatus::Completed,
-        view::StepStatus::Failed => StepStatus::Failed,
-        view::StepStatus::Omitted => StepStatus::Omitted,
-        view::StepStatus::Waiting => StepStatus::Waiting,
-        view::StepStatus::Sleeping => StepStatus::Sleeping,
-        view::StepStatus::Unknown => StepStatus::Unknown,
-        view::StepStatus::Compensating => StepStatus::Compensating,
-        view::StepStatus::Compensated => StepStatus::Compensated,
+fn steps(state: &State) -> Vec<Step> {
+    let view = |(path, step): (&StepPath, &StepState)| {
+        let direction = if step.undo.is_some() { Direction::Compensate } else { Direction::Forward };
+        Step {
+            step: path.to_string(),
+            status: step_status(step),
+            attempt: step.attempts(direction).last,
+            output: step.output().cloned(),
+        }
     };
-    Step { step: view.step, status, attempt: view.attempt, output: view.output }
+    state.steps.iter().map(view).collect()
 }
 
-fn incident(incident: &state::Incident) -> Incident {
+fn step_status(step: &StepState) -> StepStatus {
+    let undo = step.undo.as_ref().map(|undo| undo.pending);
+    match (undo, &step.outcome) {
+        (Some(None), _) => StepStatus::Compensated,
+        (Some(Some(Pending::Operator)), _) => StepStatus::Held,
+        (Some(Some(_)), _) => StepStatus::Compensating,
+        (None, Outcome::Pending(Pending::Reply { .. })) => StepStatus::Awaiting,
+        (None, Outcome::Pending(Pending::Backoff { .. })) => StepStatus::Backoff,
+        (None, Outcome::Pending(Pending::Operator)) => StepStatus::Held,
+        (None, Outcome::Pending(Pending::Arrival { .. } | Pending::Child)) => StepStatus::Waiting,
+        (None, Outcome::Pending(Pending::Sleep { .. })) => StepStatus::Sleeping,
+        (None, Outcome::Omitted) => StepStatus::Omitted,
+        (None, Outcome::Completed(_)) => StepStatus::Completed,
+        (None, Outcome::Failed(_)) => StepStatus::Failed,
+        (None, Outcome::Unknown { .. }) => StepStatus::Unknown,
+    }
+}
+
+fn ahead(ahead: outlook::Ahead) -> Ahead {
+    Ahead {
+        step: ahead.step.to_string(),
+        action: ahead.action.to_owned(),
+        name: ahead.name.map(|name| name.to_string()),
+        conditional: ahead.conditional,
+    }
+}
+
+fn timer(timer: outlook::Timer) -> Timer {
+    Timer {
+        step: timer.step.map(|step| step.to_string()),
+        what: timer.what.to_owned(),
+        at: rfc3339(timer.at),
+    }
+}
+
+fn incident(definition: &Definition, state: &State, incident: &state::Incident) -> Incident {
+    let can = outlook::possible(definition, state, incident);
     Incident {
         step: incident.step.as_ref().map(ToString::to_string),
         direction: incident.direction,
@@ -137,7 +209,78 @@ fn incident(incident: &state::Incident) -> Incident {
         message: incident.problem.message.clone(),
         details: incident.problem.details.clone(),
         since: rfc3339(incident.at),
-        can: Vec::new(),
+        can: can.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// What a decision led to, or would lead to.
+pub fn intervened(preview: &Preview, is_preview: bool) -> Result<Intervened, Problem> {
+    let Preview { decision, compiled } = preview;
+    let saga = saga_in(&compiled.definition, &decision.state, decision.entry.at);
+    Ok(Intervened {
+        preview: is_preview,
+        seq: decision.state.seq,
+        status: decision.state.status(),
+        sends: decision.messages.iter().filter_map(sends).collect(),
+        saga: saga.ok_or_else(Problem::saga_not_found)?,
+    })
+}
+
+/// What is told of a message. Lifecycle events are not: they only say what the rest of the answer says.
+fn sends(message: &Message) -> Option<Sends> {
+    let json = |payload: &RawValue| serde_json::from_str(payload.get()).unwrap_or_default();
+    let told = |kind: &str, payload| Sends {
+        kind: kind.to_owned(),
+        step: None,
+        direction: None,
+        attempt: None,
+        to: None,
+        name: None,
+        payload,
+    };
+    Some(match message {
+        Message::Command(command) => Sends {
+            step: Some(command.step.to_string()),
+            direction: Some(command.direction),
+            attempt: Some(command.attempt),
+            to: Some(command.exchange.to_string()),
+            name: Some(command.name.to_string()),
+            ..told("command", json(&command.payload))
+        },
+        Message::Event(event) => Sends {
+            step: Some(event.step.to_string()),
+            to: Some(event.exchange.to_string()),
+            name: Some(event.name.to_string()),
+            ..told("event", json(&event.payload))
+        },
+        Message::Order(order) => Sends {
+            step: Some(order.parent.step.to_string()),
+            name: Some(format!("{}@{}", order.definition, order.version)),
+            ..told("saga", json(&order.input))
+        },
+        Message::Report(report) => {
+            Sends { step: Some(report.attempt.step.to_string()), ..told("report", Value::Null) }
+        }
+        Message::Outcome(outcome) => {
+            Sends { to: Some(outcome.to.queue.clone()), ..told("outcome", json(&outcome.body)) }
+        }
+        Message::Lifecycle(_) => return None,
+    })
+}
+
+pub fn migration(migration: operator::Migration, is_preview: bool) -> Migration {
+    let blocked = |obstacle: Obstacle| Blocked {
+        code: obstacle.code.to_owned(),
+        step: obstacle.step.map(|step| step.to_string()),
+        message: obstacle.message,
+    };
+    Migration {
+        preview: is_preview,
+        from: migration.from,
+        to: migration.to,
+        safe: migration.obstacles.is_empty(),
+        blocked: migration.obstacles.into_iter().map(blocked).collect(),
+        seq: migration.seq,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 
 use crate::api::problem::Problem;
@@ -103,4 +103,29 @@ pub fn limit(asked: Option<u32>) -> Result<u32, Problem> {
         true => Ok(limit),
         false => Err(Problem::invalid_query(format!("`limit` is a number from 1 to {LARGEST_PAGE}"))),
     }
+}
+
+/// The `seq` that `If-Match` asks for, if it does: an `ETag` as it was given, or `*` for any.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let seq = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).parse();
+    seq.map(Some).map_err(|_| invalid_header("`If-Match` is the `ETag` of the saga, a number in quotes"))
+}
+
+/// What tells a repetition of a request.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    const LONGEST: usize = 255;
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if (1..=LONGEST).contains(&text.len()) => Ok(Some(text.to_owned())),
+        _ => Err(invalid_header("`Idempotency-Key` has from 1 to 255 visible ASCII characters")),
+    }
+}
+
+fn invalid_header(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_header", detail)
 }

@@ -7,6 +7,7 @@
 mod auth;
 mod caller;
 mod convert;
+mod convert_records;
 mod docs;
 mod extract;
 mod handlers;

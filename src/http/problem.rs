@@ -7,7 +7,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::problem::{At, Problem};
-use crate::engine::{StartError, StoreError, SubmitError};
+use crate::engine::dead_letters::LetterError;
+use crate::engine::operator::Refusal;
+use crate::engine::{StartError, StoreError, SubmitError, definitions};
 use crate::saga::Ignored;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -61,9 +63,11 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let status = match &error {
             StartError::NotFound(_) => StatusCode::NOT_FOUND,
+            StartError::Inactive(_) => StatusCode::CONFLICT,
             StartError::InvalidInput(_)
             | StartError::NoKey(_)
             | StartError::NoAttribute(_)
+            | StartError::InvalidAttributes(_)
             | StartError::NoInput(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StartError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             StartError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -94,10 +98,60 @@ impl From<SubmitError> for Problem {
                 Self::new(StatusCode::CONFLICT, ignored.code(), ignored.to_string())
             }
             SubmitError::Unreadable(why) => unreadable(&why),
+            SubmitError::Changed { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, error.code(), error.to_string())
+            }
             SubmitError::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error.to_string())
             }
         }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Submit(error) => error.into(),
+            Refusal::Store(error) => error.into(),
+            Refusal::Definition(error) => error.into(),
+            Refusal::Restart(error) => Self::new(StatusCode::CONFLICT, error.code(), error.to_string()),
+        }
+    }
+}
+
+impl From<definitions::Error> for Problem {
+    fn from(error: definitions::Error) -> Self {
+        let (status, code) = match error {
+            definitions::Error::Store(error) => return error.into(),
+            definitions::Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_definition"),
+            definitions::Error::Changed { .. } => (StatusCode::CONFLICT, "definition_changed"),
+            definitions::Error::NotFound { .. } => (StatusCode::NOT_FOUND, "definition_not_found"),
+            definitions::Error::Inactive { .. } => (StatusCode::CONFLICT, "definition_inactive"),
+        };
+        let detail = match &error {
+            definitions::Error::Invalid(diagnostics) => {
+                let count = diagnostics.list.len() + diagnostics.omitted;
+                format!("{count} mistakes in {}: see `diagnostics`", diagnostics.file)
+            }
+            error => error.to_string(),
+        };
+        let diagnostics = match &error {
+            definitions::Error::Invalid(diagnostics) => serde_json::to_value(diagnostics).ok(),
+            _ => None,
+        };
+        Self { diagnostics, ..Self::new(status, code, detail) }
+    }
+}
+
+impl From<LetterError> for Problem {
+    fn from(error: LetterError) -> Self {
+        let status = match error {
+            LetterError::Store(error) => return error.into(),
+            LetterError::NotFound => StatusCode::NOT_FOUND,
+            LetterError::Resolved | LetterError::NoQueue(_) => StatusCode::CONFLICT,
+            LetterError::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.code(), error.to_string())
     }
 }
 

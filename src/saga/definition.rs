@@ -127,14 +127,14 @@ pub struct Command {
 }
 
 /// A domain event that says what became of a command.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct EventReply {
     pub event: EventPattern,
     pub result: EventResult,
 }
 
 /// Which domain event, and whose.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct EventPattern {
     pub exchange: Arc<str>,
     /// The routing key.
@@ -173,14 +173,14 @@ pub struct Wait {
     pub on_timeout: OnWaitTimeout,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Awaited {
     /// A signal of this name.
     Signal(Arc<str>),
     Event(Box<EventPattern>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Sleep {
     For(Duration),
     /// A text that is a time as RFC 3339 has it.
@@ -188,7 +188,7 @@ pub enum Sleep {
 }
 
 /// A saga that is part of another.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Child {
     pub definition: Arc<str>,
     pub version: u32,
@@ -198,7 +198,7 @@ pub struct Child {
 }
 
 /// An event that nobody answers.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Publish {
     pub exchange: Arc<str>,
     /// The routing key, and the `type` of the message.
@@ -346,6 +346,12 @@ impl Step {
         self.kind == Kind::Pivot
     }
 
+    /// Whether the saga goes on after it, although it came to nothing.
+    pub fn may_miss(&self) -> bool {
+        self.optional
+            || matches!(&self.action, Action::Wait(wait) if wait.on_timeout == OnWaitTimeout::Continue)
+    }
+
     /// What it sends, if it sends commands.
     pub fn command(&self, direction: Direction) -> Option<&Command> {
         let Action::Command(step) = &self.action else { return None };
@@ -361,6 +367,22 @@ impl Step {
             Action::Command(step) => step.compensation.is_some(),
             Action::Child(child) => child.undone,
             _ => false,
+        }
+    }
+}
+
+impl Action {
+    /// What it is, as definitions have it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::Choice(_) => "choice",
+            Self::ForEach(_) => "for_each",
+            Self::Wait(_) => "wait",
+            Self::Sleep(_) => "sleep",
+            Self::Child(_) => "saga",
+            Self::Publish(_) => "publish",
+            Self::Fail { .. } => "fail",
         }
     }
 }

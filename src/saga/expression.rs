@@ -56,6 +56,13 @@ pub struct EvaluationError {
     pub message: String,
 }
 
+/// What is written the same means the same.
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
 impl Expression {
     pub fn compile(env: &Arc<Env>, source: &str) -> Result<Self, String> {
         if source.len() > MAX_SOURCE_BYTES {

@@ -20,6 +20,12 @@ impl Time {
         Self(self.0.saturating_add(millis))
     }
 
+    /// This time less `earlier`.
+    pub fn before(self, earlier: Duration) -> Self {
+        let millis = i64::try_from(earlier.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// Reads a time as RFC 3339 writes it. `None` if it is none.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;

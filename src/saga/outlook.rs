@@ -2,9 +2,17 @@
 
 use std::sync::Arc;
 
-use super::definition::Definition;
-use super::id::{StepPath, Time};
-use super::state::{Incident, State};
+use serde_json::Value;
+
+use super::definition::{Action, Awaited, Block, Definition, Step, StepIndex};
+use super::id::{Direction, StepPath, Time};
+use super::input::{Input, Intervention, Resolution};
+use super::journal::By;
+use super::state::{Entered, Incident, Outcome, Pending, State, Status};
+use super::transition::transition;
+
+/// Most of what a saga waits for that is told in a sentence.
+const MOST_TOLD: usize = 3;
 
 /// A step that is still to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,26 +36,263 @@ pub struct Timer {
     pub at: Time,
 }
 
-/// What is to come in the direction that the saga goes, in order.
+/// What is to come in the direction that the saga goes, in order. The body of a list that is not made yet is told once.
 pub fn remaining(definition: &Definition, state: &State) -> Vec<Ahead> {
-    let _ = (definition, state);
-    Vec::new()
+    let mut view = View { definition, state, items: Vec::new(), found: Vec::new() };
+    match () {
+        () if state.ended.is_some() || state.started.is_none() => {}
+        () if state.rolling_back || state.stopping.is_some() => view.behind(&definition.body),
+        () => view.ahead(&definition.body, false),
+    }
+    view.found
+}
+
+struct View<'a> {
+    definition: &'a Definition,
+    state: &'a State,
+    items: Vec<u32>,
+    found: Vec<Ahead>,
+}
+
+impl View<'_> {
+    fn ahead(&mut self, block: &Block, conditional: bool) {
+        match block {
+            Block::Step(index) => self.step_ahead(*index, conditional),
+            Block::Sequence(blocks) | Block::Parallel(blocks) => {
+                blocks.iter().for_each(|block| self.ahead(block, conditional));
+            }
+            Block::Choice(index, branches) => match self.state.entered.get(&self.path(*index)) {
+                Some(Entered::Branch(taken)) => {
+                    if let Some(branch) = branches.get(*taken as usize) {
+                        self.ahead(branch, conditional);
+                    }
+                }
+                _ if self.is_over(*index) => {}
+                _ => {
+                    self.step_ahead(*index, conditional);
+                    branches.iter().for_each(|branch| self.ahead(branch, true));
+                }
+            },
+            Block::ForEach(index, body) => match self.state.entered.get(&self.path(*index)) {
+                Some(Entered::Items(items)) => {
+                    for item in 0..u32::try_from(items.len()).unwrap_or(u32::MAX) {
+                        self.items.push(item);
+                        self.ahead(body, conditional);
+                        self.items.pop();
+                    }
+                }
+                _ if self.is_over(*index) => {}
+                _ => {
+                    self.step_ahead(*index, conditional);
+                    self.ahead(body, true);
+                }
+            },
+        }
+    }
+
+    /// Whether it will not be entered any more.
+    fn is_over(&self, index: StepIndex) -> bool {
+        let state = self.state.step(&self.path(index));
+        state.is_some_and(|state| state.pending(Direction::Forward).is_none())
+    }
+
+    fn step_ahead(&mut self, index: StepIndex, conditional: bool) {
+        let (path, step) = (self.path(index), self.definition.step_at(index));
+        if self.state.step(&path).is_none() {
+            let (action, name) = (step.action.kind(), name_of(&step.action));
+            let conditional = conditional || step.when.is_some();
+            self.found.push(Ahead { step: path, action, name, conditional });
+        }
+    }
+
+    /// As long as a pivot may succeed meanwhile, nothing is certain to be undone.
+    fn behind(&mut self, block: &Block) {
+        match block {
+            Block::Step(index) => self.step_behind(*index),
+            Block::Sequence(blocks) => blocks.iter().rev().for_each(|block| self.behind(block)),
+            Block::Parallel(branches) => branches.iter().for_each(|branch| self.behind(branch)),
+            Block::Choice(index, branches) => {
+                if let Some(Entered::Branch(taken)) = self.state.entered.get(&self.path(*index))
+                    && let Some(branch) = branches.get(*taken as usize)
+                {
+                    self.behind(branch);
+                }
+            }
+            Block::ForEach(index, body) => {
+                if let Some(Entered::Items(items)) = self.state.entered.get(&self.path(*index)) {
+                    for item in (0..u32::try_from(items.len()).unwrap_or(u32::MAX)).rev() {
+                        self.items.push(item);
+                        self.behind(body);
+                        self.items.pop();
+                    }
+                }
+            }
+        }
+    }
+
+    fn step_behind(&mut self, index: StepIndex) {
+        let (path, step) = (self.path(index), self.definition.step_at(index));
+        let Some(state) = self.state.step(&path) else { return };
+        let may_have_happened = !matches!(state.outcome, Outcome::Failed(_) | Outcome::Omitted);
+        if may_have_happened && step.has_undo() && state.undo.is_none() && !step.is_pivot() {
+            let is_certain = self.state.rolling_back && !matches!(state.outcome, Outcome::Pending(_));
+            let name = match step.command(Direction::Compensate) {
+                Some(command) => Some(Arc::clone(&command.name)),
+                None => name_of(&step.action),
+            };
+            let conditional = !is_certain;
+            self.found.push(Ahead { step: path, action: "compensation", name, conditional });
+        }
+    }
+
+    fn path(&self, index: StepIndex) -> StepPath {
+        StepPath::at(Arc::clone(&self.definition.step_at(index).name), &self.items)
+    }
+}
+
+fn name_of(action: &Action) -> Option<Arc<str>> {
+    match action {
+        Action::Command(step) => Some(Arc::clone(&step.command.name)),
+        Action::Wait(wait) => Some(match &wait.awaited {
+            Awaited::Signal(name) => Arc::clone(name),
+            Awaited::Event(event) => Arc::clone(&event.event),
+        }),
+        Action::Child(child) => Some(Arc::clone(&child.definition)),
+        Action::Publish(publish) => Some(Arc::clone(&publish.event)),
+        Action::Choice(_) | Action::ForEach(_) | Action::Sleep(_) | Action::Fail { .. } => None,
+    }
 }
 
 /// What the saga waits for, in one sentence.
 pub fn waits_for(definition: &Definition, state: &State) -> String {
-    let _ = (definition, state);
-    String::new()
+    if state.started.is_none() {
+        return "It has not been started.".to_owned();
+    }
+    if let Some(end) = &state.ended {
+        return format!("Nothing: it ended as {} at {}.", end.status.as_str(), end.at.to_rfc3339());
+    }
+    if let Some(since) = state.paused {
+        return format!("It is paused since {}, and waits for an operator to resume it.", since.to_rfc3339());
+    }
+    if state.status() == Status::Stuck {
+        return format!("It waits for an operator: {}.", told(state.incidents.iter().map(of_incident)));
+    }
+    let both = [Direction::Forward, Direction::Compensate];
+    let pending = state.steps.iter().flat_map(|(path, step)| {
+        both.into_iter().filter_map(move |direction| Some((path, direction, step.pending(direction)?)))
+    });
+    let waits = pending.map(|(path, direction, pending)| {
+        let number = state.step(path).map_or(0, |step| step.attempts(direction).last);
+        of_step(definition, path, direction, pending, number)
+    });
+    let turn = if state.stopping.is_some() && !state.rolling_back { ", before it turns back" } else { "" };
+    format!("It waits for {}{turn}.", told(waits))
+}
+
+fn told(all: impl Iterator<Item = String>) -> String {
+    let all: Vec<_> = all.collect();
+    match all.len() {
+        0 => "nothing".to_owned(),
+        len if len <= MOST_TOLD => all.join(", and for "),
+        len => format!("{}, and for {} more", all[..MOST_TOLD].join(", for "), len - MOST_TOLD),
+    }
+}
+
+fn of_incident(incident: &Incident) -> String {
+    let what = match (&incident.step, incident.direction) {
+        (Some(step), Some(Direction::Forward)) => format!("`{step}` is held"),
+        (Some(step), Some(Direction::Compensate)) => format!("the undoing of `{step}` is held"),
+        (Some(step), None) => format!("`{step}` needs a look"),
+        (None, _) => "the saga cannot go on".to_owned(),
+    };
+    match incident.problem.message.as_str() {
+        "" => format!("{what} ({})", incident.problem.code),
+        message => format!("{what} ({}: {message})", incident.problem.code),
+    }
+}
+
+fn of_step(
+    definition: &Definition,
+    path: &StepPath,
+    direction: Direction,
+    pending: Pending,
+    number: u32,
+) -> String {
+    let step = definition.step(path);
+    let command = step.and_then(|step| step.command(direction)).map_or("", |command| &command.name);
+    let action = step.map(|step: &Step| &step.action);
+    match pending {
+        Pending::Reply { deadline } => {
+            let again = if number > 1 { format!(", attempt {number}") } else { String::new() };
+            format!("the reply to `{command}` of `{path}` until {}{again}", deadline.to_rfc3339())
+        }
+        Pending::Backoff { until } => {
+            format!("attempt {} of `{command}` of `{path}` at {}", number + 1, until.to_rfc3339())
+        }
+        Pending::Arrival { deadline } => {
+            let what = match action {
+                Some(Action::Wait(wait)) => match &wait.awaited {
+                    Awaited::Signal(name) => format!("the signal `{name}`"),
+                    Awaited::Event(event) => format!("the event `{}`", event.event),
+                },
+                _ => "what it needs".to_owned(),
+            };
+            format!("{what} of `{path}` until {}", deadline.to_rfc3339())
+        }
+        Pending::Sleep { until } => format!("the end of `{path}` at {}", until.to_rfc3339()),
+        Pending::Child => {
+            let child = action.and_then(name_of).unwrap_or_default();
+            match direction {
+                Direction::Forward => format!("the saga `{child}` of `{path}` to end"),
+                Direction::Compensate => format!("the saga `{child}` of `{path}` to be undone"),
+            }
+        }
+        Pending::Operator => format!("an operator to see to `{path}`"),
+    }
 }
 
 /// What will happen by itself, the soonest first.
 pub fn timers(state: &State) -> Vec<Timer> {
-    let _ = state;
-    Vec::new()
+    if state.ended.is_some() || state.paused.is_some() {
+        return Vec::new();
+    }
+    let both = [Direction::Forward, Direction::Compensate];
+    let is_stopping = state.stopping.is_some();
+    let of_steps = state.steps.iter().flat_map(|(path, step)| {
+        both.into_iter().filter_map(move |direction| {
+            let (what, at) = match step.pending(direction)? {
+                Pending::Reply { deadline } => ("deadline", deadline),
+                Pending::Backoff { until } => ("retry", until),
+                Pending::Arrival { deadline } if !is_stopping => ("deadline", deadline),
+                Pending::Sleep { until } if !is_stopping => ("sleep", until),
+                _ => return None,
+            };
+            Some(Timer { step: Some(path.clone()), what, at })
+        })
+    });
+    let own = state.overdue_at().map(|at| Timer { step: None, what: "timeout", at });
+    let mut timers: Vec<_> = of_steps.chain(own).collect();
+    timers.sort_by_key(|timer| timer.at);
+    timers
 }
 
-/// The names of the interventions that would be accepted now.
+/// The names of the interventions that would be accepted now, by asking.
 pub fn possible(definition: &Definition, state: &State, incident: &Incident) -> Vec<&'static str> {
-    let _ = (definition, state, incident);
-    Vec::new()
+    let step = incident.step.clone();
+    let resolve = step
+        .clone()
+        .map(|step| Intervention::Resolve { step, outcome: Resolution::Done(Arc::new(Value::Null)) });
+    let asked = [
+        Some(Intervention::Retry { step: step.clone() }),
+        resolve,
+        Some(Intervention::Skip { step }),
+        Some(Intervention::RollBack),
+        Some(Intervention::Abandon),
+    ];
+    let is_accepted = |action: &Intervention| {
+        let by = By { actor: String::new(), reason: String::new() };
+        let input = Input::Intervene { action: action.clone(), by };
+        transition(definition, state, &input, incident.at).is_ok()
+    };
+    asked.into_iter().flatten().filter(is_accepted).map(|action| action.name()).collect()
 }

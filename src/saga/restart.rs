@@ -1,6 +1,6 @@
 //! What a new saga takes over from one that has ended, to run again from a chosen step.
 
-use super::definition::{Action, Block, Definition, OnWaitTimeout, Step, StepIndex};
+use super::definition::{Action, Block, Definition, Step, StepIndex};
 use super::id::{Direction, StepPath};
 use super::journal::{Carried, Fact, Problem};
 use super::state::{Entered, Outcome, State, StepState};
@@ -131,16 +131,14 @@ impl Carrying<'_> {
 
 /// What became of a step, if the saga could go on from there.
 fn concluded(step: &Step, state: &StepState, path: StepPath) -> Result<Fact, CannotRestart> {
-    let may_miss = step.optional
-        || matches!(&step.action, Action::Wait(wait) if wait.on_timeout == OnWaitTimeout::Continue);
     Ok(match &state.outcome {
         Outcome::Completed(output) => Fact::Completed { step: path, output: output.clone() },
         Outcome::Omitted => Fact::Omitted { step: path },
-        Outcome::Failed(problem) if may_miss => Fact::Failed { step: path, problem: problem.clone() },
+        Outcome::Failed(problem) if step.may_miss() => Fact::Failed { step: path, problem: problem.clone() },
         Outcome::Unknown { .. } if state.passed_over => {
             Fact::Skipped { step: path, direction: Direction::Forward }
         }
-        Outcome::Unknown { .. } if may_miss => {
+        Outcome::Unknown { .. } if step.may_miss() => {
             let problem = Problem::new(Problem::TIMEOUT, "the saga that was gone on from did not know");
             Fact::Unknown { step: path, problem }
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::expression::{EvaluationError, Expression, Scope};
 
 /// JSON with expressions in it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Template {
     Literal(Value),
     /// `${ expression }` and nothing else: keeps the expression's type.
@@ -20,7 +20,7 @@ pub enum Template {
     Object(Vec<(String, Template)>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Part {
     Literal(String),
     Expression(Expression),

@@ -28,6 +28,18 @@ pub fn backward(definition: &Definition, state: &State) -> Next {
     walk(definition, state, |walk| walk.behind(&definition.body))
 }
 
+/// Whether the saga is through with one block, in these items of the `for_each` blocks around it. If not, what may
+/// start in it; that is nothing if something of it has begun.
+pub fn through(
+    definition: &Definition,
+    state: &State,
+    block: &Block,
+    items: &[u32],
+) -> Result<(), Vec<StepPath>> {
+    let mut walk = Walk { definition, state, items: items.to_vec(), found: Vec::new() };
+    if walk.ahead(block) { Ok(()) } else { Err(walk.found) }
+}
+
 fn walk<'a>(definition: &'a Definition, state: &'a State, visit: impl FnOnce(&mut Walk<'a>) -> bool) -> Next {
     let mut walk = Walk { definition, state, items: Vec::new(), found: Vec::new() };
     let done = visit(&mut walk);

@@ -1,17 +1,19 @@
 //! The store in memory, for simulation: it never waits, and the same calls give the same answers.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::{
-    Batch, DeadLetter, Error, Filter, OutboxId, Registered, SagaRow, ScheduleRun, Store, StoredDefinition,
-    Unsent, journal,
+    Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, OutboxId,
+    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, Unsent, journal,
 };
-use crate::saga::{Entry, Message, SagaId, Status, Time};
+use crate::saga::{Entry, Message, SagaId, Time};
 
 /// A [`Store`] that is gone with its process.
 #[derive(Debug, Default)]
@@ -26,7 +28,10 @@ struct Tables {
     journal: BTreeMap<(SagaId, u32), Entry>,
     outbox: BTreeMap<OutboxId, Reserved>,
     timers: BTreeMap<SagaId, Time>,
-    dead_letters: Vec<DeadLetter>,
+    incidents: BTreeMap<SagaId, Vec<String>>,
+    attributes: BTreeMap<SagaId, BTreeMap<String, String>>,
+    dead_letters: BTreeMap<Uuid, DeadLetter>,
+    audit: Vec<AuditEntry>,
     schedules: BTreeMap<(String, String), Time>,
 }
 
@@ -60,6 +65,8 @@ impl Tables {
     /// If a batch is one that a database would refuse, so that a simulation finds whoever makes such batches.
     fn write(&mut self, batch: Batch) {
         assert!(all_differ(batch.sagas.iter().map(|saga| saga.id)), "a saga has two rows");
+        assert!(all_differ(batch.incidents.iter().map(|open| open.saga)), "a saga has incidents twice");
+        assert!(all_differ(batch.attributes.iter().map(|of| of.saga)), "a saga has attributes twice");
         assert!(all_differ(batch.wakes.iter().map(|(saga, _)| *saga)), "a saga has two wake-ups");
         let queued = batch.outbox.iter().map(|unsent| unsent.id);
         let sent = batch.sent.iter().copied().collect::<HashSet<_>>();
@@ -73,8 +80,10 @@ impl Tables {
         }
         for saga in batch.sagas {
             let row = self.sagas.entry(saga.id).or_insert_with(|| saga.clone());
+            row.version = saga.version;
             row.status = saga.status;
             row.changed_at = saga.changed_at;
+            row.paused = saga.paused;
         }
         for Unsent { id, message } in batch.outbox {
             self.outbox.insert(id, Reserved { until, message });
@@ -82,13 +91,45 @@ impl Tables {
         for id in batch.sent {
             self.outbox.remove(&id);
         }
-        self.dead_letters.extend(batch.dead_letters);
+        self.incidents.extend(batch.incidents.into_iter().map(|open| (open.saga, open.codes)));
+        self.attributes.extend(batch.attributes.into_iter().map(|of| (of.saga, of.values)));
+        self.dead_letters.extend(batch.dead_letters.into_iter().map(|letter| (letter.id, letter)));
+        for (id, at) in batch.letters_resolved {
+            if let Some(letter) = self.dead_letters.get_mut(&id) {
+                letter.resolved_at.get_or_insert(at);
+            }
+        }
+        self.audit.extend(batch.audit);
         for (saga, due) in batch.wakes {
             match due {
                 Some(due) => self.timers.insert(saga, due),
                 None => self.timers.remove(&saga),
             };
         }
+    }
+
+    fn matches(&self, filter: &Filter, saga: &SagaRow) -> bool {
+        let has_incident =
+            |code| self.incidents.get(&saga.id).is_some_and(|codes| codes.iter().any(|open| open == code));
+        let has_attribute = |(name, value): &(String, String)| {
+            self.attributes.get(&saga.id).is_some_and(|of| of.get(name) == Some(value))
+        };
+        filter.takes(saga)
+            && filter.incident.as_ref().is_none_or(has_incident)
+            && filter.attribute.as_ref().is_none_or(has_attribute)
+    }
+
+    fn is_final(&self, saga: SagaId) -> bool {
+        self.sagas.get(&saga).is_some_and(|row| row.status.is_final())
+    }
+
+    fn delete(&mut self, saga: SagaId) {
+        self.sagas.remove(&saga);
+        self.journal.retain(|(of, _), _| *of != saga);
+        self.timers.remove(&saga);
+        self.incidents.remove(&saga);
+        self.attributes.remove(&saga);
+        self.dead_letters.retain(|_, letter| letter.saga != Some(saga));
     }
 }
 
@@ -143,16 +184,40 @@ impl Store for MemoryStore {
         Ok(self.tables().outbox.len() as u64)
     }
 
-    async fn register(&self, definition: &StoredDefinition) -> Result<Registered, Error> {
+    async fn register(
+        &self,
+        definition: &StoredDefinition,
+        audit: Option<&AuditEntry>,
+    ) -> Result<Registered, Error> {
         let key = (definition.name.clone(), definition.version);
         let mut tables = self.tables();
         match tables.definitions.get(&key) {
             None => {
                 tables.definitions.insert(key, definition.clone());
+                tables.audit.extend(audit.cloned());
                 Ok(Registered::New)
             }
             Some(there) => Ok(Registered::compare(&there.digest, definition)),
         }
+    }
+
+    async fn set_active(
+        &self,
+        name: &str,
+        version: u32,
+        active: bool,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
+        let mut tables = self.tables();
+        let Some(definition) = tables.definitions.get_mut(&(name.to_owned(), version)) else {
+            return Ok(false);
+        };
+        if definition.active == active {
+            return Ok(false);
+        }
+        definition.active = active;
+        tables.audit.push(audit.clone());
+        Ok(true)
     }
 
     async fn definitions(&self) -> Result<Vec<StoredDefinition>, Error> {
@@ -170,14 +235,78 @@ impl Store for MemoryStore {
     async fn sagas(&self, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, Error> {
         let tables = self.tables();
         let mut matching: Vec<&SagaRow> =
-            tables.sagas.values().filter(|saga| matches(filter, saga)).collect();
-        matching.sort_unstable_by_key(|saga| std::cmp::Reverse((saga.started_at, saga.id)));
+            tables.sagas.values().filter(|saga| tables.matches(filter, saga)).collect();
+        matching.sort_unstable_by_key(|saga| Reverse((saga.started_at, saga.id)));
         Ok(matching.into_iter().take(limit as usize).cloned().collect())
     }
 
-    async fn dead_letters(&self, saga: SagaId) -> Result<Vec<DeadLetter>, Error> {
+    async fn counts(&self) -> Result<Vec<Count>, Error> {
+        let mut counts = BTreeMap::<_, Count>::new();
+        for SagaRow { definition, version, status, .. } in self.tables().sagas.values() {
+            let none =
+                Count { definition: definition.to_string(), version: *version, status: *status, count: 0 };
+            counts.entry((definition.clone(), *version, status.as_str())).or_insert(none).count += 1;
+        }
+        Ok(counts.into_values().collect())
+    }
+
+    async fn journal(&self, saga: SagaId, after: u32, limit: u32) -> Result<Vec<Appended>, Error> {
         let tables = self.tables();
-        Ok(tables.dead_letters.iter().filter(|letter| letter.saga == saga).cloned().collect())
+        let rows = tables.journal.range((saga, after.saturating_add(1))..=(saga, u32::MAX));
+        Ok(rows.take(limit as usize).map(appended).collect())
+    }
+
+    async fn appended_since(&self, at: Time, limit: u32) -> Result<Vec<Appended>, Error> {
+        let tables = self.tables();
+        let mut since: Vec<_> = tables.journal.iter().filter(|(_, entry)| entry.at >= at).collect();
+        since.sort_unstable_by_key(|(key, entry)| (entry.at, **key));
+        Ok(since.into_iter().take(limit as usize).map(appended).collect())
+    }
+
+    async fn dead_letters(&self, filter: &LetterFilter, limit: u32) -> Result<Vec<DeadLetter>, Error> {
+        let tables = self.tables();
+        let mut matching: Vec<_> =
+            tables.dead_letters.values().filter(|letter| filter.takes(letter)).collect();
+        matching.sort_unstable_by_key(|letter| Reverse((letter.at, letter.id)));
+        Ok(matching.into_iter().take(limit as usize).cloned().collect())
+    }
+
+    async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>, Error> {
+        Ok(self.tables().dead_letters.get(&id).cloned())
+    }
+
+    async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, Error> {
+        let tables = self.tables();
+        let mut matching: Vec<_> = tables.audit.iter().filter(|entry| filter.takes(entry)).collect();
+        matching.sort_unstable_by_key(|entry| Reverse((entry.at, entry.id)));
+        Ok(matching.into_iter().take(limit as usize).cloned().collect())
+    }
+
+    async fn finished_before(
+        &self,
+        definition: &str,
+        before: Time,
+        limit: u32,
+    ) -> Result<Vec<SagaId>, Error> {
+        let tables = self.tables();
+        let is_wanted = |saga: &&SagaRow| {
+            saga.status.is_final() && saga.changed_at < before && *saga.definition == *definition
+        };
+        let mut matching: Vec<_> = tables.sagas.values().filter(is_wanted).collect();
+        matching.sort_unstable_by_key(|saga| (saga.started_at, saga.id));
+        Ok(matching.into_iter().take(limit as usize).map(|saga| saga.id).collect())
+    }
+
+    async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error> {
+        let mut tables = self.tables();
+        let mut deleted = 0;
+        for saga in sagas {
+            if tables.is_final(*saga) {
+                tables.delete(*saga);
+                deleted += 1;
+            }
+        }
+        Ok(deleted)
     }
 
     async fn schedule_ran(&self, definition: &str, cron: &str, at: Time) -> Result<(), Error> {
@@ -196,14 +325,6 @@ impl Store for MemoryStore {
         Ok(self.tables().schedules.iter().map(run).collect())
     }
 
-    async fn count_by_status(&self) -> Result<HashMap<Status, u64>, Error> {
-        let mut counts = HashMap::new();
-        for saga in self.tables().sagas.values() {
-            *counts.entry(saga.status).or_default() += 1;
-        }
-        Ok(counts)
-    }
-
     async fn check(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -214,10 +335,6 @@ fn all_differ<T: Eq + Hash>(items: impl IntoIterator<Item = T>) -> bool {
     items.into_iter().all(|item| seen.insert(item))
 }
 
-fn matches(filter: &Filter, saga: &SagaRow) -> bool {
-    let Filter { definition, status, key, after } = filter;
-    definition.as_deref().is_none_or(|name| *name == *saga.definition)
-        && status.is_none_or(|status| status == saga.status)
-        && (key.is_none() || *key == saga.key)
-        && after.is_none_or(|after| (saga.started_at, saga.id) < after)
+fn appended(((saga, seq), entry): (&(SagaId, u32), &Entry)) -> Appended {
+    Appended { saga: *saga, seq: *seq, entry: entry.clone() }
 }

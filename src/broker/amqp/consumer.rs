@@ -12,11 +12,12 @@ use lapin::types::FieldTable;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Link};
-use super::properties::{dead_letter, from_amqp, short};
+use super::properties::{self, from_amqp, short};
 use super::publisher::Publisher;
 use super::session::{Handled, InHandler, Lost, Session};
 use super::topology::{self, Known};
 use super::{Options, within};
+use crate::broker::envelope::header;
 use crate::broker::{Delivery, Error, Handler, Verdict, handling};
 
 /// The pause before a session is tried again; it doubles up to the longest.
@@ -154,8 +155,8 @@ impl Consumer<'_> {
             ..
         } = delivery;
         let given = Delivery {
-            exchange: exchange.into(),
-            routing_key: routing_key.into(),
+            exchange: exchange.as_str().to_owned(),
+            routing_key: routing_key.as_str().to_owned(),
             properties: from_amqp(&properties),
             body: data.clone(), // kept, in case that it becomes a dead letter
             redelivered,
@@ -163,9 +164,16 @@ impl Consumer<'_> {
         let ack = match handling::verdict(self.handler.clone(), given, self.queue).await {
             Verdict::Ack => true,
             Verdict::Requeue => false,
-            Verdict::DeadLetter { reason } => {
-                tracing::warn!(queue = self.queue, reason, "dead letter");
-                self.dead_letter(&properties, &data, &reason).await
+            Verdict::DeadLetter { code, reason } => {
+                tracing::warn!(queue = self.queue, code, reason, "dead letter");
+                let known = [
+                    (header::CODE, code),
+                    (header::REASON, &reason),
+                    (header::QUEUE, self.queue),
+                    (header::EXCHANGE, exchange.as_str()),
+                    (header::ROUTING_KEY, routing_key.as_str()),
+                ];
+                self.dead_letter(properties::dead_letter(&properties, known), &data).await
             }
         };
         if !ack {
@@ -175,13 +183,10 @@ impl Consumer<'_> {
     }
 
     /// Sends a copy to the dead letters, so that the reason travels along. Whether it is there, and the original can go.
-    async fn dead_letter(&self, properties: &lapin::BasicProperties, body: &[u8], reason: &str) -> bool {
+    async fn dead_letter(&self, copy: lapin::BasicProperties, body: &[u8]) -> bool {
         let around = self.known.around(self.queue);
         match around.queues.into_iter().find_map(|queue| queue.dead_letters) {
-            Some(dead_letters) => {
-                let copy = dead_letter(properties, self.queue, reason);
-                self.publisher.send(&dead_letters, copy, body).await
-            }
+            Some(dead_letters) => self.publisher.send(&dead_letters, copy, body).await,
             None => true, // whoever declared no place for them does not want them
         }
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString, ShortStringError};
 
-use crate::broker::envelope::header;
 use crate::broker::{HeaderValue, Properties};
 
 /// AMQP's `delivery_mode` of a message that survives a restart of the broker.
@@ -91,18 +90,22 @@ fn header_from_amqp(value: &AMQPValue) -> Option<HeaderValue> {
     Some(HeaderValue::Integer(integer))
 }
 
-/// The properties of a dead letter: those of the message, with the reason and the queue it was taken from.
+/// The properties of a dead letter: those of the message, with what is to be known of why and where from.
 ///
 /// Left out is what would make the broker treat the copy in a way of its own: `user_id` (it must be ours), `expiration`
 /// (a dead letter stays) and the headers `CC` and `BCC` (more queues to go to).
-pub(super) fn dead_letter(amqp: &BasicProperties, queue: &str, reason: &str) -> BasicProperties {
+pub(super) fn dead_letter<'a>(
+    amqp: &BasicProperties,
+    known: impl IntoIterator<Item = (&'static str, &'a str)>,
+) -> BasicProperties {
     let kept = amqp.headers().iter().flat_map(FieldTable::inner);
     let mut headers = FieldTable::default();
     for (name, value) in kept.filter(|(name, _)| !matches!(name.as_str(), "CC" | "BCC")) {
         headers.insert(name.clone(), value.clone());
     }
-    headers.insert(header::REASON.into(), AMQPValue::LongString(reason.into()));
-    headers.insert(header::QUEUE.into(), AMQPValue::LongString(queue.into()));
+    for (name, text) in known {
+        headers.insert(name.into(), AMQPValue::LongString(text.into()));
+    }
     let mut copy = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
     type Set = fn(BasicProperties, ShortString) -> BasicProperties;
     let texts: [(&Option<ShortString>, Set); 7] = [
@@ -128,6 +131,7 @@ pub(super) fn dead_letter(amqp: &BasicProperties, queue: &str, reason: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::envelope::header;
 
     fn properties() -> Properties {
         let text = |text: &str| Some(text.to_owned());
@@ -162,7 +166,7 @@ mod tests {
         headers.insert("odd".into(), AMQPValue::Boolean(true));
         let letter = to_amqp(&Properties { headers: BTreeMap::new(), ..properties() }).expect("short enough");
         let letter = letter.with_headers(headers).with_user_id("someone".into()).with_expiration("1".into());
-        let copy = dead_letter(&letter, "q", "no JSON");
+        let copy = dead_letter(&letter, [(header::QUEUE, "q"), (header::REASON, "no JSON")]);
         assert_eq!((copy.user_id(), copy.expiration()), (&None, &None));
         let names: Vec<&str> =
             copy.headers().iter().flat_map(FieldTable::inner).map(|(name, _)| name.as_str()).collect();

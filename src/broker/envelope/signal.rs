@@ -17,11 +17,16 @@ pub fn decode_signal(delivery: &Delivery) -> Result<(SagaId, Arrival), Undecodab
     Ok((addressee(delivery)?, arrival(delivery, source, "signal")?))
 }
 
-/// Reads a domain event: its exchange and routing key say which one it is, its JSON body is what an expression sees.
+/// Reads a domain event: its exchange and routing key say which one it is, its JSON body is what an expression sees. One that
+/// comes back from the dead letters has them in its headers.
 pub fn decode_event(delivery: &Delivery) -> Result<Arrival, Undecodable> {
+    let published = |given: &str, name| match text(delivery, name) {
+        Some(before) if delivery.exchange.is_empty() => before.into(),
+        _ => given.into(),
+    };
     let source = Source::Event {
-        exchange: delivery.exchange.as_str().into(),
-        event: delivery.routing_key.as_str().into(),
+        exchange: published(&delivery.exchange, header::EXCHANGE),
+        event: published(&delivery.routing_key, header::ROUTING_KEY),
     };
     arrival(delivery, source, "event")
 }

@@ -1,5 +1,7 @@
 //! Reading what asks for a new saga, and telling who asked when it was refused.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json as to_json};
 
 use super::{APP_ID, CONTENT_TYPE, Undecodable, header, json, kind, seconds};
@@ -8,12 +10,14 @@ use crate::saga::journal::{AnswerTo, Parent, Problem};
 use crate::saga::{MAX_PAYLOAD_BYTES, Time};
 
 /// A message that asks for a new saga.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartRequest {
     pub definition: String,
     /// From 1. `None`: the newest.
     pub version: Option<u32>,
     pub input: Value,
+    /// What the saga can be found by, beside what its definition makes of the input.
+    pub attributes: BTreeMap<String, String>,
     pub message_id: Option<String>,
     /// Who wants to hear how the saga ends.
     pub answer: Option<AnswerTo>,
@@ -43,7 +47,7 @@ pub fn decode_start(delivery: &Delivery) -> Result<StartRequest, Undecodable> {
         message_id: properties.message_id.clone(),
         answer: answer_to(properties),
         trace_id: trace_id_of(properties),
-        parent: None,
+        ..StartRequest::default()
     })
 }
 

@@ -34,6 +34,8 @@ use policy::{Defaults, Policies};
 use tree::Tree;
 use words::SAGA;
 
+/// Each is a row of the store, and an index entry.
+const MOST_ATTRIBUTES: usize = 16;
 /// Versions are stored as signed 32 bits.
 const MOST_VERSION: u32 = i32::MAX as u32;
 const ON_LATE_REPLY: [(&str, OnLateReply); 2] =
@@ -118,6 +120,7 @@ fn saga(root: &Node, cx: &mut Context<'_>) -> Option<(Definition, Option<Schema>
     definition.output_schema = schema("output_schema", cx).map(|schema| Arc::new(schema) as _);
     settings(fields, &mut definition, &mut cx.problems);
     definition.key = fields.get("key").map(|entry| key(entry, cx));
+    definition.attributes = attributes(fields.get("attributes"), cx);
     definition.starts = event::starts(fields.get("start"), cx);
     definition.output = fields.get("output").map(|entry| template::decode(&entry.value, Scope::OUTPUT, cx));
     Some((definition, input))
@@ -157,6 +160,44 @@ fn steps(fields: Fields<'_>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Block)>
     let steps: Vec<_> =
         outlines.map(|(index, outline)| step::decode(outline, index, &defaults, cx)).collect();
     Some((steps.into_iter().flatten().collect(), body))
+}
+
+/// What a saga can be found by: each made from the input, as the key is.
+fn attributes(entry: Option<&Entry>, cx: &mut Context<'_>) -> Vec<(Arc<str>, Template)> {
+    let Some(entry) = entry else { return Vec::new() };
+    let Value::Mapping(entries) = &entry.value.value else {
+        let message = format!("`attributes` must be a mapping, not {}", entry.value.kind());
+        cx.problems.report(
+            Diagnostic::new(code::WRONG_TYPE, entry.value.span.clone(), message)
+                .label("expected names and values")
+                .help("write it like `attributes: { customer: \"${ input.customerId }\" }`"),
+        );
+        return Vec::new();
+    };
+    if let Some(further) = entries.get(MOST_ATTRIBUTES) {
+        let message = format!("a saga has at most {MOST_ATTRIBUTES} attributes");
+        cx.problems.report(
+            Diagnostic::new(code::TOO_MUCH, further.key_span.clone(), message)
+                .label("the limit is reached here"),
+        );
+    }
+    entries.iter().take(MOST_ATTRIBUTES).filter_map(|entry| attribute(entry, cx)).collect()
+}
+
+fn attribute(entry: &Entry, cx: &mut Context<'_>) -> Option<(Arc<str>, Template)> {
+    let name = name::attribute(entry, &mut cx.problems);
+    let span = entry.value.span.clone();
+    if !matches!(entry.value.value, Value::String(_)) {
+        let message = format!("an attribute must be a text with an expression, not {}", entry.value.kind());
+        cx.problems.report(
+            Diagnostic::new(code::WRONG_TYPE, span, message)
+                .label("expected a text")
+                .help(format!("write it like `{}: ${{ input.{} }}`", entry.key, entry.key)),
+        );
+        return None;
+    }
+    let value = template::decode(&entry.value, Scope::ATTRIBUTE, cx);
+    Some((name?.into(), value))
 }
 
 /// The business key: made from the input, and different from saga to saga.

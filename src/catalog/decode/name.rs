@@ -1,5 +1,7 @@
 //! The names of sagas and steps.
 
+use std::ops::Range;
+
 use super::super::code;
 use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::expression::RESERVED;
@@ -16,7 +18,15 @@ pub(super) fn saga<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a 
     let is_right = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     let help = "a saga's name has small letters, digits and dashes, and begins with a letter";
-    check(entry, name, is_right, "a saga", help, suggestion(name, '-', &name.to_lowercase()), problems)
+    check(
+        &entry.value.span,
+        name,
+        is_right,
+        "a saga",
+        help,
+        suggestion(name, '-', &name.to_lowercase()),
+        problems,
+    )
 }
 
 /// A step's name stands in expressions, so that it must be a CEL identifier.
@@ -30,6 +40,14 @@ pub(super) fn item<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a 
         Value::String(name) if name == DEFAULT_ITEM => Some(DEFAULT_ITEM),
         _ => identifier(entry, "an item", problems),
     }
+}
+
+/// An attribute's name stands in URLs: letters, digits and underscores.
+pub(super) fn attribute<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
+    let name = entry.key.as_str();
+    let help = "an attribute's name has letters, digits and underscores, and begins with a letter";
+    let suggestion = suggestion(name, '_', name);
+    check(&entry.key_span, name, is_identifier(name), "an attribute", help, suggestion, problems)
 }
 
 fn identifier<'a>(entry: &'a Entry, what: &str, problems: &mut Problems) -> Option<&'a str> {
@@ -48,7 +66,7 @@ fn identifier<'a>(entry: &'a Entry, what: &str, problems: &mut Problems) -> Opti
     }
     let is_right = is_identifier(name);
     let help = format!("{what}'s name has letters, digits and underscores, and begins with a letter");
-    check(entry, name, is_right, what, &help, suggestion(name, '_', name), problems)
+    check(&entry.value.span, name, is_right, what, &help, suggestion(name, '_', name), problems)
 }
 
 fn is_identifier(name: &str) -> bool {
@@ -57,7 +75,7 @@ fn is_identifier(name: &str) -> bool {
 }
 
 fn check<'a>(
-    entry: &'a Entry,
+    span: &Range<usize>,
     name: &'a str,
     is_right: bool,
     what: &str,
@@ -65,7 +83,7 @@ fn check<'a>(
     suggestion: Option<String>,
     problems: &mut Problems,
 ) -> Option<&'a str> {
-    let span = entry.value.span.clone();
+    let span = span.clone();
     if name.len() > MOST_BYTES {
         let message = format!("the name of {what} has at most {MOST_BYTES} bytes");
         problems

@@ -21,6 +21,7 @@ pub(super) const SAGA: Shape = Shape {
         "description",
         "input",
         "key",
+        "attributes",
         "timeout",
         "start",
         "lifecycle_events",

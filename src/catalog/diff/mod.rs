@@ -11,6 +11,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -23,6 +24,7 @@ use super::files::Files;
 use super::source::{self, Node};
 use crate::saga::Definition;
 use crate::saga::definition::Trigger;
+use crate::saga::template::Template;
 
 /// The differences between two versions of a definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -135,6 +137,7 @@ fn settings(old: &Definition, new: &Definition, changes: &mut Changes) {
             }
         }
     }
+    attributes(old, new, changes);
     let told = |duration: Option<_>| duration.map_or("none".to_owned(), steps::told);
     changes.if_changed("timeout", &told(old.timeout), &told(new.timeout));
     changes.if_changed("on_late_reply", &word(&old.on_late_reply), &word(&new.on_late_reply));
@@ -147,6 +150,20 @@ fn settings(old: &Definition, new: &Definition, changes: &mut Changes) {
         (true, false) => changes.breaks("lifecycle_events", Whom::Readers, "no longer published"),
         (false, true) => changes.fits("lifecycle_events", "published now"),
         _ => {}
+    }
+}
+
+/// Nobody relies on them but who searches: sagas that run keep those that they were started with.
+fn attributes(old: &Definition, new: &Definition, changes: &mut Changes) {
+    let find = |attributes: &[(Arc<str>, Template)], wanted: &str| {
+        attributes.iter().find(|(name, _)| **name == *wanted).map(|(_, value)| fields::shown(value))
+    };
+    for (name, value) in &old.attributes {
+        let now = find(&new.attributes, name).unwrap_or_else(|| "removed".to_owned());
+        changes.if_changed(format!("attributes.{name}"), &fields::shown(value), &now);
+    }
+    for (name, value) in new.attributes.iter().filter(|(name, _)| find(&old.attributes, name).is_none()) {
+        changes.fits(format!("attributes.{name}"), format!("added: {}", fields::shown(value)));
     }
 }
 

@@ -37,20 +37,7 @@ pub(super) fn compare((old, old_text): Version<'_>, (new, new_text): Version<'_>
 /// The step of the same name, if it does the same kind of thing.
 fn same<'a>(definition: &'a Definition, step: &Step) -> Option<&'a Step> {
     let found = definition.step_at(definition.index_of(&step.name)?);
-    (kind(&found.action) == kind(&step.action)).then_some(found)
-}
-
-fn kind(action: &Action) -> &'static str {
-    match action {
-        Action::Command(_) => "command",
-        Action::Choice(_) => "choice",
-        Action::ForEach(_) => "for_each",
-        Action::Wait(_) => "wait",
-        Action::Sleep(_) => "sleep",
-        Action::Child(_) => "saga",
-        Action::Publish(_) => "publish",
-        Action::Fail { .. } => "fail",
-    }
+    (found.action.kind() == step.action.kind()).then_some(found)
 }
 
 fn pivot(old: &Definition, new: &Definition, changes: &mut Changes) {
@@ -77,7 +64,7 @@ struct Comparison<'a, 'c> {
 impl Comparison<'_, '_> {
     fn removed(&mut self, step: &Step) {
         let place = place(step);
-        let what = format!("removed ({})", kind(&step.action));
+        let what = format!("removed ({})", step.action.kind());
         match &step.action {
             Action::Publish(publish) => {
                 let what = format!("`{}` is no longer published", publish.event);
@@ -105,7 +92,7 @@ impl Comparison<'_, '_> {
                 let what = format!("added: waits for {}", awaited(&wait.awaited));
                 self.changes.breaks(place, Whom::Senders, what);
             }
-            action => self.changes.fits(place, format!("added ({})", kind(action))),
+            action => self.changes.fits(place, format!("added ({})", action.kind())),
         }
     }
 

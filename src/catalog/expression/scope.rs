@@ -17,6 +17,8 @@ pub(in super::super) struct Scope {
 pub(super) enum At {
     /// The saga's `key`, made before there is a saga.
     Key,
+    /// One of the saga's `attributes`, made with the key.
+    Attribute,
     /// Something that sees nothing but `event`: the key that it is written under.
     Event(&'static str),
     /// What a schedule starts a saga with.
@@ -32,6 +34,7 @@ pub(super) enum At {
 
 impl Scope {
     pub(in super::super) const KEY: Self = Self::at(At::Key);
+    pub(in super::super) const ATTRIBUTE: Self = Self::at(At::Attribute);
     pub(in super::super) const OUTPUT: Self = Self::at(At::Output);
     pub(in super::super) const SCHEDULE: Self = Self::at(At::Schedule);
 
@@ -137,7 +140,7 @@ impl Names {
         const END: usize = usize::MAX;
         let there = &self.steps[step].place;
         let (here, branch_end) = match scope.at {
-            At::Key | At::Event(_) | At::Schedule => return Sight::Never,
+            At::Key | At::Attribute | At::Event(_) | At::Schedule => return Sight::Never,
             At::Undo(own) if own == step => return Sight::Seen,
             At::Step(own) if own == step => return Sight::Itself,
             At::Item(own) if own == step => return Sight::Around,
@@ -169,7 +172,7 @@ impl Names {
         let (own, inner) = match scope.at {
             At::Step(own) | At::Undo(own) => (Some(own), None),
             At::Item(own) => (Some(own), Some(own)),
-            At::Key | At::Event(_) | At::Schedule | At::Output => (None, None),
+            At::Key | At::Attribute | At::Event(_) | At::Schedule | At::Output => (None, None),
         };
         let around = own.into_iter().flat_map(|own| &self.steps[own].within).copied();
         around.chain(inner).filter_map(|index| self.steps[index].item.as_deref())
@@ -178,7 +181,7 @@ impl Names {
     /// What can be named in a scope.
     pub(super) fn nameable(&self, scope: Scope) -> impl Iterator<Item = &str> {
         let general: &[&str] = match scope.at {
-            At::Key => &["input"],
+            At::Key | At::Attribute => &["input"],
             At::Event(_) => &[],
             At::Schedule => &["schedule"],
             At::Step(_) | At::Undo(_) | At::Item(_) | At::Output => &["input", "saga"],

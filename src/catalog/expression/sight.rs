@@ -21,9 +21,9 @@ struct View<'a> {
 
 impl View<'_> {
     fn check(&self, path: &Path<'_>) -> Option<Diagnostic> {
-        let in_saga = !matches!(self.scope.at, At::Key | At::Event(_) | At::Schedule);
+        let in_saga = !matches!(self.scope.at, At::Key | At::Attribute | At::Event(_) | At::Schedule);
         match path.root {
-            "input" if in_saga || self.scope.at == At::Key => {
+            "input" if in_saga || matches!(self.scope.at, At::Key | At::Attribute) => {
                 fields_in(self.names.input.as_ref()?, "the input", "input", &path.fields)
             }
             "saga" if in_saga => fields_of("saga", &["id", "key"], path.fields.first()?),
@@ -72,6 +72,8 @@ impl View<'_> {
                     .label("nothing but `event` is known when an event arrives"),
                 At::Schedule => diagnostic(format!("a schedule cannot use `{name}`"))
                     .label("no step has run when a saga is started"),
+                At::Attribute => diagnostic(format!("an attribute cannot use `{name}`"))
+                    .label("no step has run when the attributes are made"),
                 _ => diagnostic(format!("`key` cannot use `{name}`"))
                     .label("no step has run when the key is made"),
             },
@@ -129,6 +131,9 @@ impl View<'_> {
             ("saga", At::Key) => diagnostic("`key` cannot use `saga`".into())
                 .label("there is no saga yet when the key is made")
                 .help("a key is made from the input alone"),
+            ("saga", At::Attribute) => diagnostic("an attribute cannot use `saga`".into())
+                .label("there is no saga yet when the attributes are made")
+                .help("an attribute is made from the input alone"),
             ("input" | "saga", At::Event(key)) => diagnostic(format!("`{key}` cannot use `{name}`"))
                 .label("nothing but `event` is known when an event arrives")
                 .help("use what the event carries, like `event.orderId`"),

@@ -15,7 +15,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
 use self::step::Step;
-use self::text::{Address, Cron, Duration, Expression, Keyed, Range, SagaName};
+use self::text::{Address, AttributeName, Cron, Duration, Expression, Keyed, Range, SagaName};
 
 /// A saga: what it is given, what it does, and how each of its steps is undone. Steps run in the order written; the
 /// rollback is derived from what happened.
@@ -33,6 +33,9 @@ pub struct File {
     pub input: Option<DataSchema>,
     /// The business key, made from the input: one saga for each key.
     pub key: Option<Keyed>,
+    /// What a saga can be found by, beside its key: names, and texts that make their values from the input.
+    #[schemars(extend("maxProperties" = 16))]
+    pub attributes: Option<BTreeMap<AttributeName, String>>,
     /// How long a saga may run before it is cancelled.
     pub timeout: Option<Duration>,
     /// What starts a saga by itself. A definition that an event starts needs a `key`.

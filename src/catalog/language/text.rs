@@ -12,6 +12,11 @@ pub struct SagaName(pub String);
 #[schemars(extend("pattern" = "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength" = 100))]
 pub struct StepName(pub String);
 
+/// The name of an attribute, which stands in URLs: letters, digits and underscores.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[schemars(extend("pattern" = "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength" = 100))]
+pub struct AttributeName(pub String);
+
 /// An exchange, a routing key or another fixed name: no white space, no wildcards, no expressions.
 #[derive(Debug, JsonSchema)]
 #[schemars(extend("pattern" = r"^[^\s*#]+$", "maxLength" = 255))]

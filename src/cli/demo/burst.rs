@@ -77,12 +77,9 @@ async fn one(
     let began = Instant::now();
     let request = StartRequest {
         definition: "order".to_owned(),
-        version: None,
         input: json!({"orderId": id, "amount": if is_refused { LIMIT + 1 } else { 100 }}),
-        message_id: None,
         answer: Some(AnswerTo { queue: queue.to_owned(), correlation_id: Some(id) }),
-        trace_id: None,
-        parent: None,
+        ..StartRequest::default()
     };
     engine.start(request).await?;
     let status = outcome.await.context("no outcome came")?;

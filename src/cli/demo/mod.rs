@@ -118,12 +118,8 @@ fn order_of(run: &str, name: &str, amount: u64) -> Value {
 async fn tell(engine: &Engine, order: &Compiled, input: &Value) -> anyhow::Result<()> {
     let request = StartRequest {
         definition: order.definition.name.to_string(),
-        version: None,
         input: input.clone(),
-        message_id: None,
-        answer: None,
-        trace_id: None,
-        parent: None,
+        ..StartRequest::default()
     };
     let started = engine.start(request).await?;
     let mut story = Story::new(&order.definition);

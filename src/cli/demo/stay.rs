@@ -1,5 +1,6 @@
 //! `snorri demo --serve`: an orchestrator to try the command line on, with orders of every kind.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -30,6 +31,7 @@ async fn begin(orchestrator: &Orchestrator, config: &Config) -> anyhow::Result<(
             definition: "order".to_owned(),
             version: None,
             input: json!({"orderId": order, "amount": amount}),
+            attributes: BTreeMap::default(),
             message_id: None,
             answer: None,
             trace_id: None,

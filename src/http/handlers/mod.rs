@@ -1,13 +1,51 @@
 //! One handler for each route, one file for each kind of thing that routes are about.
 
+mod bulk;
+mod definitions;
+mod interventions;
+mod live;
 mod process;
+mod records;
 mod sagas;
 
+use axum::http::StatusCode;
+
 use super::routes::Group;
+use super::{Api, convert};
+use crate::api::problem::Problem;
+use crate::api::sagas::{Saga, StartRequest};
+use crate::engine::Started;
+use crate::saga::SagaId;
 
 /// All routes but those of the health.
 pub(super) fn all() -> Group {
-    sagas::routes().and(process::routes())
+    sagas::routes()
+        .and(live::routes())
+        .and(interventions::routes())
+        .and(bulk::routes())
+        .and(definitions::routes())
+        .and(records::routes())
+        .and(process::routes())
+}
+
+/// Starts a saga. What was started before with the same input is as good.
+async fn start(
+    api: &Api,
+    request: StartRequest,
+    idempotency_key: Option<String>,
+) -> Result<Started, Problem> {
+    let started = api.engine.start(convert::start(request, idempotency_key)).await?;
+    if started.same_input {
+        return Ok(started);
+    }
+    let what = if started.key.is_some() { "business key" } else { "`Idempotency-Key`" };
+    let detail = format!("saga {} has this {what}, and was started with another input", started.id);
+    Err(Problem::new(StatusCode::CONFLICT, "key_in_use", detail))
+}
+
+async fn saga_of(api: &Api, id: SagaId) -> Result<Saga, Problem> {
+    let view = api.engine.view(id).await?;
+    view.as_ref().and_then(convert::saga).ok_or_else(Problem::saga_not_found)
 }
 
 /// What is asked every few seconds, and must be answered also when nothing else is.

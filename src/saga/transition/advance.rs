@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Draft;
 use super::begin::{bounded_json, render};
-use crate::saga::definition::{Action, Command, OnWaitTimeout, Step};
+use crate::saga::definition::{Action, Command, Step};
 use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::journal::{Fact, Problem, StopReason};
 use crate::saga::message::{self, Message};
@@ -96,14 +96,10 @@ impl Draft<'_> {
 
     /// The steps without success that a saga may not go on without.
     fn missing(&self) -> Vec<(StepPath, Outcome)> {
-        let may_miss = |step: &Step| {
-            step.optional
-                || matches!(&step.action, Action::Wait(wait) if wait.on_timeout == OnWaitTimeout::Continue)
-        };
         let steps = self.state.steps.iter().filter(|(path, state)| {
             matches!(state.outcome, Outcome::Failed(_) | Outcome::Unknown { .. })
                 && !state.passed_over
-                && !self.definition.step(path).is_none_or(may_miss)
+                && !self.definition.step(path).is_none_or(Step::may_miss)
         });
         steps.map(|(path, state)| (path.clone(), state.outcome.clone())).collect()
     }

@@ -1,97 +1,162 @@
-//! What is beside the sagas themselves: messages that they could not use, and when schedules ran.
+//! What few batches write: incidents, attributes, dead letters and the audit.
+//!
+//! Only a batch that has some pays for them. Each comes as one JSON array, and on PostgreSQL as a part of the batch's
+//! one statement, whose text is then another.
 
-use sea_orm::{QueryResult, Statement, Value};
-use uuid::Uuid;
+use serde::Serialize;
 
 use super::commit::{hex, json};
-use super::{Dialect, SqlStore};
-use crate::saga::{SagaId, Time};
-use crate::store::{DeadLetter, Error, ScheduleRun};
+use crate::store::{Attributes, AuditEntry, Batch, DeadLetter, Error, OpenIncidents};
 
-/// Takes the rows as one JSON array, as they are rare and few.
-pub(super) const POSTGRES_DEAD_LETTERS: &str = "\
-INSERT INTO dead_letter (id, at, queue, code, reason, saga, step, properties, body)
+/// Rows of one kind, and the statements that write them. `$n` is where PostgreSQL finds the rows.
+pub(super) struct Part {
+    pub postgres: &'static [(&'static str, &'static str)],
+    pub sqlite: &'static [&'static str],
+    pub rows: String,
+}
+
+/// The longest code of an incident that one is found by: an index holds no text of any length.
+const LONGEST_CODE: usize = 200;
+
+/// What stays is not deleted and inserted again, because parts of one statement do not see what the others did.
+const POSTGRES_INCIDENTS: [(&str, &str); 2] = [
+    (
+        "passed",
+        "DELETE FROM incident
+WHERE saga = ANY(ARRAY(SELECT (row ->> 0)::uuid FROM json_array_elements($n::json) AS row)) AND NOT EXISTS (
+    SELECT 1 FROM json_array_elements($n::json) AS row, json_array_elements_text(row -> 2) AS code
+    WHERE (row ->> 0)::uuid = incident.saga AND code = incident.code)",
+    ),
+    (
+        "opened",
+        "INSERT INTO incident (saga, started_at, code)
+SELECT (row ->> 0)::uuid, (row ->> 1)::bigint, code
+FROM json_array_elements($n::json) AS row, json_array_elements_text(row -> 2) AS code
+ON CONFLICT (saga, code) DO NOTHING",
+    ),
+];
+
+const SQLITE_INCIDENTS: [&str; 2] = [
+    "DELETE FROM incident WHERE saga IN (SELECT unhex(value ->> 0) FROM json_each(?1))",
+    "INSERT INTO incident (saga, started_at, code)
+SELECT unhex(item.value ->> 0), item.value ->> 1, code.value
+FROM json_each(?1) AS item, json_each(item.value, '$[2]') AS code WHERE true
+ON CONFLICT (saga, code) DO NOTHING",
+];
+
+const POSTGRES_ATTRIBUTES: [(&str, &str); 1] = [(
+    "named",
+    "INSERT INTO attribute (saga, started_at, name, value)
+SELECT (row ->> 0)::uuid, (row ->> 1)::bigint, row ->> 2, row ->> 3 FROM json_array_elements($n::json) AS row
+ON CONFLICT (saga, name) DO NOTHING",
+)];
+
+const SQLITE_ATTRIBUTES: [&str; 1] = ["INSERT INTO attribute (saga, started_at, name, value)
+SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
+ON CONFLICT (saga, name) DO NOTHING"];
+
+const POSTGRES_LETTERS: [(&str, &str); 1] = [(
+    "kept",
+    "INSERT INTO dead_letter (id, at, queue, code, reason, saga, step, properties, body, resolved_at)
 SELECT (row ->> 0)::uuid, (row ->> 1)::bigint, row ->> 2, row ->> 3, row ->> 4, (row ->> 5)::uuid, row ->> 6, row ->> 7,
-    decode(row ->> 8, 'hex')
-FROM json_array_elements($21::json) AS row";
+    decode(row ->> 8, 'hex'), (row ->> 9)::bigint
+FROM json_array_elements($n::json) AS row",
+)];
 
-const SQLITE_DEAD_LETTERS: &str = "\
-INSERT INTO dead_letter (id, at, queue, code, reason, saga, step, properties, body)
+const SQLITE_LETTERS: [&str; 1] =
+    ["INSERT INTO dead_letter (id, at, queue, code, reason, saga, step, properties, body, resolved_at)
 SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, unhex(value ->> 5), value ->> 6,
-    value ->> 7, unhex(value ->> 8)
-FROM json_each(?1)";
+    value ->> 7, unhex(value ->> 8), value ->> 9
+FROM json_each(?1)"];
 
-const OF_SAGA: &str = "\
-SELECT id, at, queue, code, reason, step, properties, body FROM dead_letter WHERE saga = $1 ORDER BY saga, id";
+const POSTGRES_RESOLVED: [(&str, &str); 1] = [(
+    "resolved",
+    "UPDATE dead_letter SET resolved_at = (row ->> 1)::bigint FROM json_array_elements($n::json) AS row
+WHERE dead_letter.id = (row ->> 0)::uuid AND dead_letter.resolved_at IS NULL",
+)];
 
-const RAN: &str = "\
-INSERT INTO schedule (definition, cron, ran_at) VALUES ($1, $2, $3)
-ON CONFLICT (definition, cron) DO UPDATE SET ran_at = excluded.ran_at WHERE schedule.ran_at < excluded.ran_at";
+const SQLITE_RESOLVED: [&str; 1] = ["UPDATE dead_letter SET resolved_at = value ->> 1 FROM json_each(?1)
+WHERE dead_letter.id = unhex(value ->> 0) AND dead_letter.resolved_at IS NULL"];
 
-const RUNS: &str = "SELECT definition, cron, ran_at FROM schedule ORDER BY definition, cron";
+pub(super) const POSTGRES_AUDIT: [(&str, &str); 1] = [(
+    "audited",
+    "INSERT INTO audit (id, at, actor, action, reason, saga, seq, step, definition, before, after)
+SELECT (row ->> 0)::uuid, (row ->> 1)::bigint, row ->> 2, row ->> 3, row ->> 4, (row ->> 5)::uuid, (row ->> 6)::integer,
+    row ->> 7, row ->> 8, row ->> 9, row ->> 10
+FROM json_array_elements($n::json) AS row",
+)];
 
-/// A JSON array with a row for each.
-pub(super) fn rows(letters: &[DeadLetter]) -> Result<String, Error> {
+pub(super) const SQLITE_AUDIT: [&str; 1] =
+    ["INSERT INTO audit (id, at, actor, action, reason, saga, seq, step, definition, before, after)
+SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, unhex(value ->> 5), value ->> 6,
+    value ->> 7, value ->> 8, value ->> 9, value ->> 10
+FROM json_each(?1)"];
+
+/// What a batch has of these: as a rule nothing.
+pub(super) fn parts(batch: &Batch) -> Result<Vec<Part>, Error> {
+    let mut parts = Vec::new();
+    let mut add = |postgres, sqlite, rows| parts.push(Part { postgres, sqlite, rows });
+    if !batch.incidents.is_empty() {
+        add(&POSTGRES_INCIDENTS[..], &SQLITE_INCIDENTS[..], incident_rows(&batch.incidents)?);
+    }
+    if !batch.attributes.is_empty() {
+        add(&POSTGRES_ATTRIBUTES, &SQLITE_ATTRIBUTES, attribute_rows(&batch.attributes)?);
+    }
+    if !batch.dead_letters.is_empty() {
+        add(&POSTGRES_LETTERS, &SQLITE_LETTERS, letter_rows(&batch.dead_letters)?);
+    }
+    if !batch.letters_resolved.is_empty() {
+        let rows: Vec<_> = batch.letters_resolved.iter().map(|(id, at)| (hex(id), at)).collect();
+        add(&POSTGRES_RESOLVED, &SQLITE_RESOLVED, json(&rows)?);
+    }
+    if !batch.audit.is_empty() {
+        add(&POSTGRES_AUDIT, &SQLITE_AUDIT, audit_rows(&batch.audit)?);
+    }
+    Ok(parts)
+}
+
+/// PostgreSQL's texts cannot hold a NUL.
+pub(super) fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The code of an incident, as it is stored.
+pub(super) fn code(code: &str) -> String {
+    text(code).chars().take(LONGEST_CODE).collect()
+}
+
+fn incident_rows(incidents: &[OpenIncidents]) -> Result<String, Error> {
+    let row = |open: &OpenIncidents| {
+        (hex(&open.saga.0), open.started_at, open.codes.iter().map(|open| code(open)).collect::<Vec<_>>())
+    };
+    json(&incidents.iter().map(row).collect::<Vec<_>>())
+}
+
+fn attribute_rows(attributes: &[Attributes]) -> Result<String, Error> {
+    let rows = attributes.iter().flat_map(|of| {
+        of.values.iter().map(|(name, value)| (hex(&of.saga.0), of.started_at, text(name), text(value)))
+    });
+    json(&rows.collect::<Vec<_>>())
+}
+
+fn letter_rows(letters: &[DeadLetter]) -> Result<String, Error> {
     let row = |letter: &DeadLetter| {
-        let DeadLetter { id, at, queue, code, reason, saga, step, properties, body } = letter;
-        // PostgreSQL's texts cannot hold a NUL.
-        let text = |text: &str| text.replace('\0', "\u{fffd}");
+        let DeadLetter { id, at, queue, code, reason, saga, step, properties, body, resolved_at } = letter;
         let body: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-        let (reason, properties, step) = (text(reason), json(properties)?, step.to_string());
-        Ok((hex(id), *at, text(queue), text(code), reason, hex(&saga.0), step, properties, body))
+        let saga = saga.map(|saga| hex(&saga.0));
+        let (step, properties) = (step.as_deref().map(text), json(properties)?);
+        Ok((hex(id), *at, text(queue), text(code), text(reason), saga, step, properties, body, *resolved_at))
     };
     json(&letters.iter().map(row).collect::<Result<Vec<_>, Error>>()?)
 }
 
-pub(super) fn sqlite_dead_letters(store: &SqlStore, letters: &[DeadLetter]) -> Result<Statement, Error> {
-    Ok(store.statement(SQLITE_DEAD_LETTERS, [rows(letters)?.into()]))
+pub(super) fn audit_rows<'a>(entries: impl IntoIterator<Item = &'a AuditEntry>) -> Result<String, Error> {
+    json(&entries.into_iter().map(audit_row).collect::<Result<Vec<_>, Error>>()?)
 }
 
-pub(super) async fn dead_letters(store: &SqlStore, saga: SagaId) -> Result<Vec<DeadLetter>, Error> {
-    let found = store.query(store.statement(OF_SAGA, [saga.0.into()])).await?;
-    found.iter().map(|row| dead_letter(saga, row)).collect()
-}
-
-fn dead_letter(saga: SagaId, row: &QueryResult) -> Result<DeadLetter, Error> {
-    let id: Uuid = row.try_get_by_index(0)?;
-    let corrupt = |why: String| Error::Corrupt(format!("dead letter {id}: {why}"));
-    let (step, properties): (String, String) = (row.try_get_by_index(5)?, row.try_get_by_index(6)?);
-    Ok(DeadLetter {
-        id,
-        at: Time(row.try_get_by_index(1)?),
-        queue: row.try_get_by_index(2)?,
-        code: row.try_get_by_index(3)?,
-        reason: row.try_get_by_index(4)?,
-        saga,
-        step: step.parse().map_err(|error| corrupt(format!("{error}")))?,
-        properties: serde_json::from_str(&properties).map_err(|error| corrupt(error.to_string()))?,
-        body: row.try_get_by_index(7)?,
-    })
-}
-
-pub(super) async fn schedule_ran(
-    store: &SqlStore,
-    definition: &str,
-    cron: &str,
-    at: Time,
-) -> Result<(), Error> {
-    let values: [Value; 3] = [definition.into(), cron.into(), at.0.into()];
-    let _alone = match &store.dialect {
-        Dialect::Postgres => None,
-        Dialect::Sqlite { writer } => Some(writer.lock().await),
-    };
-    store.execute(store.statement(RAN, values)).await?;
-    Ok(())
-}
-
-pub(super) async fn schedules(store: &SqlStore) -> Result<Vec<ScheduleRun>, Error> {
-    let rows = store.query(store.statement(RUNS, [])).await?;
-    let run = |row: &QueryResult| {
-        Ok(ScheduleRun {
-            definition: row.try_get_by_index(0)?,
-            cron: row.try_get_by_index(1)?,
-            at: Time(row.try_get_by_index(2)?),
-        })
-    };
-    rows.iter().map(run).collect()
+fn audit_row(entry: &AuditEntry) -> Result<impl Serialize + use<>, Error> {
+    let AuditEntry { id, at, actor, action, reason, saga, seq, step, definition, before, after } = entry;
+    let (saga, step) = (saga.map(|saga| hex(&saga.0)), step.as_deref().map(text));
+    let (definition, before, after) = (definition.as_deref().map(text), json(before)?, json(after)?);
+    Ok((hex(id), *at, text(actor), text(action), text(reason), saga, *seq, step, definition, before, after))
 }

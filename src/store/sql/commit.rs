@@ -24,21 +24,22 @@ use crate::store::{Appended, Batch, Error, SagaRow, Unsent};
 /// the statement is about: PostgreSQL appends to it first, so that of two writers of the same sagas the second waits there.
 const POSTGRES: &str = "\
 WITH written AS (
-    INSERT INTO saga (id, definition, version, key, status, started_at, changed_at)
-    SELECT id, definition, version, CASE WHEN has_key THEN key END, status, started_at, changed_at
-    FROM unnest($5::uuid[], $6::text[], $7::bigint[], $8::bool[], $9::text[], $10::text[], $11::bigint[], $12::bigint[])
-        AS saga (id, definition, version, has_key, key, status, started_at, changed_at)
-    ON CONFLICT (id) DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at
+    INSERT INTO saga (id, definition, version, key, status, started_at, changed_at, paused)
+    SELECT id, definition, version, CASE WHEN has_key THEN key END, status, started_at, changed_at, paused
+    FROM unnest($5::uuid[], $6::text[], $7::bigint[], $8::bool[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],
+        $13::bool[]) AS saga (id, definition, version, has_key, key, status, started_at, changed_at, paused)
+    ON CONFLICT (id) DO UPDATE
+    SET version = excluded.version, status = excluded.status, changed_at = excluded.changed_at, paused = excluded.paused
 ), queued AS (
     INSERT INTO outbox (id, saga, reserved_until, message)
-    SELECT id, saga, $13, message FROM unnest($14::uuid[], $15::uuid[], $16::text[]) AS unsent (id, saga, message)
+    SELECT id, saga, $14, message FROM unnest($15::uuid[], $16::uuid[], $17::text[]) AS unsent (id, saga, message)
 ), sent AS (
-    DELETE FROM outbox WHERE id = ANY($17::uuid[])
+    DELETE FROM outbox WHERE id = ANY($18::uuid[])
 ), woken AS (
-    INSERT INTO timer (saga, due) SELECT * FROM unnest($18::uuid[], $19::bigint[])
+    INSERT INTO timer (saga, due) SELECT * FROM unnest($19::uuid[], $20::bigint[])
     ON CONFLICT (saga) DO UPDATE SET due = excluded.due
 ), unwoken AS (
-    DELETE FROM timer WHERE saga = ANY($20::uuid[])
+    DELETE FROM timer WHERE saga = ANY($21::uuid[])
 )
 INSERT INTO journal (saga, seq, at, entry)
 SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])";
@@ -49,10 +50,11 @@ SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(
 
 /// `WHERE true` keeps SQLite's parser from taking ON for a join's.
 const SQLITE_SAGA: &str = "\
-INSERT INTO saga (id, definition, version, key, status, started_at, changed_at)
-SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+INSERT INTO saga (id, definition, version, key, status, started_at, changed_at, paused)
+SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
 FROM json_each(?1) WHERE true
-ON CONFLICT (id) DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at";
+ON CONFLICT (id) DO UPDATE
+SET version = excluded.version, status = excluded.status, changed_at = excluded.changed_at, paused = excluded.paused";
 
 const SQLITE_QUEUED: &str = "\
 INSERT INTO outbox (id, saga, reserved_until, message)
@@ -87,21 +89,26 @@ pub(super) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), Err
     }
 }
 
-/// Dead letters are rare: only a batch that has some pays for them, with a text of its own.
 fn postgres_statement(store: &SqlStore, batch: Batch) -> Result<Statement, Error> {
-    if batch.dead_letters.is_empty() {
-        return Ok(store.statement(POSTGRES, postgres_values(batch)?));
-    }
-    let kept = aside::rows(&batch.dead_letters)?;
-    let rest = POSTGRES.strip_prefix("WITH ").unwrap_or(POSTGRES);
-    let sql = format!("WITH kept AS ({}), {rest}", aside::POSTGRES_DEAD_LETTERS);
+    let rare = aside::parts(&batch)?;
     let mut values = postgres_values(batch)?;
-    values.push(kept.into());
+    if rare.is_empty() {
+        return Ok(store.statement(POSTGRES, values));
+    }
+    let mut sql = "WITH ".to_owned();
+    for part in rare {
+        values.push(part.rows.into());
+        let rows = format!("${}", values.len());
+        for (name, text) in part.postgres {
+            sql.extend([name, " AS (", &text.replace("$n", &rows), "), "]);
+        }
+    }
+    sql.push_str(POSTGRES.strip_prefix("WITH ").unwrap_or(POSTGRES));
     Ok(store.statement(sql, values))
 }
 
 fn postgres_values(batch: Batch) -> Result<Vec<Value>, Error> {
-    let Batch { entries, sagas, outbox, outbox_reserved_until, sent, wakes, dead_letters: _ } = batch;
+    let Batch { entries, sagas, outbox, outbox_reserved_until, sent, wakes, .. } = batch;
     let texts = entries.iter().map(|appended| json(&appended.entry)).collect::<Result<Vec<_>, _>>()?;
     let messages = outbox.iter().map(|unsent| json(&*unsent.message)).collect::<Result<Vec<_>, _>>()?;
     let woken = || wakes.iter().filter_map(|(saga, due)| due.map(|due| (saga.0, due.0)));
@@ -120,6 +127,7 @@ fn postgres_values(batch: Batch) -> Result<Vec<Value>, Error> {
         strings(sagas.iter().map(|saga| saga.status.as_str().to_owned())),
         bigints(sagas.iter().map(|saga| saga.started_at.0)),
         bigints(sagas.iter().map(|saga| saga.changed_at.0)),
+        array(ArrayType::Bool, sagas.iter().map(|saga| saga.paused)),
         outbox_reserved_until.0.into(),
         uuids(outbox.iter().map(|unsent| unsent.id.0)),
         uuids(outbox.iter().map(|unsent| unsent.message.saga().0)),
@@ -154,7 +162,7 @@ struct SqliteStatements {
 }
 
 fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements, Error> {
-    let rows = |sql, rows: String| store.statement(sql, [rows.into()]);
+    let rows = |sql: &str, rows: String| store.statement(sql, [rows.into()]);
     let append = match &batch.entries[..] {
         [] => None,
         entries => Some(rows(SQLITE_JOURNAL, journal_rows(entries)?)),
@@ -179,8 +187,8 @@ fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements
         let unwoken = batch.wakes.iter().filter(|(_, due)| due.is_none());
         others.push(rows(SQLITE_UNWOKEN, json_keys(unwoken.map(|(saga, _)| &saga.0))));
     }
-    if !batch.dead_letters.is_empty() {
-        others.push(aside::sqlite_dead_letters(store, &batch.dead_letters)?);
+    for part in aside::parts(batch)? {
+        others.extend(part.sqlite.iter().map(|sql| rows(*sql, part.rows.clone())));
     }
     Ok(SqliteStatements { append, others })
 }
@@ -194,8 +202,8 @@ fn journal_rows(entries: &[Appended]) -> Result<String, Error> {
 
 fn saga_rows(sagas: &[SagaRow]) -> Result<String, Error> {
     let row = |saga: &SagaRow| {
-        let SagaRow { id, definition, version, key, status, started_at, changed_at } = saga.clone();
-        (hex(&id.0), definition, version, key, status, started_at, changed_at)
+        let SagaRow { id, definition, version, key, status, started_at, changed_at, paused } = saga.clone();
+        (hex(&id.0), definition, version, key, status, started_at, changed_at, paused)
     };
     json(&sagas.iter().map(row).collect::<Vec<_>>())
 }

@@ -104,6 +104,9 @@ fn connect_options(options: &Options) -> ConnectOptions {
             ("plan_cache_mode", "force_generic_plan"),
             // ... a plan that was made while a table was small would read all of it for ever after.
             ("enable_seqscan", "off"),
+            // What is listed in an index's order is never to be gathered first and sorted then, which a plan that was
+            // made for a few rows may prefer. What can only be sorted still is.
+            ("enable_sort", "off"),
         ])
     });
     let busy = options.acquire_timeout;

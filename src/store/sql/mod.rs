@@ -4,10 +4,13 @@
 //!
 //! - `connect`: options, connections, migrations
 //! - `commit`: writing a batch, the hot path of the product
+//! - `aside`: what few batches write
 //! - `claim`: handing out due wake-ups and unsent messages
-//! - `read`: journals, lists, definitions
-//! - `aside`: dead letters, and when schedules ran
-//! - `entity`: the tables that are read by changing conditions
+//! - `read`: journals
+//! - `list`, `question`: lists of sagas, and queries by changing conditions
+//! - `definitions`, `records`: definitions; dead letters, the audit, and when schedules ran
+//! - `retain`: what has ended long ago
+//! - `entity`: the table whose statements sea-orm builds
 //! - `error`: what a database's error means
 //!
 //! The hot paths are written as one constant SQL text for each database, prepared once on each connection; the others
@@ -22,20 +25,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, ExecResult, QueryResult, Statement, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use uuid::Uuid;
 
 use super::{
-    Batch, DeadLetter, Error, Filter, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, Unsent,
+    Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, Registered,
+    SagaRow, ScheduleRun, Store, StoredDefinition, Unsent,
 };
-use crate::saga::{Entry, SagaId, Status, Time};
+use crate::saga::{Entry, SagaId, Time};
 
 mod aside;
 mod claim;
 mod commit;
 mod connect;
+mod definitions;
 mod entity;
 mod error;
+mod list;
+mod question;
 mod read;
+mod records;
+mod retain;
 
 pub use connect::Options;
 
@@ -90,6 +100,14 @@ impl SqlStore {
         Ok(self.db.query_all_raw(statement).await?)
     }
 
+    /// The right to write to SQLite, for as long as it is held.
+    async fn alone(&self) -> Option<OwnedMutexGuard<()>> {
+        match &self.dialect {
+            Dialect::Postgres => None,
+            Dialect::Sqlite { writer } => Some(Arc::clone(writer).lock_owned().await),
+        }
+    }
+
     /// The database keeps to its own timeouts; this is for a network that has swallowed the answer.
     async fn patiently<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         match tokio::time::timeout(self.patience, work).await {
@@ -121,40 +139,83 @@ impl Store for SqlStore {
         self.patiently(read::count_unsent(self)).await
     }
 
-    async fn register(&self, definition: &StoredDefinition) -> Result<Registered, Error> {
-        self.patiently(read::register(self, definition)).await
+    async fn register(
+        &self,
+        definition: &StoredDefinition,
+        audit: Option<&AuditEntry>,
+    ) -> Result<Registered, Error> {
+        self.patiently(definitions::register(self, definition, audit)).await
+    }
+
+    async fn set_active(
+        &self,
+        name: &str,
+        version: u32,
+        active: bool,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
+        self.patiently(definitions::set_active(self, name, version, active, audit)).await
     }
 
     async fn definitions(&self) -> Result<Vec<StoredDefinition>, Error> {
-        self.patiently(read::definitions(self)).await
+        self.patiently(definitions::definitions(self)).await
     }
 
     async fn definition(&self, name: &str, version: u32) -> Result<Option<StoredDefinition>, Error> {
-        self.patiently(read::definition(self, name, version)).await
+        self.patiently(definitions::definition(self, name, version)).await
     }
 
     async fn saga(&self, id: SagaId) -> Result<Option<SagaRow>, Error> {
-        self.patiently(read::saga(self, id)).await
+        self.patiently(list::saga(self, id)).await
     }
 
     async fn sagas(&self, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, Error> {
-        self.patiently(read::sagas(self, filter, limit)).await
-    }
-
-    async fn dead_letters(&self, saga: SagaId) -> Result<Vec<DeadLetter>, Error> {
-        self.patiently(aside::dead_letters(self, saga)).await
+        self.patiently(list::sagas(self, filter, limit)).await
     }
 
     async fn schedule_ran(&self, definition: &str, cron: &str, at: Time) -> Result<(), Error> {
-        self.patiently(aside::schedule_ran(self, definition, cron, at)).await
+        self.patiently(records::schedule_ran(self, definition, cron, at)).await
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error> {
-        self.patiently(aside::schedules(self)).await
+        self.patiently(records::schedules(self)).await
     }
 
-    async fn count_by_status(&self) -> Result<HashMap<Status, u64>, Error> {
-        self.patiently(read::count_by_status(self)).await
+    async fn counts(&self) -> Result<Vec<Count>, Error> {
+        self.patiently(list::counts(self)).await
+    }
+
+    async fn journal(&self, saga: SagaId, after: u32, limit: u32) -> Result<Vec<Appended>, Error> {
+        self.patiently(read::page(self, saga, after, limit)).await
+    }
+
+    async fn appended_since(&self, at: Time, limit: u32) -> Result<Vec<Appended>, Error> {
+        self.patiently(read::appended_since(self, at, limit)).await
+    }
+
+    async fn dead_letters(&self, filter: &LetterFilter, limit: u32) -> Result<Vec<DeadLetter>, Error> {
+        self.patiently(records::dead_letters(self, filter, limit)).await
+    }
+
+    async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>, Error> {
+        self.patiently(records::dead_letter(self, id)).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, Error> {
+        self.patiently(records::audit(self, filter, limit)).await
+    }
+
+    async fn finished_before(
+        &self,
+        definition: &str,
+        before: Time,
+        limit: u32,
+    ) -> Result<Vec<SagaId>, Error> {
+        self.patiently(retain::finished_before(self, definition, before, limit)).await
+    }
+
+    async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error> {
+        self.patiently(retain::delete(self, sagas)).await
     }
 
     async fn check(&self) -> Result<(), Error> {

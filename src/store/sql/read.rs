@@ -1,17 +1,13 @@
-//! Reading journals, lists and definitions, and registering definitions.
+//! Reading journals: whole, by pages, and what was appended since a time.
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
-use sea_orm::{
-    ColumnTrait, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QueryResult, QuerySelect, Value,
-};
+use sea_orm::{QueryResult, Value};
 use uuid::Uuid;
 
-use super::entity::{definition, saga};
 use super::{Dialect, SqlStore, commit};
-use crate::saga::{Entry, SagaId, Status, Time};
-use crate::store::{Error, Filter, Registered, SagaRow, StoredDefinition, journal};
+use crate::saga::{Entry, SagaId, Time};
+use crate::store::{Appended, Error, journal};
 
 const POSTGRES_LOAD: &str =
     "SELECT saga, seq, entry FROM journal WHERE saga = ANY($1::uuid[]) ORDER BY saga, seq";
@@ -19,20 +15,18 @@ const POSTGRES_LOAD: &str =
 const SQLITE_LOAD: &str = "\
 SELECT saga, seq, entry FROM journal WHERE saga IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY saga, seq";
 
+const PAGE: &str = "SELECT saga, seq, entry FROM journal WHERE saga = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+
+const POSTGRES_SINCE: &str =
+    "SELECT saga, seq, entry FROM journal WHERE at >= $1 ORDER BY at, saga, seq LIMIT $2";
+
+/// Rows are appended in about the order of their times. So this reads backwards, up to a row that is much too old.
+const SQLITE_SINCE: &str = "\
+SELECT saga, seq, entry FROM journal
+WHERE at >= ?1 AND rowid > coalesce((SELECT rowid FROM journal WHERE at < ?1 - 60000 ORDER BY rowid DESC LIMIT 1), 0)
+ORDER BY at, saga, seq LIMIT ?2";
+
 const COUNT_UNSENT: &str = "SELECT count(*) FROM outbox";
-
-const REGISTER: &str = "\
-INSERT INTO definition (name, version, digest, source, files, registered_at) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (name, version) DO NOTHING";
-
-const ALL_STATUSES: [Status; 6] = [
-    Status::Running,
-    Status::Compensating,
-    Status::Stuck,
-    Status::Completed,
-    Status::Compensated,
-    Status::Abandoned,
-];
 
 pub(super) async fn load(store: &SqlStore, sagas: &[SagaId]) -> Result<HashMap<SagaId, Vec<Entry>>, Error> {
     let (sql, keys): (_, Value) = match store.dialect {
@@ -68,119 +62,29 @@ pub(super) async fn count_unsent(store: &SqlStore) -> Result<u64, Error> {
     Ok(count.unsigned_abs())
 }
 
-pub(super) async fn register(store: &SqlStore, wanted: &StoredDefinition) -> Result<Registered, Error> {
-    let StoredDefinition { name, version, digest, source, files, registered_at } = wanted;
-    let values = [
-        name.as_str().into(),
-        i64::from(*version).into(),
-        digest.as_str().into(),
-        source.as_str().into(),
-        commit::json(files)?.into(),
-        registered_at.0.into(),
-    ];
-    let _alone = match &store.dialect {
-        Dialect::Postgres => None,
-        Dialect::Sqlite { writer } => Some(writer.lock().await),
-    };
-    if store.execute(store.statement(REGISTER, values)).await?.rows_affected() == 1 {
-        return Ok(Registered::New);
-    }
-    let there = definition(store, name, *version).await?;
-    let there = there.ok_or_else(|| Error::Corrupt(format!("definition {name} {version} has vanished")))?;
-    Ok(Registered::compare(&there.digest, wanted))
-}
-
-pub(super) async fn definitions(store: &SqlStore) -> Result<Vec<StoredDefinition>, Error> {
-    let all = definition::Entity::find()
-        .order_by_asc(definition::Column::Name)
-        .order_by_asc(definition::Column::Version);
-    all.all(&store.db).await?.into_iter().map(StoredDefinition::try_from).collect()
-}
-
-pub(super) async fn definition(
+pub(super) async fn page(
     store: &SqlStore,
-    name: &str,
-    version: u32,
-) -> Result<Option<StoredDefinition>, Error> {
-    let key = (name.to_owned(), i64::from(version));
-    definition::Entity::find_by_id(key).one(&store.db).await?.map(StoredDefinition::try_from).transpose()
+    saga: SagaId,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<Appended>, Error> {
+    let values = [saga.0.into(), i64::from(after).into(), i64::from(limit).into()];
+    appended(store, PAGE, values).await
 }
 
-pub(super) async fn saga(store: &SqlStore, id: SagaId) -> Result<Option<SagaRow>, Error> {
-    saga::Entity::find_by_id(id.0).one(&store.db).await?.map(SagaRow::try_from).transpose()
+pub(super) async fn appended_since(store: &SqlStore, at: Time, limit: u32) -> Result<Vec<Appended>, Error> {
+    let sql = match store.dialect {
+        Dialect::Postgres => POSTGRES_SINCE,
+        Dialect::Sqlite { .. } => SQLITE_SINCE,
+    };
+    appended(store, sql, [at.0.into(), i64::from(limit).into()]).await
 }
 
-pub(super) async fn sagas(store: &SqlStore, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, Error> {
-    let mut query = saga::Entity::find();
-    if let Some(definition) = &filter.definition {
-        query = query.filter(saga::Column::Definition.eq(definition.as_str()));
-    }
-    if let Some(status) = filter.status {
-        query = query.filter(saga::Column::Status.eq(status.as_str()));
-    }
-    if let Some(key) = &filter.key {
-        query = query.filter(saga::Column::Key.eq(key.as_str()));
-    }
-    if let Some((started_at, id)) = filter.after {
-        let position = [saga::Column::StartedAt.into_simple_expr(), saga::Column::Id.into_simple_expr()];
-        let last: [SimpleExpr; 2] = [Expr::value(started_at.0), Expr::value(id.0)];
-        query = query.filter(Expr::tuple(position).lt(Expr::tuple(last)));
-    }
-    let newest_first =
-        query.order_by_desc(saga::Column::StartedAt).order_by_desc(saga::Column::Id).limit(u64::from(limit));
-    newest_first.all(&store.db).await?.into_iter().map(SagaRow::try_from).collect()
-}
-
-pub(super) async fn count_by_status(store: &SqlStore) -> Result<HashMap<Status, u64>, Error> {
-    let counts = saga::Entity::find()
-        .select_only()
-        .column(saga::Column::Status)
-        .column_as(saga::Column::Id.count(), "count")
-        .group_by(saga::Column::Status)
-        .into_tuple::<(String, i64)>()
-        .all(&store.db)
-        .await?;
-    counts.into_iter().map(|(status, count)| Ok((parse_status(&status)?, count.unsigned_abs()))).collect()
-}
-
-impl TryFrom<saga::Model> for SagaRow {
-    type Error = Error;
-
-    fn try_from(row: saga::Model) -> Result<Self, Error> {
-        Ok(Self {
-            id: SagaId(row.id),
-            definition: row.definition.into(),
-            version: parse_version(row.version)?,
-            key: row.key,
-            status: parse_status(&row.status)?,
-            started_at: Time(row.started_at),
-            changed_at: Time(row.changed_at),
-        })
-    }
-}
-
-impl TryFrom<definition::Model> for StoredDefinition {
-    type Error = Error;
-
-    fn try_from(row: definition::Model) -> Result<Self, Error> {
-        let corrupt = |error| Error::Corrupt(format!("the files of definition {}: {error}", row.name));
-        let files = serde_json::from_str(&row.files).map_err(corrupt)?;
-        Ok(Self {
-            files,
-            name: row.name,
-            version: parse_version(row.version)?,
-            digest: row.digest,
-            source: row.source,
-            registered_at: Time(row.registered_at),
-        })
-    }
-}
-
-fn parse_version(version: i64) -> Result<u32, Error> {
-    u32::try_from(version).map_err(|_| Error::Corrupt(format!("{version} as a definition's version")))
-}
-
-fn parse_status(text: &str) -> Result<Status, Error> {
-    let found = ALL_STATUSES.into_iter().find(|status| status.as_str() == text);
-    found.ok_or_else(|| Error::Corrupt(format!("`{text}` as a saga's status")))
+async fn appended(
+    store: &SqlStore,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<Appended>, Error> {
+    let rows = store.query(store.statement(sql, values)).await?;
+    rows.iter().map(|row| entry(row).map(|(saga, seq, entry)| Appended { saga, seq, entry })).collect()
 }

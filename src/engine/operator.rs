@@ -1,0 +1,196 @@
+//! What people ask of a saga: who they are and why goes into the audit with it, in the same transaction, and what it would
+//! lead to can be seen first.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::lane::Accepted;
+use super::view::SagaView;
+use super::{Engine, SubmitError, definitions};
+use crate::catalog::Compiled;
+use crate::saga::input::Migrate;
+use crate::saga::journal::By;
+use crate::saga::migration::{self, Obstacle};
+use crate::saga::restart::{self, CannotRestart};
+use crate::saga::{Decision, Ignored, Input, SagaId, State, StepPath, Time, journal, transition};
+use crate::store::{self, AuditEntry};
+
+/// Who asks for what, for the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What is asked for, in a word: `cancel`, `retry`, ...
+    pub action: &'static str,
+    pub step: Option<StepPath>,
+    pub by: By,
+}
+
+/// On what terms an input is to be taken in.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Only if the saga's journal has this many entries.
+    pub expected: Option<u32>,
+    /// Who asks, if somebody does: it is audited.
+    pub asked: Option<Asked>,
+}
+
+/// What an input would lead to.
+#[derive(Debug)]
+pub struct Preview {
+    pub decision: Decision,
+    /// What the saga runs then.
+    pub compiled: Arc<Compiled>,
+}
+
+/// Why something asked for was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    #[error(transparent)]
+    Definition(definitions::Error),
+    #[error(transparent)]
+    Restart(#[from] CannotRestart),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Whether a saga can go on with another version.
+#[derive(Debug)]
+pub struct Migration {
+    pub from: u32,
+    pub to: u32,
+    /// Empty: it can.
+    pub obstacles: Vec<Obstacle>,
+    pub seq: u32,
+}
+
+impl Asked {
+    /// Its entry in the audit.
+    pub(super) fn entry(&self, before: &State, after: &State, at: Time) -> AuditEntry {
+        AuditEntry {
+            id: Uuid::now_v7(),
+            at,
+            actor: self.by.actor.clone(),
+            action: self.action.to_owned(),
+            reason: self.by.reason.clone(),
+            saga: Some(after.id),
+            seq: Some(after.seq),
+            step: self.step.as_ref().map(ToString::to_string),
+            definition: None,
+            before: summary(before),
+            after: summary(after),
+        }
+    }
+}
+
+/// What an operator can change about a saga, in short.
+fn summary(state: &State) -> Value {
+    if state.seq == 0 {
+        return Value::Null;
+    }
+    let codes: Vec<&str> = state.incidents.iter().map(|incident| &*incident.problem.code).collect();
+    json!({
+        "status": state.status(),
+        "version": state.version(),
+        "paused": state.paused.is_some(),
+        "incidents": codes,
+    })
+}
+
+impl Engine {
+    /// What the core would decide about an input now. Nothing is changed.
+    pub async fn preview(
+        &self,
+        saga: SagaId,
+        input: &Input,
+        expected: Option<u32>,
+    ) -> Result<Preview, Refusal> {
+        let SagaView { state, compiled, .. } = self.existing(saga).await?;
+        if expected.is_some_and(|expected| expected != state.seq) {
+            return Err(SubmitError::Changed { seq: state.seq }.into());
+        }
+        let decision =
+            transition(&compiled.definition, &state, input, self.clock().now()).map_err(SubmitError::from)?;
+        let compiled = match input {
+            Input::Migrate(migrate) => self.version(&migrate.to.name, migrate.to.version).await?,
+            _ => compiled,
+        };
+        Ok(Preview { decision, compiled })
+    }
+
+    /// Whether a saga can go on with `version` of its definition; if it can, and this is no preview, it does.
+    pub async fn migrate(
+        &self,
+        saga: SagaId,
+        version: u32,
+        by: By,
+        expected: Option<u32>,
+        is_preview: bool,
+    ) -> Result<Migration, Refusal> {
+        let SagaView { state, compiled, .. } = self.existing(saga).await?;
+        if expected.is_some_and(|expected| expected != state.seq) {
+            return Err(SubmitError::Changed { seq: state.seq }.into());
+        }
+        let to = self.version(&compiled.definition.name, version).await?;
+        let mut migration = Migration {
+            from: state.version(),
+            to: version,
+            obstacles: migration::obstacles(&compiled.definition, &to.definition, &state),
+            seq: state.seq,
+        };
+        let input = Input::Migrate(Box::new(Migrate { to: Arc::clone(&to.definition), by: by.clone() }));
+        if is_preview {
+            match self.preview(saga, &input, expected).await {
+                Ok(_) | Err(Refusal::Submit(SubmitError::Ignored(Ignored::NotSafe(_)))) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        } else {
+            let terms = Terms { expected, asked: Some(Asked { action: "migrate", step: None, by }) };
+            migration.seq = self.submit_on(terms, saga, input).await?.seq;
+        }
+        Ok(migration)
+    }
+
+    /// Starts a saga that goes on from a step of one that has ended, with the outputs of the steps before it. The same request
+    /// leads to the same saga.
+    pub async fn restart(&self, saga: SagaId, from: &str, by: By) -> Result<super::Started, Refusal> {
+        let SagaView { state, compiled, .. } = self.existing(saga).await?;
+        let definition = &compiled.definition;
+        let carried = restart::carry(definition, &state, from)?;
+        let first = state.started.as_deref().ok_or(SubmitError::Ignored(Ignored::UnknownSaga))?;
+        let started = journal::Started {
+            definition: Arc::clone(&definition.name),
+            version: definition.version,
+            key: None,
+            input: Arc::clone(&first.input),
+            attributes: first.attributes.clone(),
+            deadline: None,
+            answer: None,
+            trace_id: first.trace_id.clone(),
+            parent: None,
+            carried: Some(carried),
+        };
+        let id = SagaId(Uuid::new_v5(&saga.0, format!("restart/{from}").as_bytes()));
+        let asked = Asked { action: "restart", step: from.parse().ok(), by };
+        let terms = Terms { expected: None, asked: Some(asked) };
+        let is_new = match self.submit_on(terms, id, Input::Start(Box::new(started))).await {
+            Ok(Accepted { .. }) => true,
+            Err(SubmitError::Ignored(Ignored::AlreadyStarted { .. })) => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(super::Started { id, key: None, is_new, same_input: true, same_parent: true })
+    }
+
+    async fn existing(&self, saga: SagaId) -> Result<SagaView, Refusal> {
+        Ok(self.view(saga).await?.ok_or(SubmitError::Ignored(Ignored::UnknownSaga))?)
+    }
+
+    async fn version(&self, name: &str, version: u32) -> Result<Arc<Compiled>, Refusal> {
+        self.definitions().find(name, Some(version)).await.map_err(|error| match error {
+            definitions::Error::Store(error) => Refusal::Store(error),
+            error => Refusal::Definition(error),
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! What becomes of sagas that have ended: after a time, which each definition may have its own, they are written to files and
+//! deleted.
+//!
+//! A file has one line of JSON for each saga, and is on disk before anything is deleted, so that a crash in between archives a
+//! saga twice and never loses it. Batches are small, with a pause after each, so that nobody notices.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use super::timers::Ticks;
+use crate::saga::{Entry, SagaId, Time};
+use crate::store;
+
+/// Sagas of one batch.
+const BATCH: u32 = 200;
+/// Batches of one definition before the next has its turn.
+const ROUNDS: u32 = 50;
+/// The pause after each batch.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long sagas that have ended are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Of definitions that are not named; for ever, if it is `never`.
+    pub keep: Keep,
+    /// Of each definition that has its own, by name.
+    #[serde(default)]
+    pub definitions: BTreeMap<String, Keep>,
+    /// Where they are archived. Without it they are only deleted.
+    pub archive: Option<PathBuf>,
+    /// How often it is looked for what can go.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+}
+
+/// For how long: `30d`, or `never` delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Keep(Option<Duration>);
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("cannot write the archive {}: {source}", path.display())]
+    Archive { path: PathBuf, source: io::Error },
+}
+
+impl Keep {
+    pub const FOREVER: Self = Self(None);
+
+    pub fn of(duration: Duration) -> Self {
+        Self(Some(duration))
+    }
+}
+
+impl TryFrom<String> for Keep {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "never" => Ok(Self::FOREVER),
+            text => humantime::parse_duration(text)
+                .map(Self::of)
+                .map_err(|error| format!("`{text}` is neither a duration like `30d` nor `never`: {error}")),
+        }
+    }
+}
+
+impl Options {
+    fn keep(&self, definition: &str) -> Keep {
+        self.definitions.get(definition).copied().unwrap_or(self.keep)
+    }
+}
+
+/// Archives and deletes what is old enough, until `stop` is cancelled.
+pub(super) async fn run(engine: Engine, options: Options, stop: CancellationToken) {
+    let mut ticks = Ticks::new(options.interval, stop.clone());
+    while ticks.next().await {
+        if let Err(error) = sweep(&engine, &options, &stop).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot archive what has ended");
+        }
+    }
+}
+
+async fn sweep(engine: &Engine, options: &Options, stop: &CancellationToken) -> Result<(), Error> {
+    let mut names: Vec<_> =
+        engine.definitions().all().iter().map(|compiled| compiled.definition.name.to_string()).collect();
+    names.dedup();
+    for name in names {
+        let Keep(Some(keep)) = options.keep(&name) else { continue };
+        for _ in 0..ROUNDS {
+            let before = engine.clock().now().before(keep);
+            let sagas = engine.store().finished_before(&name, before, BATCH).await?;
+            let is_last = sagas.len() < BATCH as usize;
+            if !sagas.is_empty() {
+                let deleted = put_away(engine, options, &name, &sagas).await?;
+                tracing::info!(definition = name, deleted, "old sagas are archived and deleted");
+            }
+            if is_last || stop.is_cancelled() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    Ok(())
+}
+
+async fn put_away(
+    engine: &Engine,
+    options: &Options,
+    definition: &str,
+    sagas: &[SagaId],
+) -> Result<u64, Error> {
+    if let Some(directory) = &options.archive {
+        let journals = engine.store().load(sagas).await?;
+        let mut lines = Vec::new();
+        for (saga, journal) in sagas.iter().filter_map(|saga| Some((saga, journals.get(saga)?))) {
+            // Writing to memory does not fail, and what was read from JSON can be written as such.
+            let _ = serde_json::to_writer(&mut lines, &line(*saga, definition, journal));
+            lines.push(b'\n');
+        }
+        let path = directory.join(definition).join(format!("{}.jsonl", day(engine.clock().now())));
+        append(path, lines).await?;
+    }
+    Ok(engine.store().delete_sagas(sagas).await?)
+}
+
+fn line(saga: SagaId, definition: &str, journal: &[Entry]) -> Value {
+    json!({ "saga": saga, "definition": definition, "journal": journal })
+}
+
+fn day(now: Time) -> String {
+    DateTime::<Utc>::from_timestamp_millis(now.0).unwrap_or_default().format("%Y-%m-%d").to_string()
+}
+
+async fn append(path: PathBuf, lines: Vec<u8>) -> Result<(), Error> {
+    let failed = |source| Error::Archive { path: path.clone(), source };
+    let target = path.clone();
+    let written = tokio::task::spawn_blocking(move || append_now(&target, &lines)).await;
+    written.map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
+}
+
+/// What is there when this returns is on disk.
+fn append_now(path: &Path, lines: &[u8]) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(lines)?;
+    file.sync_all()
+}

@@ -1,0 +1,97 @@
+//! Finding sagas: by what the store lists them by, and by the step that they are at now.
+//!
+//! The store's rows do not say at which step a saga is: they would have to be written with every step. So sagas that have not
+//! ended are looked at, page after page, until enough are found or enough were looked at; then the caller goes on from there.
+
+use super::Engine;
+use crate::saga::{Direction, SagaId, State, StepPath, Time};
+use crate::store::{self, Filter, SagaRow};
+
+/// Sagas that one search by step looks at, at most.
+const MOST_LOOKED_AT: usize = 1_000;
+/// Sagas that are loaded at once.
+const CHUNK: u32 = 200;
+
+/// Which sagas.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    pub filter: Filter,
+    /// Only those that are at this step now, by its name or path.
+    pub step: Option<String>,
+}
+
+/// What was found, newest first.
+#[derive(Debug)]
+pub struct Found {
+    pub sagas: Vec<SagaRow>,
+    /// The last saga that was looked at, if there may be more.
+    pub next: Option<(Time, SagaId)>,
+}
+
+impl Engine {
+    /// At most `limit` sagas. There may be fewer, and still more to be found from `next` on.
+    pub async fn search(&self, query: &Query, limit: u32) -> Result<Found, store::Error> {
+        let Some(step) = &query.step else {
+            let sagas = self.store().sagas(&query.filter, limit).await?;
+            let next = sagas.last().filter(|_| sagas.len() >= limit as usize).map(position);
+            return Ok(Found { sagas, next });
+        };
+        let mut filter = Filter { unfinished: true, ..query.filter.clone() };
+        let mut found = Found { sagas: Vec::new(), next: None };
+        let mut looked_at = 0;
+        while looked_at < MOST_LOOKED_AT {
+            let rows = self.store().sagas(&filter, CHUNK).await?;
+            let is_last = rows.len() < CHUNK as usize;
+            looked_at += rows.len();
+            let ids: Vec<SagaId> = rows.iter().map(|row| row.id).collect();
+            let journals = self.store().load(&ids).await?;
+            for row in rows {
+                found.next = Some(position(&row));
+                let journal = journals.get(&row.id).into_iter().flatten();
+                if is_at(&State::replay(row.id, journal), step) {
+                    found.sagas.push(row);
+                }
+                if found.sagas.len() >= limit as usize {
+                    return Ok(found);
+                }
+            }
+            if is_last {
+                return Ok(Found { next: None, ..found });
+            }
+            filter.after = found.next;
+        }
+        Ok(found)
+    }
+
+    /// Up to `limit` sagas, however many pages that takes.
+    pub async fn search_all(&self, query: &Query, limit: u32) -> Result<Vec<SagaRow>, store::Error> {
+        const PAGE: u32 = 500;
+        let mut query = query.clone();
+        let mut sagas = Vec::new();
+        loop {
+            let left = limit.saturating_sub(u32::try_from(sagas.len()).unwrap_or(u32::MAX));
+            let found = self.search(&query, left.min(PAGE)).await?;
+            sagas.extend(found.sagas);
+            match found.next {
+                Some(next) if sagas.len() < limit as usize => query.filter.after = Some(next),
+                _ => return Ok(sagas),
+            }
+        }
+    }
+}
+
+fn position(row: &SagaRow) -> (Time, SagaId) {
+    (row.started_at, row.id)
+}
+
+/// Whether something about the step has no outcome yet.
+fn is_at(state: &State, wanted: &str) -> bool {
+    let is_pending = |path: &StepPath| {
+        state.step(path).is_some_and(|step| {
+            [Direction::Forward, Direction::Compensate]
+                .into_iter()
+                .any(|direction| step.pending(direction).is_some())
+        })
+    };
+    state.steps.keys().any(|path| (*path.name() == *wanted || path.to_string() == wanted) && is_pending(path))
+}

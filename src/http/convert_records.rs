@@ -1,0 +1,71 @@
+//! Definitions, dead letters and the audit, as they go over the wire.
+
+use super::convert::rfc3339;
+use crate::api::definitions::{Diff, DiffChange, StatusCount, Version, VersionSummary};
+use crate::api::records::{AuditEntry, DeadLetter};
+use crate::catalog::{Compiled, diff};
+use crate::engine::view;
+
+/// A version. `None`: it is not registered.
+pub fn version(compiled: &Compiled, stored: Option<&view::StoredDefinition>) -> Version {
+    let definition = &compiled.definition;
+    Version {
+        name: definition.name.to_string(),
+        version: definition.version,
+        digest: compiled.digest.clone(),
+        description: definition.description.clone(),
+        active: stored.is_some_and(|stored| stored.active),
+        registered_at: stored.map(|stored| rfc3339(stored.registered_at)),
+        steps: definition.steps().iter().map(|step| step.name.to_string()).collect(),
+    }
+}
+
+pub fn version_summary(stored: &view::StoredDefinition, counts: &[view::Count]) -> VersionSummary {
+    let count = |count: &view::Count| StatusCount { status: count.status, count: count.count };
+    VersionSummary {
+        version: stored.version,
+        active: stored.active,
+        registered_at: rfc3339(stored.registered_at),
+        sagas: counts.iter().map(count).collect(),
+    }
+}
+
+pub fn diff(diff: diff::Diff) -> Diff {
+    let change = |change: diff::Change| DiffChange {
+        breaking: change.breaks.is_some(),
+        at: change.place,
+        message: change.change,
+    };
+    Diff { breaking: diff.breaking, changes: diff.changes.into_iter().map(change).collect() }
+}
+
+pub fn dead_letter(letter: &view::DeadLetter) -> DeadLetter {
+    DeadLetter {
+        id: letter.id,
+        at: rfc3339(letter.at),
+        queue: letter.queue.clone(),
+        code: letter.code.clone(),
+        reason: letter.reason.clone(),
+        saga: letter.saga.map(|saga| saga.0),
+        step: letter.step.clone(),
+        properties: letter.properties.clone(),
+        body: String::from_utf8_lossy(&letter.body).into_owned(),
+        resolved_at: letter.resolved_at.map(rfc3339),
+    }
+}
+
+pub fn audit_entry(entry: view::AuditEntry) -> AuditEntry {
+    AuditEntry {
+        id: entry.id,
+        at: rfc3339(entry.at),
+        actor: entry.actor,
+        action: entry.action,
+        reason: entry.reason,
+        saga: entry.saga.map(|saga| saga.0),
+        seq: entry.seq,
+        step: entry.step,
+        definition: entry.definition,
+        before: entry.before,
+        after: entry.after,
+    }
+}

@@ -1,0 +1,244 @@
+//! Registering definitions, and looking at them.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::routes;
+
+use crate::api::definitions::{
+    DefinitionSummary, Definitions, Diff, DiffQuery, InputSchema, RegisterRequest, Version,
+};
+use crate::api::interventions::ReasonBody;
+use crate::api::problem::Problem;
+use crate::catalog::{self, diff};
+use crate::engine::view::{Count, StoredDefinition};
+use crate::http::extract::{Json, Path, Query};
+use crate::http::openapi::{Conflict, NotFound};
+use crate::http::roles::{Deployer, Viewer};
+use crate::http::routes::{Group, needs};
+use crate::http::{Api, Caller, convert_records};
+
+/// Largest body of a registration: the source and the files that it refers to.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+pub(super) fn routes() -> Group {
+    Group::default()
+        .route(needs::<Deployer>(routes!(register_definition)).body(MAX_BYTES))
+        .route(needs::<Viewer>(routes!(list_definitions)))
+        .route(needs::<Viewer>(routes!(get_definition)))
+        .route(needs::<Viewer>(routes!(get_version)))
+        .route(needs::<Viewer>(routes!(get_source)))
+        .route(needs::<Viewer>(routes!(get_input_schema)))
+        .route(needs::<Viewer>(routes!(get_diff)))
+        .route(needs::<Deployer>(routes!(activate_version)))
+        .route(needs::<Deployer>(routes!(deactivate_version)))
+}
+
+/// Register a definition
+///
+/// It is checked first; what is wrong is all told at once, in `diagnostics`. A registered version never changes.
+#[utoipa::path(post, path = "/v1/definitions", tag = "definitions", request_body = RegisterRequest, responses(
+    (status = 201, description = "Registered", body = Version),
+    (status = 200, description = "The same was registered before, or it was only checked", body = Version),
+    Conflict
+))]
+async fn register_definition(
+    State(api): State<Api>,
+    caller: Caller,
+    Json(body): Json<RegisterRequest>,
+) -> Result<(StatusCode, Json<Version>), Problem> {
+    let by = caller.by(body.reason.as_deref().unwrap_or("registered"), body.actor.as_deref())?;
+    let file = body.file.as_deref().unwrap_or("definition.yaml");
+    if body.check_only {
+        let compiled = catalog::compile_with(file, &body.source, &body.files)
+            .map_err(crate::engine::definitions::Error::Invalid)?;
+        return Ok((StatusCode::OK, Json(convert_records::version(&compiled, None))));
+    }
+    let (compiled, is_new) = api.engine.register(file, &body.source, &body.files, &by).await?;
+    let stored = stored(&api, &compiled.definition.name, compiled.definition.version).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(convert_records::version(&compiled, Some(&stored)))))
+}
+
+/// List definitions
+#[utoipa::path(get, path = "/v1/definitions", tag = "definitions", responses(
+    (status = 200, description = "All of them, with their versions and sagas", body = Definitions)
+))]
+async fn list_definitions(State(api): State<Api>) -> Result<Json<Definitions>, Problem> {
+    Ok(Json(Definitions { definitions: summaries(&api).await? }))
+}
+
+/// Look at a definition
+#[utoipa::path(get, path = "/v1/definitions/{name}", tag = "definitions",
+    params(("name" = String, Path, description = "The definition")), responses(
+    (status = 200, description = "Its versions and their sagas", body = DefinitionSummary),
+    NotFound
+))]
+async fn get_definition(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<Json<DefinitionSummary>, Problem> {
+    let found = summaries(&api).await?.into_iter().find(|summary| summary.name == name);
+    found.map(Json).ok_or_else(|| not_found(&name, None))
+}
+
+/// Look at a version of a definition
+#[utoipa::path(get, path = "/v1/definitions/{name}/versions/{version}", tag = "definitions", params(
+    ("name" = String, Path, description = "The definition"),
+    ("version" = u32, Path, description = "Its version")
+), responses(
+    (status = 200, description = "The version", body = Version),
+    NotFound
+))]
+async fn get_version(
+    State(api): State<Api>,
+    Path((name, version)): Path<(String, u32)>,
+) -> Result<Json<Version>, Problem> {
+    version_of(&api, &name, version).await.map(Json)
+}
+
+/// Read the source of a version
+#[utoipa::path(get, path = "/v1/definitions/{name}/versions/{version}/source", tag = "definitions", params(
+    ("name" = String, Path, description = "The definition"),
+    ("version" = u32, Path, description = "Its version")
+), responses(
+    (status = 200, description = "The YAML as it was registered", body = String, content_type = "application/yaml"),
+    NotFound
+))]
+async fn get_source(
+    State(api): State<Api>,
+    Path((name, version)): Path<(String, u32)>,
+) -> Result<Response, Problem> {
+    let stored = stored(&api, &name, version).await?;
+    Ok(([(header::CONTENT_TYPE, "application/yaml")], stored.source).into_response())
+}
+
+/// Read the schema of a version's input
+///
+/// It needs nothing beside it. An empty one takes everything.
+#[utoipa::path(get, path = "/v1/definitions/{name}/versions/{version}/input-schema", tag = "definitions", params(
+    ("name" = String, Path, description = "The definition"),
+    ("version" = u32, Path, description = "Its version")
+), responses(
+    (status = 200, description = "A JSON Schema", body = InputSchema),
+    NotFound
+))]
+async fn get_input_schema(
+    State(api): State<Api>,
+    Path((name, version)): Path<(String, u32)>,
+) -> Result<Json<InputSchema>, Problem> {
+    let compiled = api.engine.definitions().find(&name, Some(version)).await?;
+    Ok(Json(InputSchema(compiled.input_schema.clone().unwrap_or_else(|| serde_json::json!({})))))
+}
+
+/// Compare two versions of a definition
+#[utoipa::path(get, path = "/v1/definitions/{name}/diff", tag = "definitions",
+    params(("name" = String, Path, description = "The definition"), DiffQuery), responses(
+    (status = 200, description = "What the second changes, and whom that breaks", body = Diff),
+    NotFound
+))]
+async fn get_diff(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Query(DiffQuery { from, to }): Query<DiffQuery>,
+) -> Result<Json<Diff>, Problem> {
+    let definitions = api.engine.definitions();
+    let old = definitions.find(&name, Some(from)).await?;
+    let new = definitions.find(&name, Some(to)).await?;
+    let compared = diff::diff(&old, &new).map_err(|error| Problem::invalid_query(error.to_string()))?;
+    Ok(Json(convert_records::diff(compared)))
+}
+
+/// Let new sagas be started in a version
+#[utoipa::path(post, path = "/v1/definitions/{name}/versions/{version}/activate", tag = "definitions", params(
+    ("name" = String, Path, description = "The definition"),
+    ("version" = u32, Path, description = "Its version")
+), request_body = ReasonBody, responses(
+    (status = 200, description = "The version as it is now", body = Version),
+    NotFound
+))]
+async fn activate_version(
+    State(api): State<Api>,
+    caller: Caller,
+    Path((name, version)): Path<(String, u32)>,
+    Json(body): Json<ReasonBody>,
+) -> Result<Json<Version>, Problem> {
+    set_active(&api, &caller, (&name, version), &body, true).await
+}
+
+/// Let no new sagas be started in a version
+///
+/// Those that run go on. Other processes know of it after a few seconds.
+#[utoipa::path(post, path = "/v1/definitions/{name}/versions/{version}/deactivate", tag = "definitions", params(
+    ("name" = String, Path, description = "The definition"),
+    ("version" = u32, Path, description = "Its version")
+), request_body = ReasonBody, responses(
+    (status = 200, description = "The version as it is now", body = Version),
+    NotFound
+))]
+async fn deactivate_version(
+    State(api): State<Api>,
+    caller: Caller,
+    Path((name, version)): Path<(String, u32)>,
+    Json(body): Json<ReasonBody>,
+) -> Result<Json<Version>, Problem> {
+    set_active(&api, &caller, (&name, version), &body, false).await
+}
+
+async fn set_active(
+    api: &Api,
+    caller: &Caller,
+    (name, version): (&str, u32),
+    body: &ReasonBody,
+    active: bool,
+) -> Result<Json<Version>, Problem> {
+    let by = caller.by(&body.reason, body.actor.as_deref())?;
+    let now = api.engine.clock().now();
+    api.engine.definitions().set_active(name, version, active, &by, now).await?;
+    version_of(api, name, version).await.map(Json)
+}
+
+async fn version_of(api: &Api, name: &str, version: u32) -> Result<Version, Problem> {
+    let compiled = api.engine.definitions().find(name, Some(version)).await?;
+    Ok(convert_records::version(&compiled, Some(&stored(api, name, version).await?)))
+}
+
+async fn stored(api: &Api, name: &str, version: u32) -> Result<StoredDefinition, Problem> {
+    let stored = api.engine.stored_definition(name, version).await?;
+    stored.ok_or_else(|| not_found(name, Some(version)))
+}
+
+fn not_found(name: &str, version: Option<u32>) -> Problem {
+    crate::engine::definitions::Error::NotFound { name: name.to_owned(), version }.into()
+}
+
+async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, Problem> {
+    let mut counts: BTreeMap<(String, u32), Vec<Count>> = BTreeMap::new();
+    for count in api.engine.counts().await? {
+        counts.entry((count.definition.clone(), count.version)).or_default().push(count);
+    }
+    let mut summaries: Vec<DefinitionSummary> = Vec::new();
+    for stored in api.engine.stored_definitions().await? {
+        let counts = counts.remove(&(stored.name.clone(), stored.version)).unwrap_or_default();
+        let version = convert_records::version_summary(&stored, &counts);
+        match summaries.last_mut() {
+            Some(last) if last.name == stored.name => last.versions.push(version),
+            _ => summaries.push(DefinitionSummary {
+                name: stored.name.clone(),
+                description: None,
+                latest: None,
+                versions: vec![version],
+            }),
+        }
+    }
+    for summary in &mut summaries {
+        summary.latest =
+            summary.versions.iter().filter(|version| version.active).map(|version| version.version).max();
+        let known = api.engine.definitions().known(&summary.name, summary.latest);
+        summary.description =
+            known.and_then(|compiled| compiled.definition.description.as_deref().map(str::to_owned));
+    }
+    Ok(summaries)
+}

@@ -1,0 +1,305 @@
+//! Steering one saga. Each can be previewed, and held to the state that was looked at.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::IntoParams;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::api::interventions::{
+    Intervened, MigrateBody, Migration, PreviewQuery, ReasonBody, Reasoned, ResolveBody, ResolvedAs,
+    RestartBody, Signalled, StepBody,
+};
+use crate::api::problem::Problem;
+use crate::api::sagas::Started;
+use crate::engine::SubmitError;
+use crate::engine::operator::{Asked, Terms};
+use crate::http::extract::{Json, Path, Query, idempotency_key, if_match};
+use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
+use crate::http::roles::{Deployer, Operator};
+use crate::http::routes::{Group, needs};
+use crate::http::{Api, Caller, convert};
+use crate::saga::input::{Intervention, Resolution};
+use crate::saga::journal::{Arrival, By, Source};
+use crate::saga::{Input, SagaId, StepPath};
+
+pub(super) fn routes() -> Group {
+    Group::default()
+        .route(needs::<Operator>(routes!(cancel_saga)))
+        .route(needs::<Operator>(routes!(pause_saga)))
+        .route(needs::<Operator>(routes!(resume_saga)))
+        .route(needs::<Operator>(routes!(retry_saga)))
+        .route(needs::<Operator>(routes!(resolve_saga)))
+        .route(needs::<Operator>(routes!(skip_saga)))
+        .route(needs::<Operator>(routes!(roll_back_saga)))
+        .route(needs::<Operator>(routes!(abandon_saga)))
+        .route(needs::<Operator>(routes!(signal_saga)))
+        .route(needs::<Operator>(routes!(restart_saga)))
+        .route(needs::<Deployer>(routes!(migrate_saga)))
+}
+
+/// The saga that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is only documented by this")]
+struct SagaPath {
+    /// The saga
+    id: Uuid,
+}
+
+/// What an intervention may be held to.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is only documented by this")]
+struct IfMatch {
+    /// Only if the saga has this `seq`, in quotes as in its `ETag`
+    #[param(rename = "if-match")]
+    if_match: Option<String>,
+}
+
+/// Cancel a saga
+///
+/// It rolls back, if there is still a way back. While its pivot is in flight, it waits for the outcome first.
+#[utoipa::path(post, path = "/v1/sagas/{id}/cancel", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = ReasonBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn cancel_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+    request.make("cancel", None, Input::Cancel).await
+}
+
+/// Pause a saga
+///
+/// Its clock stops: nothing is sent and nothing becomes due until it is resumed. What comes in meanwhile is kept.
+#[utoipa::path(post, path = "/v1/sagas/{id}/pause", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = ReasonBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn pause_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+    request.make("pause", None, Input::Pause).await
+}
+
+/// Resume a paused saga
+///
+/// All its deadlines and timers are as far ahead as they were when it was paused.
+#[utoipa::path(post, path = "/v1/sagas/{id}/resume", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = ReasonBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn resume_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+    request.make("resume", None, Input::Resume).await
+}
+
+/// Retry what is held
+///
+/// With all its attempts, and the same idempotency key.
+#[utoipa::path(post, path = "/v1/sagas/{id}/retry", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = StepBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn retry_saga(request: Request<StepBody>) -> Result<Json<Intervened>, Problem> {
+    let step = request.body.step.as_deref().map(path).transpose()?;
+    request.intervene(Intervention::Retry { step }).await
+}
+
+/// Say what became of a held command
+///
+/// As if its participant had said so.
+#[utoipa::path(post, path = "/v1/sagas/{id}/resolve", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = ResolveBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn resolve_saga(request: Request<ResolveBody>) -> Result<Json<Intervened>, Problem> {
+    let outcome = match request.body.outcome {
+        ResolvedAs::Done => Resolution::Done(Arc::new(request.body.output.clone())),
+        ResolvedAs::NotDone => Resolution::NotDone,
+    };
+    let step = path(&request.body.step)?;
+    request.intervene(Intervention::Resolve { step, outcome }).await
+}
+
+/// Pass over an incident
+///
+/// A held step counts as unknown and the saga goes on without its output; a held compensation counts as done.
+#[utoipa::path(post, path = "/v1/sagas/{id}/skip", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = StepBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn skip_saga(request: Request<StepBody>) -> Result<Json<Intervened>, Problem> {
+    let step = request.body.step.as_deref().map(path).transpose()?;
+    request.intervene(Intervention::Skip { step }).await
+}
+
+/// Roll a stuck saga back
+///
+/// It gives up going forward, and undoes what was done.
+#[utoipa::path(post, path = "/v1/sagas/{id}/roll-back", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = ReasonBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn roll_back_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+    request.intervene(Intervention::RollBack).await
+}
+
+/// Abandon a stuck saga
+///
+/// It ends as it is: nothing more is sent, and nothing is undone.
+#[utoipa::path(post, path = "/v1/sagas/{id}/abandon", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = ReasonBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn abandon_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+    request.intervene(Intervention::Abandon).await
+}
+
+/// Give a saga a signal
+///
+/// The body is what the signal carries. `Idempotency-Key` tells a repetition.
+#[utoipa::path(post, path = "/v1/sagas/{id}/signals/{name}", tag = "interventions", params(
+    ("id" = Uuid, Path, description = "The saga"),
+    ("name" = String, Path, description = "The signal"),
+    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters")
+), request_body(content = Value, description = "What the signal carries"), responses(
+    (status = 202, description = "Taken in", body = Signalled),
+    NotFound, Conflict, TooLarge
+))]
+async fn signal_saga(
+    State(api): State<Api>,
+    caller: Caller,
+    Path((id, name)): Path<(Uuid, String)>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Result<(StatusCode, Json<Signalled>), Problem> {
+    let key = idempotency_key(&headers)?;
+    let by = By { actor: caller.name, reason: format!("signal {name}") };
+    let terms = Terms { expected: None, asked: Some(Asked { action: "signal", step: None, by }) };
+    let arrival = Arrival { source: Source::Signal(name.into()), id: key, body };
+    let accepted = api.engine.submit_on(terms, SagaId(id), Input::Arrival(Arc::new(arrival))).await?;
+    Ok((StatusCode::ACCEPTED, Json(Signalled { seq: accepted.seq, status: accepted.status })))
+}
+
+/// Go on in a new saga
+///
+/// From a step of a saga that has ended, with the outputs of the steps before it. They are the new saga's to undo from then
+/// on.
+#[utoipa::path(post, path = "/v1/sagas/{id}/restart", tag = "interventions",
+    params(SagaPath), request_body = RestartBody, responses(
+    (status = 201, description = "Started", body = Started, headers(("location" = String, description = "The saga"))),
+    (status = 200, description = "Started by the same request before", body = Started,
+        headers(("location" = String, description = "The saga"))),
+    NotFound, Conflict
+))]
+async fn restart_saga(request: Request<RestartBody>) -> Result<Response, Problem> {
+    let Request { api, saga, by, body, .. } = request;
+    let started = api.engine.restart(saga, &body.from, by).await?;
+    let status = if started.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let location = [(header::LOCATION, format!("/v1/sagas/{}", started.id))];
+    Ok((status, location, Json(Started::from(started))).into_response())
+}
+
+/// Let a saga go on with another version of its definition
+///
+/// Only if it can: otherwise the answer says what is in the way, and nothing is changed.
+#[utoipa::path(post, path = "/v1/sagas/{id}/migrate", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = MigrateBody, responses(
+    (status = 200, description = "Whether it can, and does", body = Migration),
+    NotFound, Conflict, Changed
+))]
+async fn migrate_saga(request: Request<MigrateBody>) -> Result<Json<Migration>, Problem> {
+    let Request { api, saga, by, is_preview, expected, body } = request;
+    let migration = api.engine.migrate(saga, body.version, by, expected, is_preview).await?;
+    Ok(Json(convert::migration(migration, is_preview)))
+}
+
+/// An intervention as it is asked for.
+struct Request<B> {
+    api: Api,
+    saga: SagaId,
+    by: By,
+    is_preview: bool,
+    /// The `seq` that the saga must have.
+    expected: Option<u32>,
+    body: B,
+}
+
+/// How often a decision is made anew because something came in between.
+const TRIES: u32 = 10;
+
+impl<B> Request<B> {
+    async fn intervene(self, action: Intervention) -> Result<Json<Intervened>, Problem> {
+        let (name, step) = (action.name(), action.step().cloned());
+        self.make(name, step, |by| Input::Intervene { action, by }).await
+    }
+
+    /// Takes in the very decision that it has seen, so that what is answered is what happened.
+    async fn make(
+        self,
+        action: &'static str,
+        step: Option<StepPath>,
+        input: impl FnOnce(By) -> Input,
+    ) -> Result<Json<Intervened>, Problem> {
+        let Self { api, saga, by, is_preview, expected, .. } = self;
+        let input = input(by.clone());
+        let asked = Asked { action, step, by };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let preview = api.engine.preview(saga, &input, expected).await?;
+            if is_preview {
+                return convert::intervened(&preview, true).map(Json);
+            }
+            let terms = Terms { expected: Some(preview.decision.state.seq - 1), asked: Some(asked.clone()) };
+            match api.engine.submit_on(terms, saga, input.clone()).await {
+                Ok(_) => return convert::intervened(&preview, false).map(Json),
+                Err(SubmitError::Changed { .. }) if expected.is_none() && tries < TRIES => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl<B: Reasoned + DeserializeOwned> FromRequest<Api> for Request<B> {
+    type Rejection = Problem;
+
+    async fn from_request(request: axum::extract::Request, api: &Api) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, api).await?;
+        let Path(id) = Path::<Uuid>::from_request_parts(&mut parts, api).await?;
+        // Restart has no preview, and its route lets none through.
+        let Query(PreviewQuery { preview }) = Query::from_request_parts(&mut parts, api).await?;
+        let expected = if_match(&parts.headers)?;
+        let request = axum::extract::Request::from_parts(parts, body);
+        let Json(body) = Json::<B>::from_request(request, api).await?;
+        let by = caller.by(body.reason(), body.actor())?;
+        Ok(Self { api: api.clone(), saga: SagaId(id), by, is_preview: preview, expected, body })
+    }
+}
+
+fn path(step: &str) -> Result<StepPath, Problem> {
+    step.parse().map_err(|_| {
+        Problem::invalid_body("`step` is the path of a step, as in `book` or `book[2]`")
+            .at("/step", format!("`{step}` is none"))
+    })
+}

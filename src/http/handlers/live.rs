@@ -1,0 +1,146 @@
+//! Watching sagas as they go: server-sent events, and waiting for the end.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep};
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::api::problem::Problem;
+use crate::api::sagas::{Change, Saga, WaitQuery};
+use crate::engine::view::Appended;
+use crate::http::extract::{Json, Path, Query};
+use crate::http::openapi::NotFound;
+use crate::http::roles::Viewer;
+use crate::http::routes::{Group, needs};
+use crate::http::{Api, convert};
+use crate::saga::SagaId;
+use std::sync::Arc;
+
+/// How often one saga is looked at for what is new.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// The first look after a wait began; the next are further apart, up to [`INTERVAL`].
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const PAGE: u32 = 100;
+const DEFAULT_WAIT: u32 = 30;
+const LONGEST_WAIT: u32 = 60;
+
+pub(super) fn routes() -> Group {
+    Group::default()
+        .route(needs::<Viewer>(routes!(watch_all)).untimed())
+        .route(needs::<Viewer>(routes!(watch_saga)).untimed())
+        .route(needs::<Viewer>(routes!(wait_for_saga)).untimed())
+}
+
+/// Watch all sagas
+///
+/// What happens to any saga from now on, as server-sent events: `entry` with a journal entry as data, and `lost` with a number
+/// when the watcher was too slow for so many of them.
+#[utoipa::path(get, path = "/v1/sagas/events", tag = "sagas", responses(
+    (status = 200, description = "A stream of events", body = Change, content_type = "text/event-stream")
+))]
+async fn watch_all(State(api): State<Api>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let entries = stream::unfold(api.engine.feed().subscribe(), next);
+    Sse::new(entries.take_until(api.stopping.cancelled_owned())).keep_alive(KeepAlive::default())
+}
+
+/// Watch a saga
+///
+/// Its journal from the first entry on, or after `Last-Event-ID`, and then what happens to it, as server-sent events of the type
+/// `entry` with the entry's number as id. The stream ends when the saga does.
+#[utoipa::path(get, path = "/v1/sagas/{id}/events", tag = "sagas", params(
+    ("id" = Uuid, Path, description = "The saga"),
+    ("last-event-id" = Option<u32>, Header, description = "The last entry that was seen")
+), responses(
+    (status = 200, description = "A stream of events", body = Change, content_type = "text/event-stream"),
+    NotFound
+))]
+async fn watch_saga(
+    State(api): State<Api>,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
+    let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let stopping = api.stopping.clone();
+    let pages = stream::unfold(Some(seen.unwrap_or(0)), move |after| {
+        let api = api.clone();
+        async move { page_after(&api, SagaId(id), after?).await }
+    });
+    let events = pages.flat_map(stream::iter).take_until(stopping.cancelled_owned());
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+/// Wait for the end of a saga
+///
+/// The saga is answered when it has ended, or as it is when the time has passed.
+#[utoipa::path(get, path = "/v1/sagas/{id}/wait", tag = "sagas",
+    params(("id" = Uuid, Path, description = "The saga"), WaitQuery), responses(
+    (status = 200, description = "The saga as it is then", body = Saga),
+    NotFound
+))]
+async fn wait_for_saga(
+    State(api): State<Api>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<WaitQuery>,
+) -> Result<Json<Saga>, Problem> {
+    let seconds = query.timeout.unwrap_or(DEFAULT_WAIT);
+    if seconds > LONGEST_WAIT {
+        return Err(Problem::invalid_query(format!("`timeout` is a number from 0 to {LONGEST_WAIT}")));
+    }
+    let until = Instant::now() + Duration::from_secs(seconds.into());
+    let mut pause = FIRST_LOOK;
+    loop {
+        let row = api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
+        if row.status.is_final() || Instant::now() >= until || api.stopping.is_cancelled() {
+            return super::saga_of(&api, SagaId(id)).await.map(Json);
+        }
+        sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
+        pause = (pause * 2).min(INTERVAL);
+    }
+}
+
+async fn next(
+    mut entries: Receiver<Arc<Appended>>,
+) -> Option<(Result<Event, Infallible>, Receiver<Arc<Appended>>)> {
+    let event = match entries.recv().await {
+        Ok(appended) => event(&appended),
+        Err(RecvError::Lagged(count)) => Event::default().event("lost").data(count.to_string()),
+        Err(RecvError::Closed) => return None,
+    };
+    Some((Ok(event), entries))
+}
+
+type Events = Vec<Result<Event, Infallible>>;
+
+/// The events of the next page, and after which entry the one behind it begins, unless the saga ends with this one.
+async fn page_after(api: &Api, saga: SagaId, after: u32) -> Option<(Events, Option<u32>)> {
+    loop {
+        // A stream has no place for a problem: it ends, and whoever listens comes again.
+        let ended = api.engine.row(saga).await.ok()??.status.is_final();
+        let entries = api.engine.journal(saga, after, PAGE).await.ok()?;
+        match entries.last() {
+            Some(last) => {
+                let next = Some(last.seq).filter(|_| !ended || entries.len() >= PAGE as usize);
+                return Some((entries.iter().map(|appended| Ok(event(appended))).collect(), next));
+            }
+            None if ended => return None,
+            None => sleep(INTERVAL).await,
+        }
+    }
+}
+
+fn event(appended: &Appended) -> Event {
+    let entry = convert::journal_entry(appended.seq, &appended.entry);
+    let change = Change { saga: appended.saga.0, entry };
+    let event = Event::default().event("entry").id(appended.seq.to_string());
+    // What was read from JSON can be written as such.
+    event.json_data(change).unwrap_or_default()
+}

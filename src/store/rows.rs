@@ -1,0 +1,188 @@
+//! What is written to a store: a batch, and the rows of its tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+#[cfg(doc)]
+use super::Store;
+use crate::saga::{Entry, Message, SagaId, Status, Time};
+
+/// Everything that one batch of inputs led to. It is committed as a whole or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    pub entries: Vec<Appended>,
+    /// Sagas that are new, or whose status or version changed, or that were paused or resumed: at most one row a saga.
+    pub sagas: Vec<SagaRow>,
+    /// Messages to be sent once the batch is committed.
+    pub outbox: Vec<Unsent>,
+    /// Until when nobody but the committer sends them: see [`Store::claim_unsent`].
+    pub outbox_reserved_until: Time,
+    /// Messages of earlier batches that the broker has confirmed.
+    pub sent: Vec<OutboxId>,
+    /// When to wake a saga (`None`: never), at most one a saga.
+    pub wakes: Vec<(SagaId, Option<Time>)>,
+    /// The incidents of sagas with whom they changed, at most one item a saga.
+    pub incidents: Vec<OpenIncidents>,
+    /// Of new sagas that have some, at most one item a saga.
+    pub attributes: Vec<Attributes>,
+    /// Messages to be kept for people, rare.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Dead letters that someone has dealt with, and when.
+    pub letters_resolved: Vec<(Uuid, Time)>,
+    /// What people did.
+    pub audit: Vec<AuditEntry>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+            && self.sagas.is_empty()
+            && self.outbox.is_empty()
+            && self.sent.is_empty()
+            && self.wakes.is_empty()
+            && self.incidents.is_empty()
+            && self.attributes.is_empty()
+            && self.dead_letters.is_empty()
+            && self.letters_resolved.is_empty()
+            && self.audit.is_empty()
+    }
+}
+
+/// One journal entry and its key.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    pub saga: SagaId,
+    /// From 1, without gaps.
+    pub seq: u32,
+    pub entry: Entry,
+}
+
+/// What lists and searches need to know of a saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SagaRow {
+    pub id: SagaId,
+    pub definition: Arc<str>,
+    pub version: u32,
+    pub key: Option<String>,
+    pub status: Status,
+    pub started_at: Time,
+    /// When the status last changed.
+    pub changed_at: Time,
+    pub paused: bool,
+}
+
+/// The codes of a saga's open incidents, to find it by. They replace those that were stored of it; none: it has none
+/// any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenIncidents {
+    pub saga: SagaId,
+    pub started_at: Time,
+    /// Each is there once.
+    pub codes: Vec<String>,
+}
+
+/// A saga's attributes, to find it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    pub saga: SagaId,
+    pub started_at: Time,
+    pub values: BTreeMap<String, String>,
+}
+
+/// The id of a row of the outbox: a UUIDv7, so that rows are appended in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutboxId(pub Uuid);
+
+/// A message that the broker has not confirmed.
+#[derive(Debug, Clone)]
+pub struct Unsent {
+    pub id: OutboxId,
+    pub message: Arc<Message>,
+}
+
+/// A message that nothing could be made of, for people to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// A UUIDv7, so that they are in order.
+    pub id: Uuid,
+    pub at: Time,
+    /// The queue it was taken from.
+    pub queue: String,
+    /// Why it could not be used: a stable code, and a sentence.
+    pub code: String,
+    pub reason: String,
+    /// The saga and step that it seems to be for.
+    pub saga: Option<SagaId>,
+    pub step: Option<String>,
+    /// AMQP properties, as JSON.
+    pub properties: Value,
+    pub body: Vec<u8>,
+    /// When someone dealt with it.
+    pub resolved_at: Option<Time>,
+}
+
+/// Something that was changed by hand, and who did it and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// A UUIDv7, so that they are in order.
+    pub id: Uuid,
+    pub at: Time,
+    pub actor: String,
+    pub action: String,
+    pub reason: String,
+    pub saga: Option<SagaId>,
+    /// The journal entry that it led to.
+    pub seq: Option<u32>,
+    pub step: Option<String>,
+    /// `name@version`, if it is about a definition.
+    pub definition: Option<String>,
+    pub before: Value,
+    pub after: Value,
+}
+
+/// When a schedule of a definition last ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleRun {
+    pub definition: String,
+    pub cron: String,
+    /// The time it was due.
+    pub at: Time,
+}
+
+/// A registered definition: immutable, but for whether new sagas of it may start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDefinition {
+    pub name: String,
+    pub version: u32,
+    /// SHA-256 of the source and its files, hexadecimal.
+    pub digest: String,
+    /// The YAML it was read from.
+    pub source: String,
+    /// The files that it refers to, by their paths.
+    pub files: BTreeMap<String, String>,
+    pub registered_at: Time,
+    pub active: bool,
+}
+
+/// What became of [`Store::register`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    New,
+    /// The very same was there already.
+    Same,
+    /// Another source was registered under this name and version, with this digest. Nothing was changed.
+    Conflict {
+        digest: String,
+    },
+}
+
+impl Registered {
+    /// What registering `wanted` comes to when `digest` was registered under its name and version before.
+    pub(super) fn compare(digest: &str, wanted: &StoredDefinition) -> Self {
+        if digest == wanted.digest { Self::Same } else { Self::Conflict { digest: digest.to_owned() } }
+    }
+}

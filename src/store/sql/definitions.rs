@@ -1,0 +1,126 @@
+//! The registered definitions. What is changed about them goes to the audit in the same transaction.
+
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, Statement, TransactionTrait, Value};
+
+use super::connect::to_write;
+use super::entity::definition;
+use super::list::parse_version;
+use super::{Dialect, SqlStore, aside, commit};
+use crate::saga::Time;
+use crate::store::{AuditEntry, Error, Registered, StoredDefinition};
+
+const REGISTER: &str = "\
+INSERT INTO definition (name, version, digest, source, files, registered_at, active)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name, version) DO NOTHING";
+
+const SET_ACTIVE: &str =
+    "UPDATE definition SET active = $3 WHERE name = $1 AND version = $2 AND active <> $3";
+
+pub(super) async fn register(
+    store: &SqlStore,
+    wanted: &StoredDefinition,
+    audit: Option<&AuditEntry>,
+) -> Result<Registered, Error> {
+    let StoredDefinition { name, version, digest, source, files, registered_at, active } = wanted;
+    let values = vec![
+        name.as_str().into(),
+        i64::from(*version).into(),
+        digest.as_str().into(),
+        source.as_str().into(),
+        commit::json(files)?.into(),
+        registered_at.0.into(),
+        (*active).into(),
+    ];
+    if change(store, REGISTER, values, audit).await? {
+        return Ok(Registered::New);
+    }
+    let there = definition(store, name, *version).await?;
+    let there = there.ok_or_else(|| Error::Corrupt(format!("definition {name} {version} has vanished")))?;
+    Ok(Registered::compare(&there.digest, wanted))
+}
+
+pub(super) async fn set_active(
+    store: &SqlStore,
+    name: &str,
+    version: u32,
+    active: bool,
+    audit: &AuditEntry,
+) -> Result<bool, Error> {
+    let values = vec![name.into(), i64::from(version).into(), active.into()];
+    change(store, SET_ACTIVE, values, Some(audit)).await
+}
+
+/// Whether the statement changed anything, in which case the audit tells of it.
+async fn change(
+    store: &SqlStore,
+    sql: &str,
+    mut values: Vec<Value>,
+    audit: Option<&AuditEntry>,
+) -> Result<bool, Error> {
+    let rows: Value = aside::audit_rows(audit)?.into();
+    match &store.dialect {
+        Dialect::Postgres => {
+            values.push(rows);
+            let audited = aside::POSTGRES_AUDIT[0].1.replace("$n", &format!("${}", values.len()));
+            // Its audit's rows are written only if there is a changed one.
+            let sql = format!(
+                "WITH changed AS ({sql} RETURNING 1), audited AS ({audited} WHERE EXISTS (SELECT 1 FROM changed)) \
+                 SELECT count(*) FROM changed"
+            );
+            let counted = store.query(store.statement(sql, values)).await?;
+            let count: i64 =
+                counted.first().ok_or_else(|| Error::Corrupt("no count".to_owned()))?.try_get_by_index(0)?;
+            Ok(count > 0)
+        }
+        Dialect::Sqlite { .. } => {
+            let audited = audit.map(|_| store.statement(aside::SQLITE_AUDIT[0], [rows]));
+            let change = in_sqlite(store.clone(), store.statement(sql, values), audited);
+            tokio::spawn(change).await.map_err(|error| Error::Unavailable(error.into()))?
+        }
+    }
+}
+
+async fn in_sqlite(store: SqlStore, change: Statement, audited: Option<Statement>) -> Result<bool, Error> {
+    let _alone = store.alone().await;
+    let transaction = store.db.begin_with_options(to_write()).await?;
+    let has_changed = transaction.execute_raw(change).await?.rows_affected() > 0;
+    if let Some(audited) = audited.filter(|_| has_changed) {
+        transaction.execute_raw(audited).await?;
+    }
+    transaction.commit().await?;
+    Ok(has_changed)
+}
+
+pub(super) async fn definitions(store: &SqlStore) -> Result<Vec<StoredDefinition>, Error> {
+    let all = definition::Entity::find()
+        .order_by_asc(definition::Column::Name)
+        .order_by_asc(definition::Column::Version);
+    all.all(&store.db).await?.into_iter().map(StoredDefinition::try_from).collect()
+}
+
+pub(super) async fn definition(
+    store: &SqlStore,
+    name: &str,
+    version: u32,
+) -> Result<Option<StoredDefinition>, Error> {
+    let key = (name.to_owned(), i64::from(version));
+    definition::Entity::find_by_id(key).one(&store.db).await?.map(StoredDefinition::try_from).transpose()
+}
+
+impl TryFrom<definition::Model> for StoredDefinition {
+    type Error = Error;
+
+    fn try_from(row: definition::Model) -> Result<Self, Error> {
+        let corrupt = |error| Error::Corrupt(format!("the files of definition {}: {error}", row.name));
+        let files = serde_json::from_str(&row.files).map_err(corrupt)?;
+        Ok(Self {
+            files,
+            name: row.name,
+            version: parse_version(row.version)?,
+            digest: row.digest,
+            source: row.source,
+            registered_at: Time(row.registered_at),
+            active: row.active,
+        })
+    }
+}

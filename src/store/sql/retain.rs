@@ -1,0 +1,101 @@
+//! Finding sagas that ended long ago, and deleting them.
+//!
+//! They are found in the order of their start, which an index has already: an order by their end would need one more, that
+//! each saga pays for. A saga cannot have ended before it started, so that the walk ends where the time is reached.
+
+use sea_orm::{ConnectionTrait, QueryResult, Statement, TransactionTrait};
+use uuid::Uuid;
+
+use super::connect::to_write;
+use super::list::{FINAL, versions};
+use super::question::Question;
+use super::{Dialect, SqlStore, commit};
+use crate::saga::{SagaId, Time};
+use crate::store::Error;
+
+/// All tables of a saga but its row, with the column that has its id.
+const TABLES: [&str; 5] = ["journal", "incident", "attribute", "timer", "dead_letter"];
+
+const FINAL_ONLY: &str = "status IN ('completed', 'compensated', 'abandoned')";
+
+pub(super) async fn finished_before(
+    store: &SqlStore,
+    definition: &str,
+    before: Time,
+    limit: u32,
+) -> Result<Vec<SagaId>, Error> {
+    let mut found = Vec::new();
+    for version in versions(store, definition).await? {
+        let rows = store.query(of_version(store, definition, version, before, limit)).await?;
+        let rows = rows
+            .iter()
+            .map(|row| Ok((row.try_get_by_index::<i64>(0)?, SagaId(row.try_get_by_index::<Uuid>(1)?))));
+        found.extend(rows.collect::<Result<Vec<_>, Error>>()?);
+    }
+    found.sort_unstable();
+    found.truncate(limit as usize);
+    Ok(found.into_iter().map(|(_, saga)| saga).collect())
+}
+
+fn of_version(store: &SqlStore, definition: &str, version: u32, before: Time, limit: u32) -> Statement {
+    const SELECT: &str = "SELECT started_at, id FROM saga";
+    let mut question = Question::new(SELECT);
+    let (name, version) = (question.value(definition), question.value(i64::from(version)));
+    let before = question.value(before.0);
+    for (number, status) in FINAL.into_iter().enumerate() {
+        if number > 0 {
+            question.or_else(SELECT);
+        }
+        question
+            .and(&format!("definition = {name} AND version = {version} AND status = '{}'", status.as_str()));
+        question.and(&format!("started_at < {before} AND changed_at < {before}"));
+    }
+    question.finish(store, "started_at, id", limit)
+}
+
+pub(super) async fn delete(store: &SqlStore, sagas: &[SagaId]) -> Result<u64, Error> {
+    match &store.dialect {
+        Dialect::Postgres => {
+            let keys = commit::uuids(sagas.iter().map(|saga| saga.0));
+            let rows = store.query(store.statement(postgres(), [keys])).await?;
+            let count: i64 =
+                rows.first().ok_or_else(|| Error::Corrupt("no count".to_owned()))?.try_get_by_index(0)?;
+            Ok(count.unsigned_abs())
+        }
+        Dialect::Sqlite { .. } => {
+            let keys = commit::json_keys(sagas.iter().map(|saga| &saga.0));
+            let deletion = tokio::spawn(in_sqlite(store.clone(), keys));
+            deletion.await.map_err(|error| Error::Unavailable(error.into()))?
+        }
+    }
+}
+
+/// One statement, and so one round trip and one transaction. Each table's rows are found by key.
+fn postgres() -> String {
+    let others = TABLES.map(|table| {
+        format!(", of_{table} AS (DELETE FROM {table} WHERE saga = ANY(ARRAY(SELECT id FROM gone)))")
+    });
+    format!(
+        "WITH gone AS (DELETE FROM saga WHERE id = ANY($1::uuid[]) AND {FINAL_ONLY} RETURNING id){} \
+         SELECT count(*) FROM gone",
+        others.concat()
+    )
+}
+
+async fn in_sqlite(store: SqlStore, keys: String) -> Result<u64, Error> {
+    let _alone = store.alone().await;
+    let transaction = store.db.begin_with_options(to_write()).await?;
+    let sql = format!(
+        "DELETE FROM saga WHERE id IN (SELECT unhex(value) FROM json_each(?1)) AND {FINAL_ONLY} RETURNING id"
+    );
+    let gone = transaction.query_all_raw(store.statement(sql, [keys.into()])).await?;
+    let id = |row: &QueryResult| Ok(row.try_get_by_index::<Uuid>(0)?);
+    let gone = gone.iter().map(id).collect::<Result<Vec<_>, Error>>()?;
+    let keys = commit::json_keys(gone.iter());
+    for table in TABLES {
+        let sql = format!("DELETE FROM {table} WHERE saga IN (SELECT unhex(value) FROM json_each(?1))");
+        transaction.execute_raw(store.statement(sql, [keys.as_str().into()])).await?;
+    }
+    transaction.commit().await?;
+    Ok(gone.len() as u64)
+}
