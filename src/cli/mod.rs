@@ -51,11 +51,11 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  snorri demo                                    see it work, with nothing installed
-  snorri serve --definitions sagas               orchestrate
-  snorri list --status stuck                     what waits for somebody
-  snorri show order/o-17                         why, and what can be done about it
-  snorri retry order/o-17 --reason '…' --preview what that would do
+  snorri demo                                     see it work, with nothing installed
+  snorri serve --definitions sagas                orchestrate
+  snorri list --status stuck                      what waits for somebody
+  snorri show order/o-17                          why, and what can be done about it
+  snorri retry order/o-17 --reason '…' --preview  what that would do
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not allowed, 6 the server does not answer.
 `wait` and `diff` have some of their own.";

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt};
 
-use super::operator::{Asked, Refusal, Terms};
+use super::operator::{self, Asked, Refusal, Terms};
 use super::search::Query;
 use super::{Engine, SubmitError};
 use crate::catalog::Compiled;
 use crate::saga::input::{Intervention, Migrate};
 use crate::saga::journal::By;
-use crate::saga::{Input, SagaId, State, Status, transition};
+use crate::saga::{Ignored, Input, SagaId, State, Status, Time, transition};
 use crate::store::{self, SagaRow};
 
 /// Sagas that are changed side by side.
@@ -56,6 +56,18 @@ impl Action {
         }
     }
 
+    /// Why it would not be done to a saga.
+    fn refused(&self, compiled: &Compiled, state: &State, by: &By, now: Time) -> Option<Ignored> {
+        if let Self::Migrate { to } = self
+            && to.definition.version != state.version()
+            && !state.status().is_final()
+        {
+            let obstacles = operator::obstacles(compiled, to, state);
+            return (!obstacles.is_empty()).then_some(Ignored::NotSafe(obstacles));
+        }
+        transition(&compiled.definition, state, &self.input(by.clone()), now).err()
+    }
+
     fn input(&self, by: By) -> Input {
         let intervene = |action, by| Input::Intervene { action, by };
         match self {
@@ -80,7 +92,6 @@ impl Engine {
         limit: u32,
         by: &By,
     ) -> Result<Vec<Outcome>, Refusal> {
-        let input = action.input(by.clone());
         let sagas = self.search_all(query, limit).await?;
         let mut outcomes = Vec::with_capacity(sagas.len());
         for chunk in sagas.chunks(CHUNK) {
@@ -88,19 +99,23 @@ impl Engine {
             let journals = self.store().load(&ids).await?;
             for row in chunk {
                 let state = State::replay(row.id, journals.get(&row.id).into_iter().flatten());
-                outcomes.push(self.try_one(row, &state, &input).await?);
+                outcomes.push(self.try_one(row, &state, action, by).await?);
             }
         }
         Ok(outcomes)
     }
 
-    async fn try_one(&self, row: &SagaRow, state: &State, input: &Input) -> Result<Outcome, store::Error> {
+    async fn try_one(
+        &self,
+        row: &SagaRow,
+        state: &State,
+        action: &Action,
+        by: &By,
+    ) -> Result<Outcome, store::Error> {
         let refused = match self.definitions().find(&row.definition, Some(state.version())).await {
             Err(super::definitions::Error::Store(error)) => return Err(error),
             Err(error) => Some(SubmitError::Unreadable(error.to_string())),
-            Ok(compiled) => {
-                transition(&compiled.definition, state, input, self.clock().now()).err().map(Into::into)
-            }
+            Ok(compiled) => action.refused(&compiled, state, by, self.clock().now()).map(Into::into),
         };
         Ok(Outcome { saga: row.id, status: Some(row.status), refused })
     }

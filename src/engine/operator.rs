@@ -52,6 +52,9 @@ pub enum Refusal {
     Definition(definitions::Error),
     #[error(transparent)]
     Restart(#[from] CannotRestart),
+    /// Events find their saga by its business key, and that is the other one's.
+    #[error("sagas of this definition listen for events, which would not find a new saga: start one instead")]
+    ListensForEvents,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -83,6 +86,22 @@ impl Asked {
             after: summary(after),
         }
     }
+}
+
+/// The code of an obstacle that the core cannot see: it knows no schemas of inputs.
+const INPUT_SCHEMA: &str = "input_schema";
+
+/// What is in the way of a saga going on with another version.
+pub(super) fn obstacles(from: &Compiled, to: &Compiled, state: &State) -> Vec<Obstacle> {
+    let mut obstacles = migration::obstacles(&from.definition, &to.definition, state);
+    let input = state.started.as_ref().map(|started| &started.input);
+    let invalid = input.and_then(|input| to.check_input(input).err());
+    obstacles.extend(invalid.into_iter().flatten().map(|error| Obstacle {
+        code: INPUT_SCHEMA,
+        step: None,
+        message: format!("its input does not match the new schema: {error}"),
+    }));
+    obstacles
 }
 
 /// What an operator can change about a saga, in short.
@@ -137,7 +156,7 @@ impl Engine {
         let mut migration = Migration {
             from: state.version(),
             to: version,
-            obstacles: migration::obstacles(&compiled.definition, &to.definition, &state),
+            obstacles: obstacles(&compiled, &to, &state),
             seq: state.seq,
         };
         let input = Input::Migrate(Box::new(Migrate { to: Arc::clone(&to.definition), by: by.clone() }));
@@ -146,6 +165,8 @@ impl Engine {
                 Ok(_) | Err(Refusal::Submit(SubmitError::Ignored(Ignored::NotSafe(_)))) => {}
                 Err(refusal) => return Err(refusal),
             }
+        } else if migration.obstacles.iter().any(|obstacle| obstacle.code == INPUT_SCHEMA) {
+            return Err(SubmitError::Ignored(Ignored::NotSafe(migration.obstacles)).into());
         } else {
             let terms = Terms { expected, asked: Some(Asked { action: "migrate", step: None, by }) };
             migration.seq = self.submit_on(terms, saga, input).await?.seq;
@@ -158,6 +179,9 @@ impl Engine {
     pub async fn restart(&self, saga: SagaId, from: &str, by: By) -> Result<super::Started, Refusal> {
         let SagaView { state, compiled, .. } = self.existing(saga).await?;
         let definition = &compiled.definition;
+        if definition.events().next().is_some() {
+            return Err(Refusal::ListensForEvents);
+        }
         let carried = restart::carry(definition, &state, from)?;
         let first = state.started.as_deref().ok_or(SubmitError::Ignored(Ignored::UnknownSaga))?;
         let started = journal::Started {

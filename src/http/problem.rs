@@ -114,6 +114,9 @@ impl From<Refusal> for Problem {
             Refusal::Submit(error) => error.into(),
             Refusal::Store(error) => error.into(),
             Refusal::Definition(error) => error.into(),
+            Refusal::ListensForEvents => {
+                Self::new(StatusCode::CONFLICT, "listens_for_events", refusal.to_string())
+            }
             Refusal::Restart(error) => Self::new(StatusCode::CONFLICT, error.code(), error.to_string()),
         }
     }
