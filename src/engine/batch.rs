@@ -38,7 +38,7 @@ impl Gathered {
         {
             self.sagas.insert(state.id, row);
         }
-        if before.incidents != state.incidents {
+        if codes(before) != codes(&state) {
             self.incidents.insert(state.id, (state.started_at, codes(&state)));
         }
         if before.seq == 0
@@ -131,7 +131,11 @@ fn listed(state: &State) -> Option<(Status, u32, bool)> {
     (state.seq > 0).then(|| (state.status(), state.version(), state.paused.is_some()))
 }
 
+/// The codes of the incidents that somebody has to do something about.
 fn codes(state: &State) -> Vec<String> {
+    if state.incidents.is_empty() || state.ended.is_some() {
+        return Vec::new();
+    }
     let mut codes: Vec<_> = state.incidents.iter().map(|incident| incident.problem.code.clone()).collect();
     codes.sort_unstable();
     codes.dedup();

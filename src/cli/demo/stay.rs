@@ -1,6 +1,5 @@
 //! `snorri demo --serve`: an orchestrator to try the command line on, with orders of every kind.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;

@@ -27,7 +27,7 @@ use crate::http::routes::{Group, needs};
 use crate::http::{Api, Caller, convert};
 use crate::saga::input::{Intervention, Resolution};
 use crate::saga::journal::{Arrival, By, Source};
-use crate::saga::{Input, SagaId, StepPath};
+use crate::saga::{Ignored, Input, SagaId, StepPath};
 
 pub(super) fn routes() -> Group {
     Group::default()
@@ -182,7 +182,7 @@ async fn abandon_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, 
     ("name" = String, Path, description = "The signal"),
     ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters")
 ), request_body(content = Value, description = "What the signal carries"), responses(
-    (status = 202, description = "Taken in", body = Signalled),
+    (status = 202, description = "Taken in, now or before", body = Signalled),
     NotFound, Conflict, TooLarge
 ))]
 async fn signal_saga(
@@ -196,8 +196,15 @@ async fn signal_saga(
     let by = By { actor: caller.name, reason: format!("signal {name}") };
     let terms = Terms { expected: None, asked: Some(Asked { action: "signal", step: None, by }) };
     let arrival = Arrival { source: Source::Signal(name.into()), id: key, body };
-    let accepted = api.engine.submit_on(terms, SagaId(id), Input::Arrival(Arc::new(arrival))).await?;
-    Ok((StatusCode::ACCEPTED, Json(Signalled { seq: accepted.seq, status: accepted.status })))
+    let signalled = match api.engine.submit_on(terms, SagaId(id), Input::Arrival(Arc::new(arrival))).await {
+        Ok(accepted) => Signalled { seq: accepted.seq, status: accepted.status },
+        Err(SubmitError::Ignored(Ignored::Duplicate)) => {
+            let saga = super::saga_of(&api, SagaId(id)).await?;
+            Signalled { seq: saga.seq, status: saga.status }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok((StatusCode::ACCEPTED, Json(signalled)))
 }
 
 /// Go on in a new saga
