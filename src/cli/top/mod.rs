@@ -121,8 +121,9 @@ fn read_key() -> Option<Key> {
 async fn open(session: &Session, view: &mut View) {
     let Some(id) = view.chosen() else { return };
     let told = async {
-        let saga: Saga = session.client.get(&["sagas", &id.to_string()]).await?.read()?;
+        let mut saga: Saga = session.client.get(&["sagas", &id.to_string()]).await?.read()?;
         let entries = show::journal(session, &id.to_string()).await?;
+        show::in_order(&mut saga, &entries);
         Ok::<_, Failure>(show::overview(&saga, &session.flags) + &show::told(&saga, &entries))
     };
     match told.await {
