@@ -144,6 +144,7 @@ async fn look(session: &Session) -> Result<Seen, Failure> {
     let counts: Counts = session.client.get(&["sagas", "counts"]).await?.read()?;
     let stuck = page(session, Some(Status::Stuck)).await?;
     let mut recent = page(session, None).await?.sagas;
+    recent.retain(|saga| saga.status != Status::Stuck);
     recent.sort_by(|one, other| other.changed_at.cmp(&one.changed_at));
     let mut rows = Vec::new();
     for (index, saga) in stuck.sagas.into_iter().enumerate() {
