@@ -164,15 +164,16 @@ fn told(after: &Intervened, flags: &str) -> String {
     }
     let status = paint(color_of(after.status), after.status.as_str());
     let is = if after.preview { "It would then be" } else { "It is now" };
-    let waits = tame(&after.saga.waits_for);
+    let waits =
+        if after.saga.ended { "Nothing more will happen to it.".into() } else { tame(&after.saga.waits_for) };
     text += &format!("{is} {status}, at entry {}. {waits}\n", after.seq);
     if after.preview {
         // So that what is then done is what was looked at.
         let before = after.seq.saturating_sub(1);
         text += &format!(
-            "Do it: the same without --preview; --if-match {before} makes sure that nothing has changed.\n"
+            "Do it: the same without --preview; with --if-match {before} only if nothing changes meanwhile.\n"
         );
-    } else {
+    } else if !after.saga.ended {
         text += &format!("Follow it: snorri watch {}{flags}\n", after.saga.id);
     }
     text

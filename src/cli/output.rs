@@ -69,8 +69,16 @@ pub fn table(header: &[&str], rows: Vec<Vec<Cell>>) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
-    lines.collect()
+    table.lines().map(|line| trimmed(&line) + "\n").collect()
+}
+
+/// Without the spaces at its end, also those that are dimmed.
+fn trimmed(line: &str) -> String {
+    const PLAIN: &str = "\u{1b}[0m";
+    match line.trim_end().strip_suffix(PLAIN) {
+        Some(styled) => format!("{}{PLAIN}", styled.trim_end()),
+        None => line.trim_end().to_owned(),
+    }
 }
 
 /// A saga's status, in its colour.

@@ -1,19 +1,20 @@
 //! `snorri show`: the story of one saga, and what can be done if it waits for somebody.
 
+use std::collections::BTreeMap;
+
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use uuid::Uuid;
 
 use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format, brief, tame, time};
-use super::remote::{Remote, Session};
+use super::remote::{Remote, Session, quoted};
 use super::story::{Story, color_of, lasted, paint};
 use super::target::Target;
 use crate::api::sagas::{
     Ahead, Incident, JournalEntry, JournalPage, JournalQuery, Saga, Step, StepStatus, Timer,
 };
-use crate::saga::{Direction, Time};
+use crate::saga::{Direction, SagaId, Time};
 
 /// Entries of one request.
 const PAGE: u32 = 500;
@@ -57,8 +58,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         output::raw(&text)?;
         return Ok(());
     }
-    let saga: Saga = session.client.get(&["sagas", &id]).await?.read()?;
-    let entries = if args.no_journal { Vec::new() } else { journal(&session, &id).await? };
+    let mut saga: Saga = session.client.get(&["sagas", &id]).await?.read()?;
+    let entries = journal(&session, &id).await?;
+    in_order(&mut saga, &entries);
     let mut text = String::new();
     if !args.journal {
         text += &overview(&saga, &session.flags);
@@ -85,6 +87,17 @@ pub async fn journal(session: &Session, id: &str) -> Result<Vec<JournalEntry>, F
     }
 }
 
+/// Puts the steps in the order in which they began.
+pub fn in_order(saga: &mut Saga, entries: &[JournalEntry]) {
+    let facts = entries.iter().flat_map(|entry| &entry.facts);
+    let named = facts.filter_map(|fact| fact.as_object()?.values().next()?["step"].as_str());
+    let mut places = BTreeMap::new();
+    for (place, step) in named.enumerate() {
+        places.entry(step).or_insert(place);
+    }
+    saga.steps.sort_by_key(|step| places.get(step.step.as_str()).copied().unwrap_or(usize::MAX));
+}
+
 /// What happened, with times.
 pub fn told(saga: &Saga, entries: &[JournalEntry]) -> String {
     let mut story = Story::of_steps(Time::from_rfc3339(&saga.started_at), names(saga));
@@ -105,7 +118,7 @@ pub fn overview(saga: &Saga, flags: &str) -> String {
     let mut text = header(saga);
     if !saga.incidents.is_empty() {
         text += &section("Incidents");
-        text.extend(saga.incidents.iter().map(|incident| waiting(saga.id, incident, flags)));
+        text.extend(saga.incidents.iter().map(|incident| waiting(&name_of(saga), incident, flags)));
     }
     if !saga.steps.is_empty() {
         text += &section("Steps");
@@ -132,7 +145,7 @@ fn header(saga: &Saga) -> String {
         span.map(|(until, began)| format!("  after {}", lasted(until.since(began)))).unwrap_or_default()
     };
     let rows = [
-        ("", Some(tame(&saga.waits_for))),
+        ("", Some(tame(&saga.waits_for)).filter(|_| !saga.ended)),
         ("id", Some(saga.id.to_string())),
         ("version", Some(saga.version.to_string())),
         ("started", Some(time(&saga.started_at))),
@@ -159,9 +172,15 @@ fn header(saga: &Saga) -> String {
     text
 }
 
+/// As short as commands may name it.
+fn name_of(saga: &Saga) -> String {
+    let key = saga.key.as_deref().filter(|key| SagaId::of_key(&saga.definition, key).0 == saga.id);
+    key.map_or_else(|| saga.id.to_string(), |key| quoted(&format!("{}/{key}", saga.definition)))
+}
+
 fn due(timer: &Timer) -> String {
-    let step = timer.step.as_deref().map(|step| format!(" of {step}")).unwrap_or_default();
-    format!("{}{step} at {}", timer.what, time(&timer.at))
+    let step = timer.step.as_deref().unwrap_or("the saga");
+    format!("{} of {step} at {}", timer.what, time(&timer.at))
 }
 
 fn said(code: &str, message: &str) -> String {
@@ -201,7 +220,7 @@ fn comes(ahead: &Ahead, width: usize) -> String {
 }
 
 /// An incident, with the commands that would help.
-fn waiting(saga: Uuid, incident: &Incident, flags: &str) -> String {
+fn waiting(saga: &str, incident: &Incident, flags: &str) -> String {
     let whose = match (&incident.step, incident.direction) {
         (Some(step), Some(Direction::Compensate)) => format!("the undo of {step}: "),
         (Some(step), _) => format!("{step}: "),
@@ -226,12 +245,8 @@ fn waiting(saga: Uuid, incident: &Incident, flags: &str) -> String {
 }
 
 /// What to type for one of the interventions that are possible, and what it means.
-fn commands(can: &str, saga: Uuid, incident: &Incident) -> Vec<(String, &'static str)> {
-    let step = incident
-        .step
-        .as_deref()
-        .map(|step| format!(" --step {}", super::remote::quoted(step)))
-        .unwrap_or_default();
+fn commands(can: &str, saga: &str, incident: &Incident) -> Vec<(String, &'static str)> {
+    let step = incident.step.as_deref().map(|step| format!(" --step {}", quoted(step))).unwrap_or_default();
     let typed = |verb: &str, rest: &str| format!("snorri {verb} {saga}{rest} --reason '…'");
     let forward = incident.direction != Some(Direction::Compensate);
     match can {

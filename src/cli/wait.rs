@@ -55,7 +55,8 @@ pub async fn run(args: Args) -> Outcome {
             Format::Json => output::raw(&answer.text)?,
             Format::Table => {
                 let status = paint(color_of(saga.status), saga.status.as_str());
-                output::line(&format!("{status}  {}", tame(&saga.waits_for)))?;
+                let waits = if saga.ended { String::new() } else { format!("  {}", tame(&saga.waits_for)) };
+                output::line(&format!("{status}{waits}"))?;
             }
         }
         return Ok(code(&saga));

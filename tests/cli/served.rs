@@ -47,9 +47,10 @@ async fn what_became_of_a_saga_is_the_exit_code_of_wait() {
     terminal.run("snorri wait order/o-1004").await.expect(12);
     terminal.run("snorri abandon order/o-1004 --reason 'settled by phone'").await.expect(0);
     terminal.run("snorri wait order/o-1004").await.expect(11);
-    terminal.ok("snorri start payment --input '{}' || true").await;
-    let nobody = r#"snorri start order --input '{"orderId": "o-1003x", "amount": 1}' && snorri pause order/o-1003x -r x"#;
-    terminal.run(nobody).await;
+    let start =
+        r#"snorri start order --input '{"orderId": "o-1", "amount": 1}' && snorri pause order/o-1 -r x"#;
+    terminal.ok(start).await;
+    terminal.run("snorri wait order/o-1 --timeout 0s").await.expect(13);
 }
 
 #[tokio::test]

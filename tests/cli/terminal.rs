@@ -48,7 +48,12 @@ impl Terminal {
 
     /// With the demo that stays up: the order saga, its participants, and two orders that wait for an operator.
     pub async fn with_demo() -> Self {
-        Self::with_process(&["demo", "--serve"]).await
+        let terminal = Self::with_process(&["demo", "--serve"]).await;
+        // The last of its orders.
+        while terminal.run("snorri show order/o-1004").await.code == 3 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        terminal
     }
 
     /// With a server on the embedded default, without participants, and with these lines in its configuration.

@@ -121,8 +121,9 @@ fn read_key() -> Option<Key> {
 async fn open(session: &Session, view: &mut View) {
     let Some(id) = view.chosen() else { return };
     let told = async {
-        let saga: Saga = session.client.get(&["sagas", &id.to_string()]).await?.read()?;
+        let mut saga: Saga = session.client.get(&["sagas", &id.to_string()]).await?.read()?;
         let entries = show::journal(session, &id.to_string()).await?;
+        show::in_order(&mut saga, &entries);
         Ok::<_, Failure>(show::overview(&saga, &session.flags) + &show::told(&saga, &entries))
     };
     match told.await {
@@ -143,6 +144,7 @@ async fn look(session: &Session) -> Result<Seen, Failure> {
     let counts: Counts = session.client.get(&["sagas", "counts"]).await?.read()?;
     let stuck = page(session, Some(Status::Stuck)).await?;
     let mut recent = page(session, None).await?.sagas;
+    recent.retain(|saga| saga.status != Status::Stuck);
     recent.sort_by(|one, other| other.changed_at.cmp(&one.changed_at));
     let mut rows = Vec::new();
     for (index, saga) in stuck.sagas.into_iter().enumerate() {

@@ -204,7 +204,7 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, title: &'static str, rows: &[Row
             note,
         ])
     };
-    let widths = [Constraint::Min(24), Constraint::Length(22), Constraint::Length(20), Constraint::Fill(1)];
+    let widths = [Constraint::Fill(1), Constraint::Length(22), Constraint::Length(20), Constraint::Fill(2)];
     let table = Table::new(rows.iter().map(row).collect::<Vec<_>>(), widths)
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
         .block(Block::bordered().title(title));
@@ -218,5 +218,67 @@ fn color(status: Status) -> Color {
         Status::Running => Color::Cyan,
         Status::Compensating | Status::Compensated => Color::Yellow,
         Status::Stuck | Status::Abandoned => Color::Magenta,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::*;
+
+    fn row(key: &str, status: Status) -> Row {
+        let (id, changed) =
+            (Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()), "2026-01-31 08:15:00".to_owned());
+        Row {
+            id,
+            name: format!("order/{key}"),
+            status,
+            paused: false,
+            changed,
+            note: "ship: no_carrier".to_owned(),
+        }
+    }
+
+    fn shown(view: &View) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(120, 24)).expect("a terminal");
+        terminal.draw(|frame| view.draw(frame)).expect("drawn");
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn what_is_chosen_stays_chosen_while_the_lists_change() {
+        let mut view = View::default();
+        assert!(shown(&view).contains("Stuck"), "also without any saga");
+        let recent = || vec![row("b", Status::Running), row("c", Status::Completed)];
+        view.refresh(Seen { stuck: vec![row("a", Status::Stuck)], recent: recent(), ..Seen::default() });
+        assert_eq!(view.chosen(), Some(row("a", Status::Stuck).id));
+        view.press(Key::Down);
+        let chosen = view.chosen();
+        assert_eq!(chosen, Some(row("b", Status::Running).id));
+        let stuck = vec![row("d", Status::Stuck), row("a", Status::Stuck)];
+        view.refresh(Seen { stuck, recent: recent(), ..Seen::default() });
+        assert_eq!(view.chosen(), chosen);
+        view.press(Key::PageDown);
+        assert_eq!(view.chosen(), Some(row("c", Status::Completed).id), "the last");
+        let screen = shown(&view);
+        assert!(screen.contains("order/a") && screen.contains("ship: no_carrier"), "{screen}");
+        view.refresh(Seen::default());
+        assert_eq!(view.chosen(), None);
+    }
+
+    #[test]
+    fn a_story_is_scrolled_and_left() {
+        let mut view = View::default();
+        view.open("one\ntwo\nthree");
+        view.press(Key::Down);
+        let screen = shown(&view);
+        assert!(!screen.contains("one") && screen.contains("two"), "{screen}");
+        view.press(Key::PageDown);
+        assert!(shown(&view).contains("three"), "not past the end");
+        view.press(Key::Back);
+        view.trouble = Some("no answer".to_owned());
+        assert!(shown(&view).contains("no answer"));
     }
 }
