@@ -58,6 +58,19 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
+impl Error {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_definition",
+            Self::Changed { .. } => "definition_changed",
+            Self::NotFound { .. } => "definition_not_found",
+            Self::Inactive { .. } => "definition_inactive",
+            Self::Store(_) => "store_unavailable",
+        }
+    }
+}
+
 impl Definitions {
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store, by_name: RwLock::default() }

@@ -64,8 +64,7 @@ impl StartError {
     /// A stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound(_) => "definition_not_found",
-            Self::Inactive(_) => "definition_inactive",
+            Self::NotFound(error) | Self::Inactive(error) => error.code(),
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
             Self::NoAttribute(_) => "no_attribute",

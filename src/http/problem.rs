@@ -124,12 +124,11 @@ impl From<Refusal> for Problem {
 
 impl From<definitions::Error> for Problem {
     fn from(error: definitions::Error) -> Self {
-        let (status, code) = match error {
+        let status = match error {
             definitions::Error::Store(error) => return error.into(),
-            definitions::Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_definition"),
-            definitions::Error::Changed { .. } => (StatusCode::CONFLICT, "definition_changed"),
-            definitions::Error::NotFound { .. } => (StatusCode::NOT_FOUND, "definition_not_found"),
-            definitions::Error::Inactive { .. } => (StatusCode::CONFLICT, "definition_inactive"),
+            definitions::Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            definitions::Error::NotFound { .. } => StatusCode::NOT_FOUND,
+            definitions::Error::Changed { .. } | definitions::Error::Inactive { .. } => StatusCode::CONFLICT,
         };
         let detail = match &error {
             definitions::Error::Invalid(diagnostics) => {
@@ -142,7 +141,7 @@ impl From<definitions::Error> for Problem {
             definitions::Error::Invalid(diagnostics) => serde_json::to_value(diagnostics).ok(),
             _ => None,
         };
-        Self { diagnostics, ..Self::new(status, code, detail) }
+        Self { diagnostics, ..Self::new(status, error.code(), detail) }
     }
 }
 
