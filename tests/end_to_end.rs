@@ -158,7 +158,7 @@ async fn a_pivot_that_never_answers_is_stuck_and_never_undone() {
     let tail = ["sent ship #1", "retry_scheduled ship (timeout)", "sent ship #2", "held ship (timeout)"];
     let story = story(&saga);
     assert_eq!(story[story.len() - tail.len()..], tail);
-    assert_eq!(saga["incidents"][0]["problem"]["code"], "timeout");
+    assert_eq!(saga["incidents"][0]["code"], "timeout");
     assert_eq!(world.effects(id(&saga)), [(1, 0), (1, 0), (1, 0)]);
 
     let cancel = json!({"actor": "ann", "reason": "too slow"});
@@ -247,8 +247,8 @@ async fn an_unroutable_command_is_tried_again_and_then_stuck() {
         "held charge (unroutable)",
     ];
     assert_eq!(story(&saga), expected);
-    assert_eq!(saga["incidents"][0]["problem"]["code"], "unroutable");
-    let message = saga["incidents"][0]["problem"]["message"].as_str().expect("a message");
+    assert_eq!(saga["incidents"][0]["code"], "unroutable");
+    let message = saga["incidents"][0]["message"].as_str().expect("a message");
     assert!(message.contains("payment.charge") && message.contains(&world.exchange), "{message}");
 }
 

@@ -112,7 +112,8 @@ impl Server {
                 ServiceBuilder::new()
                     .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
                     .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-                    .layer(TraceLayer::new_for_http().make_span_with(span))
+                    // What failed is told by whoever knows why.
+                    .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
                     .layer(PropagateRequestIdLayer::x_request_id())
                     .layer(CatchPanicLayer::custom(problem::of_panic))
                     .layer(middleware::map_response(problem::dress)),
