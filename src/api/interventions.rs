@@ -5,6 +5,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::sagas::Saga;
+use super::whole;
 use crate::saga::{Direction, Status};
 
 /// Why, for whatever needs no more to be said: cancel, pause, resume, roll back, abandon.
@@ -98,6 +99,7 @@ pub struct RestartBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MigrateBody {
+    #[serde(deserialize_with = "whole::read")]
     pub version: u32,
     #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,
