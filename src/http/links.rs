@@ -72,6 +72,20 @@ const LINKS: &[Link] = &[
         body: &[],
     },
     Link {
+        from: "get_saga",
+        statuses: &["200"],
+        to: &["retry_saga", "resolve_saga", "skip_saga"],
+        parameters: &[("id", "$response.body#/id"), ("if-match", "$response.header.etag")],
+        body: &[("step", "$response.body#/incidents/0/step")],
+    },
+    Link {
+        from: "get_saga",
+        statuses: &["200"],
+        to: &["restart_saga"],
+        parameters: &[("id", "$response.body#/id")],
+        body: &[("from", "$response.body#/steps/0/step")],
+    },
+    Link {
         from: "pause_saga",
         statuses: &["200"],
         to: &["resume_saga", "get_saga"],
