@@ -140,7 +140,7 @@ fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<S
         attributes: started.attributes.clone(),
         waits_for: outlook::waits_for(definition, state),
         problem,
-        steps: steps(state),
+        steps: steps(definition, state),
         remaining: outlook::remaining(definition, state).into_iter().map(ahead).collect(),
         incidents: state.incidents.iter().map(|one| incident(definition, state, one)).collect(),
         timers: outlook::timers(state).into_iter().map(timer).collect(),
@@ -152,7 +152,8 @@ fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<S
     })
 }
 
-fn steps(state: &State) -> Vec<Step> {
+/// In the order of the definition.
+fn steps(definition: &Definition, state: &State) -> Vec<Step> {
     let view = |(path, step): (&StepPath, &StepState)| {
         let direction = if step.undo.is_some() { Direction::Compensate } else { Direction::Forward };
         Step {
@@ -162,7 +163,9 @@ fn steps(state: &State) -> Vec<Step> {
             output: step.output().cloned(),
         }
     };
-    state.steps.iter().map(view).collect()
+    let mut steps: Vec<_> = state.steps.iter().collect();
+    steps.sort_by_key(|(path, _)| (definition.index_of(path.name()), path.items()));
+    steps.into_iter().map(view).collect()
 }
 
 fn step_status(step: &StepState) -> StepStatus {
