@@ -65,8 +65,8 @@ impl Range {
     fn apply(self, question: &mut Question, at: &str, id: &str) {
         let (from, before) = (question.value(self.from), self.before);
         let (last_at, last_id) = (question.value(before.0), question.value(before.1));
-        question.and(&format!("{at} >= {from}"));
-        question.and(&format!("({at}, {id}) < ({last_at}, {last_id})"));
+        question.and(format!("{at} >= {from}"));
+        question.and(format!("({at}, {id}) < ({last_at}, {last_id})"));
     }
 }
 
@@ -161,7 +161,7 @@ fn one_run(store: &SqlStore, filter: &Filter, source: Source, range: Range, limi
         Source::Incident => "incident AS m CROSS JOIN saga AS s",
         Source::Attribute => "attribute AS m CROSS JOIN saga AS s",
     };
-    let mut question = Question::new(&format!("SELECT {COLUMNS} FROM {table}"));
+    let mut question = Question::new(format!("SELECT {COLUMNS} FROM {table}"));
     let order = if source == Source::Saga {
         range.apply(&mut question, "s.started_at", "s.id");
         "s.started_at DESC, s.id DESC"
@@ -181,17 +181,11 @@ fn one_run(store: &SqlStore, filter: &Filter, source: Source, range: Range, limi
 
 /// A list that is the merge of one run of an index for each status.
 fn merged(store: &SqlStore, filter: &Filter, statuses: &[Status], range: Range, limit: u32) -> Statement {
-    let select = format!("SELECT {COLUMNS} FROM saga AS s");
-    let mut question = Question::new(&select);
-    for (number, status) in statuses.iter().enumerate() {
-        if number > 0 {
-            question.or_else(&select);
-        }
-        question.and(&format!("s.status = '{}'", status.as_str()));
-        range.apply(&mut question, "s.started_at", "s.id");
-        others(&mut question, filter, Source::Saga);
-    }
-    question.finish(store, "started_at DESC, id DESC", limit)
+    let mut question = Question::new(format!("SELECT {COLUMNS} FROM saga AS s"));
+    range.apply(&mut question, "s.started_at", "s.id");
+    others(&mut question, filter, Source::Saga);
+    let cases = statuses.iter().map(|status| format!("s.status = '{}'", status.as_str()));
+    question.merge(store, cases, "started_at DESC, id DESC", limit)
 }
 
 /// The conditions that no index of a list is chosen by, or several are.
@@ -206,13 +200,13 @@ fn others(question: &mut Question, filter: &Filter, source: Source) {
     // Not a join, which could be planned the other way round.
     if let (Some(incident), true) = (&filter.incident, source != Source::Incident) {
         let incident = question.value(code(incident));
-        question.and(&format!(
+        question.and(format!(
             "(SELECT m.code FROM incident AS m WHERE m.saga = s.id AND m.code = {incident}) = {incident}"
         ));
     }
     if let (Some((name, value)), true) = (&filter.attribute, source != Source::Attribute) {
         let (name, value) = (question.value(text(name)), question.value(text(value)));
-        question.and(&format!(
+        question.and(format!(
             "(SELECT m.value FROM attribute AS m WHERE m.saga = s.id AND m.name = {name}) = {value}"
         ));
     }
