@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{HeaderValue, Properties, Publication, Published, Queue, Topology};
+use snorri::broker::{Properties, Publication, Published, Queue, Topology};
 use support::orchestrator::{Plan, story};
 use support::participants::{Manner, collect};
 use support::until;
