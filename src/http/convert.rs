@@ -11,14 +11,14 @@ use crate::api::sagas::{
     Ahead, Count, Incident, JournalEntry, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary,
     StartRequest, Started, Step, StepStatus, Timer,
 };
-use crate::engine;
-use crate::engine::operator::{self, Preview};
+use crate::engine::{self, SubmitError};
+use crate::engine::operator::{self, Preview, Refusal};
 use crate::engine::search::{Found, Query};
 use crate::engine::view::{Filter, SagaRow, SagaView};
 use crate::saga::journal::Entry;
 use crate::saga::migration::Obstacle;
 use crate::saga::state::{self, Outcome, Pending, StepState};
-use crate::saga::{Definition, Direction, Message, SagaId, State, StepPath, Time, outlook};
+use crate::saga::{Definition, Direction, Ignored, Message, SagaId, State, StepPath, Time, outlook};
 
 pub fn start(body: StartRequest, idempotency_key: Option<String>) -> engine::StartRequest {
     engine::StartRequest {
@@ -217,7 +217,7 @@ fn incident(definition: &Definition, state: &State, incident: &state::Incident) 
 }
 
 /// What a decision led to, or would lead to.
-pub fn intervened(preview: &Preview, is_preview: bool) -> Result<Intervened, Problem> {
+pub fn intervened(preview: &Preview, is_preview: bool) -> Result<Intervened, Refusal> {
     let Preview { decision, compiled } = preview;
     let saga = saga_in(&compiled.definition, &decision.state, decision.entry.at);
     Ok(Intervened {
@@ -225,7 +225,7 @@ pub fn intervened(preview: &Preview, is_preview: bool) -> Result<Intervened, Pro
         seq: decision.state.seq,
         status: decision.state.status(),
         sends: decision.messages.iter().filter_map(sends).collect(),
-        saga: saga.ok_or_else(Problem::saga_not_found)?,
+        saga: saga.ok_or(SubmitError::Ignored(Ignored::UnknownSaga))?,
     })
 }
 
