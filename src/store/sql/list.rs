@@ -113,23 +113,26 @@ fn statuses(filter: &Filter) -> Vec<Status> {
 }
 
 async fn source(store: &SqlStore, filter: &Filter, range: Range) -> Result<Source, Error> {
-    let is_narrow = filter.definition.is_some() || filter.status.is_some() || filter.unfinished;
-    if filter.key.is_some() {
-        return Ok(Source::Saga);
-    }
-    for (source, is_asked) in
-        [(Source::Incident, filter.incident.is_some()), (Source::Attribute, filter.attribute.is_some())]
-    {
-        if is_asked && are_few(store, filter, source, range).await? {
-            return Ok(source);
+    let has_others = filter.definition.is_some()
+        || filter.status.is_some()
+        || filter.unfinished
+        || filter.paused == Some(true);
+    let asked = match (&filter.incident, &filter.attribute) {
+        _ if filter.key.is_some() => return Ok(Source::Saga),
+        (None, None) => return Ok(Source::Saga),
+        (Some(_), None) if !has_others => return Ok(Source::Incident),
+        (None, Some(_)) if !has_others => return Ok(Source::Attribute),
+        (Some(_), None) => &[Source::Incident][..],
+        (None, Some(_)) => &[Source::Attribute],
+        (Some(_), Some(_)) => &[Source::Incident, Source::Attribute],
+    };
+    for source in asked {
+        if are_few(store, filter, *source, range).await? {
+            return Ok(*source);
         }
     }
     // Many have it: whatever else is asked finds fewer, or many that have it among them.
-    Ok(match (&filter.incident, &filter.attribute) {
-        (Some(_), _) if !is_narrow => Source::Incident,
-        (None, Some(_)) if !is_narrow && filter.paused != Some(true) => Source::Attribute,
-        _ => Source::Saga,
-    })
+    Ok(if has_others { Source::Saga } else { Source::Incident })
 }
 
 async fn are_few(store: &SqlStore, filter: &Filter, source: Source, range: Range) -> Result<bool, Error> {
@@ -138,8 +141,12 @@ async fn are_few(store: &SqlStore, filter: &Filter, source: Source, range: Range
         _ => "SELECT m.saga FROM attribute AS m",
     });
     mark(&mut question, filter, source, range);
-    let found = store.query(question.finish(store, "m.started_at DESC, m.saga DESC", FEW)).await?;
-    Ok(found.len() < FEW as usize)
+    let mut some = question.finish(store, "m.started_at DESC, m.saga DESC", FEW);
+    some.sql = format!("SELECT count(*) FROM ({}) AS some_of_them", some.sql);
+    let rows = store.query(some).await?;
+    let count: i64 =
+        rows.first().ok_or_else(|| Error::Corrupt("no count".to_owned()))?.try_get_by_index(0)?;
+    Ok(count < i64::from(FEW))
 }
 
 /// The conditions on a row of the table of incidents or attributes.
