@@ -128,7 +128,12 @@ impl Engine {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..options.lanes.get()).map(|_| mpsc::channel(options.lane_capacity.get())).unzip();
         let feed = Feed::new();
-        let engine = Self(Arc::new(Shared { parts: parts.clone(), lanes: senders, feed: feed.clone(), counts: Counts::default() }));
+        let engine = Self(Arc::new(Shared {
+            parts: parts.clone(),
+            lanes: senders,
+            feed: feed.clone(),
+            counts: Counts::default(),
+        }));
 
         let mut lanes = Vec::new();
         let mut publishers = Vec::new();

@@ -11,10 +11,10 @@ use crate::api::sagas::{
     Ahead, Count, Incident, JournalEntry, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary,
     StartRequest, Started, Step, StepStatus, Timer,
 };
-use crate::engine::{self, SubmitError};
 use crate::engine::operator::{self, Preview, Refusal};
 use crate::engine::search::{Found, Query};
 use crate::engine::view::{Filter, SagaRow, SagaView};
+use crate::engine::{self, SubmitError};
 use crate::saga::journal::Entry;
 use crate::saga::migration::Obstacle;
 use crate::saga::state::{self, Outcome, Pending, StepState};
@@ -92,8 +92,13 @@ pub fn saga_page(found: Found) -> SagaPage {
     SagaPage { sagas: found.sagas.iter().map(summary).collect(), next }
 }
 
-pub fn count(count: engine::view::Count) -> Count {
-    Count { definition: count.definition, version: count.version, status: count.status, count: count.count }
+pub fn count(count: &engine::view::Count) -> Count {
+    Count {
+        definition: count.definition.clone(),
+        version: count.version,
+        status: count.status,
+        count: count.count,
+    }
 }
 
 fn summary(row: &SagaRow) -> SagaSummary {

@@ -219,8 +219,13 @@ async fn signal_saga(
         Ok(signalled) => Ok((StatusCode::ACCEPTED, Json(signalled)).into_response()),
         Err(Refusal::Submit(SubmitError::Ignored(Ignored::Duplicate))) => {
             let saga = super::saga_of(&api, SagaId(id)).await?;
-            let before =
-                Intervened { preview: query.preview, seq: saga.seq, status: saga.status, sends: Vec::new(), saga };
+            let before = Intervened {
+                preview: query.preview,
+                seq: saga.seq,
+                status: saga.status,
+                sends: Vec::new(),
+                saga,
+            };
             Ok((StatusCode::ACCEPTED, Json(before)).into_response())
         }
         Err(refusal) => Err(refusal.into()),
