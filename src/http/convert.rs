@@ -87,7 +87,7 @@ fn cursor((time, id): (Time, Uuid)) -> String {
     format!("{}_{id}", time.0)
 }
 
-pub fn saga_page(found: Found) -> SagaPage {
+pub fn saga_page(found: &Found) -> SagaPage {
     let next = found.next.map(|(time, id)| cursor((time, id.0)));
     SagaPage { sagas: found.sagas.iter().map(summary).collect(), next }
 }

@@ -61,7 +61,7 @@ async fn list_sagas(
 ) -> Result<Json<SagaPage>, Problem> {
     let limit = limit(page.limit)?;
     let query = convert::query(&query, page.after.as_deref())?;
-    Ok(Json(convert::saga_page(api.engine.search(&query, limit).await?)))
+    Ok(Json(convert::saga_page(&api.engine.search(&query, limit).await?)))
 }
 
 /// Count sagas
