@@ -36,6 +36,7 @@ async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
     broker.declare(&topology).await.expect("declared");
     let parts = Parts {
         store: Arc::clone(store),
+        reader: Arc::clone(store),
         broker: Arc::new(broker),
         clock: Arc::new(SystemClock),
         definitions,

@@ -12,8 +12,8 @@ use sea_orm::Database;
 use serde::{Deserialize, Serialize};
 use snorri::api::sagas::{PageQuery, SagaQuery};
 use snorri::saga::Status;
-use snorri::store::sql::Options;
 use snorri::store::SqlStore;
+use snorri::store::sql::Options;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 

@@ -50,7 +50,7 @@ pub struct Api {
 
 /// The OpenAPI document of all routes, as it is written.
 pub fn document() -> Result<String, serde_json::Error> {
-    let document = handlers::all().and(handlers::health()).build(Duration::ZERO).into_openapi();
+    let document = handlers::all().and(handlers::health()).build(Duration::ZERO, 1).into_openapi();
     // By way of a value, which has its fields in the order of their names: the same in every build.
     serde_json::to_string_pretty(&serde_json::to_value(&document)?)
 }
