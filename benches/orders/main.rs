@@ -93,10 +93,10 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    snorri::crypto::install();
     if let Some(role) = &args.role {
         return serde_json::from_str::<Role>(role)?.play();
     }
-    snorri::crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(coordinate(&args))
 }

@@ -150,7 +150,8 @@ impl Starts {
             }
         };
         let is_drained = timeout(DRAIN_LIMIT, drained).await.is_ok();
-        let (open, unanswered) = (self.lock().open.len(), self.lock().unanswered);
+        let Book { open, unanswered, .. } = &*self.lock();
+        let open = open.len();
         ensure!(is_drained, "{open} starts without a command, {unanswered} requests without an answer");
         process::tell(&Event::Seen(seen(times, took, (0, 0))));
         Ok(())
