@@ -297,6 +297,45 @@ steps:
     compensate: none
 "#;
 
+const TOLD: &str = r#"
+saga: told
+version: 1
+key: ${ input.id }
+steps:
+  - name: reserve
+    command: inventory.reserve
+    exchange: shop.commands
+    timeout: 1h
+    on:
+      - { event: stock.reserved, exchange: shop.events, correlate: "${ event.order }", outcome: success }
+    reply: { type: object, required: [reservationId] }
+    compensate: none
+"#;
+
+#[tokio::test]
+async fn an_event_that_breaks_the_schema_of_a_reply_is_kept_as_it_came() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (engine, running) = engine(&store).await;
+    engine.definitions().register("told.yaml", TOLD, Time(0)).await.expect("registered");
+    let input = json!({"id": "o-1"});
+    let id = engine
+        .start(StartRequest { definition: "told".to_owned(), input, ..StartRequest::default() })
+        .await
+        .expect("started")
+        .id;
+    let body = json!({"order": "o-1"});
+    let verdict = give(intake::events(engine.clone(), &options()), event("stock.reserved", &body)).await;
+    assert_eq!(verdict, Verdict::Ack);
+    let kept = store.dead_letters(&LetterFilter::default(), 10).await.expect("dead letters");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let letter = &kept[0];
+    assert_eq!((letter.saga, letter.step.as_deref()), (Some(id), Some("reserve")));
+    assert_eq!((letter.queue.as_str(), letter.code.as_str()), ("snorri.events", "schema"));
+    assert_eq!(letter.properties["headers"]["snorri-exchange"], "shop.events");
+    assert_eq!(letter.body, body.to_string().into_bytes());
+    running.shut_down().await;
+}
+
 #[tokio::test]
 async fn a_reply_that_breaks_its_schema_is_kept() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
