@@ -18,9 +18,9 @@ use snorri::engine::metrics::Metrics;
 use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
 use snorri::engine::{intake, retention};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::journal::Cause;
+use snorri::saga::journal::{By, Cause};
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
-use snorri::store::{Appended, Batch, Filter, LetterFilter, MemoryStore, Store};
+use snorri::store::{Appended, AuditFilter, Batch, Filter, LetterFilter, MemoryStore, Store};
 use tower::ServiceExt;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
@@ -296,6 +296,28 @@ steps:
     reply: { type: object, required: [reservationId] }
     compensate: none
 "#;
+
+#[tokio::test]
+async fn what_one_engine_registers_or_retires_counts_for_the_others() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let ((one, one_running), (other, other_running)) = (engine(&store).await, engine(&store).await);
+    let by = By { actor: "ann".to_owned(), reason: "a test".to_owned() };
+    one.register("strict.yaml", STRICT, &BTreeMap::new(), &by).await.expect("registered");
+    let request = |order| StartRequest { definition: "strict".to_owned(), ..start(order) };
+    other.start(request("o-1")).await.expect("found");
+
+    assert!(one.definitions().set_active("strict", 1, false, &by, one.clock().now()).await.expect("retired"));
+    other.refresh().await.expect("refreshed");
+    for engine in [&one, &other] {
+        let refused = engine.start(request("o-2")).await;
+        assert!(matches!(refused, Err(StartError::Inactive(_))), "{refused:?}");
+    }
+    let audit = store.audit(&AuditFilter::default(), 10).await.expect("the audit");
+    let actions: Vec<_> = audit.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["deactivate_definition", "register_definition"]);
+    one_running.shut_down().await;
+    other_running.shut_down().await;
+}
 
 const TOLD: &str = r#"
 saga: told
