@@ -84,7 +84,11 @@ impl Orchestrator {
     /// flight, and begins to take in messages.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = open_store(config).await?;
+        let store = open_store(config, config.database.max_connections).await?;
+        let reader = match is_embedded(config) {
+            true => Arc::clone(&store),
+            false => open_store(config, config.database.reader_connections).await?,
+        };
         let broker = open_broker(config).await?;
         let definitions = Arc::new(Definitions::new(Arc::clone(&store)));
         register_directory(config, &definitions, &*clock).await?;
@@ -96,6 +100,7 @@ impl Orchestrator {
         let mut registry = Registry::default();
         let parts = engine::Parts {
             store,
+            reader,
             broker: Arc::clone(&broker),
             clock,
             definitions,
@@ -154,9 +159,14 @@ async fn consume(
     broker.consume(&queue, prefetch, handler, stop).await;
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+/// SQLite reads in one file of one process: more connections would only take turns.
+fn is_embedded(config: &Config) -> bool {
+    config.database.url.expose_secret().starts_with("sqlite:")
+}
+
+async fn open_store(config: &Config, max_connections: u32) -> anyhow::Result<Arc<dyn Store>> {
     let options = sql::Options {
-        max_connections: config.database.max_connections,
+        max_connections,
         migrate: config.database.migrate,
         ..sql::Options::new(config.database.url.clone())
     };

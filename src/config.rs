@@ -27,6 +27,7 @@ pub struct Config {
 pub struct Database {
     pub url: SecretString,
     pub max_connections: u32,
+    pub reader_connections: u32,
     pub migrate: bool,
 }
 

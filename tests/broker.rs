@@ -137,8 +137,11 @@ async fn a_verdict_is_done(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
     let text = |text: &str| HeaderValue::Text(text.to_owned());
     let headers = [
         ("own", HeaderValue::Integer(1)),
+        ("snorri-code", text("bad")),
+        ("snorri-exchange", text("")),
         ("snorri-queue", text(&queue)),
         ("snorri-reason", text("it is bad")),
+        ("snorri-routing-key", text(&queue)),
     ];
     assert_eq!(letter.properties.headers, headers.map(|(name, value)| (name.to_owned(), value)).into());
     assert_eq!((id(&letter).as_str(), letter.body.as_slice()), ("bad", b"{]".as_slice()));

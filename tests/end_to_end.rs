@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{HeaderValue, Properties, Publication, Published, Queue, Topology};
+use snorri::broker::{Properties, Publication, Published, Queue, Topology};
 use support::orchestrator::{Plan, story};
 use support::participants::{Manner, collect};
 use support::until;
@@ -222,13 +222,41 @@ async fn garbage_goes_to_the_dead_letters_with_the_reason() {
     let saga = run(&world, &["completed"]).await;
     assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
 
-    let letters = collect(&world.broker, &format!("{}.dead-letters", world.plan.prefix), 2).await;
-    for letter in letters {
-        match letter.properties.headers.get("snorri-reason") {
-            Some(HeaderValue::Text(reason)) => assert!(reason.len() > 20, "{reason}"),
-            other => panic!("no reason: {other:?}"),
-        }
+    let api = &world.orchestrator.api;
+    let letters = letters(&world, 2).await;
+    for letter in &letters {
+        assert_eq!(letter["code"], "undecodable", "{letter}");
+        assert!(letter["reason"].as_str().is_some_and(|reason| reason.len() > 20), "{letter}");
+        assert_eq!(letter["queue"], format!("{}.replies", world.plan.prefix), "{letter}");
     }
+    let of_saga = letters.iter().find(|letter| letter["step"] == "charge").expect("one names its step");
+    assert_eq!(of_saga["saga"], saga["id"], "{of_saga}");
+
+    let by = json!({"reason": "a test"});
+    let path = |letter: &Value| format!("/v1/dead-letters/{}", letter["id"].as_str().expect("an id"));
+    let (status, discarded) = api.post(&format!("{}/discard", path(&letters[0])), &by).await;
+    assert_eq!((status, discarded["resolved_at"].is_string()), (200, true), "{discarded}");
+    let (status, replayed) = api.post(&format!("{}/replay", path(&letters[1])), &by).await;
+    assert_eq!(status, 200, "{replayed}");
+    let again = self::letters(&world, 1).await;
+    assert_ne!(again[0]["id"], letters[1]["id"], "it is as unreadable as it was, and another letter");
+    assert_eq!((&again[0]["body"], &again[0]["reason"]), (&letters[1]["body"], &letters[1]["reason"]));
+    let (status, problem) = api.post(&format!("{}/replay", path(&letters[1])), &by).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("dead_letter_resolved")), "{problem}");
+    let (_, audit) = api.get("/v1/audit").await;
+    let actions: Vec<_> =
+        audit["entries"].as_array().expect("entries").iter().map(|one| &one["action"]).collect();
+    assert_eq!(actions, ["replay_dead_letter", "discard_dead_letter"]);
+}
+
+/// The dead letters that nobody has dealt with, once there are so many.
+async fn letters(world: &World, count: usize) -> Vec<Value> {
+    until(Duration::from_secs(10), "dead letters", async || {
+        let (_, page) = world.orchestrator.api.get("/v1/dead-letters").await;
+        let letters = page["dead_letters"].as_array().expect("letters").clone();
+        (letters.len() == count).then_some(letters)
+    })
+    .await
 }
 
 #[tokio::test]

@@ -13,11 +13,12 @@ use snorri::broker::Publication;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::amqp::{self, Pump};
+use crate::measure::percentile;
 use crate::process::{self, Event};
 use crate::wire::{Incoming, Names, REFUSED_MARK, to_queue};
 
 /// How long the orders that are under way at the end may take.
-const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 const PREFETCH: u16 = 2_000;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Plan {
     pub refused_percent: u64,
     pub warm_up_seconds: f64,
     pub seconds: f64,
+    /// How often to measure, each time after a warm-up.
+    pub slices: usize,
     pub prefix: String,
 }
 
@@ -102,15 +105,20 @@ impl Orders {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the load warm up, measures, stops it, and says what was seen. The coordinator is told when measuring begins
-    /// and ends, so that it can look at the processes at these moments.
+    /// Lets the load warm up and measures, as often as planned, stops it, and says what was seen. The coordinator is told
+    /// when measuring begins and ends, so that it can look at the processes at these moments, and do something else from then on.
     pub async fn measure(&self, plan: &Plan) -> anyhow::Result<()> {
-        sleep(Duration::from_secs_f64(plan.warm_up_seconds)).await;
-        let (before, began) = (self.lock().begin_to_measure(), Instant::now());
-        process::tell(&Event::Warm);
-        sleep(Duration::from_secs_f64(plan.seconds)).await;
-        let ((times, after), took) = (self.lock().stop(), began.elapsed());
-        process::tell(&Event::Measured);
+        let mut slices = Vec::new();
+        for slice in 1..=plan.slices {
+            sleep(Duration::from_secs_f64(plan.warm_up_seconds)).await;
+            let (before, began) = (self.lock().begin_to_measure(), Instant::now());
+            process::tell(&Event::Warm);
+            sleep(Duration::from_secs_f64(plan.seconds)).await;
+            let is_last = slice == plan.slices;
+            let ((times, after), took) = (self.lock().end_to_measure(is_last), began.elapsed());
+            process::tell(&Event::Measured);
+            slices.push(seen(times, took, (after.0 - before.0, after.1 - before.1)));
+        }
         let drained = async {
             while !self.lock().open.is_empty() {
                 sleep(Duration::from_millis(5)).await;
@@ -125,8 +133,9 @@ impl Orders {
         let refused = (0..book.next).filter(|number| book.is_refused(*number)).count() as u64;
         ensure!(book.compensated == refused, "{} compensated of {refused} refused", book.compensated);
         ensure!(book.completed == book.next - refused, "{} completed of {}", book.completed, book.next);
-        let counts = (after.0 - before.0, after.1 - before.1);
-        process::tell(&Event::Seen(seen(times, took, counts)));
+        for seen in slices {
+            process::tell(&Event::Seen(seen));
+        }
         Ok(())
     }
 }
@@ -179,8 +188,8 @@ impl Book {
     }
 
     /// What was measured, and completed and compensated so far.
-    fn stop(&mut self) -> (Vec<Duration>, (u64, u64)) {
-        self.stopping = true;
+    fn end_to_measure(&mut self, stop: bool) -> (Vec<Duration>, (u64, u64)) {
+        self.stopping = stop;
         (self.times.take().unwrap_or_default(), (self.completed, self.compensated))
     }
 
@@ -191,19 +200,16 @@ impl Book {
     }
 }
 
-fn seen(mut times: Vec<Duration>, took: Duration, (completed, compensated): (u64, u64)) -> Seen {
+pub fn seen(mut times: Vec<Duration>, took: Duration, (completed, compensated): (u64, u64)) -> Seen {
     times.sort_unstable();
-    let percentile = |percent: usize| {
-        let rank = (times.len() * percent).div_ceil(100).max(1);
-        times.get(rank - 1).copied().unwrap_or_default().as_secs_f64() * 1_000.0
-    };
+    let millis: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
     let sagas = times.len() as u64;
     Seen {
         sagas,
         seconds: took.as_secs_f64(),
         sagas_per_second: sagas as f64 / took.as_secs_f64(),
-        p50_ms: percentile(50),
-        p99_ms: percentile(99),
+        p50_ms: percentile(&millis, 50),
+        p99_ms: percentile(&millis, 99),
         completed,
         compensated,
     }

@@ -5,16 +5,19 @@
 //! coordinates the others. In reading order:
 //!
 //! - [`wire`], [`amqp`]: the messages, and RabbitMQ on bare lapin
-//! - [`participant`], [`load`], [`floor`]: the roles
+//! - [`participant`], [`load`], [`starting`], [`floor`]: the roles
 //! - [`embedded`]: all of them within one process
 //! - [`process`], [`measure`], [`services`]: starting them, and what they cost
-//! - [`versus`], [`memory`], [`report`]: what is measured, and what it says
+//! - [`versus`], [`starts`], [`listing`], [`memory`], [`report`]: what is measured, and what it says
 
 #![allow(clippy::cast_precision_loss, reason = "no run counts 2^52 of anything")]
 
 mod amqp;
 mod embedded;
+#[path = "../support/fill.rs"]
+mod fill;
 mod floor;
+mod listing;
 mod load;
 mod measure;
 mod memory;
@@ -22,6 +25,8 @@ mod participant;
 mod process;
 mod report;
 mod services;
+mod starting;
+mod starts;
 mod versus;
 mod wire;
 
@@ -29,16 +34,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use memory::Memory;
+use listing::Extent;
 use process::Role;
-use report::Report;
+use report::{Measured, Report};
 use services::Services;
-use versus::{Backend, Before, Contender, Run, Setting, Stage, start_participant};
+use starting::Way;
+use versus::{Backend, Before, Contender, Setting, Stage, start_participant};
+
+/// How often in each round it is measured what an operator costs.
+const GROUPS: usize = 4;
 
 /// Measures Snorri against the floor. After `cargo bench --bench orders --`.
 #[derive(Debug, Parser)]
 struct Args {
-    /// What to measure on; none for `--memory` alone
+    /// What to measure on; none for `--starts`, `--listing` and `--memory` alone
     #[arg(long, value_delimiter = ',', default_values = ["amqp", "embedded"], num_args = 0..)]
     backend: Vec<Backend>,
     /// Sagas under way at any moment
@@ -59,6 +68,15 @@ struct Args {
     /// Another build of `snorri`, to be measured in the same run on RabbitMQ: what it was before a change
     #[arg(long, value_name = "BINARY")]
     before: Option<PathBuf>,
+    /// Whether to measure starts over REST against starts over AMQP, on RabbitMQ
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    starts: bool,
+    /// Whether to measure what an operator who lists costs, on RabbitMQ
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    listing: bool,
+    /// How many sagas the database then holds
+    #[arg(long, value_name = "SAGAS", default_value_t = 1_000_000)]
+    listed: u64,
     /// Whether to measure the memory of 100,000 waiting sagas, on RabbitMQ
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     memory: bool,
@@ -75,50 +93,40 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    snorri::crypto::install();
     if let Some(role) = &args.role {
         return serde_json::from_str::<Role>(role)?.play();
     }
-    snorri::crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(coordinate(&args))
 }
 
 /// Runs everything, and removes it again, also after a failure or Ctrl-C.
 async fn coordinate(args: &Args) -> anyhow::Result<()> {
-    let needs_services = args.memory || args.backend.contains(&Backend::Amqp);
+    let needs_services = args.starts || args.listing || args.memory || args.backend.contains(&Backend::Amqp);
     let services = if needs_services { Some(Services::from_env()?) } else { None };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut runs = Vec::new();
+    let mut measured = Measured::default();
     let result = tokio::select! {
-        memory = measure(args, services.as_ref(), &mut runs) => memory,
+        result = measure(args, services.as_ref(), &mut measured) => result,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
     };
     if let Some(services) = &services {
-        services.clean_up(2 * args.rounds).await?;
+        services.clean_up(3 * args.rounds + 1).await?;
     }
     // What was measured before a failure is told all the same.
-    let (memory, failure) = match result {
-        Ok(memory) => (memory, None),
-        Err(error) => (None, Some(error)),
-    };
-    let is_small = memory.as_ref().is_none_or(Memory::is_within_limit);
-    let report = Report::new(runs, memory);
+    let report = Report::new(measured);
     report.write(&args.output)?;
     report.print();
     println!("\nAll of it: {}", args.output.display());
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    anyhow::ensure!(is_small, "too much memory");
+    result?;
+    let shortcomings = report.shortcomings();
+    anyhow::ensure!(shortcomings.is_empty(), "{}", shortcomings.join("; "));
     Ok(())
 }
 
-async fn measure(
-    args: &Args,
-    services: Option<&Services>,
-    runs: &mut Vec<Run>,
-) -> anyhow::Result<Option<Memory>> {
+async fn measure(args: &Args, services: Option<&Services>, measured: &mut Measured) -> anyhow::Result<()> {
     let participant = match services {
         Some(services) => Some(start_participant(services).await?),
         None => None,
@@ -136,37 +144,75 @@ async fn measure(
     };
     for round in 0..args.rounds {
         // A new one for each round, so that the rounds are alike.
-        let number_before = args.rounds + 1 + round;
+        let (number, number_before) = (round, args.rounds + round);
         let before =
             if args.before.is_some() { database(services, number_before).await? } else { String::new() };
-        let stage = stage(database(services, round).await?, before);
-        for setting in settings(args) {
-            // Side by side in time, because a machine's speed drifts; and in turns, because one disturbs the next.
-            let mut contenders = vec![Contender::Floor, Contender::Snorri];
-            if args.before.is_some() && setting.backend == Backend::Amqp {
-                contenders.push(Contender::Before);
-            }
-            if round % 2 == 1 {
-                contenders.reverse();
-            }
-            for contender in contenders {
-                let run = stage.run(contender, round, setting).await?;
-                eprintln!("{}", progress(&run));
-                runs.push(run);
-            }
-        }
+        compare(args, &stage(database(services, number).await?, before), round, measured).await?;
         if let Some(services) = services {
-            services.drop_database(round).await?;
+            services.drop_database(number).await?;
             services.drop_database(number_before).await?;
         }
     }
-    match services {
-        Some(services) if args.memory => {
-            let stage = stage(database(Some(services), args.rounds).await?, String::new());
-            Ok(Some(memory::run(&stage, services).await?))
-        }
-        _ => Ok(None),
+    let Some(services) = services else { return Ok(()) };
+    for round in (0..args.rounds).filter(|_| args.starts) {
+        let number = 2 * args.rounds + round;
+        let stage = stage(services.create_database(number).await?, String::new());
+        start(args, &stage, services, round, measured).await?;
+        services.drop_database(number).await?;
     }
+    if args.listing {
+        let number = 3 * args.rounds;
+        let stage = stage(services.create_database(number).await?, String::new());
+        let Args { listed: sagas, warm_up: warm_up_seconds, seconds, .. } = *args;
+        let extent = Extent { sagas, groups: args.rounds as usize * GROUPS, warm_up_seconds, seconds };
+        measured.listing = Some(listing::run(&stage, services, extent).await?);
+        services.drop_database(number).await?;
+    }
+    if args.memory {
+        let stage = stage(services.create_database(3 * args.rounds + 1).await?, String::new());
+        measured.memory = Some(memory::run(&stage, services).await?);
+    }
+    Ok(())
+}
+
+/// One round of Snorri against the floor.
+async fn compare(args: &Args, stage: &Stage<'_>, round: u32, measured: &mut Measured) -> anyhow::Result<()> {
+    for setting in settings(args) {
+        // Side by side in time, because a machine's speed drifts; and in turns, because one disturbs the next.
+        let mut contenders = vec![Contender::Floor, Contender::Snorri];
+        if args.before.is_some() && setting.backend == Backend::Amqp {
+            contenders.push(Contender::Before);
+        }
+        if round % 2 == 1 {
+            contenders.reverse();
+        }
+        for contender in contenders {
+            let run = stage.run(contender, round, setting).await?;
+            eprintln!("{}", progress(&run));
+            measured.runs.push(run);
+        }
+    }
+    Ok(())
+}
+
+/// One round of starts, each way.
+async fn start(
+    args: &Args,
+    stage: &Stage<'_>,
+    services: &Services,
+    round: u32,
+    measured: &mut Measured,
+) -> anyhow::Result<()> {
+    let mut ways = [Way::Amqp, Way::Rest, Way::Bulk];
+    if round % 2 == 1 {
+        ways.reverse();
+    }
+    for way in ways {
+        let run = starts::run(stage, services, way, round, (args.warm_up, args.seconds)).await?;
+        eprintln!("{round} starts {way:?}: {:.0}/s", run.seen.sagas_per_second);
+        measured.starts.push(run);
+    }
+    Ok(())
 }
 
 async fn database(services: Option<&Services>, number: u32) -> anyhow::Result<String> {
@@ -192,7 +238,7 @@ fn settings(args: &Args) -> impl Iterator<Item = Setting> {
     })
 }
 
-fn progress(run: &Run) -> String {
+fn progress(run: &versus::Run) -> String {
     let Setting { backend, in_flight, refused_percent, .. } = run.setting;
     let (contender, round, rate) = (run.contender, run.round, run.seen.sagas_per_second);
     format!("{round} {backend:?} {in_flight} {refused_percent} % {contender:?}: {rate:.0}/s")

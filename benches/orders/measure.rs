@@ -65,6 +65,43 @@ impl Cpu {
     }
 }
 
+impl Cpu {
+    /// The median of each part.
+    pub fn median(all: impl Iterator<Item = Self>) -> Self {
+        let all: Vec<Self> = all.collect();
+        let part = |number: fn(&Self) -> Option<f64>| {
+            let numbers: Vec<f64> = all.iter().filter_map(number).collect();
+            (!numbers.is_empty()).then(|| median(numbers))
+        };
+        Self {
+            orchestrator: median(all.iter().map(|cpu| cpu.orchestrator).collect()),
+            participant: part(|cpu| cpu.participant),
+            load: part(|cpu| cpu.load),
+            rabbitmq: part(|cpu| cpu.rabbitmq),
+            postgresql: part(|cpu| cpu.postgresql),
+            machine: median(all.iter().map(|cpu| cpu.machine).collect()),
+        }
+    }
+}
+
+/// Of an even number, the mean of the two in the middle.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_unstable_by(f64::total_cmp);
+    let count = numbers.len();
+    let at = |index: usize| numbers.get(index).copied().unwrap_or(f64::NAN);
+    if count.is_multiple_of(2) {
+        f64::midpoint(at((count / 2).wrapping_sub(1)), at(count / 2))
+    } else {
+        at(count / 2)
+    }
+}
+
+/// Of numbers in order.
+pub fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
 /// The server that `tests/services.sh` started as `service`, if it did.
 pub fn service_id(service: &str) -> Option<u32> {
     let directory = PathBuf::from(std::env::var_os("SNORRI_TEST_SERVICES_DIR")?);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use sea_orm::Database;
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::amqp;
@@ -40,10 +41,7 @@ impl Memory {
 }
 
 pub async fn run(stage: &Stage<'_>, services: &Services) -> anyhow::Result<Memory> {
-    let definitions = tempfile::Builder::new().prefix("snorri-bench-").tempdir()?;
-    let order = std::fs::read_to_string(stage.definitions.join("order.yaml"))?;
-    let patient = patient(&order, &services.idle_queue())?;
-    std::fs::write(definitions.path().join("order.yaml"), patient)?;
+    let definitions = patient_definitions(stage, services)?;
 
     // The queue is there, so that the commands arrive; only nobody consumes it.
     let connection = amqp::connect(&services.amqp_url).await?;
@@ -53,7 +51,7 @@ pub async fn run(stage: &Stage<'_>, services: &Services) -> anyhow::Result<Memor
 
     let prefix = format!("snorri-bench-{}", uuid::Uuid::now_v7().simple());
     let names = Names::new(&prefix);
-    let snorri = stage.snorri(services, &prefix, definitions.path()).await?;
+    let snorri = stage.snorri(services, &prefix, definitions.path(), &[]).await?;
     let empty_mib = memory_mib(snorri.id(), "VmRSS")?;
     let began = Instant::now();
     let start = |number| {
@@ -71,6 +69,15 @@ pub async fn run(stage: &Stage<'_>, services: &Services) -> anyhow::Result<Memor
     amqp::delete_exchange(&connection, &names.lifecycle).await?;
     connection.close(200, "OK".into()).await?;
     Ok(Memory { sagas: SAGAS, empty_mib, idle_mib, peak_mib, seconds })
+}
+
+/// A directory with nothing but the order saga that nobody answers: its commands go to [`Services::idle_queue`].
+pub fn patient_definitions(stage: &Stage<'_>, services: &Services) -> anyhow::Result<TempDir> {
+    let definitions = tempfile::Builder::new().prefix("snorri-bench-").tempdir()?;
+    let order = std::fs::read_to_string(stage.definitions.join("order.yaml"))?;
+    let patient = patient(&order, &services.idle_queue())?;
+    std::fs::write(definitions.path().join("order.yaml"), patient)?;
+    Ok(definitions)
 }
 
 /// The order saga with all the time in the world, and to another exchange.

@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::load::Seen;
-use crate::{embedded, floor, load, participant};
+use crate::{embedded, floor, load, participant, starting};
 
 /// How long a process may take to come up or to go down.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Role {
     Participant(participant::Plan),
     Load { amqp_url: String, plan: load::Plan },
+    Starting(starting::Plan),
     Floor(floor::Plan),
     Embedded(embedded::Plan),
 }
@@ -49,13 +50,16 @@ impl Role {
     pub fn play(self) -> anyhow::Result<()> {
         std::thread::spawn(end_with_input);
         let mut builder = match self {
-            Self::Participant(_) | Self::Load { .. } => tokio::runtime::Builder::new_current_thread(),
+            Self::Participant(_) | Self::Load { .. } | Self::Starting(_) => {
+                tokio::runtime::Builder::new_current_thread()
+            }
             Self::Floor(_) | Self::Embedded(_) => tokio::runtime::Builder::new_multi_thread(),
         };
         builder.enable_all().build()?.block_on(async {
             match self {
                 Self::Participant(plan) => participant::run(plan).await,
                 Self::Load { amqp_url, plan } => load::run(&amqp_url, &plan).await,
+                Self::Starting(plan) => starting::run(plan).await,
                 Self::Floor(plan) => floor::run(plan).await,
                 Self::Embedded(plan) => embedded::run(plan).await,
             }
@@ -125,31 +129,33 @@ impl Process {
 #[derive(Debug)]
 pub struct Snorri {
     child: Child,
-    base: String,
+    address: String,
 }
 
 impl Snorri {
-    /// Starts one and waits until it is ready.
+    /// Starts one and waits until it is ready. `settings` are environment variables.
     pub async fn start(
         binary: &std::path::Path,
         amqp_url: &str,
         database_url: &str,
         prefix: &str,
         definitions: &std::path::Path,
+        settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let child = Command::new(binary)
-            .args(["serve", "--amqp-url", amqp_url, "--database-url", database_url, "--listen", &listen])
+            .args(["serve", "--amqp-url", amqp_url, "--database-url", database_url, "--listen", &address])
             .arg("--definitions")
             .arg(definitions)
             .env("SNORRI__BROKER__PREFIX", prefix)
             .env("SNORRI__LOG__FILTER", "warn")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .context("cannot start snorri")?;
-        let mut snorri = Self { child, base: format!("http://{listen}") };
+        let mut snorri = Self { child, address };
         let began = Instant::now();
         while snorri.get("readyz").await.is_err() {
             if let Some(status) = snorri.child.try_wait()? {
@@ -165,9 +171,18 @@ impl Snorri {
         self.child.id().unwrap_or_default()
     }
 
+    /// Where the admin API listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
     /// What the admin API answers, if it is a success.
     pub async fn get(&self, path: &str) -> anyhow::Result<String> {
-        let response = reqwest::get(format!("{}/{path}", self.base)).await?.error_for_status()?;
+        let response = reqwest::get(self.url(path)).await?.error_for_status()?;
         Ok(response.text().await?)
     }
 

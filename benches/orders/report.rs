@@ -4,17 +4,32 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::measure::Cpu;
+use crate::listing::{self, Listing, Operator};
+use crate::measure::{Cpu, median};
 use crate::memory::{LIMIT_MIB, Memory};
+use crate::starting::Way;
+use crate::starts;
 use crate::versus::{Backend, Contender, Run, Setting};
+
+/// What was measured, as far as it came.
+#[derive(Debug, Default)]
+pub struct Measured {
+    pub runs: Vec<Run>,
+    pub starts: Vec<starts::Run>,
+    pub listing: Option<Listing>,
+    pub memory: Option<Memory>,
+}
 
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub version: &'static str,
     pub cpus: usize,
     pub results: Vec<Summary>,
+    pub starts: Vec<starts::Summary>,
+    pub listing: Option<Listing>,
     pub memory: Option<Memory>,
     pub runs: Vec<Run>,
+    pub start_runs: Vec<starts::Run>,
 }
 
 /// The medians of one contender and one setting.
@@ -33,7 +48,8 @@ pub struct Summary {
 }
 
 impl Report {
-    pub fn new(runs: Vec<Run>, memory: Option<Memory>) -> Self {
+    pub fn new(measured: Measured) -> Self {
+        let Measured { runs, starts: start_runs, listing, memory } = measured;
         let mut settings: Vec<Setting> = Vec::new();
         for run in &runs {
             if !settings.contains(&run.setting) {
@@ -46,7 +62,9 @@ impl Report {
         let results =
             results.filter_map(|(setting, contender)| summarize(&runs, setting, contender)).collect();
         let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-        Self { version: env!("CARGO_PKG_VERSION"), cpus, results, memory, runs }
+        let starts = starts::summarize(&start_runs);
+        let version = env!("CARGO_PKG_VERSION");
+        Self { version, cpus, results, starts, listing, memory, runs, start_runs }
     }
 
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
@@ -64,6 +82,8 @@ impl Report {
                 of_backend().for_each(|summary| println!("{}", summary.line()));
             }
         }
+        self.print_starts();
+        self.print_listing();
         if let Some(Memory { sagas, empty_mib, idle_mib, peak_mib, seconds }) = &self.memory {
             println!("\n{sagas} sagas waiting for a reply, taken in within {seconds:.1} s:");
             println!(
@@ -71,6 +91,97 @@ impl Report {
             );
         }
     }
+
+    fn print_starts(&self) {
+        if self.starts.is_empty() {
+            return;
+        }
+        println!("\nSagas started, and nothing more, on RabbitMQ and PostgreSQL. CPU in ms for each start\n");
+        println!(
+            "{:<6} {:>8} {:>6} {:>8} {:>8} {:>8}   {CPU_HEADER}",
+            "", "starts/s", "ratio", "p50 ms", "p99 ms", "peak MiB"
+        );
+        for summary in &self.starts {
+            let name = match summary.way {
+                Way::Amqp => "amqp",
+                Way::Rest => "rest",
+                Way::Bulk => "bulk",
+            };
+            println!(
+                "{name:<6} {:>8.0} {:>6.2} {:>8.2} {:>8.2} {:>8.0}   {}",
+                summary.starts_per_second,
+                summary.ratio_to_amqp,
+                summary.p50_ms,
+                summary.p99_ms,
+                summary.peak_mib,
+                cpu_columns(&summary.cpu_ms_per_start)
+            );
+        }
+        println!("at least {:.2} over REST", starts::LEAST_RATIO);
+    }
+
+    fn print_listing(&self) {
+        let Some(Listing { sagas, in_flight, results, .. }) = &self.listing else { return };
+        println!(
+            "\nWhile an operator looks: {in_flight} in flight, {sagas} more in the database. CPU in ms for each saga\n"
+        );
+        println!(
+            "{:<6} {:>8} {:>6} {:>8} {:>8}   {CPU_HEADER}   answers: p50 ms   p99 ms",
+            "", "sagas/s", "ratio", "p50 ms", "p99 ms"
+        );
+        for summary in results {
+            let name = match summary.operator {
+                Operator::Nobody => "nobody",
+                Operator::List => "list",
+                Operator::Top => "top",
+            };
+            println!(
+                "{name:<6} {:>8.0} {:>6.3} {:>8.2} {:>8.2}   {}   {:>7} {:>8.2} {:>8.2}",
+                summary.sagas_per_second,
+                summary.ratio_to_nobody,
+                summary.p50_ms,
+                summary.p99_ms,
+                cpu_columns(&summary.cpu_ms_per_saga),
+                summary.answers,
+                summary.answer_p50_ms,
+                summary.answer_p99_ms
+            );
+        }
+        println!("at least {:.2} while somebody lists", listing::LEAST_RATIO);
+    }
+
+    /// What is not as it must be. What was not measured is as it must be.
+    pub fn shortcomings(&self) -> Vec<String> {
+        let too_large = self.memory.as_ref().filter(|memory| !memory.is_within_limit());
+        let rest = self.starts.iter().find(|summary| summary.way == Way::Rest);
+        let too_few = rest.filter(|summary| summary.ratio_to_amqp < starts::LEAST_RATIO);
+        let results = self.listing.iter().flat_map(|listing| &listing.results);
+        let mut lists = results.filter(|summary| summary.operator == Operator::List);
+        let too_slow = lists.find(|summary| summary.ratio_to_nobody < listing::LEAST_RATIO);
+        let all = [
+            too_large.map(|memory| format!("too much memory: {:.0} MiB", memory.idle_mib)),
+            too_few.map(|summary| format!("too few starts over REST: {:.2}", summary.ratio_to_amqp)),
+            too_slow.map(|summary| format!("too slow while somebody lists: {:.3}", summary.ratio_to_nobody)),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// The columns of [`cpu_columns`].
+const CPU_HEADER: &str = " orch.  part.   load rabbitmq postgres others";
+
+fn cpu_columns(cpu: &Cpu) -> String {
+    let Cpu { orchestrator, participant, load, rabbitmq, postgresql, .. } = *cpu;
+    let [participant, load, rabbitmq, postgresql] = [participant, load, rabbitmq, postgresql]
+        .map(|part| part.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}")));
+    let others = others(cpu);
+    format!("{orchestrator:>6.2} {participant:>6} {load:>6} {rabbitmq:>8} {postgresql:>8} {others:>6.2}")
+}
+
+/// What of the machine's work is none of ours.
+fn others(cpu: &Cpu) -> f64 {
+    let parts = [cpu.participant, cpu.load, cpu.rabbitmq, cpu.postgresql];
+    (cpu.machine - cpu.orchestrator - parts.iter().flatten().sum::<f64>()).max(0.0)
 }
 
 fn title(backend: Backend) -> &'static str {
@@ -88,10 +199,7 @@ fn header(backend: Backend) -> String {
         "in flight", "refused", "", "sagas/s", "ratio", "p50 ms", "p99 ms", "peak MiB"
     );
     match backend {
-        Backend::Amqp => format!(
-            "{start}   {:>6} {:>6} {:>6} {:>8} {:>8} {:>6}",
-            "orch.", "part.", "load", "rabbitmq", "postgres", "others"
-        ),
+        Backend::Amqp => format!("{start}   {CPU_HEADER}"),
         Backend::Embedded => format!("{start}   {:>6} {:>6}", "all", "others"),
     }
 }
@@ -104,20 +212,14 @@ impl Summary {
             Contender::Snorri => "snorri",
             Contender::Before => "before",
         };
-        let Cpu { orchestrator, participant, load, rabbitmq, postgresql, machine } = self.cpu_ms_per_saga;
         let start = format!(
             "{in_flight:>9} {refused_percent:>5} %  {contender:<6} {:>8.0} {:>6.2} {:>8.2} {:>8.2} {:>8.0}",
             self.sagas_per_second, self.ratio_to_floor, self.p50_ms, self.p99_ms, self.peak_mib
         );
-        let parts = [participant, load, rabbitmq, postgresql];
-        let others = (machine - orchestrator - parts.iter().flatten().sum::<f64>()).max(0.0);
-        let [participant, load, rabbitmq, postgresql] =
-            parts.map(|part| part.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}")));
+        let cpu = &self.cpu_ms_per_saga;
         match backend {
-            Backend::Amqp => format!(
-                "{start}   {orchestrator:>6.2} {participant:>6} {load:>6} {rabbitmq:>8} {postgresql:>8} {others:>6.2}"
-            ),
-            Backend::Embedded => format!("{start}   {orchestrator:>6.2} {others:>6.2}"),
+            Backend::Amqp => format!("{start}   {}", cpu_columns(cpu)),
+            Backend::Embedded => format!("{start}   {:>6.2} {:>6.2}", cpu.orchestrator, others(cpu)),
         }
     }
 }
@@ -126,10 +228,6 @@ fn summarize(runs: &[Run], setting: Setting, contender: Contender) -> Option<Sum
     let of = |contender| runs.iter().filter(move |run| run.setting == setting && run.contender == contender);
     of(contender).next()?;
     let middle = |number: &dyn Fn(&Run) -> f64| median(of(contender).map(number).collect());
-    let part = |number: &dyn Fn(&Cpu) -> Option<f64>| {
-        let numbers: Vec<f64> = of(contender).filter_map(|run| number(&run.cpu_ms_per_saga)).collect();
-        (!numbers.is_empty()).then(|| median(numbers))
-    };
     let ratios = of(contender).filter_map(|run| {
         let floor = of(Contender::Floor).find(|floor| floor.round == run.round)?;
         Some(run.seen.sagas_per_second / floor.seen.sagas_per_second)
@@ -141,26 +239,7 @@ fn summarize(runs: &[Run], setting: Setting, contender: Contender) -> Option<Sum
         ratio_to_floor: median(ratios.collect()),
         p50_ms: middle(&|run| run.seen.p50_ms),
         p99_ms: middle(&|run| run.seen.p99_ms),
-        cpu_ms_per_saga: Cpu {
-            orchestrator: middle(&|run| run.cpu_ms_per_saga.orchestrator),
-            participant: part(&|cpu| cpu.participant),
-            load: part(&|cpu| cpu.load),
-            rabbitmq: part(&|cpu| cpu.rabbitmq),
-            postgresql: part(&|cpu| cpu.postgresql),
-            machine: middle(&|run| run.cpu_ms_per_saga.machine),
-        },
+        cpu_ms_per_saga: Cpu::median(of(contender).map(|run| run.cpu_ms_per_saga)),
         peak_mib: middle(&|run| run.peak_mib),
     })
-}
-
-/// Of an even number, the mean of the two in the middle.
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_unstable_by(f64::total_cmp);
-    let count = numbers.len();
-    let at = |index: usize| numbers.get(index).copied().unwrap_or(f64::NAN);
-    if count.is_multiple_of(2) {
-        f64::midpoint(at((count / 2).wrapping_sub(1)), at(count / 2))
-    } else {
-        at(count / 2)
-    }
 }

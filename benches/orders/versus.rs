@@ -91,6 +91,7 @@ impl Stage<'_> {
             refused_percent: setting.refused_percent,
             warm_up_seconds: setting.warm_up_seconds,
             seconds: setting.seconds,
+            slices: 1,
             prefix: prefix.clone(),
         };
         let (seen, cpu_ms_per_saga, peak_mib) = match setting.backend {
@@ -119,19 +120,21 @@ impl Stage<'_> {
                 Orchestrator::Floor(Process::start(&Role::Floor(floor::Plan { amqp_url, prefix })).await?)
             }
             Contender::Snorri => Orchestrator::Snorri(
-                self.snorri(services, &plan.prefix, &self.definitions).await.context("starting snorri")?,
+                self.snorri(services, &plan.prefix, &self.definitions, &[])
+                    .await
+                    .context("starting snorri")?,
             ),
             Contender::Before => {
                 let Before { binary, database_url } = self.before.as_ref().context("no build from before")?;
                 let url = &services.amqp_url;
                 Orchestrator::Snorri(
-                    Snorri::start(binary, url, database_url, &plan.prefix, &self.definitions)
+                    Snorri::start(binary, url, database_url, &plan.prefix, &self.definitions, &[])
                         .await
                         .context("starting the build from before")?,
                 )
             }
         };
-        let limit = limit(&plan);
+        let limit = limit(plan.warm_up_seconds + plan.seconds);
         let mut load = Process::spawn(&Role::Load { amqp_url: services.amqp_url.clone(), plan })?;
         let processes = Processes {
             orchestrator: orchestrator.id(),
@@ -153,13 +156,15 @@ impl Stage<'_> {
         services: &Services,
         prefix: &str,
         definitions: &Path,
+        settings: &[(&str, &str)],
     ) -> anyhow::Result<Snorri> {
         let binary = Path::new(env!("CARGO_BIN_EXE_snorri"));
-        Snorri::start(binary, &services.amqp_url, &self.database_url, prefix, definitions).await
+        let url = &services.amqp_url;
+        Snorri::start(binary, url, &self.database_url, prefix, definitions, settings).await
     }
 
     async fn embedded(&self, contender: Contender, plan: load::Plan) -> anyhow::Result<(Seen, Cpu, f64)> {
-        let limit = limit(&plan);
+        let limit = limit(plan.warm_up_seconds + plan.seconds);
         let definitions = (contender == Contender::Snorri).then(|| self.definitions.clone());
         let mut process = Process::spawn(&Role::Embedded(embedded::Plan { load: plan, definitions }))?;
         let processes = Processes {
@@ -188,7 +193,7 @@ impl Orchestrator {
 }
 
 /// Looks at the processes when the load begins and ends to measure.
-async fn measure(
+pub async fn measure(
     load: &mut Process,
     processes: &Processes,
     limit: Duration,
@@ -203,13 +208,14 @@ async fn measure(
     Ok((seen, cpu, peak_mib))
 }
 
-fn limit(plan: &load::Plan) -> Duration {
-    GRACE + Duration::from_secs_f64(plan.warm_up_seconds + plan.seconds)
+/// How long the next event of a load that measures for so long may take.
+pub fn limit(seconds: f64) -> Duration {
+    GRACE + Duration::from_secs_f64(seconds)
 }
 
 /// Removes a run's queues and exchange. Of those that were killed, some last acknowledgements may not have arrived; but nothing may
 /// be among the dead letters.
-async fn delete_queues(services: &Services, prefix: &str) -> anyhow::Result<()> {
+pub async fn delete_queues(services: &Services, prefix: &str) -> anyhow::Result<()> {
     let connection = amqp::connect(&services.amqp_url).await?;
     let names = Names::new(prefix);
     amqp::delete_queues(&connection, &names.working()).await?;

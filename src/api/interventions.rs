@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::sagas::Saga;
 use super::whole;
@@ -131,6 +132,17 @@ pub struct Intervened {
     pub saga: Saga,
 }
 
+/// A saga that goes on from another one, or would.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Restarted {
+    pub id: Uuid,
+    /// `false`: the same was asked for before.
+    pub created: bool,
+    /// What it begins with.
+    #[serde(flatten)]
+    pub begun: Intervened,
+}
+
 /// A message that a decision sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sends {
@@ -146,12 +158,21 @@ pub struct Sends {
     pub payload: Value,
 }
 
-/// What became of a signal.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Signalled {
-    /// The saga's journal entries so far.
-    pub seq: u32,
-    pub status: Status,
+/// Who tells a signal and why, which its body has no place for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct SignalQuery {
+    /// `true`: tell what would follow, and change nothing.
+    pub preview: bool,
+    /// From 1 to 1,000 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(min_length = 1, max_length = 1000)]
+    pub reason: Option<String>,
+    /// Who wants it, if that is not who the credentials say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(min_length = 1, max_length = 200)]
+    pub actor: Option<String>,
 }
 
 /// Whether a saga can go on with another version of its definition.

@@ -187,7 +187,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         ("definition_changed", _) => "a registered version never changes: give it a new version",
         ("invalid_definition", _) => "`snorri definitions check FILE` shows the lines",
         (_, 401) => "give a token: --token-file, SNORRI_TOKEN, or a profile in cli.toml",
-        (_, 403) => "`snorri audit` and the rest are open to other roles: ask whoever hands out tokens",
+        (_, 403) => "this needs another role than your token has: ask whoever hands out tokens",
         (_, 408 | 429 | 502..=504) => "try again in a moment",
         _ => return None,
     })

@@ -149,7 +149,8 @@ pub fn request(session: &Session, how: &How, path: &str, body: &impl Serialize) 
     }
 }
 
-fn told(after: &Intervened, flags: &str) -> String {
+/// What an intervention led to, or would.
+pub fn told(after: &Intervened, flags: &str) -> String {
     let bold = Style::new().bold();
     let (title, sent) = match after.preview {
         true => ("A preview: nothing was changed.", "It would send"),
@@ -167,12 +168,14 @@ fn told(after: &Intervened, flags: &str) -> String {
     let waits =
         if after.saga.ended { "Nothing more will happen to it.".into() } else { tame(&after.saga.waits_for) };
     text += &format!("{is} {status}, at entry {}. {waits}\n", after.seq);
-    if after.preview {
+    let before = after.seq.saturating_sub(1);
+    if after.preview && before > 0 {
         // So that what is then done is what was looked at.
-        let before = after.seq.saturating_sub(1);
         text += &format!(
             "Do it: the same without --preview; with --if-match {before} only if nothing changes meanwhile.\n"
         );
+    } else if after.preview {
+        text += "Do it: the same without --preview.\n";
     } else if !after.saga.ended {
         text += &format!("Follow it: snorri watch {}{flags}\n", after.saga.id);
     }

@@ -4,12 +4,11 @@ use clap::Args as ClapArgs;
 use reqwest::Method;
 
 use super::failure::{EXIT_CODES, Failure};
-use super::interventions::json;
+use super::interventions::{json, told};
 use super::output::{self, Format};
 use super::remote::Remote;
-use super::story::{color_of, paint};
 use super::target::Target;
-use crate::api::interventions::Signalled;
+use crate::api::interventions::{Intervened, SignalQuery};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = format!("\
@@ -31,6 +30,18 @@ pub struct Args {
     /// The same key is the same signal
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Tell what would follow, and change nothing
+    #[arg(long)]
+    preview: bool,
+    /// Only if the saga still has this many journal entries
+    #[arg(long, value_name = "SEQ")]
+    if_match: Option<u32>,
+    /// Why, for the audit
+    #[arg(long, short, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who wants it, if that is not who the token says
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -40,7 +51,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let payload = json(&args.payload)?;
     let id = args.saga.segment();
     let path = ["sagas", &id, "signals", &args.name];
-    let mut request = session.client.request(Method::POST, &path).json(&payload);
+    let actor = session.actor(args.actor.as_deref()).await?;
+    let query = SignalQuery { preview: args.preview, reason: args.reason, actor };
+    let mut request = session.client.request(Method::POST, &path).query(&query).json(&payload);
+    if let Some(seq) = args.if_match {
+        request = request.header("if-match", format!("\"{seq}\""));
+    }
     if let Some(key) = &args.idempotency_key {
         request = request.header("idempotency-key", key);
     }
@@ -48,9 +64,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     if session.format == Format::Json {
         output::raw(&answer.text)?;
     } else {
-        let told: Signalled = answer.read()?;
-        let status = paint(color_of(told.status), told.status.as_str());
-        output::line(&format!("told; the saga is {status}, at entry {}", told.seq))?;
+        let after: Intervened = answer.read()?;
+        output::print(&told(&after, &session.flags))?;
     }
     Ok(())
 }

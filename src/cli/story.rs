@@ -101,12 +101,7 @@ impl<'a> Story<'a> {
             }
             Fact::Undone { step } => self.about(AnsiColor::Yellow, "✓", step, "undone"),
             Fact::Skipped { step, .. } => self.about(AnsiColor::Magenta, "»", step, "passed over"),
-            Fact::Held { step, problem, .. } => self.about(
-                AnsiColor::Magenta,
-                "!",
-                step,
-                &format!("waits for an operator: {}", told(problem)),
-            ),
+            Fact::Held { step, problem, .. } => self.about(AnsiColor::Magenta, "!", step, &waits(problem)),
             Fact::Stopping { reason: StopReason::StepFailed, .. } => return None,
             Fact::Stopping { problem, .. } => {
                 paint(AnsiColor::Yellow, &format!("■ stopping: {}", told(problem)))
@@ -116,7 +111,7 @@ impl<'a> Story<'a> {
             Fact::LateReply { step, .. } => self.about(AnsiColor::Magenta, "!", step, "succeeded too late"),
             Fact::Overdue => paint(AnsiColor::Magenta, "■ overdue"),
             Fact::IncidentRaised { problem, .. } => {
-                paint(AnsiColor::Magenta, &format!("! waits for an operator: {}", told(problem)))
+                paint(AnsiColor::Magenta, &format!("! {}", waits(problem)))
             }
             Fact::Paused => paint(AnsiColor::Magenta, "‖ paused"),
             Fact::Resumed { held_millis } => {
@@ -178,6 +173,10 @@ fn arrived(source: &Source) -> String {
 
 fn again(attempt: u32) -> String {
     if attempt > 1 { format!("  (attempt {attempt})") } else { String::new() }
+}
+
+fn waits(problem: &Problem) -> String {
+    format!("waits for an operator: {}", told(problem))
 }
 
 fn told(problem: &Problem) -> String {

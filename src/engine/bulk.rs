@@ -96,7 +96,7 @@ impl Engine {
         let mut outcomes = Vec::with_capacity(sagas.len());
         for chunk in sagas.chunks(CHUNK) {
             let ids: Vec<SagaId> = chunk.iter().map(|row| row.id).collect();
-            let journals = self.store().load(&ids).await?;
+            let journals = self.reader().load(&ids).await?;
             for row in chunk {
                 let state = State::replay(row.id, journals.get(&row.id).into_iter().flatten());
                 outcomes.push(self.try_one(row, &state, action, by).await?);
@@ -142,7 +142,7 @@ impl Engine {
         match self.submit_on(terms, saga, action.input(by)).await {
             Ok(accepted) => Outcome { saga, status: Some(accepted.status), refused: None },
             Err(refused) => {
-                let row = self.store().saga(saga).await.ok().flatten();
+                let row = self.reader().saga(saga).await.ok().flatten();
                 Outcome { saga, status: row.map(|row| row.status), refused: Some(refused) }
             }
         }

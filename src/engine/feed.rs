@@ -70,7 +70,7 @@ pub(super) async fn run(engine: Engine, feed: Feed, stop: CancellationToken) {
 async fn tell(engine: &Engine, feed: &Feed, told: &mut Told, since: Time) -> Result<(), store::Error> {
     let mut since = since;
     loop {
-        let entries = engine.store().appended_since(since, LOOK).await?;
+        let entries = engine.reader().appended_since(since, LOOK).await?;
         let is_full = entries.len() >= LOOK as usize;
         let last = entries.last().map(|appended| appended.entry.at);
         for appended in entries {

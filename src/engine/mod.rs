@@ -10,6 +10,7 @@ pub mod batch;
 pub mod bulk;
 mod children;
 pub mod clock;
+mod counts;
 pub mod dead_letters;
 pub mod definitions;
 mod events;
@@ -42,6 +43,7 @@ use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
 use crate::store::{Batch, Store};
 use clock::Clock;
+use counts::Counts;
 use definitions::Definitions;
 use feed::Feed;
 pub use lane::Accepted;
@@ -56,6 +58,8 @@ pub use start::{StartError, StartRequest, Started};
 #[derive(Debug, Clone)]
 pub struct Parts {
     pub store: Arc<dyn Store>,
+    /// The same store for whoever only looks, with connections of its own, so that nobody who looks holds up the work.
+    pub reader: Arc<dyn Store>,
     pub broker: Arc<dyn Broker>,
     pub clock: Arc<dyn Clock>,
     pub definitions: Arc<Definitions>,
@@ -73,6 +77,7 @@ struct Shared {
     parts: Parts,
     lanes: Vec<mpsc::Sender<Task>>,
     feed: Feed,
+    counts: Counts,
 }
 
 /// The engine's tasks, to be stopped in order.
@@ -123,7 +128,12 @@ impl Engine {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..options.lanes.get()).map(|_| mpsc::channel(options.lane_capacity.get())).unzip();
         let feed = Feed::new();
-        let engine = Self(Arc::new(Shared { parts: parts.clone(), lanes: senders, feed: feed.clone() }));
+        let engine = Self(Arc::new(Shared {
+            parts: parts.clone(),
+            lanes: senders,
+            feed: feed.clone(),
+            counts: Counts::default(),
+        }));
 
         let mut lanes = Vec::new();
         let mut publishers = Vec::new();
@@ -141,7 +151,7 @@ impl Engine {
                 outbox,
                 batch_limit: options.batch_limit.get(),
                 outbox_lease: options.outbox_lease,
-                reply_queue: parts.names.replies.clone(),
+                names: parts.names.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
             };
             lanes.push(tokio::spawn(lane.run(stop_lanes.clone())));
@@ -215,6 +225,11 @@ impl Engine {
 
     pub fn store(&self) -> &dyn Store {
         &*self.0.parts.store
+    }
+
+    /// The store for whoever only looks.
+    pub fn reader(&self) -> &dyn Store {
+        &*self.0.parts.reader
     }
 
     pub fn broker(&self) -> &dyn Broker {

@@ -59,6 +59,15 @@ pub enum Refusal {
     Store(#[from] store::Error),
 }
 
+/// A saga that goes on from another.
+#[derive(Debug)]
+pub struct Restarted {
+    /// What it begins with.
+    pub preview: Preview,
+    /// `false`: the same was asked for before.
+    pub is_new: bool,
+}
+
 /// Whether a saga can go on with another version.
 #[derive(Debug)]
 pub struct Migration {
@@ -175,9 +184,37 @@ impl Engine {
     }
 
     /// Starts a saga that goes on from a step of one that has ended, with the outputs of the steps before it. The same request
-    /// leads to the same saga.
-    pub async fn restart(&self, saga: SagaId, from: &str, by: By) -> Result<super::Started, Refusal> {
+    /// leads to the same saga. If nobody asks, it is a preview.
+    pub async fn restart(&self, saga: SagaId, from: &str, terms: Terms) -> Result<Restarted, Refusal> {
+        let (id, started, compiled) = self.restarted(saga, from, terms.expected).await?;
+        let terms = Terms { expected: None, ..terms };
+        let input = Input::Start(Box::new(started));
+        let decision = transition(&compiled.definition, &State::new(id), &input, self.clock().now())
+            .map_err(SubmitError::from)?;
+        let preview = Preview { decision, compiled };
+        if terms.asked.is_none() {
+            return Ok(Restarted { preview, is_new: self.row(id).await?.is_none() });
+        }
+        match self.submit_on(terms, id, input).await {
+            Ok(Accepted { .. }) => Ok(Restarted { preview, is_new: true }),
+            Err(SubmitError::Ignored(Ignored::AlreadyStarted { .. })) => {
+                Ok(Restarted { preview, is_new: false })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The saga that goes on from another: its id, and what it is started with.
+    async fn restarted(
+        &self,
+        saga: SagaId,
+        from: &str,
+        expected: Option<u32>,
+    ) -> Result<(SagaId, journal::Started, Arc<Compiled>), Refusal> {
         let SagaView { state, compiled, .. } = self.existing(saga).await?;
+        if expected.is_some_and(|expected| expected != state.seq) {
+            return Err(SubmitError::Changed { seq: state.seq }.into());
+        }
         let definition = &compiled.definition;
         if definition.events().next().is_some() {
             return Err(Refusal::ListensForEvents);
@@ -197,14 +234,7 @@ impl Engine {
             carried: Some(carried),
         };
         let id = SagaId(Uuid::new_v5(&saga.0, format!("restart/{from}").as_bytes()));
-        let asked = Asked { action: "restart", step: from.parse().ok(), by };
-        let terms = Terms { expected: None, asked: Some(asked) };
-        let is_new = match self.submit_on(terms, id, Input::Start(Box::new(started))).await {
-            Ok(Accepted { .. }) => true,
-            Err(SubmitError::Ignored(Ignored::AlreadyStarted { .. })) => false,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(super::Started { id, key: None, is_new, same_input: true, same_parent: true })
+        Ok((id, started, compiled))
     }
 
     async fn existing(&self, saga: SagaId) -> Result<SagaView, Refusal> {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::timers::Ticks;
-use crate::saga::{Entry, SagaId, Time};
+use crate::saga::{Entry, SagaId, State, Time};
 use crate::store;
 
 /// Sagas of one batch.
@@ -102,11 +102,11 @@ async fn sweep(engine: &Engine, options: &Options, stop: &CancellationToken) -> 
             let before = engine.clock().now().before(keep);
             let sagas = engine.store().finished_before(&name, before, BATCH).await?;
             let is_last = sagas.len() < BATCH as usize;
-            if !sagas.is_empty() {
-                let deleted = put_away(engine, options, &name, &sagas).await?;
+            let deleted = put_away(engine, options, &name, &sagas).await?;
+            if deleted > 0 {
                 tracing::info!(definition = name, deleted, "old sagas are archived and deleted");
             }
-            if is_last || stop.is_cancelled() {
+            if is_last || deleted == 0 || stop.is_cancelled() {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
@@ -121,10 +121,17 @@ async fn put_away(
     definition: &str,
     sagas: &[SagaId],
 ) -> Result<u64, Error> {
-    if let Some(directory) = &options.archive {
-        let journals = engine.store().load(sagas).await?;
+    let journals = engine.store().load(sagas).await?;
+    let mut free = Vec::with_capacity(sagas.len());
+    for saga in sagas {
+        let journal = journals.get(saga).map_or(&[][..], Vec::as_slice);
+        if !is_needed(engine, *saga, journal).await? {
+            free.push(*saga);
+        }
+    }
+    if let Some(directory) = options.archive.as_ref().filter(|_| !free.is_empty()) {
         let mut lines = Vec::new();
-        for (saga, journal) in sagas.iter().filter_map(|saga| Some((saga, journals.get(saga)?))) {
+        for (saga, journal) in free.iter().filter_map(|saga| Some((saga, journals.get(saga)?))) {
             // Writing to memory does not fail, and what was read from JSON can be written as such.
             let _ = serde_json::to_writer(&mut lines, &line(*saga, definition, journal));
             lines.push(b'\n');
@@ -132,7 +139,17 @@ async fn put_away(
         let path = directory.join(definition).join(format!("{}.jsonl", day(engine.clock().now())));
         append(path, lines).await?;
     }
-    Ok(engine.store().delete_sagas(sagas).await?)
+    Ok(engine.store().delete_sagas(&free).await?)
+}
+
+/// Whether the saga that this one is part of goes on: it may have this one undone.
+async fn is_needed(engine: &Engine, saga: SagaId, journal: &[Entry]) -> Result<bool, store::Error> {
+    let state = State::replay(saga, journal);
+    let Some(parent) = state.started.as_ref().and_then(|started| started.parent.as_ref()) else {
+        return Ok(false);
+    };
+    let parent = engine.store().saga(parent.saga).await?;
+    Ok(parent.is_some_and(|parent| !parent.status.is_final()))
 }
 
 fn line(saga: SagaId, definition: &str, journal: &[Entry]) -> Value {

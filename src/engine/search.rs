@@ -32,7 +32,7 @@ impl Engine {
     /// At most `limit` sagas. There may be fewer, and still more to be found from `next` on.
     pub async fn search(&self, query: &Query, limit: u32) -> Result<Found, store::Error> {
         let Some(step) = &query.step else {
-            let sagas = self.store().sagas(&query.filter, limit).await?;
+            let sagas = self.reader().sagas(&query.filter, limit).await?;
             let next = sagas.last().filter(|_| sagas.len() >= limit as usize).map(position);
             return Ok(Found { sagas, next });
         };
@@ -40,11 +40,11 @@ impl Engine {
         let mut found = Found { sagas: Vec::new(), next: None };
         let mut looked_at = 0;
         while looked_at < MOST_LOOKED_AT {
-            let rows = self.store().sagas(&filter, CHUNK).await?;
+            let rows = self.reader().sagas(&filter, CHUNK).await?;
             let is_last = rows.len() < CHUNK as usize;
             looked_at += rows.len();
             let ids: Vec<SagaId> = rows.iter().map(|row| row.id).collect();
-            let journals = self.store().load(&ids).await?;
+            let journals = self.reader().load(&ids).await?;
             for row in rows {
                 found.next = Some(position(&row));
                 let journal = journals.get(&row.id).into_iter().flatten();

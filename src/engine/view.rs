@@ -55,7 +55,7 @@ pub struct StepView {
 impl Engine {
     /// The saga with this id, if it was ever started.
     pub async fn view(&self, id: SagaId) -> Result<Option<SagaView>, store::Error> {
-        let Some(journal) = self.store().load(&[id]).await?.remove(&id) else { return Ok(None) };
+        let Some(journal) = self.reader().load(&[id]).await?.remove(&id) else { return Ok(None) };
         let state = State::replay(id, &journal);
         let Some(started) = &state.started else { return Ok(None) };
         let found = self.definitions().find(&started.definition, Some(state.version())).await;
@@ -68,17 +68,12 @@ impl Engine {
 
     /// What lists know of a saga.
     pub async fn row(&self, id: SagaId) -> Result<Option<SagaRow>, store::Error> {
-        self.store().saga(id).await
+        self.reader().saga(id).await
     }
 
     /// At most `limit` entries of a saga's journal, after number `after`.
     pub async fn journal(&self, saga: SagaId, after: u32, limit: u32) -> Result<Vec<Appended>, store::Error> {
-        self.store().journal(saga, after, limit).await
-    }
-
-    /// How many sagas there are, by definition, version and status.
-    pub async fn counts(&self) -> Result<Vec<Count>, store::Error> {
-        self.store().counts().await
+        self.reader().journal(saga, after, limit).await
     }
 
     /// At most `limit` dead letters, newest first.
@@ -87,16 +82,16 @@ impl Engine {
         filter: &LetterFilter,
         limit: u32,
     ) -> Result<Vec<DeadLetter>, store::Error> {
-        self.store().dead_letters(filter, limit).await
+        self.reader().dead_letters(filter, limit).await
     }
 
     /// At most `limit` entries of the audit, newest first.
     pub async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, store::Error> {
-        self.store().audit(filter, limit).await
+        self.reader().audit(filter, limit).await
     }
 
     pub async fn stored_definitions(&self) -> Result<Vec<StoredDefinition>, store::Error> {
-        self.store().definitions().await
+        self.reader().definitions().await
     }
 
     pub async fn stored_definition(
@@ -104,7 +99,7 @@ impl Engine {
         name: &str,
         version: u32,
     ) -> Result<Option<StoredDefinition>, store::Error> {
-        self.store().definition(name, version).await
+        self.reader().definition(name, version).await
     }
 }
 

@@ -11,14 +11,14 @@ use crate::api::sagas::{
     Ahead, Count, Incident, JournalEntry, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary,
     StartRequest, Started, Step, StepStatus, Timer,
 };
-use crate::engine;
-use crate::engine::operator::{self, Preview};
+use crate::engine::operator::{self, Preview, Refusal};
 use crate::engine::search::{Found, Query};
 use crate::engine::view::{Filter, SagaRow, SagaView};
+use crate::engine::{self, SubmitError};
 use crate::saga::journal::Entry;
 use crate::saga::migration::Obstacle;
 use crate::saga::state::{self, Outcome, Pending, StepState};
-use crate::saga::{Definition, Direction, Message, SagaId, State, StepPath, Time, outlook};
+use crate::saga::{Definition, Direction, Ignored, Message, SagaId, State, StepPath, Time, outlook};
 
 pub fn start(body: StartRequest, idempotency_key: Option<String>) -> engine::StartRequest {
     engine::StartRequest {
@@ -92,13 +92,18 @@ fn cursor((time, id): (Time, Uuid)) -> String {
     format!("{}_{id}", time.0)
 }
 
-pub fn saga_page(found: Found) -> SagaPage {
+pub fn saga_page(found: &Found) -> SagaPage {
     let next = found.next.map(|(time, id)| cursor((time, id.0)));
     SagaPage { sagas: found.sagas.iter().map(summary).collect(), next }
 }
 
-pub fn count(count: engine::view::Count) -> Count {
-    Count { definition: count.definition, version: count.version, status: count.status, count: count.count }
+pub fn count(count: &engine::view::Count) -> Count {
+    Count {
+        definition: count.definition.clone(),
+        version: count.version,
+        status: count.status,
+        count: count.count,
+    }
 }
 
 fn summary(row: &SagaRow) -> SagaSummary {
@@ -145,7 +150,7 @@ fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<S
         attributes: started.attributes.clone(),
         waits_for: outlook::waits_for(definition, state),
         problem,
-        steps: steps(state),
+        steps: steps(definition, state),
         remaining: outlook::remaining(definition, state).into_iter().map(ahead).collect(),
         incidents: state.incidents.iter().map(|one| incident(definition, state, one)).collect(),
         timers: outlook::timers(state).into_iter().map(timer).collect(),
@@ -157,7 +162,8 @@ fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<S
     })
 }
 
-fn steps(state: &State) -> Vec<Step> {
+/// In the order of the definition.
+fn steps(definition: &Definition, state: &State) -> Vec<Step> {
     let view = |(path, step): (&StepPath, &StepState)| {
         let direction = if step.undo.is_some() { Direction::Compensate } else { Direction::Forward };
         Step {
@@ -167,7 +173,9 @@ fn steps(state: &State) -> Vec<Step> {
             output: step.output().cloned(),
         }
     };
-    state.steps.iter().map(view).collect()
+    let mut steps: Vec<_> = state.steps.iter().collect();
+    steps.sort_by_key(|(path, _)| (definition.index_of(path.name()), path.items()));
+    steps.into_iter().map(view).collect()
 }
 
 fn step_status(step: &StepState) -> StepStatus {
@@ -219,7 +227,7 @@ fn incident(definition: &Definition, state: &State, incident: &state::Incident) 
 }
 
 /// What a decision led to, or would lead to.
-pub fn intervened(preview: &Preview, is_preview: bool) -> Result<Intervened, Problem> {
+pub fn intervened(preview: &Preview, is_preview: bool) -> Result<Intervened, Refusal> {
     let Preview { decision, compiled } = preview;
     let saga = saga_in(&compiled.definition, &decision.state, decision.entry.at);
     Ok(Intervened {
@@ -227,7 +235,7 @@ pub fn intervened(preview: &Preview, is_preview: bool) -> Result<Intervened, Pro
         seq: decision.state.seq,
         status: decision.state.status(),
         sends: decision.messages.iter().filter_map(sends).collect(),
-        saga: saga.ok_or_else(Problem::saga_not_found)?,
+        saga: saga.ok_or(SubmitError::Ignored(Ignored::UnknownSaga))?,
     })
 }
 

@@ -11,7 +11,7 @@ const WITHOUT_NUL: &str = r"^[^\x00]*$";
 
 /// The OpenAPI document of all routes.
 pub fn document() -> Result<String, serde_json::Error> {
-    let document = handlers::all().and(handlers::health()).build(Duration::ZERO).into_openapi();
+    let document = handlers::all().and(handlers::health()).build(Duration::ZERO, 1).into_openapi();
     // By way of a value, which has its fields in the order of their names: the same in every build.
     let mut document = serde_json::to_value(&document)?;
     each_object(&mut document, &mut unsigned);

@@ -9,6 +9,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
+use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::path::{ParameterIn, Paths};
@@ -93,15 +94,17 @@ impl Group {
         self
     }
 
-    /// The router of all routes, documented and guarded.
-    pub(super) fn build(self, time: Duration) -> OpenApiRouter<Api> {
+    /// The router of all routes, documented and guarded. At most `at_once` requests are dealt with side by side; those that have
+    /// no limit of time do not count, or whoever watches would keep the others waiting.
+    pub(super) fn build(self, time: Duration, at_once: usize) -> OpenApiRouter<Api> {
         let router = OpenApiRouter::with_openapi(openapi::information());
-        self.0.into_iter().fold(router, |router, route| router.routes(route.guarded(time)))
+        let at_once = GlobalConcurrencyLimitLayer::new(at_once);
+        self.0.into_iter().fold(router, |router, route| router.routes(route.guarded(time, &at_once)))
     }
 }
 
 impl Guarded {
-    fn guarded(self, time: Duration) -> UtoipaMethodRouter<Api> {
+    fn guarded(self, time: Duration, at_once: &GlobalConcurrencyLimitLayer) -> UtoipaMethodRouter<Api> {
         let Self { mut methods, limits, role } = self;
         openapi::complete(&mut methods.1, role, limits);
         let known: Arc<[String]> = query_parameters(&methods.1).into();
@@ -123,7 +126,9 @@ impl Guarded {
             };
             if limits.timed {
                 let status = StatusCode::GATEWAY_TIMEOUT;
-                methods = methods.route_layer(TimeoutLayer::with_status_code(status, time));
+                methods = methods
+                    .route_layer(TimeoutLayer::with_status_code(status, time))
+                    .route_layer(at_once.clone());
             }
             methods.route_layer(guard)
         })

@@ -14,9 +14,9 @@ use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
-use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
@@ -105,12 +105,11 @@ impl Server {
     fn router(&self, api: Api, stop: &CancellationToken) -> Router {
         let timeout = self.options.request_timeout;
         let layers = ServiceBuilder::new()
-            .layer(GlobalConcurrencyLimitLayer::new(self.options.concurrency))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.authentication), authenticate))
             .option_layer(limits::rate(&self.options, stop));
-        let (routes, _) = handlers::all().build(timeout).split_for_parts();
+        let (routes, _) = handlers::all().build(timeout, self.options.concurrency).split_for_parts();
         // Asked every few seconds, also while everything else waits.
-        let (health, _) = handlers::health().build(timeout).split_for_parts();
+        let (health, _) = handlers::health().build(timeout, Semaphore::MAX_PERMITS).split_for_parts();
         Router::new()
             .merge(routes.layer(Extension(self.document.clone())).layer(middleware::map_response(uncached)))
             .merge(docs::router())

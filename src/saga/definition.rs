@@ -57,7 +57,7 @@ pub enum Block {
 }
 
 /// The place of a step in its definition's list of steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StepIndex(pub usize);
 
 /// A node of the definition that something becomes of.

@@ -221,8 +221,8 @@ fn not_found(name: &str, version: Option<u32>) -> Problem {
 
 async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, Problem> {
     let mut counts: BTreeMap<(String, u32), Vec<Count>> = BTreeMap::new();
-    for count in api.engine.counts().await? {
-        counts.entry((count.definition.clone(), count.version)).or_default().push(count);
+    for count in api.engine.counts().await?.iter() {
+        counts.entry((count.definition.clone(), count.version)).or_default().push(count.clone());
     }
     let mut summaries: Vec<DefinitionSummary> = Vec::new();
     for stored in api.engine.stored_definitions().await? {

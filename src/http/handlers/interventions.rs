@@ -14,12 +14,11 @@ use uuid::Uuid;
 
 use crate::api::interventions::{
     Intervened, MigrateBody, Migration, PreviewQuery, ReasonBody, Reasoned, ResolveBody, ResolvedAs,
-    RestartBody, Signalled, StepBody,
+    RestartBody, Restarted, SignalQuery, StepBody,
 };
 use crate::api::problem::Problem;
-use crate::api::sagas::Started;
 use crate::engine::SubmitError;
-use crate::engine::operator::{Asked, Terms};
+use crate::engine::operator::{self, Asked, Refusal, Terms};
 use crate::http::extract::{Json, Path, Query, idempotency_key, if_match};
 use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
 use crate::http::roles::{Deployer, Operator};
@@ -51,6 +50,17 @@ pub(super) fn routes() -> Group {
 struct SagaPath {
     /// The saga
     id: Uuid,
+}
+
+/// The saga and the signal that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is only documented by this")]
+struct SignalPath {
+    /// The saga
+    id: Uuid,
+    /// The signal
+    name: String,
 }
 
 /// What an intervention may be held to.
@@ -178,34 +188,49 @@ async fn abandon_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, 
 ///
 /// The body is what the signal carries. `Idempotency-Key` tells a repetition.
 #[utoipa::path(post, path = "/v1/sagas/{id}/signals/{name}", tag = "interventions", params(
-    ("id" = Uuid, Path, description = "The saga"),
-    ("name" = String, Path, description = "The signal"),
+    SignalPath, SignalQuery, IfMatch,
     ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters",
         pattern = "^[!-~]([ -~]{0,253}[!-~])?$")
 ), request_body(content = Value, description = "What the signal carries"), responses(
-    (status = 202, description = "Taken in, now or before", body = Signalled),
-    NotFound, Conflict, TooLarge
+    (status = 202, description = "Taken in, now or before", body = Intervened),
+    (status = 200, description = "What it would lead to", body = Intervened),
+    NotFound, Conflict, Changed, TooLarge
 ))]
 async fn signal_saga(
     State(api): State<Api>,
     caller: Caller,
     Path((id, name)): Path<(Uuid, String)>,
+    Query(query): Query<SignalQuery>,
     headers: HeaderMap,
     Json(body): Json<Value>,
-) -> Result<(StatusCode, Json<Signalled>), Problem> {
-    let key = idempotency_key(&headers)?;
-    let by = By { actor: caller.name, reason: format!("signal {name}") };
-    let terms = Terms { expected: None, asked: Some(Asked { action: "signal", step: None, by }) };
-    let arrival = Arrival { source: Source::Signal(name.into()), id: key, body };
-    let signalled = match api.engine.submit_on(terms, SagaId(id), Input::Arrival(Arc::new(arrival))).await {
-        Ok(accepted) => Signalled { seq: accepted.seq, status: accepted.status },
-        Err(SubmitError::Ignored(Ignored::Duplicate)) => {
-            let saga = super::saga_of(&api, SagaId(id)).await?;
-            Signalled { seq: saga.seq, status: saga.status }
-        }
-        Err(error) => return Err(error.into()),
+) -> Result<Response, Problem> {
+    let reason = query.reason.unwrap_or_else(|| format!("signal {name}"));
+    let call = Request {
+        saga: SagaId(id),
+        by: caller.by(&reason, query.actor.as_deref())?,
+        is_preview: query.preview,
+        expected: if_match(&headers)?,
+        body: (),
+        api,
     };
-    Ok((StatusCode::ACCEPTED, Json(signalled)))
+    let api = call.api.clone();
+    let arrival = Arrival { source: Source::Signal(name.into()), id: idempotency_key(&headers)?, body };
+    match call.decide("signal", None, |_| Input::Arrival(Arc::new(arrival))).await {
+        Ok(signalled) if query.preview => Ok(Json(signalled).into_response()),
+        Ok(signalled) => Ok((StatusCode::ACCEPTED, Json(signalled)).into_response()),
+        Err(Refusal::Submit(SubmitError::Ignored(Ignored::Duplicate))) => {
+            let saga = super::saga_of(&api, SagaId(id)).await?;
+            let before = Intervened {
+                preview: query.preview,
+                seq: saga.seq,
+                status: saga.status,
+                sends: Vec::new(),
+                saga,
+            };
+            Ok((StatusCode::ACCEPTED, Json(before)).into_response())
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
 }
 
 /// Go on in a new saga
@@ -213,18 +238,23 @@ async fn signal_saga(
 /// From a step of a saga that has ended, with the outputs of the steps before it. They are the new saga's to undo from then
 /// on.
 #[utoipa::path(post, path = "/v1/sagas/{id}/restart", tag = "interventions",
-    params(SagaPath), request_body = RestartBody, responses(
-    (status = 201, description = "Started", body = Started, headers(("location" = String, description = "The saga"))),
-    (status = 200, description = "Started by the same request before", body = Started,
-        headers(("location" = String, description = "The saga"))),
-    NotFound, Conflict
+    params(SagaPath, PreviewQuery, IfMatch), request_body = RestartBody, responses(
+    (status = 201, description = "Started", body = Restarted, headers(("location" = String, description = "The saga"))),
+    (status = 200, description = "Started by the same request before, or what would be", body = Restarted),
+    NotFound, Conflict, Changed
 ))]
 async fn restart_saga(request: Request<RestartBody>) -> Result<Response, Problem> {
-    let Request { api, saga, by, body, .. } = request;
-    let started = api.engine.restart(saga, &body.from, by).await?;
-    let status = if started.is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let location = [(header::LOCATION, format!("/v1/sagas/{}", started.id))];
-    Ok((status, location, Json(Started::from(started))).into_response())
+    let Request { api, saga, by, is_preview, expected, body } = request;
+    let asked = Asked { action: "restart", step: body.from.parse().ok(), by };
+    let terms = Terms { expected, asked: (!is_preview).then_some(asked) };
+    let operator::Restarted { preview, is_new } = api.engine.restart(saga, &body.from, terms).await?;
+    let id = preview.decision.state.id.0;
+    let restarted = Restarted { id, created: is_new, begun: convert::intervened(&preview, is_preview)? };
+    if is_preview || !is_new {
+        return Ok(Json(restarted).into_response());
+    }
+    let location = [(header::LOCATION, format!("/v1/sagas/{id}"))];
+    Ok((StatusCode::CREATED, location, Json(restarted)).into_response())
 }
 
 /// Let a saga go on with another version of its definition
@@ -262,13 +292,22 @@ impl<B> Request<B> {
         self.make(name, step, |by| Input::Intervene { action, by }).await
     }
 
-    /// Takes in the very decision that it has seen, so that what is answered is what happened.
     async fn make(
         self,
         action: &'static str,
         step: Option<StepPath>,
         input: impl FnOnce(By) -> Input,
     ) -> Result<Json<Intervened>, Problem> {
+        Ok(Json(self.decide(action, step, input).await?))
+    }
+
+    /// Takes in the very decision that it has seen, so that what is answered is what happened.
+    async fn decide(
+        self,
+        action: &'static str,
+        step: Option<StepPath>,
+        input: impl FnOnce(By) -> Input,
+    ) -> Result<Intervened, Refusal> {
         let Self { api, saga, by, is_preview, expected, .. } = self;
         let input = input(by.clone());
         let asked = Asked { action, step, by };
@@ -277,11 +316,11 @@ impl<B> Request<B> {
             tries += 1;
             let preview = api.engine.preview(saga, &input, expected).await?;
             if is_preview {
-                return convert::intervened(&preview, true).map(Json);
+                return convert::intervened(&preview, true);
             }
             let terms = Terms { expected: Some(preview.decision.state.seq - 1), asked: Some(asked.clone()) };
             match api.engine.submit_on(terms, saga, input.clone()).await {
-                Ok(_) => return convert::intervened(&preview, false).map(Json),
+                Ok(_) => return convert::intervened(&preview, false),
                 Err(SubmitError::Changed { .. }) if expected.is_none() && tries < TRIES => {}
                 Err(error) => return Err(error.into()),
             }

@@ -62,18 +62,18 @@ async fn list_sagas(
 ) -> Result<Json<SagaPage>, Problem> {
     let limit = limit(page.limit)?;
     let query = convert::query(&query, page.after.as_deref())?;
-    Ok(Json(convert::saga_page(api.engine.search(&query, limit).await?)))
+    Ok(Json(convert::saga_page(&api.engine.search(&query, limit).await?)))
 }
 
 /// Count sagas
 ///
-/// By definition, version and status.
+/// By definition, version and status. The numbers may be some seconds old where there are very many sagas.
 #[utoipa::path(get, path = "/v1/sagas/counts", tag = "sagas", responses(
     (status = 200, description = "Numbers above zero", body = Counts)
 ))]
 async fn count_sagas(State(api): State<Api>) -> Result<Json<Counts>, Problem> {
     let counts = api.engine.counts().await?;
-    Ok(Json(Counts { counts: counts.into_iter().map(convert::count).collect() }))
+    Ok(Json(Counts { counts: counts.iter().map(convert::count).collect() }))
 }
 
 /// Look at a saga

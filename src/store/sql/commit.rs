@@ -188,7 +188,7 @@ fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements
         others.push(rows(SQLITE_UNWOKEN, json_keys(unwoken.map(|(saga, _)| &saga.0))));
     }
     for part in aside::parts(batch)? {
-        others.extend(part.sqlite.iter().map(|sql| rows(*sql, part.rows.clone())));
+        others.extend(part.sqlite.iter().map(|sql| rows(sql, part.rows.clone())));
     }
     Ok(SqliteStatements { append, others })
 }

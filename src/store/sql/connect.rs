@@ -107,6 +107,9 @@ fn connect_options(options: &Options) -> ConnectOptions {
             // What is listed in an index's order is never to be gathered first and sorted then, which a plan that was
             // made for a few rows may prefer. What can only be sorted still is.
             ("enable_sort", "off"),
+            // Where there is no other plan, these two make it look so dear that it would be compiled, which takes longer
+            // than any statement of ours.
+            ("jit", "off"),
         ])
     });
     let busy = options.acquire_timeout;

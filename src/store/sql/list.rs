@@ -65,8 +65,8 @@ impl Range {
     fn apply(self, question: &mut Question, at: &str, id: &str) {
         let (from, before) = (question.value(self.from), self.before);
         let (last_at, last_id) = (question.value(before.0), question.value(before.1));
-        question.and(&format!("{at} >= {from}"));
-        question.and(&format!("({at}, {id}) < ({last_at}, {last_id})"));
+        question.and(format!("{at} >= {from}"));
+        question.and(format!("({at}, {id}) < ({last_at}, {last_id})"));
     }
 }
 
@@ -113,23 +113,26 @@ fn statuses(filter: &Filter) -> Vec<Status> {
 }
 
 async fn source(store: &SqlStore, filter: &Filter, range: Range) -> Result<Source, Error> {
-    let is_narrow = filter.definition.is_some() || filter.status.is_some() || filter.unfinished;
-    if filter.key.is_some() {
-        return Ok(Source::Saga);
-    }
-    for (source, is_asked) in
-        [(Source::Incident, filter.incident.is_some()), (Source::Attribute, filter.attribute.is_some())]
-    {
-        if is_asked && are_few(store, filter, source, range).await? {
-            return Ok(source);
+    let has_others = filter.definition.is_some()
+        || filter.status.is_some()
+        || filter.unfinished
+        || filter.paused == Some(true);
+    let asked = match (&filter.incident, &filter.attribute) {
+        _ if filter.key.is_some() => return Ok(Source::Saga),
+        (None, None) => return Ok(Source::Saga),
+        (Some(_), None) if !has_others => return Ok(Source::Incident),
+        (None, Some(_)) if !has_others => return Ok(Source::Attribute),
+        (Some(_), None) => &[Source::Incident][..],
+        (None, Some(_)) => &[Source::Attribute],
+        (Some(_), Some(_)) => &[Source::Incident, Source::Attribute],
+    };
+    for source in asked {
+        if are_few(store, filter, *source, range).await? {
+            return Ok(*source);
         }
     }
     // Many have it: whatever else is asked finds fewer, or many that have it among them.
-    Ok(match (&filter.incident, &filter.attribute) {
-        (Some(_), _) if !is_narrow => Source::Incident,
-        (None, Some(_)) if !is_narrow && filter.paused != Some(true) => Source::Attribute,
-        _ => Source::Saga,
-    })
+    Ok(if has_others { Source::Saga } else { Source::Incident })
 }
 
 async fn are_few(store: &SqlStore, filter: &Filter, source: Source, range: Range) -> Result<bool, Error> {
@@ -138,8 +141,12 @@ async fn are_few(store: &SqlStore, filter: &Filter, source: Source, range: Range
         _ => "SELECT m.saga FROM attribute AS m",
     });
     mark(&mut question, filter, source, range);
-    let found = store.query(question.finish(store, "m.started_at DESC, m.saga DESC", FEW)).await?;
-    Ok(found.len() < FEW as usize)
+    let mut some = question.finish(store, "m.started_at DESC, m.saga DESC", FEW);
+    some.sql = format!("SELECT count(*) FROM ({}) AS some_of_them", some.sql);
+    let rows = store.query(some).await?;
+    let count: i64 =
+        rows.first().ok_or_else(|| Error::Corrupt("no count".to_owned()))?.try_get_by_index(0)?;
+    Ok(count < i64::from(FEW))
 }
 
 /// The conditions on a row of the table of incidents or attributes.
@@ -161,7 +168,7 @@ fn one_run(store: &SqlStore, filter: &Filter, source: Source, range: Range, limi
         Source::Incident => "incident AS m CROSS JOIN saga AS s",
         Source::Attribute => "attribute AS m CROSS JOIN saga AS s",
     };
-    let mut question = Question::new(&format!("SELECT {COLUMNS} FROM {table}"));
+    let mut question = Question::new(format!("SELECT {COLUMNS} FROM {table}"));
     let order = if source == Source::Saga {
         range.apply(&mut question, "s.started_at", "s.id");
         "s.started_at DESC, s.id DESC"
@@ -181,17 +188,11 @@ fn one_run(store: &SqlStore, filter: &Filter, source: Source, range: Range, limi
 
 /// A list that is the merge of one run of an index for each status.
 fn merged(store: &SqlStore, filter: &Filter, statuses: &[Status], range: Range, limit: u32) -> Statement {
-    let select = format!("SELECT {COLUMNS} FROM saga AS s");
-    let mut question = Question::new(&select);
-    for (number, status) in statuses.iter().enumerate() {
-        if number > 0 {
-            question.or_else(&select);
-        }
-        question.and(&format!("s.status = '{}'", status.as_str()));
-        range.apply(&mut question, "s.started_at", "s.id");
-        others(&mut question, filter, Source::Saga);
-    }
-    question.finish(store, "started_at DESC, id DESC", limit)
+    let mut question = Question::new(format!("SELECT {COLUMNS} FROM saga AS s"));
+    range.apply(&mut question, "s.started_at", "s.id");
+    others(&mut question, filter, Source::Saga);
+    let cases = statuses.iter().map(|status| format!("s.status = '{}'", status.as_str()));
+    question.merge(store, cases, "started_at DESC, id DESC", limit)
 }
 
 /// The conditions that no index of a list is chosen by, or several are.
@@ -206,13 +207,13 @@ fn others(question: &mut Question, filter: &Filter, source: Source) {
     // Not a join, which could be planned the other way round.
     if let (Some(incident), true) = (&filter.incident, source != Source::Incident) {
         let incident = question.value(code(incident));
-        question.and(&format!(
+        question.and(format!(
             "(SELECT m.code FROM incident AS m WHERE m.saga = s.id AND m.code = {incident}) = {incident}"
         ));
     }
     if let (Some((name, value)), true) = (&filter.attribute, source != Source::Attribute) {
         let (name, value) = (question.value(text(name)), question.value(text(value)));
-        question.and(&format!(
+        question.and(format!(
             "(SELECT m.value FROM attribute AS m WHERE m.saga = s.id AND m.name = {name}) = {value}"
         ));
     }

@@ -6,17 +6,17 @@ use uuid::Uuid;
 use super::SqlStore;
 use crate::saga::Time;
 
-/// One or more selects, each with conditions, that share their values.
+/// A select, its conditions, and the values that they name.
 #[derive(Debug)]
 pub(super) struct Question {
-    sql: String,
+    select: String,
+    conditions: Vec<String>,
     values: Vec<Value>,
-    has_condition: bool,
 }
 
 impl Question {
-    pub(super) fn new(select: &str) -> Self {
-        Self { sql: select.to_owned(), values: Vec::new(), has_condition: false }
+    pub(super) fn new(select: impl Into<String>) -> Self {
+        Self { select: select.into(), conditions: Vec::new(), values: Vec::new() }
     }
 
     /// The name of a value in the text.
@@ -25,30 +25,44 @@ impl Question {
         format!("${}", self.values.len())
     }
 
-    pub(super) fn and(&mut self, condition: &str) {
-        let word = if self.has_condition { " AND " } else { " WHERE " };
-        self.sql.extend([word, condition]);
-        self.has_condition = true;
+    pub(super) fn and(&mut self, condition: impl Into<String>) {
+        self.conditions.push(condition.into());
     }
 
     /// The column has this value, if one is given.
     pub(super) fn filter(&mut self, column: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             let value = self.value(value);
-            self.and(&format!("{column} = {value}"));
+            self.and(format!("{column} = {value}"));
         }
     }
 
-    /// Begins the next select, whose rows are added.
-    pub(super) fn or_else(&mut self, select: &str) {
-        self.sql.extend([" UNION ALL ", select]);
-        self.has_condition = false;
-    }
-
+    /// The first rows of one select.
     pub(super) fn finish(mut self, store: &SqlStore, order: &str, limit: u32) -> Statement {
         let limit = self.value(i64::from(limit));
-        self.sql.push_str(&format!(" ORDER BY {order} LIMIT {limit}"));
-        store.statement(self.sql, self.values)
+        let all = if self.conditions.is_empty() { "true".to_owned() } else { self.conditions.join(" AND ") };
+        let sql = format!("{} WHERE {all} ORDER BY {order} LIMIT {limit}", self.select);
+        store.statement(sql, self.values)
+    }
+
+    /// The first rows of several selects that each have a condition more. Each is in order and ends with the page, so that
+    /// the database merges them; it would sort them otherwise.
+    pub(super) fn merge(
+        mut self,
+        store: &SqlStore,
+        cases: impl IntoIterator<Item = String>,
+        order: &str,
+        limit: u32,
+    ) -> Statement {
+        let limit = self.value(i64::from(limit));
+        let case = |condition| {
+            let all: Vec<_> = std::iter::once(condition).chain(self.conditions.iter().cloned()).collect();
+            let (select, all) = (&self.select, all.join(" AND "));
+            format!("SELECT * FROM ({select} WHERE {all} ORDER BY {order} LIMIT {limit}) AS run")
+        };
+        let runs: Vec<_> = cases.into_iter().map(case).collect();
+        let sql = format!("{} ORDER BY {order} LIMIT {limit}", runs.join(" UNION ALL "));
+        store.statement(sql, self.values)
     }
 
     /// A page of a table that is read in the order of (at, id), newest first.
@@ -60,7 +74,7 @@ impl Question {
     ) -> Statement {
         if let Some((at, id)) = after {
             let (at, id) = (self.value(at.0), self.value(id));
-            self.and(&format!("(at, id) < ({at}, {id})"));
+            self.and(format!("(at, id) < ({at}, {id})"));
         }
         self.finish(store, "at DESC, id DESC", limit)
     }

@@ -38,19 +38,13 @@ pub(super) async fn finished_before(
 }
 
 fn of_version(store: &SqlStore, definition: &str, version: u32, before: Time, limit: u32) -> Statement {
-    const SELECT: &str = "SELECT started_at, id FROM saga";
-    let mut question = Question::new(SELECT);
-    let (name, version) = (question.value(definition), question.value(i64::from(version)));
+    let mut question = Question::new("SELECT started_at, id FROM saga");
+    question.filter("definition", Some(definition));
+    question.filter("version", Some(i64::from(version)));
     let before = question.value(before.0);
-    for (number, status) in FINAL.into_iter().enumerate() {
-        if number > 0 {
-            question.or_else(SELECT);
-        }
-        question
-            .and(&format!("definition = {name} AND version = {version} AND status = '{}'", status.as_str()));
-        question.and(&format!("started_at < {before} AND changed_at < {before}"));
-    }
-    question.finish(store, "started_at, id", limit)
+    question.and(format!("started_at < {before} AND changed_at < {before}"));
+    let cases = FINAL.map(|status| format!("status = '{}'", status.as_str()));
+    question.merge(store, cases, "started_at, id", limit)
 }
 
 pub(super) async fn delete(store: &SqlStore, sagas: &[SagaId]) -> Result<u64, Error> {
