@@ -87,3 +87,30 @@ impl<'de, N: Number> Visitor<'de> for Whole<N> {
         deserializer.deserialize_any(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Body {
+        #[serde(deserialize_with = "super::read")]
+        must: u32,
+        #[serde(default, deserialize_with = "super::read")]
+        may: Option<u64>,
+    }
+
+    fn read(json: &str) -> Option<(u32, Option<u64>)> {
+        serde_json::from_str::<Body>(json).ok().map(|body| (body.must, body.may))
+    }
+
+    #[test]
+    fn an_integer_is_one_however_it_is_written() {
+        assert_eq!(read(r#"{"must": 2}"#), Some((2, None)));
+        assert_eq!(read(r#"{"must": 2.0, "may": 1e3}"#), Some((2, Some(1000))));
+        assert_eq!(read(r#"{"must": 0, "may": null}"#), Some((0, None)));
+        for wrong in ["-1", "2.5", "4294967296", "1e300", "null", "true", "[]"] {
+            assert_eq!(read(&format!(r#"{{"must": {wrong}}}"#)), None, "{wrong}");
+        }
+    }
+}
