@@ -24,10 +24,10 @@ pub struct BulkRequest {
     /// be changed by now, nothing is changed either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<u64>,
-    #[schema(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pub actor: Option<String>,
 }
 

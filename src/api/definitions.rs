@@ -25,10 +25,10 @@ pub struct RegisterRequest {
     pub check_only: bool,
     /// For the audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pub actor: Option<String>,
 }
 
@@ -43,6 +43,7 @@ pub struct Version {
     /// Whether new sagas may be started in it.
     pub active: bool,
     /// `None`: it was only checked.
+    #[schema(format = DateTime)]
     pub registered_at: Option<String>,
     pub steps: Vec<String>,
 }
@@ -66,6 +67,7 @@ pub struct DefinitionSummary {
 pub struct VersionSummary {
     pub version: u32,
     pub active: bool,
+    #[schema(format = DateTime)]
     pub registered_at: String,
     /// How many sagas of it there are, by state.
     pub sagas: Vec<StatusCount>,

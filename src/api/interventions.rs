@@ -13,11 +13,11 @@ use crate::saga::{Direction, Status};
 #[serde(deny_unknown_fields)]
 pub struct ReasonBody {
     /// For the journal and the audit. From 1 to 1,000 characters.
-    #[schema(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,
     /// Who wants it, if that is not who the credentials say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pub actor: Option<String>,
 }
 
@@ -49,11 +49,12 @@ reasoned!(ReasonBody, StepBody, ResolveBody, RestartBody, MigrateBody);
 pub struct StepBody {
     /// The step; for a retry everything that is held, for a skip the incident that belongs to no step, if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^[^\[]+(\[[0-9]{1,9}\])*$")]
     pub step: Option<String>,
-    #[schema(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pub actor: Option<String>,
 }
 
@@ -61,15 +62,16 @@ pub struct StepBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveBody {
+    #[schema(pattern = r"^[^\[]+(\[[0-9]{1,9}\])*$")]
     pub step: String,
     /// `done`: it happened, with `output`. `not_done`: it did not; only for what goes forward.
     pub outcome: ResolvedAs,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub output: Value,
-    #[schema(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pub actor: Option<String>,
 }
 
@@ -86,10 +88,10 @@ pub enum ResolvedAs {
 pub struct RestartBody {
     /// The name of the first step that is to run again, outside of any block.
     pub from: String,
-    #[schema(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pub actor: Option<String>,
 }
 
@@ -98,10 +100,10 @@ pub struct RestartBody {
 #[serde(deny_unknown_fields)]
 pub struct MigrateBody {
     pub version: u32,
-    #[schema(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pub actor: Option<String>,
 }
 

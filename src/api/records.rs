@@ -25,6 +25,7 @@ pub struct DeadLetterQuery {
     pub limit: Option<u32>,
     /// `next` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(pattern = r"^(0|[1-9][0-9]{0,14}|-[1-9][0-9]{0,13})_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     pub after: Option<String>,
 }
 
@@ -40,6 +41,7 @@ pub struct DeadLetterPage {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DeadLetter {
     pub id: Uuid,
+    #[schema(format = DateTime)]
     pub at: String,
     /// The queue it was taken from, and goes back to.
     pub queue: String,
@@ -53,6 +55,7 @@ pub struct DeadLetter {
     /// The body, as text; bytes that are none are shown as `\u{fffd}`.
     pub body: String,
     /// When it was replayed or discarded.
+    #[schema(format = DateTime)]
     pub resolved_at: Option<String>,
 }
 
@@ -73,6 +76,7 @@ pub struct AuditQuery {
     pub limit: Option<u32>,
     /// `next` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(pattern = r"^(0|[1-9][0-9]{0,14}|-[1-9][0-9]{0,13})_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     pub after: Option<String>,
 }
 
@@ -87,6 +91,7 @@ pub struct AuditPage {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     pub id: Uuid,
+    #[schema(format = DateTime)]
     pub at: String,
     pub actor: String,
     pub action: String,

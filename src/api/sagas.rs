@@ -65,9 +65,13 @@ pub struct SagaQuery {
     pub key: Option<String>,
     /// Started at this time or later (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    #[param(format = DateTime)]
     pub started_from: Option<String>,
     /// Started before this time (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    #[param(format = DateTime)]
     pub started_until: Option<String>,
     /// Unfinished sagas that are at this step now, by its name or path. A page may then be short, or empty, and have a `next`
     /// all the same: what is not at the step is passed over.
@@ -78,6 +82,8 @@ pub struct SagaQuery {
     pub incident: Option<String>,
     /// `name=value` of an attribute.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "=")]
+    #[param(pattern = "=")]
     pub attribute: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
@@ -94,6 +100,7 @@ pub struct PageQuery {
     pub limit: Option<u32>,
     /// `next` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(pattern = r"^(0|[1-9][0-9]{0,14}|-[1-9][0-9]{0,13})_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     pub after: Option<String>,
 }
 
@@ -115,8 +122,10 @@ pub struct SagaSummary {
     pub key: Option<String>,
     pub status: Status,
     pub paused: bool,
+    #[schema(format = DateTime)]
     pub started_at: String,
     /// When its status last changed.
+    #[schema(format = DateTime)]
     pub changed_at: String,
 }
 
@@ -147,10 +156,14 @@ pub struct Saga {
     /// How many journal entries it has.
     pub seq: u32,
     /// Since when it is paused.
+    #[schema(format = DateTime)]
     pub paused_at: Option<String>,
+    #[schema(format = DateTime)]
     pub started_at: String,
     /// When something last happened to it.
+    #[schema(format = DateTime)]
     pub changed_at: String,
+    #[schema(format = DateTime)]
     pub ended_at: Option<String>,
     pub input: Value,
     pub output: Option<Value>,
@@ -242,6 +255,7 @@ pub struct Incident {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
+    #[schema(format = DateTime)]
     pub since: String,
     /// The interventions that would be accepted now: `retry`, `resolve`, `skip`, `roll_back`, `abandon`.
     pub can: Vec<String>,
@@ -254,6 +268,7 @@ pub struct Timer {
     pub step: Option<String>,
     /// `deadline`, `retry`, `sleep` or `timeout`.
     pub what: String,
+    #[schema(format = DateTime)]
     pub at: String,
 }
 
@@ -284,6 +299,7 @@ pub struct JournalPage {
 pub struct JournalEntry {
     /// From 1.
     pub seq: u32,
+    #[schema(format = DateTime)]
     pub at: String,
     /// Why the entry was written.
     pub cause: Value,
@@ -297,6 +313,28 @@ pub struct Change {
     pub saga: Uuid,
     #[serde(flatten)]
     pub entry: JournalEntry,
+}
+
+/// One server-sent event, field by field.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    pub event: EventKind,
+    /// The `seq` of the entry, in the stream of one saga: what `Last-Event-ID` goes on after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9]{1,9}$")]
+    pub id: Option<String>,
+    /// A `Change` as JSON, or the number of entries that were lost.
+    #[schema(content_media_type = "application/json")]
+    pub data: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A journal entry.
+    Entry,
+    /// The watcher was too slow for some entries.
+    Lost,
 }
 
 /// How long to wait for the end.

@@ -1,7 +1,5 @@
 //! Messages that nothing could be made of: kept where people can look at them, give them back to their queue, or discard them.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -194,7 +192,7 @@ fn from_json(json: &Value) -> Properties {
         content_type: text("content_type"),
         app_id: text("app_id"),
         timestamp: json.get("timestamp").and_then(Value::as_u64),
-        headers: headers.map(|all| all.iter().filter_map(header).collect()).unwrap_or_else(BTreeMap::new),
+        headers: headers.map(|all| all.iter().filter_map(header).collect()).unwrap_or_default(),
     }
 }
 

@@ -68,11 +68,16 @@ fn time(name: &str, text: Option<&str>) -> Result<Option<Time>, Problem> {
     text.map(|text| Time::from_rfc3339(text).ok_or_else(invalid)).transpose()
 }
 
+/// Of the time in a cursor: thousands of years, in milliseconds.
+const MOST_DIGITS: usize = 15;
+
 /// Where a page begins, as [`next`] has told.
 pub fn position(after: Option<&str>) -> Result<Option<(Time, Uuid)>, Problem> {
-    let parse = |cursor: &str| {
-        let (time, id) = cursor.split_once('_')?;
-        Some((Time(time.parse().ok()?), id.parse().ok()?))
+    // As it was written here and not otherwise: what looks different is not ours.
+    let parse = |text: &str| {
+        let (time, id) = text.split_once('_')?;
+        let position = (Time(time.parse().ok()?), id.parse().ok()?);
+        (time.len() <= MOST_DIGITS && cursor(position) == text).then_some(position)
     };
     let invalid = || Problem::invalid_query("`after` is the `next` of the page before");
     after.map(|cursor| parse(cursor).ok_or_else(invalid)).transpose()
@@ -87,7 +92,7 @@ fn cursor((time, id): (Time, Uuid)) -> String {
     format!("{}_{id}", time.0)
 }
 
-pub fn saga_page(found: Found) -> SagaPage {
+pub fn saga_page(found: &Found) -> SagaPage {
     let next = found.next.map(|(time, id)| cursor((time, id.0)));
     SagaPage { sagas: found.sagas.iter().map(summary).collect(), next }
 }

@@ -14,6 +14,8 @@ use crate::api::sagas::PageQuery;
 /// Items on a page, if nothing else is said.
 pub const DEFAULT_PAGE: u32 = 50;
 pub const LARGEST_PAGE: u32 = 500;
+/// Of the number of a journal entry, in a header.
+const MOST_DIGITS: usize = 9;
 
 /// A JSON body.
 #[derive(Debug)]
@@ -36,8 +38,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Json<T>
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(Problem::new(status, "unsupported_media_type", "the body is `application/json`"));
+            return Err(unsupported("application/json"));
         }
         let bytes =
             Bytes::from_request(request, state).await.map_err(|rejection| unread(rejection.status()))?;
@@ -53,9 +54,19 @@ impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Json<T>
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = content_type(headers);
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// The media type of the body, without its parameters.
+pub fn content_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+pub fn unsupported(wanted: &str) -> Problem {
+    let detail = format!("the body is `{wanted}`");
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
 fn unread(status: StatusCode) -> Problem {
@@ -153,16 +164,30 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
     if text == "*" {
         return Ok(None);
     }
-    let seq = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).parse();
-    seq.map(Some).map_err(|_| invalid_header("`If-Match` is the `ETag` of the saga, a number in quotes"))
+    let seq = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(number);
+    seq.map(Some).ok_or_else(|| invalid_header("`If-Match` is the `ETag` of the saga, a number in quotes"))
+}
+
+/// The last entry that a watcher has seen: the id of the event that it came with.
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let seq = value.to_str().ok().and_then(number);
+    seq.map(Some).ok_or_else(|| invalid_header("`Last-Event-ID` is the id of an event of this stream"))
+}
+
+/// In the one way to write it that is documented.
+fn number(text: &str) -> Option<u32> {
+    let is_short = (1..=MOST_DIGITS).contains(&text.len());
+    (is_short && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
 /// What tells a repetition of a request.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     const LONGEST: usize = 255;
+    let visible = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
-        Ok(text) if (1..=LONGEST).contains(&text.len()) => Ok(Some(text.to_owned())),
+        Ok(text) if (1..=LONGEST).contains(&text.len()) && visible(text) => Ok(Some(text.to_owned())),
         _ => Err(invalid_header("`Idempotency-Key` has from 1 to 255 visible ASCII characters")),
     }
 }

@@ -9,9 +9,11 @@ mod caller;
 mod convert;
 mod convert_records;
 mod docs;
+mod document;
 mod extract;
 mod handlers;
 mod limits;
+mod links;
 mod openapi;
 mod options;
 mod problem;
@@ -21,7 +23,6 @@ mod routes;
 mod server;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ use crate::engine::Engine;
 use crate::saga::MAX_PAYLOAD_BYTES;
 pub use auth::{hash, random};
 pub use caller::Caller;
+pub use document::document;
 pub use options::Options;
 pub use readiness::Readiness;
 pub use roles::Role;
@@ -46,11 +48,4 @@ pub struct Api {
     pub metrics: Arc<Registry>,
     /// Cancelled when the process shall stop: streams that would go on for ever end then.
     pub stopping: CancellationToken,
-}
-
-/// The OpenAPI document of all routes, as it is written.
-pub fn document() -> Result<String, serde_json::Error> {
-    let document = handlers::all().and(handlers::health()).build(Duration::ZERO, 1).into_openapi();
-    // By way of a value, which has its fields in the order of their names: the same in every build.
-    serde_json::to_string_pretty(&serde_json::to_value(&document)?)
 }

@@ -16,6 +16,7 @@ use super::problem::PROBLEM_JSON;
 use super::roles::Role;
 use super::routes::Limits;
 use crate::api::problem::{At, Problem};
+use crate::api::sagas::Change;
 
 const SECURITY: &str = "bearer";
 
@@ -48,6 +49,7 @@ pub(super) fn information() -> OpenApi {
         .security_scheme(SECURITY, SecurityScheme::Http(scheme))
         .schema(Problem::name(), Problem::schema())
         .schema(At::name(), At::schema())
+        .schema(Change::name(), Change::schema())
         .build();
     let tags =
         TAGS.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build());

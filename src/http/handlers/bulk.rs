@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::api::bulk::{BulkAction, BulkLine, BulkRequest};
 use crate::api::problem::Problem;
 use crate::api::sagas::{BulkStarted, StartRequest, Started};
 use crate::engine::bulk::{Action, Outcome};
-use crate::http::extract::Json;
+use crate::http::extract::{Json, content_type, unsupported};
 use crate::http::openapi::{Conflict, NotFound};
 use crate::http::roles::{Operator, Role};
 use crate::http::routes::{Group, needs};
@@ -43,7 +43,10 @@ pub(super) fn routes() -> Group {
     request_body(content = StartRequest, content_type = "application/x-ndjson"), responses(
     (status = 200, description = "A line for each", body = BulkStarted, content_type = "application/x-ndjson")
 ))]
-async fn start_many(State(api): State<Api>, body: Body) -> Response {
+async fn start_many(State(api): State<Api>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    if content_type(&headers) != NDJSON {
+        return Err(unsupported(NDJSON));
+    }
     let bytes = body.into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
     let lines = FramedRead::new(StreamReader::new(bytes), LinesCodec::new_with_max_length(MAX_BODY_BYTES));
     let numbered = stream::iter(1_u64..).zip(lines);
@@ -52,7 +55,7 @@ async fn start_many(State(api): State<Api>, body: Body) -> Response {
         async move { !is_blank }
     });
     let started = wanted.map(move |(number, line)| start_one(api.clone(), number, line));
-    ndjson(started.buffered(STARTS_AT_ONCE))
+    Ok(ndjson(started.buffered(STARTS_AT_ONCE)))
 }
 
 async fn start_one(api: Api, line: u64, text: Result<String, LinesCodecError>) -> BulkStarted {
@@ -96,7 +99,8 @@ async fn change_many(
         return Err(Problem::invalid_body(detail).at("/limit", format!("it is {limit}")));
     }
     let action = action(&api, &body).await?;
-    let query = convert::query(&body.query, None)?;
+    let query = convert::query(&body.query, None)
+        .map_err(|problem| Problem::invalid_body(problem.detail.clone()).at("/query", problem.detail))?;
     let outcomes = api.engine.try_bulk(&action, &query, limit, &by).await?;
     let accepted: Vec<SagaId> =
         outcomes.iter().filter(|one| one.refused.is_none()).map(|one| one.saga).collect();

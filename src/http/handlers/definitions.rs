@@ -104,7 +104,7 @@ async fn get_version(
     ("name" = String, Path, description = "The definition"),
     ("version" = u32, Path, description = "Its version")
 ), responses(
-    (status = 200, description = "The YAML as it was registered", body = String, content_type = "application/yaml"),
+    (status = 200, description = "The YAML as it was registered", body = Object, content_type = "application/yaml"),
     NotFound
 ))]
 async fn get_source(

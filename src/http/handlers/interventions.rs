@@ -69,7 +69,7 @@ struct SignalPath {
 #[expect(dead_code, reason = "it is only documented by this")]
 struct IfMatch {
     /// Only if the saga has this `seq`, in quotes as in its `ETag`
-    #[param(rename = "if-match")]
+    #[param(rename = "if-match", pattern = r#"^(\*|"[0-9]{1,9}")$"#)]
     if_match: Option<String>,
 }
 
@@ -189,7 +189,8 @@ async fn abandon_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, 
 /// The body is what the signal carries. `Idempotency-Key` tells a repetition.
 #[utoipa::path(post, path = "/v1/sagas/{id}/signals/{name}", tag = "interventions", params(
     SignalPath, SignalQuery, IfMatch,
-    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters")
+    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters",
+        pattern = "^[!-~]([ -~]{0,253}[!-~])?$")
 ), request_body(content = Value, description = "What the signal carries"), responses(
     (status = 202, description = "Taken in, now or before", body = Intervened),
     (status = 200, description = "What it would lead to", body = Intervened),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -15,9 +15,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::api::problem::Problem;
-use crate::api::sagas::{Change, Saga, WaitQuery};
+use crate::api::sagas::{Change, Event, Saga, WaitQuery};
 use crate::engine::view::Appended;
-use crate::http::extract::{Json, Path, Query};
+use crate::http::extract::{Json, Path, Query, last_event_id};
 use crate::http::openapi::NotFound;
 use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs};
@@ -44,9 +44,9 @@ pub(super) fn routes() -> Group {
 /// What happens to any saga from now on, as server-sent events: `entry` with a journal entry as data, and `lost` with a number
 /// when the watcher was too slow for so many of them.
 #[utoipa::path(get, path = "/v1/sagas/events", tag = "sagas", responses(
-    (status = 200, description = "A stream of events", body = Change, content_type = "text/event-stream")
+    (status = 200, description = "A stream of events", body = Event, content_type = "text/event-stream")
 ))]
-async fn watch_all(State(api): State<Api>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn watch_all(State(api): State<Api>) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
     let entries = stream::unfold(api.engine.feed().subscribe(), next);
     Sse::new(entries.take_until(api.stopping.cancelled_owned())).keep_alive(KeepAlive::default())
 }
@@ -57,18 +57,18 @@ async fn watch_all(State(api): State<Api>) -> Sse<impl Stream<Item = Result<Even
 /// `entry` with the entry's number as id. The stream ends when the saga does.
 #[utoipa::path(get, path = "/v1/sagas/{id}/events", tag = "sagas", params(
     ("id" = Uuid, Path, description = "The saga"),
-    ("last-event-id" = Option<u32>, Header, description = "The last entry that was seen")
+    ("last-event-id" = Option<String>, Header, description = "The last entry that was seen", pattern = "^[0-9]{1,9}$")
 ), responses(
-    (status = 200, description = "A stream of events", body = Change, content_type = "text/event-stream"),
+    (status = 200, description = "A stream of events", body = Event, content_type = "text/event-stream"),
     NotFound
 ))]
 async fn watch_saga(
     State(api): State<Api>,
     Path(id): Path<Uuid>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
+    let seen = last_event_id(&headers)?;
     api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
-    let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let stopping = api.stopping.clone();
     let pages = stream::unfold(Some(seen.unwrap_or(0)), move |after| {
         let api = api.clone();
@@ -109,17 +109,17 @@ async fn wait_for_saga(
 
 async fn next(
     mut entries: Receiver<Arc<Appended>>,
-) -> Option<(Result<Event, Infallible>, Receiver<Arc<Appended>>)> {
+) -> Option<(Result<sse::Event, Infallible>, Receiver<Arc<Appended>>)> {
     let event = match entries.recv().await {
         // The number of an entry says nothing without its saga: no `Last-Event-ID` can be made of it here.
         Ok(appended) => event(&appended),
-        Err(RecvError::Lagged(count)) => Event::default().event("lost").data(count.to_string()),
+        Err(RecvError::Lagged(count)) => sse::Event::default().event("lost").data(count.to_string()),
         Err(RecvError::Closed) => return None,
     };
     Some((Ok(event), entries))
 }
 
-type Events = Vec<Result<Event, Infallible>>;
+type Events = Vec<Result<sse::Event, Infallible>>;
 
 /// The events of the next page, and after which entry the one behind it begins, unless the saga ends with this one.
 async fn page_after(api: &Api, saga: SagaId, after: u32) -> Option<(Events, Option<u32>)> {
@@ -139,10 +139,10 @@ async fn page_after(api: &Api, saga: SagaId, after: u32) -> Option<(Events, Opti
     }
 }
 
-fn event(appended: &Appended) -> Event {
+fn event(appended: &Appended) -> sse::Event {
     let entry = convert::journal_entry(appended.seq, &appended.entry);
     let change = Change { saga: appended.saga.0, entry };
-    let event = Event::default().event("entry");
+    let event = sse::Event::default().event("entry");
     // What was read from JSON can be written as such.
     event.json_data(change).unwrap_or_default()
 }

@@ -33,7 +33,8 @@ pub(super) fn routes() -> Group {
 /// Once for each business key: the second start with the same input is answered with the saga that there is. Where the definition
 /// makes no key, an `Idempotency-Key` does the same.
 #[utoipa::path(post, path = "/v1/sagas", tag = "sagas", request_body = StartRequest, params(
-    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters")
+    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters",
+        pattern = "^[!-~]([ -~]{0,253}[!-~])?$")
 ), responses(
     (status = 201, description = "Started", body = Started, headers(("location" = String, description = "The saga"))),
     (status = 200, description = "Started before, with the same input", body = Started,
@@ -61,7 +62,7 @@ async fn list_sagas(
 ) -> Result<Json<SagaPage>, Problem> {
     let limit = limit(page.limit)?;
     let query = convert::query(&query, page.after.as_deref())?;
-    Ok(Json(convert::saga_page(api.engine.search(&query, limit).await?)))
+    Ok(Json(convert::saga_page(&api.engine.search(&query, limit).await?)))
 }
 
 /// Count sagas
