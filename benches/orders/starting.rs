@@ -79,12 +79,15 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
         Ok(if by_messages { message(&mut book) } else { None })
     });
     let starting = async {
+        let (address, starts) = (&plan.address, &starts);
         match plan.way {
             Way::Amqp => {}
             Way::Rest => {
-                side_by_side(CONNECTIONS, || one_by_one(plan.address.clone(), starts.clone())).await?
+                side_by_side(CONNECTIONS, || one_by_one(address.clone(), starts.clone())).await?;
             }
-            Way::Bulk => side_by_side(BULKS, || many_at_once(plan.address.clone(), starts.clone())).await?,
+            Way::Bulk => {
+                side_by_side(BULKS, || many_at_once(address.clone(), starts.clone())).await?;
+            }
         }
         // What was started has still to be counted.
         std::future::pending().await
