@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::header;
-use axum::{Router, middleware};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use axum::{Extension, Router, middleware};
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
@@ -21,7 +23,7 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use tower_http::trace::TraceLayer;
 
 use super::auth::{self, Authentication, authenticate};
-use super::{Api, Options, docs, handlers, limits, problem};
+use super::{Api, Options, docs, document, handlers, limits, problem};
 
 /// How long requests that are under way may take when the process shall stop. Less than a drain may take.
 const GRACE: Duration = Duration::from_secs(20);
@@ -36,6 +38,8 @@ pub enum Error {
          `[http.auth.jwt]`, or listen on 127.0.0.1"
     )]
     Unprotected(SocketAddr),
+    #[error("cannot write the OpenAPI document")]
+    Document(#[from] serde_json::Error),
     #[error(transparent)]
     Auth(#[from] auth::Error),
     #[error("`http.tls`: cannot use {certificate} with {key}: {error}")]
@@ -48,7 +52,12 @@ pub struct Server {
     options: Options,
     authentication: Arc<Authentication>,
     tls: Option<RustlsConfig>,
+    document: Document,
 }
+
+/// The OpenAPI document, written once: whoever comes may ask for it, also without a token.
+#[derive(Debug, Clone)]
+pub(super) struct Document(pub Bytes);
 
 impl Server {
     /// Checks the settings, and reads what they refer to.
@@ -68,7 +77,8 @@ impl Server {
             }
         };
         let authentication = Arc::new(Authentication::new(&options.auth).await?);
-        Ok(Self { options: options.clone(), authentication, tls })
+        let document = Document(document()?.into());
+        Ok(Self { options: options.clone(), authentication, tls, document })
     }
 
     /// Serves until `stop` is cancelled and the requests under way are answered.
@@ -101,7 +111,7 @@ impl Server {
         // Asked every few seconds, also while everything else waits.
         let (health, _) = handlers::health().build(timeout, Semaphore::MAX_PERMITS).split_for_parts();
         Router::new()
-            .merge(routes)
+            .merge(routes.layer(Extension(self.document.clone())).layer(middleware::map_response(uncached)))
             .merge(docs::router())
             .fallback(problem::not_found)
             .layer(layers)
@@ -119,6 +129,14 @@ impl Server {
             )
             .with_state(api)
     }
+}
+
+/// What is told is true now, and not for everybody: nobody keeps it, and nobody guesses what else it may be.
+async fn uncached(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// Without the query, which may name people.

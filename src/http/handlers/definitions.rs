@@ -40,7 +40,8 @@ pub(super) fn routes() -> Group {
 ///
 /// It is checked first; what is wrong is all told at once, in `diagnostics`. A registered version never changes.
 #[utoipa::path(post, path = "/v1/definitions", tag = "definitions", request_body = RegisterRequest, responses(
-    (status = 201, description = "Registered", body = Version),
+    (status = 201, description = "Registered", body = Version,
+        headers(("location" = String, description = "The version"))),
     (status = 200, description = "The same was registered before, or it was only checked", body = Version),
     Conflict
 ))]
@@ -48,18 +49,22 @@ async fn register_definition(
     State(api): State<Api>,
     caller: Caller,
     Json(body): Json<RegisterRequest>,
-) -> Result<(StatusCode, Json<Version>), Problem> {
+) -> Result<Response, Problem> {
     let by = caller.by(body.reason.as_deref().unwrap_or("registered"), body.actor.as_deref())?;
     let file = body.file.as_deref().unwrap_or("definition.yaml");
     if body.check_only {
         let compiled = catalog::compile_with(file, &body.source, &body.files)
             .map_err(crate::engine::definitions::Error::Invalid)?;
-        return Ok((StatusCode::OK, Json(convert_records::version(&compiled, None))));
+        return Ok(Json(convert_records::version(&compiled, None)).into_response());
     }
     let (compiled, is_new) = api.engine.register(file, &body.source, &body.files, &by).await?;
-    let stored = stored(&api, &compiled.definition.name, compiled.definition.version).await?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(convert_records::version(&compiled, Some(&stored)))))
+    let (name, version) = (&compiled.definition.name, compiled.definition.version);
+    let answer = Json(convert_records::version(&compiled, Some(&stored(&api, name, version).await?)));
+    if !is_new {
+        return Ok(answer.into_response());
+    }
+    let location = [(header::LOCATION, format!("/v1/definitions/{name}/versions/{version}"))];
+    Ok((StatusCode::CREATED, location, answer).into_response())
 }
 
 /// List definitions

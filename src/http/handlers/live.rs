@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::Receiver;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use crate::api::problem::Problem;
 use crate::api::sagas::{Change, Event, Saga, WaitQuery};
 use crate::engine::view::Appended;
-use crate::http::extract::{Json, Path, Query, last_event_id};
+use crate::http::extract::{Path, Query, last_event_id};
 use crate::http::openapi::NotFound;
 use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs};
@@ -83,14 +84,15 @@ async fn watch_saga(
 /// The saga is answered when it has ended, or as it is when the time has passed.
 #[utoipa::path(get, path = "/v1/sagas/{id}/wait", tag = "sagas",
     params(("id" = Uuid, Path, description = "The saga"), WaitQuery), responses(
-    (status = 200, description = "The saga as it is then", body = Saga),
+    (status = 200, description = "The saga as it is then", body = Saga,
+        headers(("etag" = String, description = "Its `seq`, for `If-Match`"))),
     NotFound
 ))]
 async fn wait_for_saga(
     State(api): State<Api>,
     Path(id): Path<Uuid>,
     Query(query): Query<WaitQuery>,
-) -> Result<Json<Saga>, Problem> {
+) -> Result<Response, Problem> {
     let seconds = query.timeout.unwrap_or(DEFAULT_WAIT);
     if seconds > LONGEST_WAIT {
         return Err(Problem::invalid_query(format!("`timeout` is a number from 0 to {LONGEST_WAIT}")));
@@ -100,7 +102,7 @@ async fn wait_for_saga(
     loop {
         let row = api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
         if row.status.is_final() || Instant::now() >= until || api.stopping.is_cancelled() {
-            return super::saga_of(&api, SagaId(id)).await.map(Json);
+            return super::saga_of(&api, SagaId(id)).await.map(super::tagged);
         }
         sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
         pause = (pause * 2).min(INTERVAL);

@@ -8,8 +8,10 @@ mod process;
 mod records;
 mod sagas;
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
+use super::extract::Json;
 use super::routes::Group;
 use super::{Api, convert};
 use crate::api::problem::Problem;
@@ -46,6 +48,11 @@ async fn start(
 async fn saga_of(api: &Api, id: SagaId) -> Result<Saga, Problem> {
     let view = api.engine.view(id).await?;
     view.as_ref().and_then(convert::saga).ok_or_else(Problem::saga_not_found)
+}
+
+/// With what `If-Match` asks for.
+fn tagged(saga: Saga) -> Response {
+    ([(header::ETAG, format!("\"{}\"", saga.seq))], Json(saga)).into_response()
 }
 
 /// What is asked every few seconds, and must be answered also when nothing else is.

@@ -83,8 +83,7 @@ async fn count_sagas(State(api): State<Api>) -> Result<Json<Counts>, Problem> {
     NotFound
 ))]
 async fn get_saga(State(api): State<Api>, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    let saga = super::saga_of(&api, SagaId(id)).await?;
-    Ok(([(header::ETAG, format!("\"{}\"", saga.seq))], Json(saga)).into_response())
+    super::saga_of(&api, SagaId(id)).await.map(super::tagged)
 }
 
 /// Read a saga's journal
