@@ -19,6 +19,7 @@ demo: ## Watch sagas run and roll back, with nothing else installed
 .PHONY: test
 test: ## Run all tests, on a RabbitMQ and a PostgreSQL of their own (installed if missing)
 	$(SERVICES) cargo test --workspace --locked
+	$(MAKE) contract
 
 # In this order, cheapest first, so that what fails fails early.
 .PHONY: verify
@@ -29,6 +30,10 @@ verify: ## Check everything that CI checks: format, lints, dependencies, tests, 
 		else echo 'skipped: cargo deny check (cargo-deny is not installed)'; fi
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --locked
+
+.PHONY: contract
+contract: ## Hold the admin API to its OpenAPI document, with schemathesis (installed if missing)
+	tests/contract.sh
 
 .PHONY: bench
 bench: ## Measure throughput and latency on the real broker and database

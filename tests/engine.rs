@@ -18,9 +18,9 @@ use snorri::engine::metrics::Metrics;
 use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
 use snorri::engine::{intake, retention};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::journal::Cause;
+use snorri::saga::journal::{By, Cause};
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
-use snorri::store::{Appended, Batch, Filter, LetterFilter, MemoryStore, Store};
+use snorri::store::{Appended, AuditFilter, Batch, Filter, LetterFilter, MemoryStore, Store};
 use tower::ServiceExt;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
@@ -296,6 +296,67 @@ steps:
     reply: { type: object, required: [reservationId] }
     compensate: none
 "#;
+
+#[tokio::test]
+async fn what_one_engine_registers_or_retires_counts_for_the_others() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let ((one, one_running), (other, other_running)) = (engine(&store).await, engine(&store).await);
+    let by = By { actor: "ann".to_owned(), reason: "a test".to_owned() };
+    one.register("strict.yaml", STRICT, &BTreeMap::new(), &by).await.expect("registered");
+    let request = |order| StartRequest { definition: "strict".to_owned(), ..start(order) };
+    other.start(request("o-1")).await.expect("found");
+
+    assert!(one.definitions().set_active("strict", 1, false, &by, one.clock().now()).await.expect("retired"));
+    other.refresh().await.expect("refreshed");
+    for engine in [&one, &other] {
+        let refused = engine.start(request("o-2")).await;
+        assert!(matches!(refused, Err(StartError::Inactive(_))), "{refused:?}");
+    }
+    let audit = store.audit(&AuditFilter::default(), 10).await.expect("the audit");
+    let actions: Vec<_> = audit.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["deactivate_definition", "register_definition"]);
+    one_running.shut_down().await;
+    other_running.shut_down().await;
+}
+
+const TOLD: &str = r#"
+saga: told
+version: 1
+key: ${ input.id }
+steps:
+  - name: reserve
+    command: inventory.reserve
+    exchange: shop.commands
+    timeout: 1h
+    on:
+      - { event: stock.reserved, exchange: shop.events, correlate: "${ event.order }", outcome: success }
+    reply: { type: object, required: [reservationId] }
+    compensate: none
+"#;
+
+#[tokio::test]
+async fn an_event_that_breaks_the_schema_of_a_reply_is_kept_as_it_came() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (engine, running) = engine(&store).await;
+    engine.definitions().register("told.yaml", TOLD, Time(0)).await.expect("registered");
+    let input = json!({"id": "o-1"});
+    let id = engine
+        .start(StartRequest { definition: "told".to_owned(), input, ..StartRequest::default() })
+        .await
+        .expect("started")
+        .id;
+    let body = json!({"order": "o-1"});
+    let verdict = give(intake::events(engine.clone(), &options()), event("stock.reserved", &body)).await;
+    assert_eq!(verdict, Verdict::Ack);
+    let kept = store.dead_letters(&LetterFilter::default(), 10).await.expect("dead letters");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let letter = &kept[0];
+    assert_eq!((letter.saga, letter.step.as_deref()), (Some(id), Some("reserve")));
+    assert_eq!((letter.queue.as_str(), letter.code.as_str()), ("snorri.events", "schema"));
+    assert_eq!(letter.properties["headers"]["snorri-exchange"], "shop.events");
+    assert_eq!(letter.body, body.to_string().into_bytes());
+    running.shut_down().await;
+}
 
 #[tokio::test]
 async fn a_reply_that_breaks_its_schema_is_kept() {

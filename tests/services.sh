@@ -6,9 +6,10 @@
 #   tests/services.sh kill    broker|database   kill -9, as a crash would
 #   tests/services.sh start   broker|database   start again: same port, same data
 #   tests/services.sh restart broker|database   kill, then start
+#   tests/services.sh install PACKAGE           one of the packages that run installs, if it is missing
 #
 # COMMAND finds them through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL; when both are set already, run
-# starts nothing. The other three work within COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
+# starts nothing. Kill, start and restart work within COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
 
 set -euo pipefail
 readonly TIMEOUT_SECONDS=120 # of one start or kill: a few seconds do, but a machine that compiles is slow
@@ -17,6 +18,7 @@ main() {
     find_servers
     case "${1:-} ${2:-}" in
         "run "?*) run "${@:2}" ;;
+        "install "?*) install_missing "$2" ;;
         "kill broker" | "kill database") attach; kill_service "$2" ;;
         "start broker" | "start database") attach; start_service "$2" ;;
         "restart broker" | "restart database") attach; kill_service "$2"; start_service "$2" ;;
@@ -215,11 +217,12 @@ missing_packages() {
     { type -P rabbitmq-server && type -P epmd; } >/dev/null || echo rabbitmq-server
     { type -P postgres && type -P initdb && type -P pg_isready; } >/dev/null || echo postgresql
     /usr/bin/python3 -c 'import pika' 2>/dev/null || echo python3-pika # for participants in Python
+    /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv # for tests/contract.sh
 }
 
-install_missing() {
+install_missing() { # [package]
     local packages output sudo=(sudo)
-    mapfile -t packages < <(missing_packages)
+    mapfile -t packages < <(missing_packages | { grep -x "${1:-.*}" || true; })
     ((${#packages[@]} > 0)) || return 0
     ((EUID != 0)) || sudo=()
     type -P apt-get >/dev/null || die "missing: ${packages[*]} (Debian's names). Install these, or start a RabbitMQ

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::sagas::SagaQuery;
+use super::whole;
 use crate::saga::Status;
 
 /// What to do to which sagas.
@@ -14,15 +15,15 @@ pub struct BulkRequest {
     pub action: BulkAction,
     pub query: SagaQuery,
     /// The version to go on with, for `migrate`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole::read", default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// Sagas, at most, from 1 to 10,000; 1,000 if it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole::read", default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10000)]
     pub limit: Option<u32>,
     /// `would_change` of the dry run before. Without it this is the dry run, and nothing is changed; if another number would
     /// be changed by now, nothing is changed either.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole::read", default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<u64>,
     #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,

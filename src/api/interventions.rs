@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::sagas::Saga;
+use super::whole;
 use crate::saga::{Direction, Status};
 
 /// Why, for whatever needs no more to be said: cancel, pause, resume, roll back, abandon.
@@ -99,6 +100,7 @@ pub struct RestartBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MigrateBody {
+    #[serde(deserialize_with = "whole::read")]
     pub version: u32,
     #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub reason: String,

@@ -10,3 +10,4 @@ pub mod interventions;
 pub mod problem;
 pub mod records;
 pub mod sagas;
+mod whole;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::whole;
 use crate::saga::{Direction, Status};
 
 /// What a saga is to be started with.
@@ -17,7 +18,7 @@ pub struct StartRequest {
     #[schema(example = "order")]
     pub definition: String,
     /// The latest active version, if it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole::read", default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// As the definition's `input` schema wants it.
     #[serde(default)]
@@ -56,7 +57,7 @@ pub struct SagaQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
     /// Only together with `definition`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole::read", skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::operator::Asked;
-use crate::broker::envelope::correlation_id;
+use crate::broker::envelope::{correlation_id, header};
+use crate::broker::topology::Names;
 use crate::saga::input::{Reply, ReplyResult};
-use crate::saga::journal::{Fact, Problem};
+use crate::saga::journal::{Fact, Problem, Source};
 use crate::saga::transition::Wake;
 use crate::saga::{Decision, Entry, Input, SagaId, State, Status, Time};
 use crate::store::{
@@ -65,29 +66,31 @@ impl Gathered {
         state
     }
 
-    /// Keeps a copy of the reply that `entry` was made of, if it broke its schema: the journal has only what is wrong with it.
-    pub fn keep_invalid(&mut self, queue: &str, saga: SagaId, input: &Input, entry: &Entry) {
-        let Input::Reply(Reply { attempt, result: ReplyResult::Success(body) }) = input else { return };
+    /// Keeps a copy of the reply that `entry` was made of, direct or by an event, if it broke its schema: the journal has only
+    /// what is wrong with it.
+    pub fn keep_invalid(&mut self, names: &Names, saga: SagaId, input: &Input, entry: &Entry) {
         let broken = entry.facts.iter().find_map(|fact| match fact {
-            Fact::RetryScheduled { problem, .. }
-            | Fact::Held { problem, .. }
-            | Fact::Unknown { problem, .. } => (problem.code == Problem::SCHEMA).then_some(problem),
+            Fact::RetryScheduled { step, problem, .. }
+            | Fact::Held { step, problem, .. }
+            | Fact::Unknown { step, problem } => (problem.code == Problem::SCHEMA).then_some((step, problem)),
             _ => None,
         });
-        if let Some(problem) = broken {
-            self.dead_letters.push(DeadLetter {
-                id: Uuid::now_v7(),
-                at: entry.at,
-                queue: queue.to_owned(),
-                code: problem.code.clone(),
-                reason: problem.message.clone(),
-                saga: Some(saga),
-                step: Some(attempt.step.to_string()),
-                properties: json!({"type": "success", "correlation_id": correlation_id(saga, attempt)}),
-                body: body.to_string().into_bytes(),
-                resolved_at: None,
-            });
-        }
+        let (Some((step, problem)), Some((queue, properties, body))) = (broken, came_as(names, saga, input))
+        else {
+            return;
+        };
+        self.dead_letters.push(DeadLetter {
+            id: Uuid::now_v7(),
+            at: entry.at,
+            queue,
+            code: problem.code.clone(),
+            reason: problem.message.clone(),
+            saga: Some(saga),
+            step: Some(step.to_string()),
+            properties,
+            body: body.to_string().into_bytes(),
+            resolved_at: None,
+        });
     }
 
     /// The messages that may be sent once the batch is committed.
@@ -123,6 +126,23 @@ impl Gathered {
             audit: self.audit,
             letters_resolved: Vec::new(),
         }
+    }
+}
+
+/// The message that a reply came as: its queue, its properties as far as they matter, and its body.
+fn came_as<'a>(names: &Names, saga: SagaId, input: &'a Input) -> Option<(String, Value, &'a Value)> {
+    match input {
+        Input::Reply(Reply { attempt, result: ReplyResult::Success(body) }) => {
+            let properties = json!({"type": "success", "correlation_id": correlation_id(saga, attempt)});
+            Some((names.replies.clone(), properties, body))
+        }
+        Input::Arrival(arrival) => {
+            let Source::Event { exchange, event } = &arrival.source else { return None };
+            let headers = json!({header::EXCHANGE: exchange, header::ROUTING_KEY: event});
+            let properties = json!({"type": event, "message_id": arrival.id, "headers": headers});
+            Some((names.events.clone(), properties, &arrival.body))
+        }
+        _ => None,
     }
 }
 

@@ -151,7 +151,7 @@ impl Engine {
                 outbox,
                 batch_limit: options.batch_limit.get(),
                 outbox_lease: options.outbox_lease,
-                reply_queue: parts.names.replies.clone(),
+                names: parts.names.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
             };
             lanes.push(tokio::spawn(lane.run(stop_lanes.clone())));

@@ -86,13 +86,7 @@ impl StartError {
 impl Engine {
     /// Starts a saga, once for each business key. When this returns, the start is committed.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
-        let (name, version) = (&request.definition, request.version);
-        let found = match request.parent {
-            None => self.definitions().find_to_start(name, version).await,
-            // A saga that runs may go on with those that it is made of.
-            Some(_) => self.definitions().find(name, version).await,
-        };
-        let compiled = found.map_err(|error| match error {
+        let compiled = self.definition_of(&request).await.map_err(|error| match error {
             definitions::Error::Store(error) => StartError::Store(error),
             error @ definitions::Error::Inactive { .. } => StartError::Inactive(error),
             error => StartError::NotFound(error),
@@ -122,6 +116,24 @@ impl Engine {
             Err(SubmitError::Ignored(_) | SubmitError::Changed { .. } | SubmitError::Stopping) => {
                 Err(StartError::Stopping)
             }
+        }
+    }
+}
+
+impl Engine {
+    async fn definition_of(&self, request: &StartRequest) -> Result<Arc<Compiled>, definitions::Error> {
+        let (name, version) = (&request.definition, request.version);
+        if request.parent.is_some() {
+            // A saga that runs may go on with those that it is made of, active or not.
+            return self.definitions().find(name, version).await;
+        }
+        match self.definitions().find_to_start(name, version).await {
+            Err(definitions::Error::NotFound { .. }) => {
+                // Another process may just have registered it.
+                self.refresh().await?;
+                self.definitions().find_to_start(name, version).await
+            }
+            found => found,
         }
     }
 }

@@ -79,7 +79,11 @@ fn refine(schemas: &mut Map<String, Value>) {
     add(attributes, "propertyNames", json!({"type": "string", "minLength": 1, "maxLength": 64}));
     add(attributes, "additionalProperties", json!({"type": "string", "maxLength": 256}));
     let data = ["Event", "properties", "data"];
-    add(data, "contentSchema", json!({"oneOf": [{"$ref": "#/components/schemas/Change"}, {"type": "integer"}]}));
+    add(
+        data,
+        "contentSchema",
+        json!({"oneOf": [{"$ref": "#/components/schemas/Change"}, {"type": "integer"}]}),
+    );
     // A version says nothing without its definition.
     let version = json!([
         {"properties": {"version": {"type": "null"}}},

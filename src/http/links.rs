@@ -10,6 +10,8 @@ struct Link {
     to: &'static [&'static str],
     /// Parameters of the next operation, and where they are in the answer.
     parameters: &'static [(&'static str, &'static str)],
+    /// Fields of its body, in the same way.
+    body: &'static [(&'static str, &'static str)],
 }
 
 const OF_A_SAGA: &[&str] = &[
@@ -39,48 +41,84 @@ const LINKS: &[Link] = &[
         statuses: &["200", "201"],
         to: OF_A_SAGA,
         parameters: &[("id", "$response.body#/id")],
+        body: &[],
     },
     Link {
         from: "restart_saga",
         statuses: &["200", "201"],
         to: OF_A_SAGA,
         parameters: &[("id", "$response.body#/id")],
+        body: &[],
     },
     Link {
         from: "list_sagas",
         statuses: &["200"],
         to: OF_A_SAGA,
         parameters: &[("id", "$response.body#/sagas/0/id")],
+        body: &[],
     },
     Link {
         from: "list_sagas",
         statuses: &["200"],
         to: &["list_sagas"],
         parameters: &[("after", "$response.body#/next")],
+        body: &[],
     },
     Link {
         from: "get_saga",
         statuses: &["200"],
         to: &["cancel_saga", "pause_saga", "resume_saga", "roll_back_saga", "abandon_saga", "migrate_saga"],
         parameters: &[("id", "$response.body#/id"), ("if-match", "$response.header.etag")],
+        body: &[],
+    },
+    Link {
+        from: "get_saga",
+        statuses: &["200"],
+        to: &["retry_saga", "resolve_saga", "skip_saga"],
+        parameters: &[("id", "$response.body#/id"), ("if-match", "$response.header.etag")],
+        body: &[("step", "$response.body#/incidents/0/step")],
+    },
+    Link {
+        from: "get_saga",
+        statuses: &["200"],
+        to: &["restart_saga"],
+        parameters: &[("id", "$response.body#/id")],
+        body: &[("from", "$response.body#/steps/0/step")],
     },
     Link {
         from: "pause_saga",
         statuses: &["200"],
         to: &["resume_saga", "get_saga"],
         parameters: &[("id", "$response.body#/saga/id")],
+        body: &[],
     },
     Link {
         from: "register_definition",
         statuses: &["200", "201"],
         to: OF_A_VERSION,
         parameters: &[("name", "$response.body#/name"), ("version", "$response.body#/version")],
+        body: &[],
     },
     Link {
         from: "register_definition",
         statuses: &["200", "201"],
         to: &["get_definition"],
         parameters: &[("name", "$response.body#/name")],
+        body: &[],
+    },
+    Link {
+        from: "register_definition",
+        statuses: &["200", "201"],
+        to: &["start_saga"],
+        parameters: &[],
+        body: &[("definition", "$response.body#/name")],
+    },
+    Link {
+        from: "list_definitions",
+        statuses: &["200"],
+        to: &["start_saga"],
+        parameters: &[],
+        body: &[("definition", "$response.body#/definitions/0/name")],
     },
     Link {
         from: "list_definitions",
@@ -90,30 +128,35 @@ const LINKS: &[Link] = &[
             ("name", "$response.body#/definitions/0/name"),
             ("version", "$response.body#/definitions/0/versions/0/version"),
         ],
+        body: &[],
     },
     Link {
         from: "list_definitions",
         statuses: &["200"],
         to: &["get_definition", "get_diff"],
         parameters: &[("name", "$response.body#/definitions/0/name")],
+        body: &[],
     },
     Link {
         from: "list_dead_letters",
         statuses: &["200"],
         to: OF_A_LETTER,
         parameters: &[("id", "$response.body#/dead_letters/0/id")],
+        body: &[],
     },
     Link {
         from: "list_dead_letters",
         statuses: &["200"],
         to: &["list_dead_letters"],
         parameters: &[("after", "$response.body#/next")],
+        body: &[],
     },
     Link {
         from: "list_audit",
         statuses: &["200"],
         to: &["list_audit"],
         parameters: &[("after", "$response.body#/next")],
+        body: &[],
     },
 ];
 
@@ -136,8 +179,13 @@ pub(super) fn add(document: &mut Value) {
 
 impl Link {
     fn to_json(&self, to: &str) -> Value {
-        let parameters: serde_json::Map<_, _> =
-            self.parameters.iter().map(|(name, place)| ((*name).to_owned(), (*place).into())).collect();
-        json!({"operationId": to, "parameters": parameters})
+        let object = |pairs: &[(&str, &str)]| -> Value {
+            pairs.iter().map(|(name, place)| ((*name).to_owned(), Value::from(*place))).collect()
+        };
+        let mut link = json!({"operationId": to, "parameters": object(self.parameters)});
+        if !self.body.is_empty() {
+            link["requestBody"] = object(self.body);
+        }
+        link
     }
 }

@@ -7,8 +7,8 @@ use utoipa::openapi::path::{Operation, PathItem, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, Object, OpenApi,
-    OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
+    ComponentsBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, Object, ObjectBuilder,
+    OneOfBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
@@ -84,6 +84,13 @@ pub(super) fn complete(paths: &mut Paths, role: Option<Role>, limits: Limits) {
             responses.entry(status.to_string()).or_insert_with(|| RefOr::T(problem(status)));
         }
     }
+}
+
+/// What `If-Match` may be: any state, or one.
+pub fn if_match() -> Schema {
+    let any = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["*"]));
+    let one = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r#"^"[0-9]{1,9}"$"#));
+    Schema::OneOf(OneOfBuilder::new().item(any).item(one).build())
 }
 
 pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

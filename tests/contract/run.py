@@ -118,6 +118,7 @@ def seed(base: str) -> None:
     for number in range(3):
         start("order", {"orderId": f"waits-{number}", "customer": "ann"})
         start("order", {"orderId": f"lost-{number}"})
+        start("assembly", {})
         start("invoice", {"number": number})
         start("note", {})
         start("note", {"long": True})

@@ -23,7 +23,7 @@ use crate::http::extract::{Json, Path, Query, idempotency_key, if_match};
 use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
 use crate::http::roles::{Deployer, Operator};
 use crate::http::routes::{Group, needs};
-use crate::http::{Api, Caller, convert};
+use crate::http::{Api, Caller, convert, openapi};
 use crate::saga::input::{Intervention, Resolution};
 use crate::saga::journal::{Arrival, By, Source};
 use crate::saga::{Ignored, Input, SagaId, StepPath};
@@ -69,7 +69,7 @@ struct SignalPath {
 #[expect(dead_code, reason = "it is only documented by this")]
 struct IfMatch {
     /// Only if the saga has this `seq`, in quotes as in its `ETag`
-    #[param(rename = "if-match", pattern = r#"^(\*|"[0-9]{1,9}")$"#)]
+    #[param(rename = "if-match", schema_with = openapi::if_match)]
     if_match: Option<String>,
 }
 
