@@ -38,7 +38,6 @@ use listing::Extent;
 use process::Role;
 use report::{Measured, Report};
 use services::Services;
-use starting::Way;
 use versus::{Backend, Before, Contender, Setting, Stage, start_participant};
 
 /// How often in each round it is measured what an operator costs.
@@ -203,13 +202,13 @@ async fn start(
     round: u32,
     measured: &mut Measured,
 ) -> anyhow::Result<()> {
-    let mut ways = [Way::Amqp, Way::Rest, Way::Bulk];
+    let mut ways = starts::WAYS;
     if round % 2 == 1 {
         ways.reverse();
     }
     for way in ways {
         let run = starts::run(stage, services, way, round, (args.warm_up, args.seconds)).await?;
-        eprintln!("{round} starts {way:?}: {:.0}/s", run.seen.sagas_per_second);
+        eprintln!("{round} starts {:?} {}: {:.0}/s", run.way, run.under_way, run.seen.sagas_per_second);
         measured.starts.push(run);
     }
     Ok(())

@@ -98,8 +98,8 @@ impl Report {
         }
         println!("\nSagas started, and nothing more, on RabbitMQ and PostgreSQL. CPU in ms for each start\n");
         println!(
-            "{:<6} {:>8} {:>6} {:>8} {:>8} {:>8}   {CPU_HEADER}",
-            "", "starts/s", "ratio", "p50 ms", "p99 ms", "peak MiB"
+            "{:>9}  {:<6} {:>8} {:>6} {:>7} {:>8} {:>8} {:>8}   {CPU_HEADER}",
+            "under way", "", "starts/s", "ratio", "of most", "p50 ms", "p99 ms", "peak MiB"
         );
         for summary in &self.starts {
             let name = match summary.way {
@@ -108,9 +108,11 @@ impl Report {
                 Way::Bulk => "bulk",
             };
             println!(
-                "{name:<6} {:>8.0} {:>6.2} {:>8.2} {:>8.2} {:>8.0}   {}",
+                "{:>9}  {name:<6} {:>8.0} {:>6.2} {:>7.2} {:>8.2} {:>8.2} {:>8.0}   {}",
+                summary.under_way,
                 summary.starts_per_second,
                 summary.ratio_to_amqp,
+                summary.ratio_to_most,
                 summary.p50_ms,
                 summary.p99_ms,
                 summary.peak_mib,

@@ -26,13 +26,8 @@ use crate::process::{self, Event};
 use crate::wire::{CONTENT_TYPE, Incoming, Names, to_queue};
 
 const PREFETCH: u16 = 2_000;
-/// Starts by messages that are under way: as many as Snorri takes from the queue at once, so that it never waits for one.
-const MESSAGES: usize = 2_000;
-/// Connections, each with one request under way: as many as Snorri deals with at once if nothing else is set.
-const CONNECTIONS: usize = 256;
 /// Bulk requests that are under way, so that one is taken in while the other ends.
 const BULKS: usize = 2;
-const LINES: usize = 1_000;
 
 /// How a start is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,9 +35,9 @@ const LINES: usize = 1_000;
 pub enum Way {
     /// A message to the queue of starts.
     Amqp,
-    /// `POST /v1/sagas`.
+    /// `POST /v1/sagas`, each connection with one at a time.
     Rest,
-    /// `POST /v1/sagas/bulk-start`, a thousand lines in each.
+    /// `POST /v1/sagas/bulk-start`, two at a time.
     Bulk,
 }
 
@@ -52,6 +47,8 @@ pub struct Plan {
     /// Address and port of the admin API.
     pub address: String,
     pub way: Way,
+    /// Starts that are asked for and have no command yet, or no answer.
+    pub under_way: usize,
     pub warm_up_seconds: f64,
     pub seconds: f64,
     pub prefix: String,
@@ -69,7 +66,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
     let message = |book: &mut Book| Some(message(&names.starts, book.next()?));
     let by_messages = plan.way == Way::Amqp;
     let first = if by_messages {
-        (0..MESSAGES).map_while(|_| message(&mut starts.lock())).collect()
+        (0..plan.under_way).map_while(|_| message(&mut starts.lock())).collect()
     } else {
         Vec::new()
     };
@@ -79,12 +76,16 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
         Ok(if by_messages { message(&mut book) } else { None })
     });
     let starting = async {
+        let (address, starts) = (&plan.address, &starts);
         match plan.way {
             Way::Amqp => {}
             Way::Rest => {
-                side_by_side(CONNECTIONS, || one_by_one(plan.address.clone(), starts.clone())).await?
+                side_by_side(plan.under_way, || one_by_one(address.clone(), starts.clone())).await?;
             }
-            Way::Bulk => side_by_side(BULKS, || many_at_once(plan.address.clone(), starts.clone())).await?,
+            Way::Bulk => {
+                let lines = plan.under_way / BULKS;
+                side_by_side(BULKS, || many_at_once(address.clone(), lines, starts.clone())).await?;
+            }
         }
         // What was started has still to be counted.
         std::future::pending().await
@@ -225,14 +226,14 @@ async fn one_by_one(address: String, starts: Starts) -> anyhow::Result<()> {
     }
 }
 
-/// Starts a thousand sagas after the other. A request is worth a client that knows all of HTTP.
-async fn many_at_once(address: String, starts: Starts) -> anyhow::Result<()> {
+/// Starts so many sagas after the other. A request is worth a client that knows all of HTTP.
+async fn many_at_once(address: String, most: usize, starts: Starts) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     loop {
         let lines = {
             let mut book = starts.lock();
             book.unanswered += 1;
-            (0..LINES).map_while(|_| Some(book.next_request()? + "\n")).collect::<Vec<_>>()
+            (0..most).map_while(|_| Some(book.next_request()? + "\n")).collect::<Vec<_>>()
         };
         let count = lines.len();
         if count > 0 {
@@ -246,7 +247,7 @@ async fn many_at_once(address: String, starts: Starts) -> anyhow::Result<()> {
             ensure!(started.count() == count, "not all of {count} are started: {answers:.500}");
         }
         starts.lock().unanswered -= 1;
-        if count < LINES {
+        if count < most {
             return Ok(());
         }
     }

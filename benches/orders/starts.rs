@@ -3,6 +3,9 @@
 //! The saga is the order, so that what is checked, keyed, journaled and sent at its start is what it is everywhere else; but nobody
 //! answers its first command, and it has all the time in the world. What follows a start would otherwise be three quarters of the
 //! work, and the ratio would mostly compare it with itself.
+//!
+//! Where more is under way, more shares a commit and a confirm, and each start costs less. So each way is compared with AMQP at the same
+//! number under way, and beside that with the most that AMQP does.
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
@@ -16,8 +19,15 @@ use crate::services::Services;
 use crate::starting::{self, Way};
 use crate::versus::{Stage, delete_queues, limit, measure};
 
-/// Of the starts over AMQP, how many there must be over REST.
+/// Of the starts over AMQP, how many there must be over REST with as many under way.
 pub const LEAST_RATIO: f64 = 0.8;
+/// As many requests as Snorri deals with at once if nothing else is set.
+const FEW: usize = 256;
+/// As many messages as it takes from a queue at once: it never waits for one.
+const MANY: usize = 2_000;
+/// Ways, each with how many are under way.
+pub const WAYS: [(Way, usize); 4] =
+    [(Way::Amqp, FEW), (Way::Rest, FEW), (Way::Amqp, MANY), (Way::Bulk, MANY)];
 /// One caller asks for all of it here: counted as ever, but never refused.
 const UNREFUSED: (&str, &str) = ("SNORRI__HTTP__REQUESTS_PER_SECOND", "1000000");
 
@@ -25,6 +35,7 @@ const UNREFUSED: (&str, &str) = ("SNORRI__HTTP__REQUESTS_PER_SECOND", "1000000")
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     pub way: Way,
+    pub under_way: usize,
     pub round: u32,
     /// The times are those from asking for a saga to its first command.
     #[serde(flatten)]
@@ -37,9 +48,12 @@ pub struct Run {
 #[derive(Debug, Serialize)]
 pub struct Summary {
     pub way: Way,
+    pub under_way: usize,
     pub starts_per_second: f64,
-    /// Of the rounds, the median of this one's rate as part of that over AMQP.
+    /// Of the rounds, the median of this one's rate as part of that over AMQP with as many under way.
     pub ratio_to_amqp: f64,
+    /// The same, of the most that AMQP does.
+    pub ratio_to_most: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub cpu_ms_per_start: Cpu,
@@ -49,7 +63,7 @@ pub struct Summary {
 pub async fn run(
     stage: &Stage<'_>,
     services: &Services,
-    way: Way,
+    (way, under_way): (Way, usize),
     round: u32,
     (warm_up_seconds, seconds): (f64, f64),
 ) -> anyhow::Result<Run> {
@@ -64,6 +78,7 @@ pub async fn run(
         amqp_url: services.amqp_url.clone(),
         address: snorri.address().to_owned(),
         way,
+        under_way,
         warm_up_seconds,
         seconds,
         prefix: prefix.clone(),
@@ -83,28 +98,34 @@ pub async fn run(
     let (seen, cpu_ms_per_start, peak_mib) = measured?;
     left?;
     ensure!(seen.sagas > 0, "nothing was started");
-    Ok(Run { way, round, seen, cpu_ms_per_start, peak_mib })
+    Ok(Run { way, under_way, round, seen, cpu_ms_per_start, peak_mib })
 }
 
 pub fn summarize(runs: &[Run]) -> Vec<Summary> {
-    [Way::Amqp, Way::Rest, Way::Bulk].into_iter().filter_map(|way| summary(runs, way)).collect()
+    WAYS.into_iter().filter_map(|way| summary(runs, way)).collect()
 }
 
-fn summary(runs: &[Run], way: Way) -> Option<Summary> {
-    let of = |way| runs.iter().filter(move |run| run.way == way);
-    of(way).next()?;
-    let middle = |number: &dyn Fn(&Run) -> f64| median(of(way).map(number).collect());
-    let ratios = of(way).filter_map(|run| {
-        let amqp = of(Way::Amqp).find(|amqp| amqp.round == run.round)?;
-        Some(run.seen.sagas_per_second / amqp.seen.sagas_per_second)
-    });
+fn summary(runs: &[Run], (way, under_way): (Way, usize)) -> Option<Summary> {
+    let of = |way, under_way| runs.iter().filter(move |run| run.way == way && run.under_way == under_way);
+    let own = || of(way, under_way);
+    own().next()?;
+    let middle = |number: &dyn Fn(&Run) -> f64| median(own().map(number).collect());
+    let ratio_to = |under_way| {
+        let ratios = own().filter_map(|run| {
+            let amqp = of(Way::Amqp, under_way).find(|amqp| amqp.round == run.round)?;
+            Some(run.seen.sagas_per_second / amqp.seen.sagas_per_second)
+        });
+        median(ratios.collect())
+    };
     Some(Summary {
         way,
+        under_way,
         starts_per_second: middle(&|run| run.seen.sagas_per_second),
-        ratio_to_amqp: median(ratios.collect()),
+        ratio_to_amqp: ratio_to(under_way),
+        ratio_to_most: ratio_to(MANY),
         p50_ms: middle(&|run| run.seen.p50_ms),
         p99_ms: middle(&|run| run.seen.p99_ms),
-        cpu_ms_per_start: Cpu::median(of(way).map(|run| run.cpu_ms_per_start)),
+        cpu_ms_per_start: Cpu::median(own().map(|run| run.cpu_ms_per_start)),
         peak_mib: middle(&|run| run.peak_mib),
     })
 }
