@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use axum::{Extension, Router, middleware};
+use axum::{Router, middleware};
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
@@ -23,7 +22,7 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use tower_http::trace::TraceLayer;
 
 use super::auth::{self, Authentication, authenticate};
-use super::{Api, Options, docs, document, handlers, limits, problem};
+use super::{Api, Options, docs, handlers, limits, problem};
 
 /// How long requests that are under way may take when the process shall stop. Less than a drain may take.
 const GRACE: Duration = Duration::from_secs(20);
@@ -38,8 +37,6 @@ pub enum Error {
          `[http.auth.jwt]`, or listen on 127.0.0.1"
     )]
     Unprotected(SocketAddr),
-    #[error("cannot write the OpenAPI document")]
-    Document(#[from] serde_json::Error),
     #[error(transparent)]
     Auth(#[from] auth::Error),
     #[error("`http.tls`: cannot use {certificate} with {key}: {error}")]
@@ -52,12 +49,7 @@ pub struct Server {
     options: Options,
     authentication: Arc<Authentication>,
     tls: Option<RustlsConfig>,
-    document: Document,
 }
-
-/// The OpenAPI document, written once: whoever comes may ask for it, also without a token.
-#[derive(Debug, Clone)]
-pub(super) struct Document(pub Bytes);
 
 impl Server {
     /// Checks the settings, and reads what they refer to.
@@ -77,8 +69,7 @@ impl Server {
             }
         };
         let authentication = Arc::new(Authentication::new(&options.auth).await?);
-        let document = Document(document()?.into());
-        Ok(Self { options: options.clone(), authentication, tls, document })
+        Ok(Self { options: options.clone(), authentication, tls })
     }
 
     /// Serves until `stop` is cancelled and the requests under way are answered.
@@ -111,7 +102,7 @@ impl Server {
         // Asked every few seconds, also while everything else waits.
         let (health, _) = handlers::health().build(timeout, Semaphore::MAX_PERMITS).split_for_parts();
         Router::new()
-            .merge(routes.layer(Extension(self.document.clone())).layer(middleware::map_response(uncached)))
+            .merge(routes.layer(middleware::map_response(uncached)))
             .merge(docs::router())
             .fallback(problem::not_found)
             .layer(layers)
