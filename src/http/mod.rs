@@ -1,7 +1,7 @@
 //! The admin API: axum on tower. It translates between HTTP and the engine and decides nothing.
 //!
-//! A request passes the layers of the [`server`], then the guard of its route ([`routes`]: role, query, limits), then its handler
-//! ([`handlers`], one file for each kind of thing). What goes over the wire is in [`api`](crate::api); `docs/openapi.json` has
+//! A request passes the layers of the `server`, then the guard of its route (`routes`: role, query, limits), then its handler
+//! (`handlers`, one file for each kind of thing). What goes over the wire is in [`api`](crate::api); `docs/openapi.json` has
 //! all of it.
 
 mod auth;
