@@ -18,7 +18,7 @@ use snorri::engine::metrics::Metrics;
 use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
 use snorri::engine::{intake, retention};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::journal::{By, Cause};
+use snorri::saga::journal::{Arrival, By, Cause, Source};
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
 use snorri::store::{Appended, AuditFilter, Batch, Filter, LetterFilter, MemoryStore, Store};
 use tower::ServiceExt;
@@ -26,6 +26,10 @@ use tower::ServiceExt;
 const ORDER: &str = include_str!("../sagas/order.yaml");
 
 async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
+    engine_with(store, &options()).await
+}
+
+async fn engine_with(store: &Arc<dyn Store>, options: &Options) -> (Engine, Running) {
     let definitions = Arc::new(Definitions::new(Arc::clone(store)));
     definitions.register("order.yaml", ORDER, Time(0)).await.expect("registered");
     let broker = LocalBroker::new(local::Options::default());
@@ -43,7 +47,7 @@ async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
         metrics: Arc::new(Metrics::new(&mut Registry::default())),
         names: Names::new("snorri"),
     };
-    Engine::spawn(&parts, &options())
+    Engine::spawn(&parts, options)
 }
 
 fn options() -> Options {
@@ -317,6 +321,54 @@ async fn what_one_engine_registers_or_retires_counts_for_the_others() {
     assert_eq!(actions, ["deactivate_definition", "register_definition"]);
     one_running.shut_down().await;
     other_running.shut_down().await;
+}
+
+const PART: &str = "
+saga: part
+version: 1
+steps:
+  - { name: look, wait: { signal: never }, timeout: 1h, when: \"${ false }\" }
+";
+
+const WHOLE: &str = "
+saga: whole
+version: 1
+steps:
+  - { name: part, saga: part, version: 1 }
+  - { name: approval, wait: { signal: go }, timeout: 1h }
+";
+
+#[tokio::test]
+async fn a_child_is_kept_as_long_as_its_parent_may_have_it_undone() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let retention = retention::Options {
+        keep: retention::Keep::of(Duration::ZERO),
+        interval: Duration::from_millis(10),
+        ..options().retention
+    };
+    let (engine, running) = engine_with(&store, &Options { retention, ..options() }).await;
+    for source in [PART, WHOLE] {
+        engine.definitions().register("source.yaml", source, Time(0)).await.expect("registered");
+    }
+    let whole = StartRequest { definition: "whole".to_owned(), ..StartRequest::default() };
+    let whole = engine.start(whole).await.expect("started").id;
+    let finished = Filter { definition: Some("part".to_owned()), ..Filter::default() };
+    let ended = async || {
+        let parts = store.sagas(&finished, 10).await.expect("sagas");
+        parts.iter().any(|part| part.status == Status::Completed)
+    };
+    while !ended().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(ended().await, "many sweeps later it is there");
+
+    let go = Arrival { source: Source::Signal("go".into()), id: None, body: json!(null) };
+    engine.submit(whole, Input::Arrival(Arc::new(go))).await.expect("accepted");
+    while !store.sagas(&Filter::default(), 10).await.expect("sagas").is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    running.shut_down().await;
 }
 
 const TOLD: &str = r#"
