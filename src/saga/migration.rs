@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::definition::{Action, Block, Command, Definition, Step};
+use super::definition::{Action, Block, Command, Definition, OnCompensationFailure, Step};
 use super::id::{Direction, StepPath};
 use super::state::{Entered, Outcome, Pending, State, StepState};
 use super::walk;
@@ -37,7 +37,9 @@ pub fn obstacles(from: &Definition, to: &Definition, state: &State) -> Vec<Obsta
     check.steps();
     check.order();
     // What was not begun by then will not be.
-    if !state.rolling_back {
+    if state.rolling_back {
+        check.undoing();
+    } else {
         check.ahead(&to.body, &mut Vec::new());
     }
     check.found
@@ -179,6 +181,33 @@ impl<'a> Check<'a> {
         if let Some((was, is)) = before.iter().zip(&after).find(|(was, is)| was != is) {
             let message = format!("`{was}` was before `{is}`, and is after it now");
             self.report("order_changed", Some(&StepPath::new(*is)), message);
+        }
+    }
+
+    /// What was undone, or is being undone, must not have to wait for something that is not, by the new version alone: because
+    /// it stands elsewhere there, or has an undo only there.
+    fn undoing(&mut self) {
+        let is_left = |(path, step): &(&'a StepPath, &'a StepState)| {
+            let happened = matches!(step.outcome, Outcome::Completed(_) | Outcome::Unknown { .. });
+            happened && !step.is_undone() && self.to.step(path).is_some_and(Step::has_undo)
+        };
+        let left: Vec<_> = self.state.steps.iter().filter(is_left).map(|(path, _)| path).collect();
+        let goes_on =
+            |definition: &Definition| definition.on_compensation_failure == OnCompensationFailure::Continue;
+        let is_stricter = goes_on(self.from) && !goes_on(self.to);
+        for (earlier, _) in self.state.steps.iter().filter(|(_, step)| step.undo.is_some()) {
+            let waited_before = |later: &StepPath| {
+                walk::comes_after(self.from, later, earlier)
+                    && self.from.step(later).is_some_and(Step::has_undo)
+                    && !is_stricter
+            };
+            let waits_for =
+                |later: &&&StepPath| walk::comes_after(self.to, later, earlier) && !waited_before(later);
+            if let Some(later) = left.iter().find(waits_for) {
+                let message =
+                    format!("`{earlier}` is undone already, and would have to wait for `{later}` now");
+                self.report("order_changed", Some(earlier), message);
+            }
         }
     }
 

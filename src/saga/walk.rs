@@ -40,6 +40,60 @@ pub fn through(
     if walk.ahead(block) { Ok(()) } else { Err(walk.found) }
 }
 
+/// Whether the definition has `later` begin only once `earlier` was through, and so undoes it first.
+pub fn comes_after(definition: &Definition, later: &StepPath, earlier: &StepPath) -> bool {
+    match (definition.index_of(later.name()), definition.index_of(earlier.name())) {
+        (Some(of_later), Some(of_earlier)) => {
+            after(definition, &definition.body, (of_later, later.items()), (of_earlier, earlier.items()))
+        }
+        _ => false,
+    }
+}
+
+/// The same within `block`, with the items from there on.
+fn after(
+    definition: &Definition,
+    block: &Block,
+    (later, later_items): (StepIndex, &[u32]),
+    (earlier, earlier_items): (StepIndex, &[u32]),
+) -> bool {
+    let within = |block| after(definition, block, (later, later_items), (earlier, earlier_items));
+    match block {
+        Block::Step(_) => false,
+        Block::Sequence(blocks) | Block::Parallel(blocks) | Block::Choice(_, blocks) => {
+            let place = |step| blocks.iter().position(|block| contains(block, step));
+            match (place(later), place(earlier)) {
+                (Some(of_later), Some(of_earlier)) if of_later == of_earlier => within(&blocks[of_later]),
+                (Some(of_later), Some(of_earlier)) => {
+                    matches!(block, Block::Sequence(_)) && of_later > of_earlier
+                }
+                _ => false,
+            }
+        }
+        Block::ForEach(index, body) => match (later_items, earlier_items) {
+            ([of_later, later_items @ ..], [of_earlier, earlier_items @ ..]) if of_later == of_earlier => {
+                after(definition, body, (later, later_items), (earlier, earlier_items))
+            }
+            ([of_later, ..], [of_earlier, ..]) => {
+                let one_by_one = matches!(&definition.step_at(*index).action, Action::ForEach(each) if each.concurrency == 1);
+                one_by_one && of_later > of_earlier
+            }
+            _ => false,
+        },
+    }
+}
+
+fn contains(block: &Block, step: StepIndex) -> bool {
+    match block {
+        Block::Step(index) => *index == step,
+        Block::Sequence(blocks) | Block::Parallel(blocks) => blocks.iter().any(|block| contains(block, step)),
+        Block::Choice(index, branches) => {
+            *index == step || branches.iter().any(|branch| contains(branch, step))
+        }
+        Block::ForEach(index, body) => *index == step || contains(body, step),
+    }
+}
+
 fn walk<'a>(definition: &'a Definition, state: &'a State, visit: impl FnOnce(&mut Walk<'a>) -> bool) -> Next {
     let mut walk = Walk { definition, state, items: Vec::new(), found: Vec::new() };
     let done = visit(&mut walk);
