@@ -44,8 +44,8 @@ crash: ## Kill orchestrator, broker and database again and again, and count the 
 	SNORRI_CRASH_KILLS=100 SNORRI_CRASH_SAGAS=20000 $(SERVICES) cargo test --locked --test crash -- --nocapture
 
 .PHONY: properties
-properties: ## Run the core over 200,000 random definitions and networks
-	SNORRI_PROPERTY_CASES=100000 cargo test --locked --test properties --config 'profile.dev.package.snorri.opt-level=2'
+properties: ## Run the core over 240,000 random definitions and networks
+	SNORRI_PROPERTY_CASES=60000 cargo test --locked --test properties --config 'profile.dev.package.snorri.opt-level=2'
 
 # What is found stays in fuzz/artifacts, what was learnt in fuzz/corpus.
 .PHONY: fuzz
