@@ -1,14 +1,10 @@
-//! One saga as people want to see it: its state, folded from its journal.
+//! What people look at: one saga with its state folded from its journal, and what is kept beside the sagas.
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::Value;
-
 use super::{Engine, definitions};
 use crate::catalog::Compiled;
-use crate::saga::state::{Incident, Outcome, Pending, StepState};
-use crate::saga::{Direction, Entry, SagaId, State, Status, Time};
+use crate::saga::{Entry, SagaId, State, Status, Time};
 use crate::store;
 pub use crate::store::{
     Appended, AuditEntry, AuditFilter, Count, DeadLetter, Filter, LetterFilter, SagaRow, StoredDefinition,
@@ -20,36 +16,6 @@ pub struct SagaView {
     pub state: State,
     pub compiled: Arc<Compiled>,
     pub journal: Vec<Entry>,
-}
-
-/// What became of a step, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepStatus {
-    Awaiting,
-    Backoff,
-    Held,
-    Completed,
-    Failed,
-    /// Its `when` was false.
-    Omitted,
-    /// For a signal, an event, or the end of a child saga.
-    Waiting,
-    Sleeping,
-    Unknown,
-    Compensating,
-    Compensated,
-}
-
-/// One step as far as it came.
-#[derive(Debug, Serialize)]
-pub struct StepView {
-    pub step: String,
-    pub status: StepStatus,
-    /// The last attempt that was sent, of the direction that the step is in.
-    pub attempt: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<Value>,
 }
 
 impl Engine {
@@ -104,46 +70,11 @@ impl Engine {
 }
 
 impl SagaView {
-    pub fn steps(&self) -> Vec<StepView> {
-        let view = |(path, step): (&crate::saga::StepPath, &StepState)| {
-            let direction = if step.undo.is_some() { Direction::Compensate } else { Direction::Forward };
-            StepView {
-                step: path.to_string(),
-                status: status(step),
-                attempt: step.attempts(direction).last,
-                output: step.output().cloned(),
-            }
-        };
-        self.state.steps.iter().map(view).collect()
-    }
-
-    pub fn incidents(&self) -> &[Incident] {
-        &self.state.incidents
-    }
-
     pub fn status(&self) -> Status {
         self.state.status()
     }
 
     pub fn changed_at(&self) -> Time {
         self.journal.last().map_or(self.state.started_at, |entry| entry.at)
-    }
-}
-
-fn status(step: &StepState) -> StepStatus {
-    let undo = step.undo.as_ref().map(|undo| undo.pending);
-    match (undo, &step.outcome) {
-        (Some(None), _) => StepStatus::Compensated,
-        (Some(Some(Pending::Operator)), _) => StepStatus::Held,
-        (Some(Some(_)), _) => StepStatus::Compensating,
-        (None, Outcome::Pending(Pending::Reply { .. })) => StepStatus::Awaiting,
-        (None, Outcome::Pending(Pending::Backoff { .. })) => StepStatus::Backoff,
-        (None, Outcome::Pending(Pending::Operator)) => StepStatus::Held,
-        (None, Outcome::Pending(Pending::Arrival { .. } | Pending::Child)) => StepStatus::Waiting,
-        (None, Outcome::Pending(Pending::Sleep { .. })) => StepStatus::Sleeping,
-        (None, Outcome::Omitted) => StepStatus::Omitted,
-        (None, Outcome::Completed(_)) => StepStatus::Completed,
-        (None, Outcome::Failed(_)) => StepStatus::Failed,
-        (None, Outcome::Unknown { .. }) => StepStatus::Unknown,
     }
 }
