@@ -19,14 +19,6 @@ pub struct DeadLetterQuery {
     pub code: Option<String>,
     /// `true`: those that were replayed or discarded, too.
     pub resolved: bool,
-    /// How many on one page, from 1 to 500; 50 if it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 500)]
-    pub limit: Option<u32>,
-    /// `next` of the page before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(pattern = r"^(0|[1-9][0-9]{0,14}|-[1-9][0-9]{0,13})_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-    pub after: Option<String>,
 }
 
 /// Dead letters, newest first.
@@ -70,14 +62,6 @@ pub struct AuditQuery {
     pub actor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// How many on one page, from 1 to 500; 50 if it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 500)]
-    pub limit: Option<u32>,
-    /// `next` of the page before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(pattern = r"^(0|[1-9][0-9]{0,14}|-[1-9][0-9]{0,13})_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-    pub after: Option<String>,
 }
 
 /// What was changed by hand, newest first.

@@ -8,6 +8,7 @@ use super::output::{self, Format, tame};
 use super::remote::Remote;
 use super::target::Target;
 use crate::api::records::{AuditEntry, AuditPage, AuditQuery};
+use crate::api::sagas::PageQuery;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = format!("\
@@ -41,14 +42,9 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
-    let query = AuditQuery {
-        saga: args.saga.map(|saga| saga.id),
-        actor: args.actor,
-        action: args.action,
-        limit: Some(args.limit),
-        after: args.after,
-    };
-    let answer = session.client.find(&["audit"], &query).await?;
+    let query = AuditQuery { saga: args.saga.map(|saga| saga.id), actor: args.actor, action: args.action };
+    let page = PageQuery { limit: Some(args.limit), after: args.after };
+    let answer = session.client.page(&["audit"], &query, &page).await?;
     let page: AuditPage = answer.read()?;
     if session.format == Format::Json {
         output::raw(&answer.text)?;

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::failure::Failure;
 use crate::api::problem::Problem;
 use crate::api::records::WhoAmI;
+use crate::api::sagas::PageQuery;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For what is answered at once. Longer than the server lets a request take.
@@ -110,6 +111,16 @@ impl Client {
 
     pub async fn find(&self, path: &[&str], query: &impl Serialize) -> Result<Answer, Failure> {
         self.answer(self.request(Method::GET, path).query(query)).await
+    }
+
+    /// One page of what a query finds.
+    pub async fn page(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        page: &PageQuery,
+    ) -> Result<Answer, Failure> {
+        self.answer(self.request(Method::GET, path).query(query).query(page)).await
     }
 
     pub async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {

@@ -11,6 +11,7 @@ use super::remote::{Remote, Session};
 use super::target::Target;
 use crate::api::interventions::ReasonBody;
 use crate::api::records::{DeadLetter, DeadLetterPage, DeadLetterQuery};
+use crate::api::sagas::PageQuery;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = format!("\
@@ -96,10 +97,9 @@ async fn found(session: &Session, list: List) -> Result<(), Failure> {
         queue: list.queue,
         code: list.code,
         resolved: list.resolved,
-        limit: Some(list.limit),
-        after: list.after,
     };
-    let answer = session.client.find(&["dead-letters"], &query).await?;
+    let page = PageQuery { limit: Some(list.limit), after: list.after };
+    let answer = session.client.page(&["dead-letters"], &query, &page).await?;
     let page: DeadLetterPage = answer.read()?;
     if session.format == Format::Json {
         return output::raw(&answer.text);

@@ -126,8 +126,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
     let mut found = SagaPage { sagas: Vec::new(), next: None };
     loop {
-        let request = session.client.request(reqwest::Method::GET, &["sagas"]).query(&query).query(&page);
-        let answer = session.client.answer(request).await?;
+        let answer = session.client.page(&["sagas"], &query, &page).await?;
         let more: SagaPage = answer.read()?;
         let enough = found.sagas.len() + more.sagas.len() >= most || more.next.is_none();
         if session.format == Format::Json && found.sagas.is_empty() && enough {

@@ -7,8 +7,9 @@ use uuid::Uuid;
 use crate::api::interventions::ReasonBody;
 use crate::api::problem::Problem;
 use crate::api::records::{AuditPage, AuditQuery, DeadLetter, DeadLetterPage, DeadLetterQuery};
+use crate::api::sagas::PageQuery;
 use crate::engine::view::{AuditFilter, LetterFilter};
-use crate::http::extract::{Json, Path, Query, limit};
+use crate::http::extract::{Json, Paged, Path, limit};
 use crate::http::openapi::{Conflict, NotFound};
 use crate::http::roles::{Operator, Viewer};
 use crate::http::routes::{Group, needs};
@@ -25,20 +26,20 @@ pub(super) fn routes() -> Group {
 }
 
 /// List dead letters, newest first
-#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(DeadLetterQuery), responses(
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(DeadLetterQuery, PageQuery), responses(
     (status = 200, description = "A page of dead letters", body = DeadLetterPage)
 ))]
 async fn list_dead_letters(
     State(api): State<Api>,
-    Query(query): Query<DeadLetterQuery>,
+    Paged(query, page): Paged<DeadLetterQuery>,
 ) -> Result<Json<DeadLetterPage>, Problem> {
-    let limit = limit(query.limit)?;
+    let limit = limit(page.limit)?;
     let filter = LetterFilter {
         saga: query.saga.map(SagaId),
         queue: query.queue,
         code: query.code,
         resolved: query.resolved,
-        after: convert::position(query.after.as_deref())?,
+        after: convert::position(page.after.as_deref())?,
     };
     let letters = api.engine.dead_letters(&filter, limit).await?;
     let last = letters.last().map(|letter| (letter.at, letter.id));
@@ -96,19 +97,19 @@ async fn discard_dead_letter(
 }
 
 /// List what was changed by hand, newest first
-#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses(
+#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery, PageQuery), responses(
     (status = 200, description = "A page of the audit", body = AuditPage)
 ))]
 async fn list_audit(
     State(api): State<Api>,
-    Query(query): Query<AuditQuery>,
+    Paged(query, page): Paged<AuditQuery>,
 ) -> Result<Json<AuditPage>, Problem> {
-    let limit = limit(query.limit)?;
+    let limit = limit(page.limit)?;
     let filter = AuditFilter {
         saga: query.saga.map(SagaId),
         actor: query.actor,
         action: query.action,
-        after: convert::position(query.after.as_deref())?,
+        after: convert::position(page.after.as_deref())?,
     };
     let entries = api.engine.audit(&filter, limit).await?;
     let last = entries.last().map(|entry| (entry.at, entry.id));
