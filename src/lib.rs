@@ -4,6 +4,7 @@
 //!
 //! - [`saga`]: what a saga is and what follows from what; pure
 //! - [`catalog`]: YAML to definitions, with diagnostics
+//! - [`check`]: what else is held against definitions before they run; pure
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
@@ -14,6 +15,7 @@ pub mod api;
 pub mod app;
 pub mod broker;
 pub mod catalog;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod crypto;

@@ -1,6 +1,7 @@
 //! A definition that is ready to run, with what belongs to it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::decode::Decoded;
+use super::diagnostic::Diagnostics;
 use super::schema::Schema;
 use crate::saga::Definition;
 use crate::saga::expression::{EvaluationError, Scope, Variable};
@@ -30,6 +32,10 @@ pub struct Compiled {
     pub files: BTreeMap<String, String>,
     /// It needs nothing beside it: what it refers to is under its `$defs`.
     pub input_schema: Option<Value>,
+    /// What was found wrong with it, although it can be run.
+    pub findings: Diagnostics,
+    /// Where each step stands in the source, in bytes, in the order of the definition's steps.
+    pub places: Vec<Range<usize>>,
     schema: Option<Schema>,
 }
 
@@ -44,13 +50,17 @@ pub struct InvalidInput {
 }
 
 impl Compiled {
-    pub(super) fn new(source: &str, decoded: Decoded<'_>) -> Self {
+    pub(super) fn new(file: &str, source: &str, decoded: Decoded<'_>) -> Self {
         let files = decoded.files.used();
+        // Places are counted from after a byte order mark.
+        let text = source.strip_prefix('\u{feff}').unwrap_or(source);
         Self {
             definition: Arc::new(decoded.definition),
             digest: digest(source, &files),
             source: source.to_owned(),
             files,
+            findings: decoded.findings.into_diagnostics(file, text),
+            places: decoded.places,
             input_schema: decoded.schema.as_ref().map(|schema| schema.json.clone()),
             schema: decoded.schema,
         }

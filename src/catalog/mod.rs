@@ -27,7 +27,7 @@ mod suggest;
 mod syntax;
 
 pub use compiled::{Compiled, InvalidInput, MAX_ATTRIBUTE_BYTES, MAX_KEY_BYTES};
-pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use directory::{Error, Source, read_definition, read_directory};
 pub use source::MAX_SOURCE_BYTES;
 
@@ -55,7 +55,7 @@ pub fn compile_with(
         return Err(problems.into_diagnostics(file, shown(text)));
     };
     match decode::decode(text, &root, Files::new(files), problems) {
-        Ok(decoded) => Ok(Compiled::new(source, decoded)),
+        Ok(decoded) => Ok(Compiled::new(file, source, decoded)),
         Err(problems) => Err(problems.into_diagnostics(file, text)),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use serde::Serialize;
 
-use super::diagnostic::{Diagnostic, Diagnostics};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 
 /// Columns of the text, whatever the terminal: what is rendered is also stored and compared.
 const WIDTH: usize = 110;
@@ -53,6 +53,7 @@ pub(super) fn text(diagnostics: &Diagnostics, look: Look) -> String {
             text.push_str(&report.to_string());
             text.push('\n');
         }
+        diagnostic.story.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     if omitted > 0 {
         text.push_str(&format!("\n...and {omitted} more\n"));
@@ -80,6 +81,13 @@ impl fmt::Display for Report<'_> {
 impl miette::Diagnostic for Report<'_> {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(self.diagnostic.code))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
@@ -137,19 +145,23 @@ impl<'a> Lines<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct Json<'a> {
     code: &'static str,
+    severity: Severity,
     message: &'a str,
     line: usize,
     column: usize,
     end_line: usize,
     end_column: usize,
     help: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    story: &'a [String],
 }
 
 impl<'a> Json<'a> {
     pub(super) fn of(diagnostic: &'a Diagnostic, lines: &Lines<'_>) -> Self {
         let (line, column) = lines.place(diagnostic.span.start);
         let (end_line, end_column) = lines.place(diagnostic.span.end);
-        let Diagnostic { code, message, help, .. } = diagnostic;
-        Self { code, message, line, column, end_line, end_column, help: help.as_deref() }
+        let Diagnostic { code, severity, message, help, story, .. } = diagnostic;
+        let (code, severity, help) = (*code, *severity, help.as_deref());
+        Self { code, severity, message, line, column, end_line, end_column, help, story }
     }
 }

@@ -8,6 +8,7 @@ pub mod bulk;
 pub mod check;
 pub mod client;
 pub mod completions;
+pub mod config;
 pub mod dead_letters;
 pub mod definitions;
 pub mod demo;
@@ -64,6 +65,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not allow
 pub enum Command {
     /// Run the order saga with demo participants; nothing needs to be installed
     Demo(demo::Args),
+    /// Hold everything against definitions before they run
+    Check(check::Args),
     /// Tell what a new version of a definition changes, and whom that breaks
     Diff(diff::Args),
     /// Print the JSON Schema of definitions, for editors
@@ -73,7 +76,7 @@ pub enum Command {
     /// Make a token for the admin API
     Token(token::Args),
     /// Look at configurations
-    Config(check::Args),
+    Config(config::Args),
     /// Print what a shell needs to complete commands
     Completions(completions::Args),
 
@@ -147,7 +150,8 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Schema(args) => schema::run(&args)?,
         Command::Serve(args) => serve::run(args).await?,
         Command::Token(args) => token::run(&args)?,
-        Command::Config(args) => check::run(args).await?,
+        Command::Check(args) => return check::run(args).await,
+        Command::Config(args) => config::run(args).await?,
         Command::Completions(args) => completions::run(&args)?,
         Command::Start(args) => return start::run(args).await,
         Command::List(args) => list::run(args).await?,

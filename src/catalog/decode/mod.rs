@@ -16,6 +16,7 @@ mod template;
 mod tree;
 mod words;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use cel::Env;
@@ -49,6 +50,8 @@ struct Context<'a> {
     env: Arc<Env>,
     problems: Problems,
     names: Names,
+    /// Where the steps stand.
+    places: Vec<Range<usize>>,
     files: Files<'a>,
     /// Whether a command without an exchange was reported already.
     told_of_exchange: bool,
@@ -64,6 +67,10 @@ pub(super) struct Decoded<'a> {
     pub(super) definition: Definition,
     pub(super) schema: Option<Schema>,
     pub(super) files: Files<'a>,
+    /// What keeps it from nothing, or only from being taken.
+    pub(super) findings: Problems,
+    /// Where its steps stand, in bytes.
+    pub(super) places: Vec<Range<usize>>,
 }
 
 /// Decodes the file that `root` was parsed from. `files` are those that its schemas may refer to.
@@ -78,6 +85,7 @@ pub(super) fn decode<'a>(
         env: Arc::new(Env::stdlib()),
         problems,
         names: Names::default(),
+        places: Vec::new(),
         files,
         told_of_exchange: false,
         has_key: false,
@@ -86,7 +94,8 @@ pub(super) fn decode<'a>(
     };
     match saga(root, &mut cx) {
         Some((definition, schema)) if cx.problems.is_empty() => {
-            Ok(Decoded { definition, schema, files: cx.files })
+            let (files, findings, places) = (cx.files, cx.problems, cx.places);
+            Ok(Decoded { definition, schema, files, findings, places })
         }
         _ => Err(cx.problems),
     }
@@ -156,6 +165,7 @@ fn steps(fields: Fields<'_>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Block)>
     }
     rules::check(&tree, &body, &mut cx.problems);
     cx.names.steps = std::mem::take(&mut tree.named);
+    cx.places = tree.outlines.iter().map(|outline| outline.span.clone()).collect();
     let outlines = tree.outlines.iter().enumerate();
     let steps: Vec<_> =
         outlines.map(|(index, outline)| step::decode(outline, index, &defaults, cx)).collect();
