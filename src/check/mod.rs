@@ -3,6 +3,10 @@
 //! The catalog says whether a text is a definition, and what is wrong with it alone. Here it is looked at together with the
 //! definitions beside it, and its sagas are run through everything that can happen to them. It is pure.
 
+mod across;
+mod children;
+mod timing;
+
 use std::sync::Arc;
 
 use crate::catalog::{Compiled, Diagnostics};
@@ -15,6 +19,10 @@ pub struct Checked {
 }
 
 /// Holds everything against `compiled`. `beside` are the other definitions there are, this one not among them.
-pub fn check(compiled: &Compiled, _beside: &[Arc<Compiled>]) -> Checked {
-    Checked { findings: compiled.findings.clone() }
+pub fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Checked {
+    let mut findings = compiled.findings.clone();
+    findings.extend(timing::check(compiled, beside));
+    findings.extend(children::check(compiled, beside));
+    findings.extend(across::check(compiled, beside));
+    Checked { findings }
 }
