@@ -3,6 +3,8 @@
 //! A participant has one handler for a command, whichever saga it comes from. Old versions are not compared: they
 //! are what they are, and a new one may differ from them.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,17 +16,13 @@ use crate::saga::template::Template;
 
 pub(super) fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Vec<Diagnostic> {
     let definition = &compiled.definition;
-    let newest = beside.iter().filter(|it| is_newest(it, beside));
-    let others: Vec<&Compiled> =
-        newest.filter(|it| it.definition.name != definition.name).map(|it| &**it).collect();
-    let is_old = beside
-        .iter()
-        .any(|it| it.definition.name == definition.name && it.definition.version > definition.version);
-    if is_old {
+    let newest = newest(beside);
+    if newest.get(&*definition.name).is_some_and(|it| it.definition.version > definition.version) {
         return Vec::new();
     }
     let own = sent_by(compiled);
-    let theirs: Vec<_> = others.into_iter().flat_map(sent_by).collect();
+    let others = newest.into_values().filter(|it| it.definition.name != definition.name);
+    let theirs: Vec<_> = others.flat_map(sent_by).collect();
     let mut found = Vec::new();
     for (index, mine) in own.iter().enumerate() {
         let same = |other: &&Sent<'_>| mine.is_same(other);
@@ -38,9 +36,16 @@ pub(super) fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Vec<Diagno
     found
 }
 
-fn is_newest(compiled: &Compiled, beside: &[Arc<Compiled>]) -> bool {
-    let (name, version) = (&compiled.definition.name, compiled.definition.version);
-    beside.iter().all(|it| it.definition.name != *name || it.definition.version <= version)
+/// The newest version of each definition, in the order of their names.
+fn newest(beside: &[Arc<Compiled>]) -> BTreeMap<&str, &Compiled> {
+    let mut newest: BTreeMap<&str, &Compiled> = BTreeMap::new();
+    for compiled in beside {
+        let latest = newest.entry(&compiled.definition.name).or_insert(compiled);
+        if latest.definition.version < compiled.definition.version {
+            *latest = compiled;
+        }
+    }
+    newest
 }
 
 /// A command that a step sends.
@@ -103,7 +108,7 @@ impl Sent<'_> {
         }
     }
 
-    fn place(&self, key: &str) -> std::ops::Range<usize> {
+    fn place(&self, key: &str) -> Range<usize> {
         match self.direction {
             Direction::Forward => self.by.place_of(self.step, &[key, "command"]),
             Direction::Compensate => self.by.place_of(self.step, &["compensate"]),

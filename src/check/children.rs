@@ -1,6 +1,6 @@
 //! Whether the sagas that a saga starts can be started, and end.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::iter;
 use std::sync::Arc;
 
@@ -51,12 +51,8 @@ impl<'a> Known<'a> {
 
     fn unknown(&self, step: StepIndex, child: &Child) -> Diagnostic {
         let Child { definition: name, version, .. } = child;
-        let mut versions: Vec<_> = self
-            .all()
-            .filter(|it| it.definition.name == *name)
-            .map(|it| it.definition.version.to_string())
-            .collect();
-        versions.sort();
+        let there = self.all().filter(|it| it.definition.name == *name);
+        let versions: BTreeSet<_> = there.map(|it| it.definition.version).collect();
         if versions.is_empty() {
             let near = suggest::nearest(name, self.all().map(|it| &*it.definition.name));
             let help = near.map_or_else(
@@ -71,13 +67,12 @@ impl<'a> Known<'a> {
                 .warning();
         }
         let message = format!("there is no version {version} of `{name}`");
-        let there = match versions.as_slice() {
-            [one] => format!("there is version {one}"),
-            many => format!("there are versions {}", suggest::all_of(many.iter().map(String::as_str))),
-        };
+        let numbers: Vec<_> = versions.iter().map(u32::to_string).collect();
+        let numbers = suggest::all_of(numbers.iter().map(String::as_str));
+        let there = if versions.len() == 1 { "there is version" } else { "there are versions" };
         Diagnostic::new(code::UNKNOWN_VERSION, self.compiled.place_of(step, &["version"]), message)
             .label("no such version")
-            .help(there)
+            .help(format!("{there} {numbers}"))
     }
 
     /// The shortest way from `first` to this definition, if it is started again on it.
