@@ -197,13 +197,17 @@ fn are_side_by_side(one: usize, other: usize, names: &Names) -> bool {
 }
 
 fn either(one: &Listening<'_>, other: &Listening<'_>, steps: &[Step]) -> Diagnostic {
-    let (here, there) = (&steps[one.step].name, &steps[other.step].name);
-    let (here, there) = (called(here), called(there));
-    let message = format!("`{}` is taken by {there} or by {here}, whichever was meant", one.pattern.event);
-    ambiguous(one, message)
+    let (here, there) = (called(&steps[one.step].name), called(&steps[other.step].name));
+    let which = if here == there { "either of two steps".into() } else { format!("{there} or by {here}") };
+    let message = format!("`{}` is taken by {which}, whichever was meant", one.pattern.event);
+    let diagnostic = ambiguous(one, message)
         .label("both can be in flight when it comes")
-        .also(other.entry.value.span.clone(), format!("{there} listens for the same"))
-        .help("say with `match` in both what tells them apart, like `match: ${ event.step == 'room' }`")
+        .help("say with `match` in both what tells them apart, like `match: ${ event.step == 'room' }`");
+    let span = &other.entry.value.span;
+    if *span == one.entry.value.span {
+        return diagnostic;
+    }
+    diagnostic.also(span.clone(), format!("{there} listens for the same"))
 }
 
 /// An event that any of the items that are under way at once could take.

@@ -11,10 +11,12 @@ use crate::saga::expression::{Expression, Scope, Variable};
 /// Looks at a definition that nothing else is wrong with.
 pub(super) fn check(definition: &Definition, outlines: &[Outline<'_>], problems: &mut Problems) {
     for (step, outline) in definition.steps().iter().zip(outlines) {
-        if let (Some(when), Some(entry)) = (&step.when, outline.get("when"))
-            && let Some(value) = constant(when)
-        {
-            problems.find(always(entry, value));
+        if let (Some(when), Some(entry)) = (&step.when, outline.get("when")) {
+            problems.find_all(unchanging(
+                entry,
+                when,
+                ["never leaves the step out", "always leaves the step out"],
+            ));
         }
         if let (Action::Choice(conditions), Some(entry)) = (&step.action, outline.get("choice"))
             && let Written::Sequence(branches) = &entry.value.value
@@ -39,20 +41,18 @@ fn constant(condition: &Expression) -> Option<bool> {
     is_constant.then(|| condition.evaluate(&Nothing).ok())??.as_bool()
 }
 
-fn always(entry: &Entry, value: bool) -> Diagnostic {
-    let (message, label, help) = if value {
-        ("a condition is always true", "never leaves the step out", "remove it, or name what it depends on")
-    } else {
-        (
-            "a condition is never true",
-            "always leaves the step out",
-            "remove the step, or name what it depends on",
-        )
+/// Tells of a condition that nothing changes: what that comes to, if it is always true and if it never is.
+pub(super) fn unchanging(entry: &Entry, condition: &Expression, comes_to: [&str; 2]) -> Option<Diagnostic> {
+    let (message, label) = match constant(condition)? {
+        true => ("a condition is always true", comes_to[0]),
+        false => ("a condition is never true", comes_to[1]),
     };
-    Diagnostic::new(code::CONSTANT_CONDITION, entry.value.span.clone(), message)
-        .label(label)
-        .help(help)
-        .warning()
+    Some(
+        Diagnostic::new(code::CONSTANT_CONDITION, entry.value.span.clone(), message)
+            .label(label)
+            .help("name what it depends on, or remove it")
+            .warning(),
+    )
 }
 
 /// The conditions of a choice, and its branches: the last one may have no condition.
