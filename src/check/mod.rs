@@ -5,24 +5,30 @@
 
 mod across;
 mod children;
+mod exhaustive;
 mod timing;
 
 use std::sync::Arc;
 
 use crate::catalog::{Compiled, Diagnostics};
+use crate::proof::{Bounds, Proof};
 
 /// What was found.
 #[derive(Debug)]
 pub struct Checked {
     /// Errors keep it from being taken, warnings do not.
     pub findings: Diagnostics,
+    /// What its sagas can come to.
+    pub proof: Proof,
 }
 
 /// Holds everything against `compiled`. `beside` are the other definitions there are, this one not among them.
-pub fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Checked {
+pub fn check(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Bounds) -> Checked {
     let mut findings = compiled.findings.clone();
     findings.extend(timing::check(compiled, beside));
     findings.extend(children::check(compiled, beside));
     findings.extend(across::check(compiled, beside));
-    Checked { findings }
+    let proof = exhaustive::prove(compiled, beside, bounds);
+    findings.extend(exhaustive::findings(compiled, &proof));
+    Checked { findings, proof }
 }
