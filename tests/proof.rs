@@ -8,7 +8,6 @@ fn look() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/sagas");
     for source in catalog::read_directory(directory).expect("definitions") {
         let compiled = catalog::compile("x", &source.text).expect("compiles");
-        let began = std::time::Instant::now();
         let proof = prove(&compiled.definition, &Surroundings::default(), &Bounds::default());
         println!(
             "{}: {} states, {} transitions, {:?}",

@@ -1,46 +1,121 @@
-//! `snorri check`: whether definitions would be taken, and why not.
+//! `snorri check`: holds everything against definitions before they run.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anstyle::{AnsiColor, Style};
 use anyhow::Context;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
+use serde_json::{Value, json};
 
 use super::failure::{Failure, Outcome};
-use super::output;
+use super::output::{self, counted};
+use super::sarif;
+use super::story::{color_of, paint};
 use crate::catalog::{self, Compiled, Diagnostics, Source};
 use crate::check::check;
-use crate::proof::Bounds;
+use crate::proof::{Bounds, End, Held, Proof};
+use crate::saga::Direction;
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Definitions are checked together: name all that belong together, or their directory. Beside what stands in them, every
+outcome of every step is tried, at every point, on the code that decides when they run: what their sagas can end in is
+listed with the number of ways that lead there.
+
+Exit codes: 0 nothing wrong (there may be warnings), 1 something is wrong, 2 wrong usage.
+`snorri explain CODE` tells more about what was found.
+
+Examples:
+  snorri check
+  snorri check sagas/order.yaml --stories
+  snorri check --format sarif > snorri.sarif")]
 pub struct Args {
     /// Definitions, and directories of them
     #[arg(default_value = "sagas")]
     paths: Vec<PathBuf>,
+    /// For people, for programs, or for code review (SARIF 2.1.0)
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Tell a shortest way to each end
+    #[arg(long)]
+    stories: bool,
+    /// Have warnings fail, too
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Most states that are tried of each definition
+    #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().states)]
+    states: usize,
+    /// Most attempts of each command that are tried
+    #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().attempts, value_parser = clap::value_parser!(u32).range(1..))]
+    attempts: u32,
+    /// Most items of each list that are tried
+    #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().items)]
+    items: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Sarif,
+}
+
+/// What there is to say of one file.
+struct Report {
+    findings: Diagnostics,
+    /// `None`: it is not a definition.
+    checked: Option<(Arc<Compiled>, Proof)>,
 }
 
 pub async fn run(args: Args) -> Outcome {
-    let mut compiled: Vec<Arc<Compiled>> = Vec::new();
-    let mut told: Vec<Diagnostics> = Vec::new();
-    for Source { path, text, files } in sources(&args.paths)? {
-        match catalog::compile_with(&path.display().to_string(), &text, &files) {
-            Ok(definition) => compiled.push(Arc::new(definition)),
-            Err(diagnostics) => told.push(diagnostics),
+    let reports = tokio::task::block_in_place(|| reports(&args))?;
+    let errors: usize = reports.iter().map(|report| report.findings.errors()).sum();
+    let warnings: usize = reports.iter().map(|report| report.findings.warnings()).sum();
+    match args.format {
+        Format::Text => {
+            for report in &reports {
+                output::print(&told(report, args.stories))?;
+            }
+            output::line(&summary(reports.len(), errors, warnings))?;
+        }
+        Format::Json => {
+            let definitions: Vec<_> = reports.iter().map(as_json).collect();
+            let all = json!({ "definitions": definitions, "errors": errors, "warnings": warnings });
+            output::raw(&format!("{all:#}"))?;
+        }
+        Format::Sarif => {
+            let findings: Vec<_> = reports.iter().map(|report| &report.findings).collect();
+            output::raw(&format!("{:#}", sarif::log(&findings)))?;
         }
     }
-    for (index, definition) in compiled.iter().enumerate() {
-        let beside: Vec<_> = compiled
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index)
-            .map(|(_, other)| Arc::clone(other))
-            .collect();
-        told.push(check(definition, &beside, &Bounds::default()).findings);
+    let is_wrong = errors > 0 || args.deny_warnings && warnings > 0;
+    Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn reports(args: &Args) -> Result<Vec<Report>, Failure> {
+    let mut reports: Vec<Report> = Vec::new();
+    for Source { path, text, files } in sources(&args.paths)? {
+        let file = path.display().to_string();
+        reports.push(match catalog::compile_with(&file, &text, &files) {
+            Ok(compiled) => {
+                let findings = compiled.findings.clone();
+                Report { findings, checked: Some((Arc::new(compiled), Proof::default())) }
+            }
+            Err(findings) => Report { findings, checked: None },
+        });
     }
-    told.iter().try_for_each(|diagnostics| output::print(&diagnostics.pretty()))?;
-    let errors: usize = told.iter().map(Diagnostics::errors).sum();
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let all: Vec<_> =
+        reports.iter().filter_map(|report| Some(Arc::clone(&report.checked.as_ref()?.0))).collect();
+    let bounds = Bounds { states: args.states, attempts: args.attempts, items: args.items };
+    for report in &mut reports {
+        let Some((compiled, proof)) = &mut report.checked else { continue };
+        let beside: Vec<_> = all.iter().filter(|other| !Arc::ptr_eq(other, compiled)).cloned().collect();
+        let checked = check(compiled, &beside, &bounds);
+        (report.findings, *proof) = (checked.findings, checked.proof);
+    }
+    Ok(reports)
 }
 
 /// The definitions at these paths.
@@ -52,7 +127,109 @@ fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
         } else {
             catalog::read_definition(path).map(|source| vec![source])
         };
-        sources.extend(found.with_context(|| format!("cannot read {}", path.display()))?);
+        let found = found.with_context(|| format!("cannot read {}", path.display()));
+        sources.extend(found.map_err(|error| Failure::usage(format!("{error:#}")))?);
+    }
+    if sources.is_empty() {
+        return Err(Failure::usage(
+            "there is no definition here: name a file, or a directory with `*.yaml` in it",
+        ));
     }
     Ok(sources)
+}
+
+fn told(report: &Report, stories: bool) -> String {
+    let mut text = report.findings.pretty();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let Some((compiled, proof)) = &report.checked else { return text };
+    let sign = match (report.findings.errors(), report.findings.warnings()) {
+        (0, 0) => paint(AnsiColor::Green, "✓"),
+        (0, _) => paint(AnsiColor::Yellow, "!"),
+        _ => paint(AnsiColor::Red, "✗"),
+    };
+    let bold = Style::new().bold();
+    let states = counted(proof.states as u64, "state");
+    let transitions = counted(proof.transitions as u64, "decision");
+    text.push_str(&format!("{sign} {bold}{}{bold:#}  {states}, {transitions}\n", compiled.label()));
+    let width = proof.ends.iter().map(|end| name_of(end).chars().count()).max().unwrap_or_default();
+    for end in &proof.ends {
+        let name = name_of(end);
+        let padding = " ".repeat(width - name.chars().count());
+        let name = paint(color_of(end.status), &name);
+        text.push_str(&format!("    {name}{padding}  {:>16} ways\n", number(end.paths)));
+        if stories {
+            end.story.iter().for_each(|line| text.push_str(&format!("        {line}\n")));
+        }
+    }
+    if !proof.left_out.is_empty() {
+        let dim = Style::new().dimmed();
+        text.push_str(&format!("    {dim}not tried: {}{dim:#}\n", proof.left_out.join("; ")));
+    }
+    text
+}
+
+/// `completed`, or `stuck: ship, the undo of reserve`.
+fn name_of(end: &End) -> String {
+    let status = end.status.as_str();
+    if end.held.is_empty() {
+        return status.to_owned();
+    }
+    let held = |held: &Held| match held.direction {
+        Some(Direction::Compensate) => format!("the undo of {}", held.step),
+        Some(Direction::Forward) => held.step.clone(),
+        None => format!("late {}", held.step),
+    };
+    format!("{status}: {}", end.held.iter().map(held).collect::<Vec<_>>().join(", "))
+}
+
+/// `1,533,492`, or `5.4e17` where nobody counts digits any more.
+fn number(count: f64) -> String {
+    const MOST: f64 = 1e12;
+    if count >= MOST {
+        return format!("{count:.1e}");
+    }
+    let digits = format!("{count:.0}");
+    let first = digits.len() % 3;
+    let mut grouped = digits[..first].to_owned();
+    for (index, digit) in digits[first..].chars().enumerate() {
+        if index % 3 == 0 && !grouped.is_empty() {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn summary(files: usize, errors: usize, warnings: usize) -> String {
+    let all = counted(files as u64, "definition");
+    match (errors, warnings) {
+        (0, 0) => format!("{all}: {}", paint(AnsiColor::Green, "nothing wrong")),
+        (0, warnings) => format!("{all}: {}", paint(AnsiColor::Yellow, &counted(warnings as u64, "warning"))),
+        (errors, warnings) => {
+            let errors = paint(AnsiColor::Red, &counted(errors as u64, "error"));
+            format!("{all}: {errors}, {}", counted(warnings as u64, "warning"))
+        }
+    }
+}
+
+fn as_json(report: &Report) -> Value {
+    let mut told = serde_json::to_value(&report.findings).unwrap_or_default();
+    let Some((compiled, proof)) = &report.checked else { return told };
+    let held = |held: &Held| json!({ "step": held.step, "direction": held.direction });
+    let end = |end: &End| {
+        let all: Vec<_> = end.held.iter().map(held).collect();
+        json!({ "status": end.status, "held": all, "ways": end.paths, "story": end.story })
+    };
+    told["definition"] = compiled.definition.name.as_ref().into();
+    told["version"] = compiled.definition.version.into();
+    told["proof"] = json!({
+        "states": proof.states,
+        "transitions": proof.transitions,
+        "ends": proof.ends.iter().map(end).collect::<Vec<_>>(),
+        "left_out": proof.left_out,
+        "is_cut": proof.is_cut,
+    });
+    told
 }

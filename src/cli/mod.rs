@@ -21,6 +21,7 @@ pub mod output;
 mod profile;
 pub mod remote;
 pub mod restart;
+pub mod sarif;
 pub mod schema;
 pub mod serve;
 pub mod show;

@@ -51,7 +51,7 @@ pub struct Surroundings {
 }
 
 /// What the exploration came to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Proof {
     /// How many states there are, and how many times it was decided what follows.
     pub states: usize,
