@@ -5,6 +5,7 @@
 //! - [`saga`]: what a saga is and what follows from what; pure
 //! - [`catalog`]: YAML to definitions, with diagnostics
 //! - [`check`]: what else is held against definitions before they run; pure
+//! - [`scenario`]: runs definitions in virtual time, as scenario files say; pure
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
@@ -22,5 +23,6 @@ pub mod crypto;
 pub mod engine;
 pub mod http;
 pub mod saga;
+pub mod scenario;
 pub mod store;
 pub mod telemetry;

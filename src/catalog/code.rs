@@ -75,3 +75,18 @@ pub const BAD_SCHEMA: &str = "E0501";
 pub const SCHEMA_REFERENCE: &str = "E0502";
 /// A file of a schema that is not what it should be.
 pub const SCHEMA_FILE: &str = "E0503";
+
+/// Scenarios for a definition that is not there, or is none.
+pub const SCENARIO_DEFINITION: &str = "E0701";
+/// A step that the definition of a scenario does not have.
+pub const SCENARIO_STEP: &str = "E0702";
+/// An input that no saga can be started with.
+pub const SCENARIO_INPUT: &str = "E0703";
+/// An answer that cannot come.
+pub const SCENARIO_ANSWER: &str = "E0704";
+/// A signal or an event that no step takes.
+pub const SCENARIO_ARRIVAL: &str = "E0705";
+/// A scenario with the name of another one.
+pub const SCENARIO_NAME: &str = "E0706";
+/// Something that happens, but not what, or not when.
+pub const SCENARIO_HAPPENING: &str = "E0707";
