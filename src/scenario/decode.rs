@@ -70,6 +70,13 @@ struct Shared<'a> {
     starts_at: Time,
 }
 
+/// What a saga begins with.
+struct Begin {
+    input: Arc<Json>,
+    key: Option<String>,
+    attributes: BTreeMap<String, String>,
+}
+
 impl Reader<'_> {
     fn file(&mut self, source: &str, root: &Node) -> Option<Vec<Scenario>> {
         if root.value == Value::Null {
@@ -135,7 +142,7 @@ impl Reader<'_> {
         let input = self.input(fields, shared.input);
         let place = place(fields, node, shared.source);
         let (name, span) = name?;
-        let scenario = input.map(|(input, key, attributes)| Scenario {
+        let scenario = input.map(|Begin { input, key, attributes }| Scenario {
             name: name.clone(),
             place,
             starts_at,
@@ -165,11 +172,7 @@ impl Reader<'_> {
     }
 
     /// The input, with what the definition makes of it. Without an input it is an empty object.
-    fn input(
-        &mut self,
-        fields: Fields<'_>,
-        shared: Option<&Node>,
-    ) -> Option<(Arc<Json>, Option<String>, BTreeMap<String, String>)> {
+    fn input(&mut self, fields: Fields<'_>, shared: Option<&Node>) -> Option<Begin> {
         let node = fields.get("input").map(|entry| &entry.value).or(shared);
         let input = node.map_or_else(|| Json::Object(serde_json::Map::new()), Node::to_json);
         let head = node.map_or(fields.head, |node| &node.span).clone();
@@ -188,7 +191,7 @@ impl Reader<'_> {
         }
         let made = self.compiled.key(&input).and_then(|key| Ok((key, self.compiled.attributes(&input)?)));
         match made {
-            Ok((key, attributes)) => Some((Arc::new(input), key, attributes)),
+            Ok((key, attributes)) => Some(Begin { input: Arc::new(input), key, attributes }),
             Err(error) => {
                 let message = format!("no saga can be started with this input: {error}");
                 self.problems.report(Diagnostic::new(code::SCENARIO_INPUT, head, message));
