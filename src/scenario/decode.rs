@@ -52,7 +52,7 @@ pub fn read(file: &str, source: &str, compiled: &Compiled) -> Result<Suite, Diag
     let mut reader = Reader { compiled, problems: Problems::default() };
     let scenarios = source::parse(source, &mut reader.problems).and_then(|root| reader.file(source, &root));
     match scenarios {
-        Some(scenarios) if reader.problems.is_empty() => Ok(Suite { scenarios, source: source.to_owned() }),
+        Some(scenarios) if reader.problems.is_empty() => Ok(Suite { scenarios }),
         _ => Err(reader.problems.into_diagnostics(file, source)),
     }
 }
@@ -242,15 +242,17 @@ impl<'a> Reader<'a> {
         let path: Option<StepPath> = text.parse().ok();
         let deep = step.within.len();
         let Some(path) = path.filter(|path| [0, deep].contains(&path.items().len())) else {
-            let items = "[0]".repeat(deep);
             let message = format!("`{text}` is not where `{name}` stands");
-            self.problems.report(
-                Diagnostic::new(code::SCENARIO_STEP, span.clone(), message)
-                    .label(format!("within {deep} `for_each`"))
-                    .help(format!(
-                        "write `{name}{items}`, with the number of the item from 0, or `{name}` for all"
-                    )),
-            );
+            let items = "[0]".repeat(deep);
+            let (label, help) = match deep {
+                0 => ("in no `for_each`".to_owned(), format!("write `{name}`")),
+                _ => (
+                    format!("{deep} `for_each` around it"),
+                    format!("write `{name}{items}`, with the number of the item from 0, or `{name}` for all"),
+                ),
+            };
+            self.problems
+                .report(Diagnostic::new(code::SCENARIO_STEP, span.clone(), message).label(label).help(help));
             return None;
         };
         Some((path, step))

@@ -16,8 +16,6 @@ use crate::saga::{Direction, Status, StepPath, Time};
 #[derive(Debug)]
 pub struct Suite {
     pub scenarios: Vec<Scenario>,
-    /// Of the file, as its places count: without a byte order mark.
-    pub source: String,
 }
 
 #[derive(Debug)]

@@ -127,10 +127,12 @@ fn in_braces(sections: &[Section]) -> Option<String> {
     (line.chars().count() <= WIDE).then_some(line)
 }
 
-/// What follows a value on its line, if that is a comment.
+/// What follows a key and its value on their line, if that is a comment.
 fn comment_behind<'a>(text: &'a str, spot: &Spot) -> &'a str {
-    let end = spot.value.end.max(spot.key.end);
-    let line = text.get(end..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let rest = |from: usize| text.get(from..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let line_ends = spot.key.end + rest(spot.key.end).len();
+    let is_beside = (spot.key.end..line_ends).contains(&spot.value.start) && !spot.value.is_empty();
+    let line = if is_beside { rest(spot.value.end) } else { rest(spot.key.end).trim_start_matches(':') };
     if line.trim_start().starts_with('#') && line.starts_with(' ') { line } else { "" }
 }
 
@@ -153,11 +155,11 @@ fn extent(text: &str, start: usize) -> Range<usize> {
         let hangs = indent == column
             && (trimmed.starts_with("- ") || trimmed == "-" || trimmed.starts_with(['}', ']']));
         let belongs = nth == 0 || indent > column || hangs;
-        if !trimmed.is_empty() && !belongs {
-            break;
-        }
-        if !trimmed.is_empty() && (nth == 0 || !trimmed.starts_with('#')) {
-            end = at + content.len();
+        let says_nothing = trimmed.is_empty() || (nth > 0 && trimmed.starts_with('#'));
+        match belongs {
+            _ if says_nothing => {}
+            true => end = at + content.len(),
+            false => break,
         }
         at += line.len();
     }
