@@ -99,6 +99,51 @@ mod shipped {
     }
 }
 
+/// The page on testing has an example of which one scenario is wrong, and shows what is said of it.
+#[tokio::test]
+async fn the_example_of_the_page_says_what_the_page_says() {
+    let page = include_str!("../docs/testing.md");
+    let block = |kind: &str| {
+        let (_, rest) = page.split_once(&format!("```{kind}\n")).expect("a block");
+        rest.split_once("```").expect("its end").0
+    };
+    let terminal = Terminal::alone();
+    terminal.write("sagas/order.yaml", include_str!("../sagas/order.yaml"));
+    terminal.write("sagas/order.test.yaml", block("yaml"));
+    let said = terminal.run("snorri test").await.expect(1);
+    let shown = block("console").strip_prefix("$ snorri test\n").expect("a command");
+    assert_eq!(steady(&said.out), steady(shown));
+}
+
+/// Whatever the page has happen is something that can.
+#[test]
+fn the_page_has_happen_what_can() {
+    let page = include_str!("../docs/testing.md");
+    let (_, rest) = page.split_once("```yaml\nwhen:").expect("a block");
+    let when = rest.split_once("```").expect("its end").0.replace("\n  -", "\n      -");
+    let definition = include_str!("../sagas/order.yaml").replace(
+        "  - name: ship",
+        "  - wait: { signal: approved }\n    timeout: 1d\n  - wait: { event: payment.settled, exchange: e, correlate: \"${ event.orderId }\" }\n    \
+         timeout: 1d\n  - name: ship",
+    );
+    let compiled = catalog::compile("order.yaml", &definition).expect("a definition");
+    let text =
+        format!("input: {{ orderId: o-1, amount: 90 }}\nscenarios:\n  - name: all of it\n    when:{when}");
+    scenario::read("order.test.yaml", &text, &compiled).expect("scenarios");
+}
+
+/// With the real times taken out, which differ from run to run.
+fn steady(out: &str) -> String {
+    let line = |line: &str| match line.rsplit_once("  ") {
+        Some((kept, took)) if took.ends_with(" ms") && took.contains('.') => format!("{kept}  ..."),
+        _ => match line.split_once(" of virtual time in ") {
+            Some((kept, _)) => format!("{kept} of virtual time"),
+            None => line.to_owned(),
+        },
+    };
+    out.lines().map(|text| line(text) + "\n").collect()
+}
+
 mod participants {
     use super::*;
 
@@ -291,18 +336,6 @@ fn updates_replace_only_what_was_wrong() {
 
 mod command {
     use super::*;
-
-    /// With the real times taken out, which differ from run to run.
-    fn steady(out: &str) -> String {
-        let line = |line: &str| match line.rsplit_once("  ").or(line.rsplit_once(" in ")) {
-            Some((kept, took)) if took.ends_with(" ms") && took.contains('.') => format!("{kept}  ..."),
-            _ => match line.split_once(" of virtual time in ") {
-                Some((kept, _)) => format!("{kept} of virtual time"),
-                None => line.to_owned(),
-            },
-        };
-        out.lines().map(|text| line(text) + "\n").collect()
-    }
 
     fn terminal(files: &[&str]) -> Terminal {
         let terminal = Terminal::alone();

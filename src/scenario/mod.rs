@@ -11,7 +11,7 @@
 //!
 //! - [`script`]: what a file says
 //! - `decode`, `given`, `when`: how it is read
-//! - [`world`]: how it is run
+//! - [`world`], `participants`: how it is run
 //! - [`expect`]: what was expected and what was got, in the same words
 //! - [`coverage`]: which outcomes of which steps no scenario tried
 //! - [`update`]: what really happened, written into the file
@@ -22,6 +22,7 @@ pub mod expect;
 mod expected;
 mod fields;
 mod given;
+mod participants;
 pub mod script;
 pub mod update;
 mod when;

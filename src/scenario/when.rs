@@ -214,7 +214,10 @@ fn reply(entry: &Entry, fields: Fields<'_>, reader: &mut Reader<'_>) -> Option<W
 
 /// `ship`, or `ship#2` for its second attempt.
 fn attempt(entry: &Entry, text: &str, reader: &mut Reader<'_>) -> Option<(Aim, Option<u32>)> {
-    let Some((text, number)) = text.rsplit_once('#') else {
+    // A step without a name of its own is called `wait#1`.
+    let name = text.trim_start_matches("undo ").split('[').next().unwrap_or_default();
+    let is_step = reader.compiled.definition.index_of(name).is_some();
+    let Some((text, number)) = text.rsplit_once('#').filter(|_| !is_step) else {
         return Some((reader.aim(text, &entry.value.span)?, None));
     };
     let number: Option<u32> = number.parse().ok().filter(|&number| number > 0);

@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::script::{Aim, Happening, Once, Response, Scenario, What};
+use super::script::{Aim, Happening, Once, Scenario, What};
 use crate::catalog::Compiled;
-use crate::saga::expression::{Scope, Variable};
-use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
-use crate::saga::journal::{Arrival, By, Entry, Fact, Parent, Problem, Source, Started};
-use crate::saga::message::OrderKind;
+use crate::saga::input::{Attempt, Input, Reply};
+use crate::saga::journal::{By, Entry, Fact, Parent, Started};
 use crate::saga::state::Incident;
 use crate::saga::{
-    Definition, Direction, Ignored, Message, SagaId, State, Status, StepPath, Time, outlook, transition,
+    Definition, Direction, Ignored, SagaId, State, Status, StepPath, Time, outlook, transition,
 };
 
 /// Most inputs of one run. No saga takes as many, because its journal is bounded.
@@ -70,24 +68,24 @@ pub fn run(compiled: &Compiled, scenario: &Scenario) -> Observed {
     world.observed()
 }
 
-struct World<'a> {
-    definition: &'a Definition,
-    scenario: &'a Scenario,
-    state: State,
-    now: Time,
-    entries: Vec<Entry>,
+pub(super) struct World<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) scenario: &'a Scenario,
+    pub(super) state: State,
+    pub(super) now: Time,
+    pub(super) entries: Vec<Entry>,
     /// The answers that are under way, by when they come and in which order they were given.
-    deliveries: BTreeMap<(Time, u64), Input>,
-    delivered: u64,
+    pub(super) deliveries: BTreeMap<(Time, u64), Input>,
+    pub(super) delivered: u64,
     /// When which attempt was sent, or which step began.
-    begun: Vec<(StepPath, Direction, u32, Time)>,
-    status_since: BTreeMap<&'static str, Time>,
+    pub(super) begun: Vec<(StepPath, Direction, u32, Time)>,
+    pub(super) status_since: BTreeMap<&'static str, Time>,
     /// How many of the happenings are over, and when the last was.
-    happened: usize,
-    last_happened: Time,
-    commands: Vec<Sent>,
-    events: Vec<(Arc<str>, Value)>,
-    objections: Vec<String>,
+    pub(super) happened: usize,
+    pub(super) last_happened: Time,
+    pub(super) commands: Vec<Sent>,
+    pub(super) events: Vec<(Arc<str>, Value)>,
+    pub(super) objections: Vec<String>,
 }
 
 /// What comes next.
@@ -230,44 +228,7 @@ impl World<'_> {
         begun.map_or_else(|| aim.path.clone(), |(path, ..)| path.clone())
     }
 
-    fn deliver(&mut self, input: &Input) {
-        if let Input::Arrival(arrival) = input {
-            self.check_correlation(arrival);
-        }
-        let taken = self.take(input);
-        if let (Input::Arrival(arrival), Err(ignored @ Ignored::NotAwaited)) = (input, taken) {
-            self.objections
-                .push(format!("the {} of `given` came to nothing: {ignored}", told(&arrival.source)));
-        }
-    }
-
-    /// In production an event finds its saga by the business key that it leads to.
-    fn check_correlation(&mut self, arrival: &Arrival) {
-        let Source::Event { exchange, event } = &arrival.source else { return };
-        let patterns = self
-            .definition
-            .events()
-            .filter(|pattern| pattern.exchange == *exchange && pattern.event == *event);
-        let mut wrong = None;
-        for pattern in patterns {
-            let key = match pattern.correlate.evaluate(&OnlyEvent(&arrival.body)) {
-                Ok(Value::String(key)) => key,
-                Ok(other) => other.to_string(),
-                Err(error) => error.to_string(),
-            };
-            if self.scenario.key.as_deref() == Some(key.as_str()) {
-                return;
-            }
-            wrong = Some(key);
-        }
-        if let (Some(wrong), Some(key)) = (wrong, &self.scenario.key) {
-            self.objections.push(format!(
-                "the event `{event}` would not find this saga: it correlates to `{wrong}`, and the saga's key is `{key}`"
-            ));
-        }
-    }
-
-    fn take(&mut self, input: &Input) -> Result<(), Ignored> {
+    pub(super) fn take(&mut self, input: &Input) -> Result<(), Ignored> {
         let decision = transition(self.definition, &self.state, input, self.now)?;
         self.state = decision.state;
         for fact in &decision.entry.facts {
@@ -296,67 +257,6 @@ impl World<'_> {
         self.begun.push((path.clone(), direction, attempt, self.now));
     }
 
-    fn send(&mut self, message: Message) {
-        match message {
-            Message::Command(command) => {
-                self.sent(&command.step, command.direction, &command.name, command.payload.get());
-                self.answer(command.attempt());
-            }
-            Message::Order(order) => {
-                let path = order.parent.step;
-                match order.kind {
-                    OrderKind::Start => {
-                        self.sent(&path, Direction::Forward, &order.definition, order.input.get());
-                        let number = order.parent.attempt;
-                        self.answer(Attempt { step: path, direction: Direction::Forward, number });
-                    }
-                    OrderKind::Undo { attempt: number } => {
-                        self.sent(&path, Direction::Compensate, &order.definition, order.input.get());
-                        self.answer(Attempt { step: path, direction: Direction::Compensate, number });
-                    }
-                    OrderKind::Cancel => self.cancel_child(&path, order.parent.attempt),
-                }
-            }
-            Message::Event(event) => {
-                self.events.push((event.name, parsed(event.payload.get())));
-            }
-            Message::Outcome(_) | Message::Lifecycle(_) | Message::Report(_) => {}
-        }
-    }
-
-    fn sent(&mut self, path: &StepPath, direction: Direction, name: &Arc<str>, payload: &str) {
-        let (aim, name) = (Aim::new(path, direction), Arc::clone(name));
-        self.commands.push(Sent { aim, name, payload: parsed(payload) });
-    }
-
-    fn answer(&mut self, attempt: Attempt) {
-        let answer = self.scenario.given.answer(&attempt.step, attempt.direction, attempt.number);
-        let input = match answer.what {
-            Response::Reply(result) => Input::Reply(Reply { attempt, result }),
-            Response::Event(arrival) => Input::Arrival(arrival),
-            Response::Unroutable => Input::Unroutable(attempt),
-            Response::Nothing => return,
-        };
-        self.deliver_after(answer.after, input);
-    }
-
-    fn deliver_after(&mut self, after: Duration, input: Input) {
-        self.deliveries.insert((self.now.after(after), self.delivered), input);
-        self.delivered += 1;
-    }
-
-    /// A child that is under way is rolled back, and says so.
-    fn cancel_child(&mut self, path: &StepPath, number: u32) {
-        let attempt = Attempt { step: path.clone(), direction: Direction::Forward, number };
-        let is_its = |input: &Input| matches!(input, Input::Reply(reply) if reply.attempt == attempt);
-        self.deliveries.retain(|_, input| !is_its(input));
-        let problem = Problem::new(Problem::CANCELLED, "the saga that it is part of is rolled back");
-        self.deliver_after(
-            Duration::ZERO,
-            Input::Reply(Reply { attempt, result: ReplyResult::Failure(problem) }),
-        );
-    }
-
     fn observed(self) -> Observed {
         let ended = self.state.ended.as_ref();
         let end = ended.map_or(self.now, |end| end.at);
@@ -380,24 +280,5 @@ fn why_never(happening: &Happening) -> String {
         Some(Once::Begun(aim, attempt)) => format!(": `{aim}` had no attempt {attempt}"),
         Some(Once::Status(status)) => format!(": the saga was never {}", status.as_str()),
         None => String::new(),
-    }
-}
-
-fn told(source: &Source) -> String {
-    match source {
-        Source::Signal(name) => format!("signal `{name}`"),
-        Source::Event { event, .. } => format!("event `{event}`"),
-    }
-}
-
-fn parsed(json: &str) -> Value {
-    serde_json::from_str(json).unwrap_or_default()
-}
-
-struct OnlyEvent<'a>(&'a Value);
-
-impl Scope for OnlyEvent<'_> {
-    fn variable(&self, name: &str) -> Option<Variable<'_>> {
-        (name == "event").then_some(Variable::Json(self.0))
     }
 }
