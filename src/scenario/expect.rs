@@ -129,9 +129,9 @@ fn said_lines(lines: &[Line]) -> Said {
     let mut told: Vec<(String, usize, bool)> = Vec::new();
     for Line { what, name, payload } in lines {
         let text = match (name, payload) {
-            (Some(name), _) => format!("{}: {}", yaml::scalar(what), yaml::scalar(name)),
-            (None, Some(payload)) => format!("{}: {}", yaml::scalar(what), yaml::value(payload)),
-            (None, None) => yaml::scalar(what),
+            (Some(name), _) => format!("{}: {}", yaml::name(what), yaml::scalar(name)),
+            (None, Some(payload)) => format!("{}: {}", yaml::name(what), yaml::value(payload)),
+            (None, None) => yaml::name(what),
         };
         let is_plain = name.is_none() && payload.is_none();
         match told.last_mut() {
@@ -162,6 +162,7 @@ fn said_value(value: &Value) -> Said {
 /// As much of an incident as its like among the expected ones tells.
 fn incident(expected: &[ExpectedIncident], nth: usize, is: &Incident) -> ExpectedIncident {
     let shape = expected.get(nth).or(expected.last());
+    let shape = shape.filter(|shape| shape.step.is_some() || shape.code.is_some());
     let step = is.step.as_ref().map(|step| match is.direction {
         Some(direction) => Aim::new(step, direction).to_string(),
         None => step.to_string(),
@@ -214,6 +215,7 @@ impl Said {
     pub(super) fn compact(&self, key: &str) -> Vec<String> {
         let line = match self {
             Self::Items(items) if items.iter().all(|item| !item.contains(": ")) => {
+                let items: Vec<_> = items.iter().map(|item| yaml::between_brackets(item)).collect();
                 format!("{key}: [{}]", items.join(", "))
             }
             Self::Fields(fields) => {

@@ -24,7 +24,7 @@ const STATUSES: [(&str, Status); 6] = [
     ("abandoned", Status::Abandoned),
 ];
 /// Most times that a command is expected in a row.
-const MOST_TIMES: usize = 10_000;
+const MOST_TIMES: usize = 1_000;
 
 /// `None` if it says nothing.
 pub(super) fn expected(entry: &Entry, reader: &mut Reader<'_>) -> Option<Expected> {

@@ -26,6 +26,17 @@ pub(super) fn value(value: &Value) -> String {
     }
 }
 
+/// The name of a step on a line of its own: `install[2]` needs no quotes there, but it does between brackets.
+pub(super) fn name(text: &str) -> String {
+    let bare = text.replace(['[', ']'], "");
+    if !text.starts_with('[') && scalar(&bare) == bare { text.to_owned() } else { scalar(text) }
+}
+
+/// The same between brackets.
+pub(super) fn between_brackets(name: &str) -> String {
+    if name.contains('[') && !name.starts_with('"') { format!("\"{name}\"") } else { name.to_owned() }
+}
+
 /// A text, in quotes if it would be read as something else.
 pub(super) fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || [' ', '_', '-', '.', '/'].contains(&c);

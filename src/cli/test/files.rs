@@ -57,6 +57,8 @@ pub(super) fn find(paths: &[PathBuf], shelf: &mut Shelf) -> Result<Vec<PathBuf>,
             paths.join(", ")
         )));
     }
+    // `sagas/*.yaml` names a definition and its scenarios.
+    found.sort();
     found.dedup();
     Ok(found)
 }

@@ -109,9 +109,11 @@ fn coverage(text: &mut String, report: &Report, args: &Args) {
         if args.coverage {
             each_outcome(text, &coverage.outcomes);
         } else {
-            for (step, outcomes) in coverage.never_tried() {
+            let never = coverage.never_tried();
+            let width = never.iter().map(|(step, _)| step.len()).max().unwrap_or_default();
+            for (step, outcomes) in never {
                 let never = paint(AnsiColor::Yellow, &format!("never tried: {}", outcomes.join(", ")));
-                line(text, &format!("      {step}  {never}"));
+                line(text, &format!("      {step:width$}  {never}"));
             }
         }
     }
