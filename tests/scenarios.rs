@@ -256,6 +256,33 @@ scenarios:
     }
 }
 
+/// What the definition makes of an event, and of a time.
+#[test]
+fn sagas_are_started_by_what_starts_them() {
+    let source = "saga: report\nversion: 1\nkey: ${ input.day }\nstart:\n  - { event: day.over, exchange: e, when: \"${ event.sales > 0 }\", input: { day: \"${ event.day }\" } }\n  \
+                  - { schedule: 0 3 * * *, input: { day: \"${ schedule.time }\" } }\nsteps:\n  \
+                  - { name: write, command: report.write, exchange: e, payload: \"${ input }\", compensate: none }\n";
+    let compiled = catalog::compile("report.yaml", source).expect("a definition");
+    let read = |start: &str| {
+        let text = format!("scenarios: [{{ name: x, start: {start} }}]");
+        scenario::read("report.test.yaml", &text, &compiled)
+    };
+    let sent = |start: &str| {
+        let suite = read(start).expect("a scenario");
+        let observed = scenario::run(&compiled, &suite.scenarios[0]);
+        format!("{:?}", observed.entries[0].facts[0])
+    };
+    assert!(sent("{ event: day.over, body: { day: monday, sales: 3 } }").contains("monday"));
+    assert!(sent("{ schedule: 2026-11-21T03:00:00Z }").contains("2026-11-21T03:00:00Z"));
+    let wrong = |start: &str| read(start).expect_err("no scenario").to_string();
+    assert!(
+        wrong("{ event: day.over, body: { day: monday, sales: 0 } }")
+            .contains("its `when` is not true of it")
+    );
+    assert!(wrong("{ event: day.over }").contains("no input can be made of it"));
+    assert!(wrong("{ event: day.ovr }").contains("did you mean `day.over`?"));
+}
+
 #[test]
 fn coverage_counts_what_can_become_of_each_step() {
     let compiled = parcel();

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
-
-use serde_json::Value as Json;
 
 use super::expected;
 use super::fields::{self, Fields, Shape};
 use super::given;
 use super::script::{Aim, Given, Place, Scenario, Spot, Suite};
+use super::start::{self, Begin};
 use super::when;
 use crate::catalog::diagnostic::Problems;
 use crate::catalog::source::{self, Entry, Node, Value};
@@ -24,7 +22,7 @@ const FILE: Shape = Shape {
 
 const SCENARIO: Shape = Shape {
     name: "a scenario",
-    keys: &["name", "description", "input", "given", "starts_at", "when", "expect"],
+    keys: &["name", "description", "input", "start", "given", "starts_at", "when", "expect"],
 };
 
 /// When a saga starts whose scenario does not say it: 2026-01-01T00:00:00Z.
@@ -68,13 +66,6 @@ struct Shared<'a> {
     input: Option<&'a Node>,
     given: Given,
     starts_at: Time,
-}
-
-/// What a saga begins with.
-struct Begin {
-    input: Arc<Json>,
-    key: Option<String>,
-    attributes: BTreeMap<String, String>,
 }
 
 impl Reader<'_> {
@@ -139,7 +130,7 @@ impl Reader<'_> {
         let when = when::when(fields.get("when"), self);
         let expected = fields.get("expect").and_then(|entry| expected::expected(entry, self));
         let starts_at = self.starts_at(fields).unwrap_or(shared.starts_at);
-        let input = self.input(fields, shared.input);
+        let input = start::begin(fields, shared.input, self);
         let place = place(fields, node, shared.source);
         let (name, span) = name?;
         let scenario = input.map(|Begin { input, key, attributes }| Scenario {
@@ -169,35 +160,6 @@ impl Reader<'_> {
             );
         }
         time
-    }
-
-    /// The input, with what the definition makes of it. Without an input it is an empty object.
-    fn input(&mut self, fields: Fields<'_>, shared: Option<&Node>) -> Option<Begin> {
-        let node = fields.get("input").map(|entry| &entry.value).or(shared);
-        let input = node.map_or_else(|| Json::Object(serde_json::Map::new()), Node::to_json);
-        let head = node.map_or(fields.head, |node| &node.span).clone();
-        if let Err(invalid) = self.compiled.check_input(&input) {
-            for wrong in invalid {
-                let at = node.map_or_else(|| head.clone(), |node| node.at(&wrong.path).span.clone());
-                let place =
-                    if wrong.path.is_empty() { String::new() } else { format!(" at `{}`", wrong.path) };
-                let message = format!("the input is not what the definition takes{place}: {}", wrong.message);
-                let diagnostic = Diagnostic::new(code::SCENARIO_INPUT, at, message)
-                    .label("not as `input` of the definition says");
-                let help = node.is_none().then(|| "add `input:`, here or at the top of the file".to_owned());
-                self.problems.report(diagnostic.maybe_help(help));
-            }
-            return None;
-        }
-        let made = self.compiled.key(&input).and_then(|key| Ok((key, self.compiled.attributes(&input)?)));
-        match made {
-            Ok((key, attributes)) => Some(Begin { input: Arc::new(input), key, attributes }),
-            Err(error) => {
-                let message = format!("no saga can be started with this input: {error}");
-                self.problems.report(Diagnostic::new(code::SCENARIO_INPUT, head, message));
-                None
-            }
-        }
     }
 }
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! - [`script`]: what a file says
-//! - `decode`, `given`, `when`: how it is read
+//! - `decode`, `start`, `given`, `when`, `expected`: how it is read
 //! - [`world`], `participants`: how it is run
 //! - [`expect`]: what was expected and what was got, in the same words
 //! - [`coverage`]: which outcomes of which steps no scenario tried
@@ -24,6 +24,7 @@ mod fields;
 mod given;
 mod participants;
 pub mod script;
+mod start;
 pub mod update;
 mod when;
 pub mod world;

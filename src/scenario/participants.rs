@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::script::{Aim, Response};
+use super::start::Only;
 use super::world::{Sent, World};
-use crate::saga::expression::{Scope, Variable};
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
 use crate::saga::journal::{Arrival, Problem, Source};
 use crate::saga::message::OrderKind;
@@ -95,7 +95,7 @@ impl World<'_> {
             .filter(|pattern| pattern.exchange == *exchange && pattern.event == *event);
         let mut wrong = None;
         for pattern in patterns {
-            let key = match pattern.correlate.evaluate(&OnlyEvent(&arrival.body)) {
+            let key = match pattern.correlate.evaluate(&Only("event", &arrival.body)) {
                 Ok(Value::String(key)) => key,
                 Ok(other) => other.to_string(),
                 Err(error) => error.to_string(),
@@ -122,12 +122,4 @@ fn told(source: &Source) -> String {
 
 fn parsed(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or_default()
-}
-
-struct OnlyEvent<'a>(&'a Value);
-
-impl Scope for OnlyEvent<'_> {
-    fn variable(&self, name: &str) -> Option<Variable<'_>> {
-        (name == "event").then_some(Variable::Json(self.0))
-    }
 }
