@@ -34,5 +34,5 @@ pub use coverage::Coverage;
 pub use decode::{definition_of, read};
 pub use expect::Section;
 pub use script::{Scenario, Suite};
-pub use update::{NotUpdated, updated};
+pub use update::{Updated, updated};
 pub use world::{Observed, run};

@@ -11,21 +11,26 @@ use super::world::Observed;
 /// Widest line that an `expect` between braces stays on.
 const WIDE: usize = 110;
 
-/// A scenario that nothing can be written into.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "`{0}` is written between braces: write it over several lines, so that `expect` has lines of its own"
-)]
-pub struct NotUpdated(String);
+/// A file with what really happened in it.
+#[derive(Debug)]
+pub struct Updated {
+    pub text: String,
+    /// The scenarios that are written between braces: `expect` has no lines of its own there.
+    pub left: Vec<String>,
+}
 
 /// The text of a file with what `runs` of its scenarios led to. The same text, if all is as expected.
-pub fn updated(source: &str, runs: &[(&Scenario, &Observed)]) -> Result<String, NotUpdated> {
+pub fn updated(source: &str, runs: &[(&Scenario, &Observed)]) -> Updated {
     let text = plain(source);
     // Two scenarios that share an `expect` by an alias share its place.
     let mut edits: BTreeMap<usize, (usize, String)> = BTreeMap::new();
+    let mut left = Vec::new();
     for (scenario, observed) in runs {
-        for (range, new) in edits_of(text, scenario, observed)? {
-            edits.entry(range.start).or_insert((range.end, new));
+        match edits_of(text, scenario, observed) {
+            None => left.push(scenario.name.clone()),
+            Some(new) => new.into_iter().for_each(|(range, new)| {
+                edits.entry(range.start).or_insert((range.end, new));
+            }),
         }
     }
     let mut written = text.to_owned();
@@ -33,32 +38,29 @@ pub fn updated(source: &str, runs: &[(&Scenario, &Observed)]) -> Result<String, 
         written.replace_range(start..end, &new);
     }
     let mark = &source[..source.len() - text.len()];
-    Ok(format!("{mark}{written}"))
+    Updated { text: format!("{mark}{written}"), left }
 }
 
-fn edits_of(
-    text: &str,
-    scenario: &Scenario,
-    observed: &Observed,
-) -> Result<Vec<(Range<usize>, String)>, NotUpdated> {
+/// `None`: there is no place for them.
+fn edits_of(text: &str, scenario: &Scenario, observed: &Observed) -> Option<Vec<(Range<usize>, String)>> {
     let place = &scenario.place;
     let differing = expect::differing(scenario, observed);
     if scenario.expected.is_some() && differing.is_empty() {
-        return Ok(Vec::new());
+        return Some(Vec::new());
     }
     if place.in_braces {
-        return Err(NotUpdated(scenario.name.clone()));
+        return None;
     }
     let Some(expect) = &place.expect else {
         let extent = extent(text, place.last.start);
         let indent = column(text, place.last.start);
         let new = block(&expect::worth_expecting(observed), indent);
-        return Ok(vec![(extent.end..extent.end, format!("\n{}{new}", " ".repeat(indent)))]);
+        return Some(vec![(extent.end..extent.end, format!("\n{}{new}", " ".repeat(indent)))]);
     };
     if scenario.expected.is_none() {
         let indent = column(text, expect.key.start);
         let whole = extent(text, expect.key.start);
-        return Ok(vec![(whole, block(&expect::worth_expecting(observed), indent))]);
+        return Some(vec![(whole, block(&expect::worth_expecting(observed), indent))]);
     }
     if text.get(expect.value.start..).is_some_and(|value| value.starts_with('{')) {
         let whole = extent(text, expect.key.start);
@@ -66,9 +68,9 @@ fn edits_of(
         let indent = column(text, expect.key.start);
         let comment = comment_behind(text, expect);
         let new = in_braces(&all).map(|line| line + comment).unwrap_or_else(|| block(&all, indent));
-        return Ok(vec![(whole, new)]);
+        return Some(vec![(whole, new)]);
     }
-    Ok(differing.iter().filter_map(|section| edit(text, place, section)).collect())
+    Some(differing.iter().filter_map(|section| edit(text, place, section)).collect())
 }
 
 /// Replaces one key of `expect`, or takes it away.

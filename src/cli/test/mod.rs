@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::failure::{Failure, Outcome, exit};
 use super::output;
 use crate::catalog::{Compiled, Diagnostics};
-use crate::scenario::{self, Coverage, Observed, Scenario, Section, Suite};
+use crate::scenario::{self, Coverage, Observed, Scenario, Section, Suite, Updated};
 use files::Shelf;
 
 #[derive(Debug, ClapArgs)]
@@ -67,6 +67,8 @@ struct Report {
     /// What keeps scenarios from being run.
     broken: Vec<Diagnostics>,
     updated: Vec<PathBuf>,
+    /// The scenarios that could not be updated.
+    left: Vec<(PathBuf, String)>,
     took: Duration,
 }
 
@@ -184,8 +186,8 @@ fn tested(
     if args.update {
         let runs = runs(&compiled, suite, args);
         let observed: Vec<_> = runs.iter().map(|run| (&run.scenario, &run.observed)).collect();
-        let updated = scenario::updated(&source, &observed)
-            .map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+        let Updated { text: updated, left } = scenario::updated(&source, &observed);
+        report.left.extend(left.into_iter().map(|scenario| (path.clone(), scenario)));
         suite = read(&updated).map_err(|wrong| {
             anyhow!("{name} was left as it is: what would be written cannot be read\n{wrong}")
         })?;

@@ -27,6 +27,11 @@ pub(super) fn text(report: &Report, args: &Args) -> String {
     for path in &report.updated {
         line(&mut text, &format!("{} {}", paint(AnsiColor::Yellow, "updated"), path.display()));
     }
+    for (path, scenario) in &report.left {
+        let why = "it is written between braces, and `expect` needs lines of its own";
+        let left = paint(AnsiColor::Yellow, "not updated");
+        line(&mut text, &format!("{left} {}: `{}`: {why}", path.display(), tame(scenario)));
+    }
     if !report.covered.is_empty() {
         coverage(&mut text, report, args);
     }
