@@ -228,8 +228,13 @@ fn place(fields: Fields<'_>, node: &Node, source: &str) -> Place {
         Some(Value::Mapping(parts)) => parts.iter().map(|part| (part.key.clone(), spot(part))).collect(),
         _ => Vec::new(),
     };
+    // What is merged into it stands elsewhere.
+    let line = |at: usize| source.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+    let column = |entry: &&Entry| entry.key_span.start - line(entry.key_span.start);
+    let name = fields.get("name").map(|entry| column(&entry));
+    let own = fields.entries.iter().filter(|entry| Some(column(entry)) == name);
     Place {
-        last: fields.entries.last().map(|entry| entry.key_span.clone()).unwrap_or_default(),
+        last: own.map(|entry| entry.key_span.clone()).max_by_key(|key| key.start).unwrap_or_default(),
         in_braces: source.get(node.span.start..).is_some_and(|text| text.starts_with('{')),
         expect: expect.map(spot),
         parts,

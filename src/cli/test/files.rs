@@ -8,7 +8,11 @@ use std::sync::Arc;
 use crate::catalog::{self, Compiled, Diagnostic, Diagnostics, code};
 use crate::check::check;
 use crate::cli::failure::Failure;
+use crate::proof::Bounds;
 use crate::scenario;
+
+/// How much of what can happen is tried before the scenarios are run: they take milliseconds, and all of it is for `snorri check`.
+const MOST_STATES: usize = 2_000;
 
 /// The definitions that were read, by their paths.
 #[derive(Debug, Default)]
@@ -133,7 +137,8 @@ impl Shelf {
     fn look_at(&mut self, key: &Path, compiled: &Compiled) -> usize {
         let others = self.books.iter().filter(|(path, _)| *path != key && path.parent() == key.parent());
         let beside: Vec<_> = others.filter_map(|(_, book)| book.compiled.as_ref().ok().cloned()).collect();
-        let findings = check(compiled, &beside).findings;
+        let bounds = Bounds { states: MOST_STATES, ..Bounds::default() };
+        let findings = check(compiled, &beside, &bounds).findings;
         let errors = findings.errors();
         if let Some(book) = self.books.get_mut(key) {
             book.findings = Some(findings);
