@@ -429,6 +429,7 @@ mod command {
             "{}",
             said.out
         );
+        terminal.run("snorri test --min-coverage 50 --filter card").await.expect(2);
         let out = terminal.ok("snorri test sagas/order.yaml --coverage").await;
         let (_, table) = out.split_once("Outcomes that some scenario tried:\n").expect("a table");
         insta::assert_snapshot!(steady(table), @r"

@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long)]
     coverage: bool,
     /// Fail if less of any definition is tried
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(long, value_name = "PERCENT", conflicts_with = "filter", value_parser = clap::value_parser!(u8).range(..=100))]
     min_coverage: Option<u8>,
     /// Write what really happens into the files, where it is not what they expect
     #[arg(long)]
