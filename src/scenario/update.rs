@@ -34,8 +34,13 @@ pub fn updated(source: &str, runs: &[(&Scenario, &Observed)]) -> Updated {
         }
     }
     let mut written = text.to_owned();
-    for (start, (end, new)) in edits.into_iter().rev() {
-        written.replace_range(start..end, &new);
+    let mut done_from = text.len();
+    for (start, (end, new)) in edits.into_iter().rev().filter(|(start, (end, _))| start <= end) {
+        // What lies within another edit, which aliases can bring about, is left to the next time.
+        if end <= done_from {
+            written.replace_range(start..end, &new);
+            done_from = start;
+        }
     }
     let mark = &source[..source.len() - text.len()];
     Updated { text: format!("{mark}{written}"), left }
