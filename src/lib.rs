@@ -6,6 +6,7 @@
 //! - [`proof`]: everything that can happen to a definition's sagas, tried; pure
 //! - [`catalog`]: YAML to definitions, with diagnostics
 //! - [`check`]: what else is held against definitions before they run; pure
+//! - [`scenario`]: runs definitions in virtual time, as scenario files say; pure
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
@@ -24,5 +25,6 @@ pub mod engine;
 pub mod http;
 pub mod proof;
 pub mod saga;
+pub mod scenario;
 pub mod store;
 pub mod telemetry;

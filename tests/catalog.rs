@@ -356,9 +356,9 @@ mod directories {
     use super::*;
 
     #[test]
-    fn are_read_in_order_and_without_what_is_hidden() {
+    fn are_read_in_order_and_without_what_is_hidden_or_tests() {
         let directory = tempfile::tempdir().expect("a directory");
-        for name in ["b.yaml", "a.yml", ".hidden.yaml", "notes.md"] {
+        for name in ["b.yaml", "a.yml", ".hidden.yaml", "notes.md", "b.test.yaml", "a.test.yml"] {
             std::fs::write(directory.path().join(name), name).expect("written");
         }
         std::fs::create_dir(directory.path().join("c.yaml")).expect("a directory within");

@@ -125,3 +125,18 @@ pub const UNDO_OUT_OF_ORDER: &str = "E0607";
 pub const OUTCOME_CHANGED: &str = "E0608";
 /// A command that may have been carried out and counts as refused.
 pub const UNKNOWN_AS_REFUSED: &str = "E0609";
+
+/// Scenarios for a definition that is not there, or is none.
+pub const SCENARIO_DEFINITION: &str = "E0701";
+/// A step that the definition of a scenario does not have.
+pub const SCENARIO_STEP: &str = "E0702";
+/// An input that no saga can be started with.
+pub const SCENARIO_INPUT: &str = "E0703";
+/// An answer that cannot come.
+pub const SCENARIO_ANSWER: &str = "E0704";
+/// A signal or an event that no step takes.
+pub const SCENARIO_ARRIVAL: &str = "E0705";
+/// A scenario with the name of another one.
+pub const SCENARIO_NAME: &str = "E0706";
+/// Something that happens, but not what, or not when.
+pub const SCENARIO_HAPPENING: &str = "E0707";

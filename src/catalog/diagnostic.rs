@@ -54,7 +54,7 @@ pub struct Diagnostics {
 
 /// Takes in what is found wrong on the way through a definition.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     list: Vec<Diagnostic>,
     omitted: usize,
     /// What keeps none from being made of it, but perhaps from being taken.
@@ -106,7 +106,7 @@ impl Diagnostic {
 }
 
 impl Problems {
-    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         self.report_with(|| diagnostic);
     }
 
@@ -131,7 +131,7 @@ impl Problems {
     }
 
     /// Whether a definition can be made.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
@@ -139,7 +139,7 @@ impl Problems {
         self.list.len() + self.omitted
     }
 
-    pub(super) fn into_diagnostics(self, file: &str, source: &str) -> Diagnostics {
+    pub(crate) fn into_diagnostics(self, file: &str, source: &str) -> Diagnostics {
         let list = self.list.into_iter().chain(self.findings);
         let mut diagnostics = Diagnostics::none(file, source);
         diagnostics.omitted = self.omitted;

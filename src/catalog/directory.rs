@@ -28,8 +28,8 @@ pub struct Source {
     pub files: BTreeMap<String, String>,
 }
 
-/// The definitions (`*.yaml` and `*.yml`) right in a directory, in the order of their names. Hidden files are passed
-/// over; links are followed, because that is how Kubernetes mounts a `ConfigMap`. The files that they refer to come with
+/// The definitions (`*.yaml` and `*.yml`) right in a directory, in the order of their names. Hidden files and scenarios
+/// (`*.test.yaml`) are passed over; links are followed, because that is how Kubernetes mounts a `ConfigMap`. The files that they refer to come with
 /// them; of those, links that lead out of the directory are refused.
 pub fn read_directory(path: impl AsRef<Path>) -> Result<Vec<Source>, Error> {
     let directory = path.as_ref();
@@ -102,5 +102,11 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
 fn is_definition(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
     let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    yaml && !hidden
+    yaml && !hidden && !is_scenarios(path)
+}
+
+/// Whether this is the name of a file of scenarios, which stands beside its definition: `order.test.yaml`.
+pub fn is_scenarios(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }

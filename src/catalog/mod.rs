@@ -14,7 +14,7 @@ mod bundle;
 pub mod code;
 mod compiled;
 mod decode;
-mod diagnostic;
+pub(crate) mod diagnostic;
 pub mod diff;
 mod directory;
 mod expression;
@@ -22,13 +22,13 @@ mod files;
 pub mod language;
 mod render;
 mod schema;
-mod source;
+pub(crate) mod source;
 pub(crate) mod suggest;
 mod syntax;
 
 pub use compiled::{Compiled, InvalidInput, MAX_ATTRIBUTE_BYTES, MAX_KEY_BYTES};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use directory::{Error, Source, read_definition, read_directory};
+pub use directory::{Error, Source, is_scenarios, read_definition, read_directory};
 pub use source::MAX_SOURCE_BYTES;
 
 use std::collections::BTreeMap;

@@ -25,13 +25,13 @@ const MAX_ALIASED_NODES: usize = 10_000;
 
 /// A value, and where it was written. A list's or mapping's place is the rest of the line on which it begins.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
-    pub(super) value: Value,
-    pub(super) span: Range<usize>,
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) span: Range<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Number(serde_json::Number),
@@ -41,14 +41,14 @@ pub(super) enum Value {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_span: Range<usize>,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Range<usize>,
+    pub(crate) value: Node,
 }
 
 /// Parses `source`. After a duplicate key it goes on, with the first of the two.
-pub(super) fn parse(source: &str, problems: &mut Problems) -> Option<Node> {
+pub(crate) fn parse(source: &str, problems: &mut Problems) -> Option<Node> {
     if source.len() > MAX_SOURCE_BYTES {
         let message =
             format!("this file has {} bytes; a definition has at most {MAX_SOURCE_BYTES}", source.len());
@@ -100,7 +100,7 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
 
 impl Node {
     /// What it is, for people.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Null => "empty",
             Value::Bool(_) => "a boolean",
@@ -112,7 +112,7 @@ impl Node {
     }
 
     /// The same as JSON, without places.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
@@ -126,7 +126,7 @@ impl Node {
     }
 
     /// The node that a JSON Pointer leads to, or the last one on the way there.
-    pub(super) fn at(&self, pointer: &str) -> &Self {
+    pub(crate) fn at(&self, pointer: &str) -> &Self {
         let steps = pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
         let mut node = self;
         for step in steps {

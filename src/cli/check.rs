@@ -121,7 +121,7 @@ fn reports(args: &Args) -> Result<Vec<Report>, Failure> {
 /// The definitions at these paths.
 fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
-    for path in paths {
+    for path in paths.iter().filter(|path| !catalog::is_scenarios(path)) {
         let found = if path.is_dir() {
             catalog::read_directory(path)
         } else {

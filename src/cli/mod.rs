@@ -29,6 +29,7 @@ pub mod signal;
 pub mod start;
 pub mod story;
 pub mod target;
+pub mod test;
 pub mod token;
 pub mod top;
 pub mod wait;
@@ -68,6 +69,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Hold everything against definitions before they run
     Check(check::Args),
+    /// Run the scenarios beside definitions, in virtual time
+    Test(test::Args),
     /// Tell what a new version of a definition changes, and whom that breaks
     Diff(diff::Args),
     /// Print the JSON Schema of definitions, for editors
@@ -152,6 +155,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Serve(args) => serve::run(args).await?,
         Command::Token(args) => token::run(&args)?,
         Command::Check(args) => return check::run(args).await,
+        Command::Test(args) => return test::run(&args),
         Command::Config(args) => config::run(args).await?,
         Command::Completions(args) => completions::run(&args)?,
         Command::Start(args) => return start::run(args).await,

@@ -34,7 +34,11 @@ impl<'a> Story<'a> {
     /// The lines of one entry, coloured; printing through `anstream` takes the colours away where they do not belong.
     pub fn tell(&mut self, entry: &Entry) -> Vec<String> {
         let began = *self.began.get_or_insert(entry.at);
-        let time = format!("{:>6} ms", entry.at.since(began).as_millis());
+        let since = entry.at.since(began);
+        let time = match since.as_millis() {
+            millis @ ..100_000 => format!("{millis:>6} ms"),
+            _ => format!("{:>9}", lasted(since)),
+        };
         let dim = Style::new().dimmed();
         let lines = entry.facts.iter().filter_map(|fact| self.line(entry.at, fact));
         lines.map(|line| format!("{dim}{time}{dim:#}  {line}")).collect()

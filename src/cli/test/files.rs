@@ -1,0 +1,196 @@
+//! Which files hold scenarios, and which definitions they are for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::catalog::{self, Compiled, Diagnostic, Diagnostics, code};
+use crate::check::check;
+use crate::cli::failure::Failure;
+use crate::proof::Bounds;
+use crate::scenario;
+
+/// How much of what can happen is tried before the scenarios are run: they take milliseconds, and all of it is for `snorri check`.
+const MOST_STATES: usize = 2_000;
+
+/// The definitions that were read, by their paths.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    books: BTreeMap<PathBuf, Book>,
+    directories: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Book {
+    compiled: Result<Arc<Compiled>, Diagnostics>,
+    /// Whether it is asked for, or only stands beside what is.
+    is_asked_for: bool,
+    /// What is wrong with it, once somebody looked.
+    findings: Option<Diagnostics>,
+}
+
+/// The files of scenarios at these paths.
+pub(super) fn find(paths: &[PathBuf], shelf: &mut Shelf) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            shelf.read_directory(path)?;
+            shelf.books.iter_mut().filter(|(book, _)| book.parent() == Some(path)).for_each(|(_, book)| {
+                book.is_asked_for = true;
+            });
+            found.extend(in_directory(path)?);
+        } else if catalog::is_scenarios(path) {
+            found.push(path.clone());
+        } else {
+            let beside = ["test.yaml", "test.yml"].map(|end| path.with_extension(end));
+            let Some(beside) = beside.into_iter().find(|beside| beside.is_file()) else {
+                let (path, beside) = (path.display(), path.with_extension("test.yaml"));
+                return Err(Failure::usage(format!(
+                    "{path} has no scenarios: write some into {}",
+                    beside.display()
+                )));
+            };
+            found.push(beside);
+        }
+    }
+    if found.is_empty() {
+        let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(Failure::usage(format!(
+            "there are no scenarios in {}: write those of order.yaml into order.test.yaml beside it",
+            paths.join(", ")
+        )));
+    }
+    // `sagas/*.yaml` names a definition and its scenarios.
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn in_directory(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
+    let paths: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut paths = paths.map_err(|error| unreadable(directory, &error))?;
+    paths.retain(|path| catalog::is_scenarios(path) && path.is_file());
+    paths.sort();
+    Ok(paths)
+}
+
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!("cannot read {}: {error}", path.display()))
+}
+
+impl Shelf {
+    /// Reads all definitions of a directory, because they are looked at together.
+    fn read_directory(&mut self, directory: &Path) -> Result<(), Failure> {
+        if self.directories.iter().any(|read| read == directory) {
+            return Ok(());
+        }
+        let sources = catalog::read_directory(directory);
+        for source in sources.map_err(|error| Failure::usage(told(&error)))? {
+            let name = source.path.display().to_string();
+            let compiled = catalog::compile_with(&name, &source.text, &source.files).map(Arc::new);
+            let book = Book { compiled, is_asked_for: false, findings: None };
+            self.books.entry(source.path).or_insert(book);
+        }
+        self.directories.push(directory.to_owned());
+        Ok(())
+    }
+
+    /// The definition that the scenarios in `source`, which is the file `path`, are for; or what is wrong, unless it
+    /// was said before.
+    pub(super) fn definition_of(
+        &mut self,
+        path: &Path,
+        source: &str,
+    ) -> Result<Result<Arc<Compiled>, Option<Diagnostics>>, Failure> {
+        let said = scenario::definition_of(source);
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let candidates = match &said {
+            Some((file, _)) => vec![directory.join(file)],
+            None => beside(path),
+        };
+        let Some(wanted) = candidates.iter().find(|candidate| candidate.is_file()) else {
+            return Ok(Err(Some(missing(path, source, said, &candidates))));
+        };
+        let home = wanted.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.read_directory(home)?;
+        let key = home.join(wanted.file_name().unwrap_or_default());
+        let Some(book) = self.books.get_mut(&key) else {
+            return Ok(Err(Some(missing(path, source, said, &candidates))));
+        };
+        book.is_asked_for = true;
+        let Ok(compiled) = &book.compiled else { return Ok(Err(None)) };
+        let compiled = Arc::clone(compiled);
+        let errors = match &book.findings {
+            Some(findings) => findings.errors(),
+            None => self.look_at(&key, &compiled),
+        };
+        Ok(if errors == 0 { Ok(compiled) } else { Err(None) })
+    }
+
+    /// Holds everything against a definition, and keeps what is found.
+    fn look_at(&mut self, key: &Path, compiled: &Compiled) -> usize {
+        let others = self.books.iter().filter(|(path, _)| *path != key && path.parent() == key.parent());
+        let beside: Vec<_> = others.filter_map(|(_, book)| book.compiled.as_ref().ok().cloned()).collect();
+        let bounds = Bounds { states: MOST_STATES, ..Bounds::default() };
+        let findings = check(compiled, &beside, &bounds).findings;
+        let errors = findings.errors();
+        if let Some(book) = self.books.get_mut(key) {
+            book.findings = Some(findings);
+        }
+        errors
+    }
+
+    /// The definitions that can be run, of those that somebody asked for.
+    pub(super) fn asked_for(&self) -> impl Iterator<Item = &Arc<Compiled>> {
+        self.books.values().filter(|book| book.is_asked_for).filter_map(|book| book.compiled.as_ref().ok())
+    }
+
+    /// What is wrong with those that somebody asked for.
+    pub(super) fn into_broken(self) -> impl Iterator<Item = Diagnostics> {
+        let asked_for = self.books.into_values().filter(|book| book.is_asked_for);
+        asked_for.filter_map(|book| match book.compiled {
+            Err(diagnostics) => Some(diagnostics),
+            Ok(_) => book.findings.filter(|findings| findings.errors() > 0),
+        })
+    }
+}
+
+/// Where the definition of a file of scenarios stands that does not say it.
+fn beside(path: &Path) -> Vec<PathBuf> {
+    let stem = path.with_extension("").with_extension("");
+    ["yaml", "yml"].map(|extension| stem.with_extension(extension)).to_vec()
+}
+
+fn missing(
+    path: &Path,
+    source: &str,
+    said: Option<(String, std::ops::Range<usize>)>,
+    candidates: &[PathBuf],
+) -> Diagnostics {
+    let wanted = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
+    let message = format!("there is no definition `{wanted}`");
+    let diagnostic = match said {
+        Some((_, span)) => Diagnostic::new(code::SCENARIO_DEFINITION, span, message)
+            .label("no such file")
+            .help("write its path from where this file stands"),
+        None => Diagnostic::new(code::SCENARIO_DEFINITION, 0..0, message)
+            .help("name the file like its definition, or write `definition: other.yaml` into it"),
+    };
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let mut diagnostics = Diagnostics::none(&path.display().to_string(), source);
+    diagnostics.extend([diagnostic]);
+    diagnostics
+}
+
+fn told(error: &catalog::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,68 @@
+//! What came of the scenarios, for programs.
+
+use serde_json::{Value, json};
+
+use super::{Covered, FileReport, Report, Run};
+use crate::cli::story::Story;
+use crate::scenario::Section;
+
+/// `{passed, failed, took_millis, files, coverage, broken, updated}`.
+pub(super) fn document(report: &Report) -> anyhow::Result<String> {
+    let failed = report.failed();
+    let document = json!({
+        "passed": report.runs().count() - failed,
+        "failed": failed,
+        "took_millis": report.took.as_secs_f64() * 1000.0,
+        "files": report.files.iter().map(file).collect::<Vec<_>>(),
+        "coverage": report.covered.iter().map(covered).collect::<Vec<_>>(),
+        "broken": report.broken,
+        "updated": report.updated,
+    });
+    Ok(serde_json::to_string_pretty(&document)?)
+}
+
+fn file(file: &FileReport) -> Value {
+    let definition = &file.compiled.definition;
+    json!({
+        "file": file.path,
+        "definition": definition.name,
+        "version": definition.version,
+        "scenarios": file.runs.iter().map(|run| scenario(file, run)).collect::<Vec<_>>(),
+    })
+}
+
+fn scenario(file: &FileReport, run: &Run) -> Value {
+    let mut story = Story::new(&file.compiled.definition);
+    let lines = run.observed.entries.iter().flat_map(|entry| story.tell(entry));
+    let plain = lines.map(|line| anstream::adapter::strip_str(&line).to_string());
+    json!({
+        "name": run.scenario.name,
+        "passed": run.passes(),
+        "expects_something": run.scenario.expects_something(),
+        "status": run.observed.status,
+        "lasted_millis": run.observed.lasted.as_millis(),
+        "took_millis": run.took.as_secs_f64() * 1000.0,
+        "objections": run.observed.objections,
+        "differences": run.differing.iter().map(difference).collect::<Vec<_>>(),
+        "story": plain.collect::<Vec<_>>(),
+    })
+}
+
+fn difference(section: &Section) -> Value {
+    json!({
+        "key": section.key,
+        "expected": section.expected.lines(section.key),
+        "got": section.got.lines(section.key),
+    })
+}
+
+fn covered(Covered { compiled, coverage }: &Covered) -> Value {
+    let outcome = |outcome: &crate::scenario::coverage::Outcome| json!({ "step": outcome.step, "outcome": outcome.outcome, "tried_by": outcome.tried_by });
+    json!({
+        "definition": compiled.definition.name,
+        "version": compiled.definition.version,
+        "percent": coverage.percent(),
+        "tried": coverage.tried(),
+        "outcomes": coverage.outcomes.iter().map(outcome).collect::<Vec<_>>(),
+    })
+}

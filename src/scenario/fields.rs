@@ -1,0 +1,165 @@
+//! Access to what a scenario file says, which tells of whatever has no business there.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::catalog::Diagnostic;
+use crate::catalog::code;
+use crate::catalog::diagnostic::Problems;
+use crate::catalog::source::{Entry, Node, Value};
+use crate::catalog::suggest;
+
+const DURATION_HELP: &str = "write a number with its unit: `200ms`, `10s`, `5m`, `1h 30m` or `2d`";
+
+/// A kind of mapping: what it is called, and its keys.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) name: &'static str,
+    pub(super) keys: &'static [&'static str],
+}
+
+/// The fields of a mapping of a known shape.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'a> {
+    pub(super) entries: &'a [Entry],
+    shape: &'static Shape,
+    /// Where to point at for what is not there.
+    pub(super) head: &'a Range<usize>,
+}
+
+impl<'a> Fields<'a> {
+    /// `None` if it is no mapping.
+    pub(super) fn of(node: &'a Node, shape: &'static Shape, problems: &mut Problems) -> Option<Self> {
+        let entries = mapping(node, shape.name, problems)?;
+        for entry in entries.iter().filter(|entry| !shape.keys.contains(&entry.key.as_str())) {
+            let message = format!("{} has no `{}`", shape.name, entry.key);
+            problems.report(
+                Diagnostic::new(code::UNKNOWN_KEY, entry.key_span.clone(), message)
+                    .label("unknown key")
+                    .maybe_help(suggest::did_you_mean(&entry.key, shape.keys.iter().copied())),
+            );
+        }
+        let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
+        Some(Self { entries, shape, head })
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'a Entry> {
+        debug_assert!(self.shape.keys.contains(&key), "{} does not take `{key}`", self.shape.name);
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    pub(super) fn require(&self, key: &str, example: &str, problems: &mut Problems) -> Option<&'a Entry> {
+        let entry = self.get(key);
+        if entry.is_none() {
+            let message = format!("{} needs `{key}`", self.shape.name);
+            problems.report(
+                Diagnostic::new(code::MISSING_KEY, self.head.clone(), message)
+                    .label(format!("`{key}` is missing"))
+                    .help(format!("add `{example}`")),
+            );
+        }
+        entry
+    }
+}
+
+/// The entries of a mapping, whatever their keys.
+pub(super) fn mapping<'a>(node: &'a Node, name: &str, problems: &mut Problems) -> Option<&'a [Entry]> {
+    let Value::Mapping(entries) = &node.value else {
+        let message = match node.value {
+            Value::Null => format!("{name} is empty"),
+            _ => format!("{name} must be a mapping, not {}", node.kind()),
+        };
+        problems.report(
+            Diagnostic::new(code::WRONG_TYPE, node.span.clone(), message).label("expected keys and values"),
+        );
+        return None;
+    };
+    Some(entries)
+}
+
+pub(super) fn wrong_type(entry: &Entry, wanted: &str) -> Diagnostic {
+    let message = match entry.value.value {
+        Value::Null => format!("`{}` is empty", entry.key),
+        _ => format!("`{}` must be {wanted}, not {}", entry.key, entry.value.kind()),
+    };
+    Diagnostic::new(code::WRONG_TYPE, place(entry), message).label(format!("expected {wanted}"))
+}
+
+/// An empty value has no place of its own.
+pub(super) fn place(entry: &Entry) -> Range<usize> {
+    if entry.value.span.is_empty() { entry.key_span.clone() } else { entry.value.span.clone() }
+}
+
+pub(super) fn text<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
+    match &entry.value.value {
+        Value::String(text) => Some(text),
+        Value::Number(_) | Value::Bool(_) => {
+            problems.report(wrong_type(entry, "a text").help("put quotes around it"));
+            None
+        }
+        _ => {
+            problems.report(wrong_type(entry, "a text"));
+            None
+        }
+    }
+}
+
+/// The items of a list.
+pub(super) fn list<'a>(entry: &'a Entry, example: &str, problems: &mut Problems) -> Option<&'a [Node]> {
+    let Value::Sequence(items) = &entry.value.value else {
+        problems
+            .report(wrong_type(entry, "a list").help(format!("write it like `{}: {example}`", entry.key)));
+        return None;
+    };
+    Some(items)
+}
+
+pub(super) fn duration(entry: &Entry, problems: &mut Problems) -> Option<Duration> {
+    match &entry.value.value {
+        Value::String(text) => parse_duration(text, &entry.value.span, problems),
+        Value::Number(number) => {
+            let message = format!("`{}` must be a duration, and `{number}` has no unit", entry.key);
+            problems.report(
+                Diagnostic::new(code::WRONG_TYPE, entry.value.span.clone(), message)
+                    .label("seconds? milliseconds?")
+                    .help(format!("write `{number}s` or `{number}ms`")),
+            );
+            None
+        }
+        _ => {
+            problems.report(wrong_type(entry, "a duration").help(DURATION_HELP));
+            None
+        }
+    }
+}
+
+pub(super) fn parse_duration(text: &str, span: &Range<usize>, problems: &mut Problems) -> Option<Duration> {
+    let parsed = humantime::parse_duration(text.trim()).ok();
+    if parsed.is_none() {
+        problems.report(
+            Diagnostic::new(code::BAD_VALUE, span.clone(), format!("`{text}` is not a duration"))
+                .label("expected a duration")
+                .help(DURATION_HELP),
+        );
+    }
+    parsed
+}
+
+/// One of a few words.
+pub(super) fn word<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    let text = text(entry, problems)?;
+    let chosen = choices.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
+    if chosen.is_none() {
+        let words = || choices.iter().map(|(word, _)| *word);
+        problems.report(
+            Diagnostic::new(
+                code::BAD_VALUE,
+                entry.value.span.clone(),
+                format!("`{}` cannot be `{text}`", entry.key),
+            )
+            .label(format!("expected {}", suggest::one_of(words())))
+            .maybe_help(suggest::nearest(text, words()).map(|word| format!("did you mean `{word}`?"))),
+        );
+    }
+    chosen
+}

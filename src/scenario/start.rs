@@ -1,0 +1,165 @@
+//! What a saga begins with: the input that is given, or what an event or a schedule makes of itself.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::decode::Reader;
+use super::fields::{self, Fields, Shape};
+use crate::catalog::source::{Entry, Node};
+use crate::catalog::{Diagnostic, code, suggest};
+use crate::saga::definition::Trigger;
+use crate::saga::expression::{EvaluationError, Scope, Variable};
+
+const START: Shape = Shape { name: "`start`", keys: &["event", "exchange", "body", "schedule"] };
+
+/// What a saga begins with.
+pub(super) struct Begin {
+    pub(super) input: Arc<Json>,
+    pub(super) key: Option<String>,
+    pub(super) attributes: BTreeMap<String, String>,
+}
+
+/// What an expression outside of a saga sees: one variable.
+pub(super) struct Only<'a>(pub(super) &'static str, pub(super) &'a Json);
+
+impl Scope for Only<'_> {
+    fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        (name == self.0).then_some(Variable::Json(self.1))
+    }
+}
+
+/// The input of a scenario, with what the definition makes of it.
+pub(super) fn begin(fields: Fields<'_>, shared: Option<&Node>, reader: &mut Reader<'_>) -> Option<Begin> {
+    if let Some(entry) = fields.get("start") {
+        if let Some(second) = fields.get("input") {
+            reader.problems.report(
+                Diagnostic::new(
+                    code::EITHER_OR,
+                    second.key_span.clone(),
+                    "what starts the saga makes its input",
+                )
+                .label("and this is another one")
+                .help("keep one of `start` and `input`"),
+            );
+        }
+        let input = started(entry, reader)?;
+        let help = "what comes of `start` is decided by `start:` in the definition";
+        return checked(input, None, (&entry.key_span, Some(help)), reader);
+    }
+    let node = fields.get("input").map(|entry| &entry.value).or(shared);
+    let input = node.map_or_else(|| Json::Object(Map::new()), Node::to_json);
+    let help = node.is_none().then_some("add `input:`, here or at the top of the file");
+    checked(input, node, (node.map_or(fields.head, |node| &node.span), help), reader)
+}
+
+/// What a trigger of the definition makes of an event or a time.
+fn started(entry: &Entry, reader: &mut Reader<'_>) -> Option<Json> {
+    let fields = Fields::of(&entry.value, &START, &mut reader.problems)?;
+    let made = match (fields.get("event"), fields.get("schedule")) {
+        (Some(event), _) => by_event(event, fields, reader)?,
+        (None, Some(schedule)) => by_schedule(schedule, reader)?,
+        (None, None) => {
+            fields.require("event", "event: order.placed", &mut reader.problems);
+            return None;
+        }
+    };
+    made.map_err(|error| {
+        let message = format!("no input can be made of it: {error}");
+        reader.problems.report(Diagnostic::new(code::SCENARIO_INPUT, entry.key_span.clone(), message));
+    })
+    .ok()
+}
+
+fn by_event(
+    entry: &Entry,
+    fields: Fields<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Result<Json, EvaluationError>> {
+    let name = fields::text(entry, &mut reader.problems)?;
+    let from = match fields.get("exchange") {
+        Some(entry) => Some(fields::text(entry, &mut reader.problems)?),
+        None => None,
+    };
+    let body = fields.get("body").map_or_else(|| Json::Object(Map::new()), |entry| entry.value.to_json());
+    let scope = Only("event", &body);
+    let mut known = Vec::new();
+    let mut is_refused = false;
+    for trigger in &reader.compiled.definition.starts {
+        let Trigger::Event { exchange, event, when, input } = trigger else { continue };
+        known.push(&**event);
+        if **event != *name || from.is_some_and(|from| **exchange != *from) {
+            continue;
+        }
+        match when.as_ref().map(|when| when.evaluate(&scope)) {
+            None | Some(Ok(Json::Bool(true))) => {
+                return Some(input.as_ref().map_or_else(|| Ok(body.clone()), |input| input.render(&scope)));
+            }
+            Some(Err(error)) => return Some(Err(error)),
+            Some(Ok(_)) => is_refused = true,
+        }
+    }
+    let (message, label, help) = match is_refused {
+        true => (format!("this event `{name}` starts no saga"), "its `when` is not true of it", None),
+        false => {
+            let help = suggest::did_you_mean(name, known);
+            (format!("no event `{name}` starts this saga"), "not under `start:`", help)
+        }
+    };
+    reader.problems.report(
+        Diagnostic::new(code::SCENARIO_ARRIVAL, entry.value.span.clone(), message)
+            .label(label)
+            .maybe_help(help),
+    );
+    None
+}
+
+/// The time at which a schedule is due: the first one, because which of several it is cannot be told from it.
+fn by_schedule(entry: &Entry, reader: &mut Reader<'_>) -> Option<Result<Json, EvaluationError>> {
+    let time = fields::text(entry, &mut reader.problems)?;
+    let mut triggers = reader.compiled.definition.starts.iter();
+    let input = triggers.find_map(|trigger| match trigger {
+        Trigger::Schedule { input, .. } => Some(input),
+        Trigger::Event { .. } => None,
+    });
+    if input.is_none() {
+        reader.problems.report(
+            Diagnostic::new(code::SCENARIO_ARRIVAL, entry.key_span.clone(), "no schedule starts this saga")
+                .label("not under `start:`"),
+        );
+    }
+    Some(input?.render(&Only("schedule", &json!({ "time": time }))))
+}
+
+/// Holds an input against the schema, and makes the key and the attributes of it. `node` is where it stands, if it
+/// stands anywhere.
+fn checked(
+    input: Json,
+    node: Option<&Node>,
+    (head, help): (&Range<usize>, Option<&str>),
+    reader: &mut Reader<'_>,
+) -> Option<Begin> {
+    let compiled = reader.compiled;
+    if let Err(invalid) = compiled.check_input(&input) {
+        for wrong in invalid {
+            let at = node.map_or(head, |node| &node.at(&wrong.path).span).clone();
+            let place = if wrong.path.is_empty() { String::new() } else { format!(" at `{}`", wrong.path) };
+            let message = format!("the input is not what the definition takes{place}: {}", wrong.message);
+            let diagnostic = Diagnostic::new(code::SCENARIO_INPUT, at, message)
+                .label("not as `input` of the definition says");
+            reader.problems.report(diagnostic.maybe_help(help.map(str::to_owned)));
+        }
+        return None;
+    }
+    let made = compiled.key(&input).and_then(|key| Ok((key, compiled.attributes(&input)?)));
+    match made {
+        Ok((key, attributes)) => Some(Begin { input: Arc::new(input), key, attributes }),
+        Err(error) => {
+            let message = format!("no saga can be started with this input: {error}");
+            reader.problems.report(Diagnostic::new(code::SCENARIO_INPUT, head.clone(), message));
+            None
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Writes what really happened into a scenario file. Only what was wrong is replaced; comments and all the rest stay.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::decode::plain;
+use super::expect::{self, Said, Section};
+use super::script::{Place, Scenario, Spot};
+use super::world::Observed;
+
+/// Widest line that an `expect` between braces stays on.
+const WIDE: usize = 110;
+
+/// A file with what really happened in it.
+#[derive(Debug)]
+pub struct Updated {
+    pub text: String,
+    /// The scenarios that are written between braces: `expect` has no lines of its own there.
+    pub left: Vec<String>,
+}
+
+/// The text of a file with what `runs` of its scenarios led to. The same text, if all is as expected.
+pub fn updated(source: &str, runs: &[(&Scenario, &Observed)]) -> Updated {
+    let text = plain(source);
+    // Two scenarios that share an `expect` by an alias share its place.
+    let mut edits: BTreeMap<usize, (usize, String)> = BTreeMap::new();
+    let mut left = Vec::new();
+    for (scenario, observed) in runs {
+        match edits_of(text, scenario, observed) {
+            None => left.push(scenario.name.clone()),
+            Some(new) => new.into_iter().for_each(|(range, new)| {
+                edits.entry(range.start).or_insert((range.end, new));
+            }),
+        }
+    }
+    let mut written = text.to_owned();
+    let mut done_from = text.len();
+    for (start, (end, new)) in edits.into_iter().rev().filter(|(start, (end, _))| start <= end) {
+        // What lies within another edit, which aliases can bring about, is left to the next time.
+        if end <= done_from {
+            written.replace_range(start..end, &new);
+            done_from = start;
+        }
+    }
+    let mark = &source[..source.len() - text.len()];
+    Updated { text: format!("{mark}{written}"), left }
+}
+
+/// `None`: there is no place for them.
+fn edits_of(text: &str, scenario: &Scenario, observed: &Observed) -> Option<Vec<(Range<usize>, String)>> {
+    let place = &scenario.place;
+    let differing = expect::differing(scenario, observed);
+    if scenario.expected.is_some() && differing.is_empty() {
+        return Some(Vec::new());
+    }
+    if place.in_braces {
+        return None;
+    }
+    let Some(expect) = &place.expect else {
+        let extent = extent(text, place.last.start);
+        let indent = column(text, place.last.start);
+        let new = block(&expect::worth_expecting(observed), indent);
+        return Some(vec![(extent.end..extent.end, format!("\n{}{new}", " ".repeat(indent)))]);
+    };
+    if scenario.expected.is_none() {
+        let indent = column(text, expect.key.start);
+        let whole = extent(text, expect.key.start);
+        return Some(vec![(whole, block(&expect::worth_expecting(observed), indent))]);
+    }
+    if text.get(expect.value.start..).is_some_and(|value| value.starts_with('{')) {
+        let whole = extent(text, expect.key.start);
+        let all = expect::sections(scenario, observed);
+        let indent = column(text, expect.key.start);
+        let comment = comment_behind(text, expect);
+        let new = in_braces(&all).map(|line| line + comment).unwrap_or_else(|| block(&all, indent));
+        return Some(vec![(whole, new)]);
+    }
+    Some(differing.iter().filter_map(|section| edit(text, place, section)).collect())
+}
+
+/// Replaces one key of `expect`, or takes it away.
+fn edit(text: &str, place: &Place, section: &Section) -> Option<(Range<usize>, String)> {
+    let (_, spot) = place.parts.iter().find(|(key, _)| key == section.key)?;
+    let extent = extent(text, spot.key.start);
+    if section.got == Said::Nothing && place.parts.len() > 1 {
+        // With the line's end before it, unless it is the first one.
+        let from = text[..extent.start].rfind('\n').filter(|_| *spot != first(place)).unwrap_or(extent.start);
+        let until = if from == extent.start { next_line(text, extent.end) } else { extent.end };
+        return Some((from..until, String::new()));
+    }
+    let indent = " ".repeat(column(text, spot.key.start));
+    let mut lines = match &section.got {
+        Said::Nothing => vec![format!("{}: []", section.key)],
+        got => got.compact(section.key),
+    };
+    if let Some(first) = lines.first_mut() {
+        first.push_str(comment_behind(text, spot));
+    }
+    Some((extent, lines.join(&format!("\n{indent}"))))
+}
+
+fn first(place: &Place) -> Spot {
+    place.parts.iter().map(|(_, spot)| spot).min_by_key(|spot| spot.key.start).cloned().unwrap_or_default()
+}
+
+/// Where the key of the next line begins.
+fn next_line(text: &str, from: usize) -> usize {
+    let rest = &text[from..];
+    from + rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len())
+}
+
+/// `expect:` and its keys, each on lines of its own.
+fn block(sections: &[Section], indent: usize) -> String {
+    let said = sections.iter().filter(|section| section.got != Said::Nothing);
+    let lines = said.flat_map(|section| section.got.compact(section.key));
+    let indent = " ".repeat(indent + 2);
+    ["expect:".to_owned()]
+        .into_iter()
+        .chain(lines.map(|line| format!("{indent}{line}")))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The same on one line, if it fits there.
+fn in_braces(sections: &[Section]) -> Option<String> {
+    let said = sections.iter().filter(|section| section.got != Said::Nothing);
+    let lines: Option<Vec<_>> = said
+        .map(|section| match section.got.compact(section.key).as_slice() {
+            [line] => Some(line.clone()),
+            _ => None,
+        })
+        .collect();
+    let line = format!("expect: {{ {} }}", lines?.join(", "));
+    (line.chars().count() <= WIDE).then_some(line)
+}
+
+/// What follows a key and its value on their line, if that is a comment.
+fn comment_behind<'a>(text: &'a str, spot: &Spot) -> &'a str {
+    let rest = |from: usize| text.get(from..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let line_ends = spot.key.end + rest(spot.key.end).len();
+    let is_beside = (spot.key.end..line_ends).contains(&spot.value.start) && !spot.value.is_empty();
+    let line = if is_beside { rest(spot.value.end) } else { rest(spot.key.end).trim_start_matches(':') };
+    if line.trim_start().starts_with('#') && line.starts_with(' ') { line } else { "" }
+}
+
+/// How far a key stands from the beginning of its line.
+fn column(text: &str, at: usize) -> usize {
+    at - text[..at].rfind('\n').map_or(0, |end| end + 1)
+}
+
+/// From a key to the end of its value: the lines below that are further in. Comments and empty lines behind it do not
+/// belong to it.
+fn extent(text: &str, start: usize) -> Range<usize> {
+    let column = column(text, start);
+    let mut end = start;
+    let mut at = start;
+    for (nth, line) in text[start..].split_inclusive('\n').enumerate() {
+        let content = line.trim_end();
+        let trimmed = content.trim_start();
+        let indent = content.len() - trimmed.len();
+        // A list may stand as far in as its key, and so may the brace that ends a mapping.
+        let hangs = indent == column
+            && (trimmed.starts_with("- ") || trimmed == "-" || trimmed.starts_with(['}', ']']));
+        let belongs = nth == 0 || indent > column || hangs;
+        let says_nothing = trimmed.is_empty() || (nth > 0 && trimmed.starts_with('#'));
+        match belongs {
+            _ if says_nothing => {}
+            true => end = at + content.len(),
+            false => break,
+        }
+        at += line.len();
+    }
+    start..end
+}

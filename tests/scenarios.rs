@@ -1,0 +1,479 @@
+//! Scenarios: those that ship, what a failing one looks like, what `--update` writes, and what is said of broken files.
+
+#[path = "cli/terminal.rs"]
+mod terminal;
+
+use std::path::{Path, PathBuf};
+
+use snorri::catalog::{self, Compiled, Source};
+use snorri::scenario::{self, Coverage, Observed, Suite};
+use terminal::Terminal;
+
+const PARCEL: &str = include_str!("scenarios/parcel.yaml");
+const INPUT: &str = "input: { parcelId: p-1, boxes: [a, b] }\n";
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn parcel() -> Compiled {
+    catalog::compile("parcel.yaml", PARCEL).expect("a definition")
+}
+
+/// Runs the scenarios in `text` for the parcel.
+#[track_caller]
+fn run(text: &str) -> Vec<(scenario::Scenario, Observed)> {
+    let compiled = parcel();
+    let Suite { scenarios, .. } =
+        scenario::read("parcel.test.yaml", &format!("{INPUT}{text}"), &compiled).expect("scenarios");
+    let run = |scenario| {
+        let observed = scenario::run(&compiled, &scenario);
+        (scenario, observed)
+    };
+    scenarios.into_iter().map(run).collect()
+}
+
+/// Nothing differs, and nobody objects.
+#[track_caller]
+fn passes(text: &str) {
+    for (scenario, observed) in run(text) {
+        let differing = scenario::expect::differing(&scenario, &observed);
+        assert!(
+            differing.is_empty() && observed.objections.is_empty(),
+            "{}: {differing:#?} {:?} {:#?}",
+            scenario.name,
+            observed.objections,
+            observed.entries
+        );
+    }
+}
+
+mod shipped {
+    use super::*;
+
+    #[test]
+    fn scenarios_pass_and_leave_nothing_untried() {
+        for Source { path, text, files } in
+            catalog::read_directory(root("sagas")).expect("the definitions that ship")
+        {
+            let compiled = catalog::compile_with("it", &text, &files).expect("a definition");
+            let file = path.with_extension("test.yaml");
+            let text =
+                std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{} is missing", file.display()));
+            let suite = scenario::read(&file.display().to_string(), &text, &compiled).expect("scenarios");
+            let mut coverage = Coverage::of(&compiled.definition);
+            for scenario in &suite.scenarios {
+                let observed = scenario::run(&compiled, scenario);
+                let differing = scenario::expect::differing(scenario, &observed);
+                assert!(scenario.expects_something(), "{}", scenario.name);
+                assert!(differing.is_empty(), "{}: {differing:#?}", scenario.name);
+                assert!(observed.objections.is_empty(), "{}: {:?}", scenario.name, observed.objections);
+                coverage.take(&compiled.definition, &scenario.name, &observed);
+            }
+            assert_eq!(coverage.never_tried(), [], "{}", path.display());
+            assert_eq!(coverage.percent(), 100);
+        }
+    }
+
+    #[test]
+    fn scenarios_take_the_same_way_every_time() {
+        let compiled =
+            catalog::compile("order.yaml", include_str!("../sagas/order.yaml")).expect("a definition");
+        let text = include_str!("../sagas/order.test.yaml");
+        let run = || -> Vec<_> {
+            let suite = scenario::read("order.test.yaml", text, &compiled).expect("scenarios");
+            suite.scenarios.iter().map(|scenario| scenario::run(&compiled, scenario).entries).collect()
+        };
+        assert_eq!(run(), run());
+    }
+
+    #[test]
+    fn scenarios_are_not_taken_for_definitions() {
+        let sources = catalog::read_directory(root("sagas")).expect("the definitions that ship");
+        assert!(sources.iter().all(|source| !source.path.display().to_string().contains(".test.")));
+        for (name, is) in
+            [("order.test.yaml", true), ("order.test.yml", true), ("test.yaml", false), ("order.yaml", false)]
+        {
+            assert_eq!(catalog::is_scenarios(Path::new(name)), is, "{name}");
+        }
+    }
+}
+
+/// The page on testing has an example of which one scenario is wrong, and shows what is said of it.
+#[tokio::test]
+async fn the_example_of_the_page_says_what_the_page_says() {
+    let page = include_str!("../docs/testing.md");
+    let block = |kind: &str| {
+        let (_, rest) = page.split_once(&format!("```{kind}\n")).expect("a block");
+        rest.split_once("```").expect("its end").0
+    };
+    let terminal = Terminal::alone();
+    terminal.write("sagas/order.yaml", include_str!("../sagas/order.yaml"));
+    terminal.write("sagas/order.test.yaml", block("yaml"));
+    let said = terminal.run("snorri test").await.expect(1);
+    let shown = block("console").strip_prefix("$ snorri test\n").expect("a command");
+    assert_eq!(steady(&said.out), steady(shown));
+}
+
+/// Whatever the page has happen is something that can.
+#[test]
+fn the_page_has_happen_what_can() {
+    let page = include_str!("../docs/testing.md");
+    let (_, rest) = page.split_once("```yaml\nwhen:").expect("a block");
+    let when = rest.split_once("```").expect("its end").0.replace("\n  -", "\n      -");
+    let definition = include_str!("../sagas/order.yaml").replace(
+        "  - name: ship",
+        "  - wait: { signal: approved }\n    timeout: 1d\n  - wait: { event: payment.settled, exchange: e, correlate: \"${ event.orderId }\" }\n    \
+         timeout: 1d\n  - name: ship",
+    );
+    let compiled = catalog::compile("order.yaml", &definition).expect("a definition");
+    let text =
+        format!("input: {{ orderId: o-1, amount: 90 }}\nscenarios:\n  - name: all of it\n    when:{when}");
+    scenario::read("order.test.yaml", &text, &compiled).expect("scenarios");
+}
+
+/// With the real times taken out, which differ from run to run.
+fn steady(out: &str) -> String {
+    let line = |line: &str| match line.rsplit_once("  ") {
+        Some((kept, took)) if took.ends_with(" ms") && took.contains('.') => format!("{kept}  ..."),
+        _ => match line.split_once(" of virtual time in ") {
+            Some((kept, _)) => format!("{kept} of virtual time"),
+            None => line.to_owned(),
+        },
+    };
+    out.lines().map(|text| line(text) + "\n").collect()
+}
+
+mod participants {
+    use super::*;
+
+    #[test]
+    fn answer_each_attempt_and_the_last_answer_holds() {
+        passes(
+            "scenarios:
+  - name: by attempt
+    given: { van: [nothing, { success: }], hand_over: [unroutable, { failure: broken }] }
+    when: [{ signal: released }]
+    expect: { commands: [pack x2, van x2, hand_over x2, undo van, 'undo pack[1]', 'undo pack[0]'], problem: broken }
+  - name: for one item
+    given: { 'pack[1]': { failure: too_big } }
+    expect: { commands: ['pack[0]', 'pack[1]', 'undo pack[0]'], status: compensated }
+",
+        );
+    }
+
+    #[test]
+    fn say_what_they_say_in_all_scenarios_but_those_that_say_otherwise() {
+        passes(
+            "given: { pack: { failure: no_box }, 'pack[1]': { failure: too_big } }
+scenarios:
+  - { name: shared, expect: { problem: no_box } }
+  - { name: its own, given: { pack: success, van: { failure: x } }, expect: { problem: x } }
+",
+        );
+    }
+
+    #[test]
+    fn may_answer_too_late() {
+        passes(
+            "scenarios:
+  - name: after the deadline, and the attempt after it
+    given: { van: [{ success: , after: 15s }, nothing] }
+    when: [{ signal: released }]
+    expect: { status: completed, commands: [pack x2, van x2, hand_over], lasts: 15s }
+  - name: after the end
+    given: { van: [{ success: , after: 1h }, nothing] }
+    expect: { status: compensated, problem: timeout, lasts: 20s..22s }
+",
+        );
+    }
+
+    #[test]
+    fn are_child_sagas_too() {
+        passes(
+            "scenarios:
+  - name: refused
+    input: &heavy { parcelId: p-1, boxes: [], weight: 30 }
+    given: { insurance: { failure: too_heavy } }
+    expect: { commands: [insurance: insurance], problem: too_heavy, status: compensated }
+  - name: cancelled with its parent
+    input: *heavy
+    given: { insurance: nothing }
+    when: [{ once: insurance, after: 1m, cancel: no hurry }]
+    expect: { commands: [insurance], problem: cancelled, status: compensated, lasts: 1m }
+  - name: undone with its parent
+    input: *heavy
+    given: { van: { failure: no_van } }
+    expect: { commands: [insurance: { parcelId: p-1 }, van, undo insurance] }
+",
+        );
+    }
+}
+
+mod happenings {
+    use super::*;
+
+    #[test]
+    fn come_at_their_time_and_in_their_order() {
+        passes(
+            "scenarios:
+  - name: a signal at a time
+    when: [{ at: 3h, signal: released }]
+    expect: { status: completed, lasts: 3h, events: [parcel.leaving: { parcel: p-1 }] }
+  - name: one after the other
+    when: [{ once: released, pause: }, { after: 2d, resume: }, { after: 1h, signal: released }]
+    expect: { status: completed, lasts: 2d 1h }
+  - name: a second attempt
+    given: { van: nothing }
+    when: [{ once: 'van#2', after: 1s, reply: 'van#1' }, { signal: released }]
+    expect: { status: completed }
+  - name: stopped on the way
+    when: [{ at: 1h, stop: }]
+    expect: { status: running, lasts: 1h }
+",
+        );
+    }
+
+    #[test]
+    fn are_what_operators_do() {
+        passes(
+            "given: { hand_over: nothing }
+scenarios:
+  - name: resolve as done
+    when: [{ signal: released }, { resolve: hand_over, done: { tracking: t-1 } }]
+    expect: { status: completed, output: { tracking: t-1 } }
+  - name: resolve as not done
+    when: [{ signal: released }, { resolve: hand_over, not_done: }]
+    expect: { status: compensated }
+  - name: give up
+    when: [{ signal: released }, abandon]
+    expect: { status: abandoned }
+  - name: too soon
+    when: [{ at: 0s, rollback: , refused: not_stuck }, { signal: released }]
+    expect: { status: stuck, incident: { step: hand_over } }
+",
+        );
+    }
+}
+
+/// What the definition makes of an event, and of a time.
+#[test]
+fn sagas_are_started_by_what_starts_them() {
+    let source = "saga: report\nversion: 1\nkey: ${ input.day }\nstart:\n  - { event: day.over, exchange: e, when: \"${ event.sales > 0 }\", input: { day: \"${ event.day }\" } }\n  \
+                  - { schedule: 0 3 * * *, input: { day: \"${ schedule.time }\" } }\nsteps:\n  \
+                  - { name: write, command: report.write, exchange: e, payload: \"${ input }\", compensate: none }\n";
+    let compiled = catalog::compile("report.yaml", source).expect("a definition");
+    let read = |start: &str| {
+        let text = format!("scenarios: [{{ name: x, start: {start} }}]");
+        scenario::read("report.test.yaml", &text, &compiled)
+    };
+    let sent = |start: &str| {
+        let suite = read(start).expect("a scenario");
+        let observed = scenario::run(&compiled, &suite.scenarios[0]);
+        format!("{:?}", observed.entries[0].facts[0])
+    };
+    assert!(sent("{ event: day.over, body: { day: monday, sales: 3 } }").contains("monday"));
+    assert!(sent("{ schedule: 2026-11-21T03:00:00Z }").contains("2026-11-21T03:00:00Z"));
+    let wrong = |start: &str| read(start).expect_err("no scenario").to_string();
+    assert!(
+        wrong("{ event: day.over, body: { day: monday, sales: 0 } }")
+            .contains("its `when` is not true of it")
+    );
+    assert!(wrong("{ event: day.over }").contains("no input can be made of it"));
+    assert!(wrong("{ event: day.ovr }").contains("did you mean `day.over`?"));
+}
+
+#[test]
+fn coverage_counts_what_can_become_of_each_step() {
+    let compiled = parcel();
+    let mut coverage = Coverage::of(&compiled.definition);
+    assert_eq!((coverage.tried(), coverage.outcomes.len()), (0, 31));
+    let text =
+        "scenarios: [{ name: works, when: [{ signal: released }] }, { name: fails, given: { van: error } }]";
+    for (scenario, observed) in run(text) {
+        coverage.take(&compiled.definition, &scenario.name, &observed);
+    }
+    let told: Vec<_> = coverage
+        .never_tried()
+        .iter()
+        .map(|(step, outcomes)| format!("{step}: {}", outcomes.join(", ")))
+        .collect();
+    insta::assert_snapshot!(format!("{} %\n{}", coverage.percent(), told.join("\n")), @r"
+    38 %
+    pack: failure, retried, unknown, undo failed
+    insurance: success, failure, undone, undo failed
+    route: branch 1
+    truck: success, failure, retried, unknown
+    van: failure, undo failed
+    released: timed out
+    hand_over: failure, retried, unknown
+    ");
+}
+
+/// Each file of `tests/scenarios/broken` is refused with the diagnostics that stand beside it.
+#[test]
+fn broken_files_are_told_what_is_wrong() {
+    let compiled = parcel();
+    let sources = catalog::read_directory(root("tests/scenarios/broken")).expect("the broken files");
+    assert!(sources.len() >= 8);
+    for Source { path, text, .. } in sources {
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a stem");
+        let diagnostics = scenario::read(&format!("{stem}.test.yaml"), &text, &compiled).expect_err(stem);
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path("scenarios/broken");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(stem, diagnostics.plain()));
+    }
+}
+
+/// With what happened put into a file whose expectations are stale. All the rest of it stays as it was.
+#[test]
+fn updates_replace_only_what_was_wrong() {
+    let compiled = parcel();
+    let stale = include_str!("scenarios/stale.test.yaml");
+    let observe = |text: &str| -> Vec<(scenario::Scenario, Observed)> {
+        let suite = scenario::read("stale.test.yaml", text, &compiled).expect("scenarios");
+        let run = |scenario: scenario::Scenario| {
+            let observed = scenario::run(&compiled, &scenario);
+            (scenario, observed)
+        };
+        suite.scenarios.into_iter().map(run).collect()
+    };
+    let update = |text: &str| {
+        let runs = observe(text);
+        let runs: Vec<_> = runs.iter().map(|(scenario, observed)| (scenario, observed)).collect();
+        scenario::updated(text, &runs).text
+    };
+    let updated = update(stale);
+    for (scenario, observed) in observe(&updated) {
+        assert_eq!(scenario::expect::differing(&scenario, &observed), [], "{}", scenario.name);
+        assert!(scenario.expects_something(), "{}", scenario.name);
+    }
+    assert_eq!(update(&updated), updated, "there is nothing left to update");
+    let with_mark = format!("\u{feff}{}", stale.replace('\n', "\r\n"));
+    assert!(update(&with_mark).starts_with('\u{feff}'));
+    insta::assert_snapshot!(updated);
+
+    let braces = "input: { parcelId: p, boxes: [] }\nscenarios: [{ name: x, expect: { status: stuck } }]\n";
+    let runs = observe(braces);
+    let left = scenario::updated(braces, &[(&runs[0].0, &runs[0].1)]);
+    assert_eq!((left.text.as_str(), left.left), (braces, vec!["x".to_owned()]));
+}
+
+mod command {
+    use super::*;
+
+    fn terminal(files: &[&str]) -> Terminal {
+        let terminal = Terminal::alone();
+        for file in files {
+            let text = std::fs::read_to_string(root("tests/scenarios").join(file)).expect("a file");
+            terminal.write(&format!("sagas/{file}"), &text);
+        }
+        terminal
+    }
+
+    #[tokio::test]
+    async fn shows_what_differs_and_what_happened() {
+        let terminal = terminal(&["parcel.yaml", "failing.test.yaml"]);
+        let said = terminal.run("snorri test").await.expect(1);
+        assert_eq!(said.err, "");
+        insta::assert_snapshot!(steady(&said.out));
+
+        let said = terminal.run("snorri test sagas/failing.test.yaml --filter passes").await.expect(0);
+        insta::assert_snapshot!(steady(&said.out), @r"
+        sagas/failing.test.yaml  parcel 3
+          ✓ passes       0 ms  ...
+
+        1 scenario: all pass; 0 ms of virtual time
+        ");
+        let said = terminal.run("snorri test --filter passes --coverage").await.expect(0);
+        assert!(!said.out.contains("Outcomes"), "{}", said.out);
+    }
+
+    #[tokio::test]
+    async fn tells_programs_the_same() {
+        let terminal = terminal(&["parcel.yaml", "failing.test.yaml"]);
+        let said = terminal.run("snorri test --format json").await.expect(1);
+        let told = said.json();
+        assert_eq!((&told["passed"], &told["failed"]), (&1.into(), &4.into()));
+        let wrong = &told["files"][0]["scenarios"][1];
+        assert_eq!(wrong["differences"][0]["key"], "status");
+        assert_eq!(wrong["differences"][0]["got"][0], "status: compensated");
+        assert!(wrong["story"].as_array().is_some_and(|story| story.len() > 5));
+        assert_eq!(told["coverage"][0]["definition"], "parcel");
+    }
+
+    #[tokio::test]
+    async fn updates_files_in_place() {
+        let terminal = terminal(&["parcel.yaml", "stale.test.yaml"]);
+        terminal.run("snorri test").await.expect(1);
+        let out = terminal.ok("snorri test sagas/stale.test.yaml --update").await;
+        assert!(out.contains("updated sagas/stale.test.yaml"), "{out}");
+        assert!(terminal.ok("snorri test").await.contains("all pass"));
+    }
+
+    #[tokio::test]
+    async fn can_ask_for_coverage() {
+        let terminal = Terminal::alone();
+        for file in ["order.yaml", "order.test.yaml", "fraud-check.yaml"] {
+            terminal.write(
+                &format!("sagas/{file}"),
+                &std::fs::read_to_string(root("sagas").join(file)).expect("a file"),
+            );
+        }
+        terminal.ok("snorri test sagas/order.yaml --min-coverage 100").await;
+        let said = terminal.run("snorri test --min-coverage 50").await.expect(1);
+        assert!(
+            said.out.contains("fraud-check has 0 % of its outcomes tried, and needs 50 %"),
+            "{}",
+            said.out
+        );
+        terminal.run("snorri test --min-coverage 50 --filter card").await.expect(2);
+        let out = terminal.ok("snorri test sagas/order.yaml --coverage").await;
+        let (_, table) = out.split_once("Outcomes that some scenario tried:\n").expect("a table");
+        insta::assert_snapshot!(steady(table), @r"
+          order  100 %  16 of 16
+              ✓ reserve  success      an order goes through
+              ✓ reserve  failure      what is sold out costs nothing
+              ✓ reserve  retried      services that are slow to come up are asked again
+              ✓ reserve  unknown      a reservation that nobody knows of is released all the same
+              ✓ reserve  undone       a refused card releases the stock
+              ✓ reserve  undo failed  a release that is refused is passed over by hand
+              ✓ charge   success      an order goes through
+              ✓ charge   failure      a refused card releases the stock
+              ✓ charge   retried      services that are slow to come up are asked again
+              ✓ charge   unknown      a payment that nobody knows of is paid back, even if it turns out later that it was made
+              ✓ charge   undone       an order that cannot be shipped is paid back with what the participants returned
+              ✓ charge   undo failed  nothing else is undone while a refund is refused
+              ✓ ship     success      an order goes through
+              ✓ ship     failure      an order that cannot be shipped is paid back with what the participants returned
+              ✓ ship     retried      services that are slow to come up are asked again
+              ✓ ship     unknown      a carrier that never answers needs somebody to ask there
+
+        13 scenarios: all pass; 23m 00s of virtual time
+        ");
+    }
+
+    #[tokio::test]
+    async fn says_what_is_wrong_with_files() {
+        let terminal = terminal(&["parcel.yaml"]);
+        let said = terminal.run("snorri test").await.expect(2);
+        assert!(said.err.contains("there are no scenarios in sagas"), "{}", said.err);
+        let said = terminal.run("snorri test sagas/parcel.yaml").await.expect(2);
+        assert!(said.err.contains("write some into sagas/parcel.test.yaml"), "{}", said.err);
+        let said = terminal.run("snorri test elsewhere.test.yaml").await.expect(2);
+        assert!(said.err.contains("cannot read elsewhere.test.yaml"), "{}", said.err);
+
+        terminal.write("sagas/other.test.yaml", "definition: othr.yaml\nscenarios: []\n");
+        let said = terminal.run("snorri test").await.expect(2);
+        assert!(said.out.contains("E0701") && said.out.contains("sagas/othr.yaml"), "{}", said.out);
+
+        terminal.write("sagas/other.test.yaml", "scenarios: [{ nam: x }]\n");
+        terminal.write("sagas/other.yaml", "saga: other\n");
+        let said = terminal.run("snorri test").await.expect(2);
+        assert!(said.out.contains("needs `version`"), "{}", said.out);
+        let said = terminal.run("snorri test sagas/other.yaml --update --format json").await.expect(2);
+        assert_eq!(said.json()["broken"][0]["file"], "sagas/other.yaml");
+    }
+}
