@@ -5,6 +5,7 @@
 //! - [`saga`]: what a saga is and what follows from what; pure
 //! - [`catalog`]: YAML to definitions, with diagnostics
 //! - [`check`]: what else is held against definitions before they run; pure
+//! - [`graph`]: definitions as pictures; pure
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod engine;
+pub mod graph;
 pub mod http;
 pub mod saga;
 pub mod store;

@@ -14,6 +14,7 @@ pub mod definitions;
 pub mod demo;
 pub mod diff;
 pub mod failure;
+pub mod graph;
 pub mod interventions;
 pub mod list;
 pub mod migrate;
@@ -67,6 +68,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Hold everything against definitions before they run
     Check(check::Args),
+    /// Draw a definition: its steps, how they are undone, and where there is no way back
+    Graph(graph::Args),
     /// Tell what a new version of a definition changes, and whom that breaks
     Diff(diff::Args),
     /// Print the JSON Schema of definitions, for editors
@@ -146,6 +149,7 @@ impl Cli {
 async fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Demo(args) => demo::run(args).await?,
+        Command::Graph(args) => graph::run(args)?,
         Command::Diff(args) => return Ok(diff::run(&args)),
         Command::Schema(args) => schema::run(&args)?,
         Command::Serve(args) => serve::run(args).await?,
