@@ -99,6 +99,7 @@ impl Builder<'_> {
         Node {
             index: index.0,
             name: step.name.to_string(),
+            label: describe::label(step),
             kind: step.action.kind(),
             detail: describe::detail(step),
             about: describe::about(step),

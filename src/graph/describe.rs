@@ -1,6 +1,6 @@
 //! What is written on a picture: a few words for each thing, and a few lines for who wants to know more.
 
-use humantime::format_duration;
+use std::time::Duration;
 
 use super::model::GroupKind;
 use crate::saga::definition::{Action, Awaited, Command, OnTimeout, OnWaitTimeout, Sleep, Step, Trigger};
@@ -8,15 +8,23 @@ use crate::saga::template::{Part, Template};
 
 pub(super) const OTHERWISE: &str = "otherwise";
 
+/// A step's name, if somebody gave it one.
+pub(super) fn label(step: &Step) -> String {
+    match step.name.split_once('#') {
+        Some(_) => step.action.kind().to_owned(),
+        None => step.name.to_string(),
+    }
+}
+
 /// What a step sends, awaits or does.
 pub(super) fn detail(step: &Step) -> String {
     match &step.action {
         Action::Command(command) => command.command.name.to_string(),
         Action::Wait(wait) => match &wait.awaited {
-            Awaited::Signal(signal) => format!("{signal}, {}", format_duration(wait.timeout)),
-            Awaited::Event(event) => format!("{}, {}", event.event, format_duration(wait.timeout)),
+            Awaited::Signal(signal) => format!("{signal} within {}", span(wait.timeout)),
+            Awaited::Event(event) => format!("{} within {}", event.event, span(wait.timeout)),
         },
-        Action::Sleep(Sleep::For(duration)) => format_duration(*duration).to_string(),
+        Action::Sleep(Sleep::For(duration)) => format!("for {}", span(*duration)),
         Action::Sleep(Sleep::Until(time)) => format!("until {}", time.source()),
         Action::Child(child) => format!("{} v{}", child.definition, child.version),
         Action::Publish(publish) => publish.event.to_string(),
@@ -29,7 +37,7 @@ pub(super) fn detail(step: &Step) -> String {
 pub(super) fn undo(step: &Step) -> Option<String> {
     match &step.action {
         Action::Command(command) => command.compensation.as_ref().map(|undo| undo.name.to_string()),
-        Action::Child(child) if child.undone => Some(format!("undo {}", child.definition)),
+        Action::Child(child) if child.undone => Some(child.definition.to_string()),
         _ => None,
     }
 }
@@ -71,7 +79,7 @@ pub(super) fn trigger(trigger: &Trigger) -> String {
 
 /// All that there is to say of a step, a line for each.
 pub(super) fn about(step: &Step) -> Vec<String> {
-    let mut lines = vec![step.name.to_string()];
+    let mut lines = vec![label(step)];
     match &step.action {
         Action::Command(step) => {
             lines.extend(about_command("sends", &step.command));
@@ -86,7 +94,7 @@ pub(super) fn about(step: &Step) -> Vec<String> {
                 Awaited::Signal(signal) => ("signal", signal),
                 Awaited::Event(event) => ("event", &event.event),
             };
-            lines.push(format!("waits for the {what} {name}, at most {}", format_duration(wait.timeout)));
+            lines.push(format!("waits for the {what} {name}, at most {}", span(wait.timeout)));
             lines.push(match wait.on_timeout {
                 OnWaitTimeout::Fail => "nothing in time: rolls back".into(),
                 OnWaitTimeout::Continue => "nothing in time: goes on".into(),
@@ -132,11 +140,7 @@ pub(super) fn about_undo(step: &Step) -> Vec<String> {
 fn about_command(verb: &str, command: &Command) -> Vec<String> {
     let mut lines = vec![
         format!("{verb} {} to {}", command.name, command.exchange),
-        format!(
-            "waits {} for the reply, at most {} attempts",
-            format_duration(command.timeout),
-            command.retry.attempts
-        ),
+        format!("waits {} for the reply, at most {} attempts", span(command.timeout), command.retry.attempts),
     ];
     lines.extend(command.on.iter().map(|reply| format!("listens for {}", reply.event.event)));
     lines
@@ -155,5 +159,19 @@ fn text(template: &Template) -> String {
         Template::Expression(expression) => format!("${{ {} }}", expression.source()),
         Template::Literal(serde_json::Value::String(text)) => text.clone(),
         _ => String::new(),
+    }
+}
+
+/// A duration in the largest units that it is a whole number of: `24h`, `90s`, `1500ms`.
+fn span(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    match millis {
+        _ if millis >= 172_800_000 && millis.is_multiple_of(86_400_000) => {
+            format!("{}d", millis / 86_400_000)
+        }
+        _ if millis >= 3_600_000 && millis.is_multiple_of(3_600_000) => format!("{}h", millis / 3_600_000),
+        _ if millis >= 60_000 && millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
+        _ if millis >= 1_000 && millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
+        _ => format!("{millis}ms"),
     }
 }

@@ -64,7 +64,7 @@ fn parts(out: &mut String, list: &[Part], depth: usize) -> fmt::Result {
 
 fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
     let pad = "  ".repeat(depth);
-    let mut lines = vec![node.name.clone()];
+    let mut lines = vec![node.label.clone()];
     lines.push(if node.kind == "command" {
         node.detail.clone()
     } else {
@@ -112,8 +112,7 @@ fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
             writeln!(out, "{pad}  c{} [label=\"\", shape=point, width=0.12];", group.id)?;
         }
         GroupKind::Choice => {
-            let name = quoted(group.name.as_deref().unwrap_or_default());
-            writeln!(out, "{pad}  o{} [label={name}, shape=diamond, style=filled];", group.id)?;
+            writeln!(out, "{pad}  o{} [label=\"?\", shape=diamond, style=filled];", group.id)?;
         }
         GroupKind::ForEach => {}
     }

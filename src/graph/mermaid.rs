@@ -6,8 +6,7 @@ use super::Direction;
 use super::edges::{End, Way, edges};
 use super::model::{Graph, Group, GroupKind, Node, Part};
 
-const STYLES: &str = "\
-  classDef step fill:#ffffff,stroke:#94a3b8,color:#0f172a
+const STYLES: &str = "  classDef step fill:#ffffff,stroke:#94a3b8,color:#0f172a
   classDef undo fill:#fff7ed,stroke:#d97706,color:#92400e,stroke-dasharray:4 3
   classDef pivot fill:#faf5ff,stroke:#9333ea,color:#581c87,stroke-width:3px
   classDef fail fill:#fef2f2,stroke:#dc2626,color:#991b1b
@@ -78,7 +77,7 @@ fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
         _ => "step",
     };
     let verb = if node.kind == "command" { String::new() } else { format!("{} ", node.kind) };
-    let (name, detail, marks) = (escaped(&node.name), escaped(&node.detail), marks.concat());
+    let (name, detail, marks) = (escaped(&node.label), escaped(&node.detail), marks.concat());
     writeln!(out, "{pad}s{}{open}\"<b>{name}</b><br/>{verb}{detail}{marks}\"{close}:::{class}", node.index)?;
     if let Some(undo) = &node.undo {
         writeln!(out, "{pad}u{}[\"undo: {}\"]:::undo", node.index, escaped(&undo.detail))?;
@@ -98,8 +97,7 @@ fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
             writeln!(out, "{pad}  o{id}((\" \")):::gate\n{pad}  c{id}((\" \")):::gate", id = group.id)?
         }
         GroupKind::Choice => {
-            let name = escaped(group.name.as_deref().unwrap_or_default());
-            writeln!(out, "{pad}  o{}{{\"{name}\"}}:::gate", group.id)?;
+            writeln!(out, "{pad}  o{}{{\"?\"}}:::gate", group.id)?;
         }
         GroupKind::ForEach => {}
     }

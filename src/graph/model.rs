@@ -41,6 +41,8 @@ pub struct Node {
     /// Its place in the list of the definition's steps.
     pub index: usize,
     pub name: String,
+    /// The same for people: a step that was not named has the word for its kind.
+    pub label: String,
     /// As definitions have it: `command`, `wait`, `sleep`, `saga`, `publish` or `fail`.
     pub kind: &'static str,
     /// What it sends, awaits or does, in a few words.

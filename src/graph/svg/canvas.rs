@@ -75,6 +75,33 @@ impl Canvas {
         self.words(font, text, (x, y), room, "");
     }
 
+    /// The same, with something after it in another font.
+    pub fn pair(
+        &mut self,
+        (font, text): (Font, &str),
+        (beside, more): (Font, &str),
+        (x, y): (f64, f64),
+        room: f64,
+    ) {
+        let shown = font.fit(text, room * 0.7);
+        let rest = beside.fit(more, room - font.width(&shown) - 10.0);
+        let _ = write!(
+            self.out,
+            r#"<text class="{}" x="{}" y="{}">{}<tspan class="{}" dx="10">{}</tspan></text>"#,
+            font.class,
+            short(x),
+            short(y),
+            escaped(&shown),
+            beside.class,
+            escaped(&rest)
+        );
+    }
+
+    pub fn dot(&mut self, (x, y): (f64, f64)) {
+        let (x, y) = (short(x), short(y));
+        let _ = write!(self.out, r#"<circle class="sg-dot" cx="{x}" cy="{y}" r="3"/>"#);
+    }
+
     pub fn centered(&mut self, font: Font, text: &str, (x, y): (f64, f64), room: f64) {
         self.words(font, text, (x, y), room, r#" text-anchor="middle""#);
     }

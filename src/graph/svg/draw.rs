@@ -3,8 +3,8 @@
 use super::canvas::{Canvas, Head, Rect, short};
 use super::icons;
 use super::layout::{
-    CARD, Column, GAP, HEAD, Measures, PAD, PILL, PIVOT, Placed, UNDO_CARD, WHEN, badge_width, badges,
-    label_room, pivots,
+    AROUND, BEHIND, CARD, Column, GAP, HEAD, Measures, PAD, PILL, PIVOT, Placed, UNDO_CARD, WHEN,
+    badge_width, badges, behind, label_room, pivots,
 };
 use super::text::{CONDITION, DETAIL, NAME, SMALL, UNDO};
 use crate::graph::model::{Group, GroupKind, Node, Part};
@@ -60,14 +60,34 @@ impl Pen<'_> {
             if let Some(from) = from {
                 self.canvas.down(frame.x, from, top, true);
             }
+            let below = top + item.height;
+            from = (!item.part.ends()).then_some(below);
+            if item.part.when().is_some() {
+                self.around(
+                    frame.x,
+                    (top - WHEN / 2.0 - 3.0, below + AROUND - 2.0),
+                    frame.x - item.left - AROUND,
+                );
+                if matches!(item.part, Part::Node(node) if node.kind == "fail") {
+                    from = Some(below + AROUND - 2.0);
+                }
+            }
             if let Some(condition) = item.part.when() {
                 self.condition(&format!("if {condition}"), frame.x, top - WHEN + 4.0, self.measures.card);
             }
-            from = (!item.part.ends()).then_some(top + item.height);
         }
         if let Some(from) = from {
             self.canvas.down(frame.x, from, frame.to, frame.arrows);
         }
+    }
+
+    /// Past a step that may be left out, on its left.
+    fn around(&mut self, x: f64, (from, to): (f64, f64), left: f64) {
+        let [x, from, to, left, inner, below, above] =
+            [x, from, to, left, left + BEND, from + BEND, to - BEND].map(short);
+        let path =
+            format!("M{x} {from}H{inner}Q{left} {from} {left} {below}V{above}Q{left} {to} {inner} {to}H{x}");
+        self.canvas.path("sg-path sg-around", &path);
     }
 
     fn back(&mut self, column: &Column<'_>, frame: Frame) {
@@ -77,7 +97,7 @@ impl Pen<'_> {
         let mut path = (frame.undone_from && undoes).then(|| start(frame.to));
         for item in column.items.iter().rev() {
             let top = frame.top + item.top;
-            let middle = top + item.height / 2.0;
+            let middle = top + CARD / 2.0;
             match item.part {
                 Part::Node(node) if node.undo.is_some() => {
                     if let Some(path) = path {
@@ -143,7 +163,7 @@ impl Pen<'_> {
         self.canvas.open(&[("class", state), ("data-step", &node.name), ("data-kind", node.kind)]);
         self.canvas.about(&node.about);
         if node.kind == "saga" {
-            self.canvas.rect("sg-behind", Rect { x: card.x + 5.0, y: card.y + 5.0, ..card }, 10.0);
+            self.canvas.rect("sg-behind", Rect { x: card.x + BEHIND, y: card.y + BEHIND, ..card }, 10.0);
         }
         self.canvas.rect("sg-card", card, 10.0);
         let (class, icon) = icons::of(node.kind);
@@ -159,7 +179,7 @@ impl Pen<'_> {
             right -= width + 6.0;
         }
         let left = card.x + 56.0;
-        self.canvas.text(NAME, &node.name, (left, y + 27.0), right - left);
+        self.canvas.text(NAME, &node.label, (left, y + 27.0), right - left);
         self.canvas.text(DETAIL, &node.detail, (left, y + 46.0), card.x + card.width - 12.0 - left);
         if node.undo.is_some() {
             self.undo(node, x, y + CARD / 2.0);
@@ -179,7 +199,7 @@ impl Pen<'_> {
         };
         self.canvas.open(&[("class", "sg-undo"), ("data-undo", &node.name)]);
         self.canvas.about(&undo.about);
-        let from = if node.kind == "saga" { edge + 5.0 } else { edge };
+        let from = if node.kind == "saga" { edge + BEHIND } else { edge };
         let path = format!("M{} {}H{}", short(from), short(middle), short(card.x - 6.0));
         self.canvas.path("sg-back", &path);
         self.canvas.head("sg-back-head", (card.x, middle), Head::Right);
@@ -190,7 +210,7 @@ impl Pen<'_> {
     }
 
     fn pivot_line(&mut self, x: f64, y: f64, (left, right): (f64, f64)) {
-        let width = SMALL.width(NO_WAY_BACK) + 48.0;
+        let width = SMALL.width(NO_WAY_BACK) + 44.0;
         let pill = Rect { x: x - width / 2.0, y: y - 13.0, width, height: 26.0 };
         self.canvas.open(&[("class", "sg-pivot sg-no-way-back")]);
         let line = format!("M{} {y}H{}", short(left), short(right), y = short(y));
@@ -199,12 +219,18 @@ impl Pen<'_> {
         self.canvas.rect("sg-pill", pill, 13.0);
         self.canvas.icon(icons::PIVOT, (pill.x + 19.0, y - 0.5));
         let text = super::text::Font { class: "sg-small sg-strong", ..SMALL };
-        self.canvas.text(text, NO_WAY_BACK, (pill.x + 33.0, y + 4.0), width - 40.0);
+        self.canvas.centered(text, NO_WAY_BACK, (x + 9.0, y + 4.0), width - 40.0);
         self.canvas.close();
     }
 
     fn group(&mut self, group: &Group, placed: &Placed<'_>, x: f64, y: f64) {
-        let body = Rect { x: x - placed.left, y, width: placed.left + placed.right, height: placed.height };
+        let behind = behind(placed.part);
+        let body = Rect {
+            x: x - placed.left,
+            y,
+            width: placed.left + placed.right - behind,
+            height: placed.height - behind,
+        };
         let mut attributes = vec![("class", "sg-group"), ("data-kind", group.kind.word())];
         if let Some(name) = &group.name {
             attributes.push(("data-step", name));
@@ -214,17 +240,21 @@ impl Pen<'_> {
         if group.kind == GroupKind::ForEach {
             self.canvas.rect(
                 "sg-group-body sg-behind-group",
-                Rect { x: body.x + 6.0, y: y + 6.0, ..body },
+                Rect { x: body.x + BEHIND, y: y + BEHIND, ..body },
                 14.0,
             );
         }
         self.canvas.rect("sg-group-body", body, 14.0);
         self.heading(group, body);
-        let (from, to) = (y + HEAD, y + placed.height);
+        let (from, to) = (y + HEAD, body.y + body.height);
         for (column, x) in placed.columns.iter().zip(placed.axes(x)) {
             let top = from + GAP + label_room(column) - if column.label.is_some() { 8.0 } else { 0.0 };
             let frame = Frame { x, top, from, to, arrows: false, undone_from: true };
             self.column(column, frame);
+            self.canvas.dot((x, from));
+            if !column.items.last().is_some_and(|last| last.part.ends()) {
+                self.canvas.dot((x, to));
+            }
             if let Some(label) = column.label {
                 let room = 2.0 * column.left.min(column.right) + PAD;
                 self.condition(label, x, from + 14.0, room);
@@ -253,12 +283,12 @@ impl Pen<'_> {
         self.canvas.open(&[("class", "sg-accent")]);
         self.canvas.icon(icon, (left + 22.0, middle));
         self.canvas.close();
-        let mut at = left + 38.0;
-        if let (GroupKind::ForEach, Some(name)) = (group.kind, &group.name) {
-            let room = (body.width - 60.0) / 2.0;
-            self.canvas.text(NAME, name, (at, middle + 5.0), room);
-            at += NAME.width(&NAME.fit(name, room)) + 8.0;
+        let (at, room) = (left + 38.0, body.width - 50.0);
+        match (group.kind, &group.name) {
+            (GroupKind::ForEach, Some(name)) => {
+                self.canvas.pair((NAME, name), (SMALL, &group.heading), (at, middle + 5.0), room);
+            }
+            _ => self.canvas.text(SMALL, &group.heading, (at, middle + 4.0), room),
         }
-        self.canvas.text(SMALL, &group.heading, (at, middle + 4.0), right - at - 12.0);
     }
 }

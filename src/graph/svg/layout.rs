@@ -18,6 +18,10 @@ pub(super) const PIVOT: f64 = 46.0;
 pub(super) const HEAD: f64 = 34.0;
 pub(super) const PAD: f64 = 20.0;
 const BESIDE: f64 = 22.0;
+/// Where the way around a step that may be left out runs, to the left of it.
+pub(super) const AROUND: f64 = 16.0;
+/// How far what stands for several peeps out from behind a card.
+pub(super) const BEHIND: f64 = 6.0;
 /// Half of the width of a branch with nothing in it.
 const EMPTY: f64 = 50.0;
 const ICON: f64 = 48.0;
@@ -59,7 +63,7 @@ impl Measures {
         collect(&graph.parts, &mut nodes);
         let widest = |width: &dyn Fn(&Node) -> f64| nodes.iter().map(|node| width(node)).fold(0.0, f64::max);
         let card = widest(&|node| {
-            let name = NAME.width(&node.name)
+            let name = NAME.width(&node.label)
                 + badges(node).iter().map(|badge| badge_width(badge.1) + 6.0).sum::<f64>();
             ICON + name.max(DETAIL.width(&node.detail)) + 22.0
         });
@@ -80,7 +84,8 @@ impl Measures {
             }
             let placed = self.place(part, column.height);
             column.height += placed.height;
-            column.left = column.left.max(placed.left);
+            let around = if part.when().is_some() { AROUND + 6.0 } else { 0.0 };
+            column.left = column.left.max(placed.left + around);
             column.right = column.right.max(placed.right);
             column.items.push(placed);
         }
@@ -98,7 +103,7 @@ impl Measures {
             Part::Node(node) => {
                 let half = self.card / 2.0;
                 let right = if node.undo.is_some() { self.lane + self.undo / 2.0 } else { half };
-                Placed { part, columns: Vec::new(), top, left: half, right, height: CARD }
+                Placed { part, columns: Vec::new(), top, left: half, right, height: CARD + behind(part) }
             }
             Part::Group(group) => self.group(part, group, top),
         }
@@ -118,8 +123,9 @@ impl Measures {
             _ if group.leads_back => (width - self.lane) / 2.0,
             _ => width / 2.0,
         };
-        let height = HEAD + GAP + tallest + GAP - 6.0;
-        Placed { part, columns, top, left, right: width - left, height }
+        let behind = behind(part);
+        let height = HEAD + GAP + tallest + GAP - 6.0 + behind;
+        Placed { part, columns, top, left, right: width - left + behind, height }
     }
 }
 
@@ -131,7 +137,7 @@ impl Placed<'_> {
         let gaps = self.columns.len().saturating_sub(1) as f64 * BESIDE;
         let mut at = match self.columns.as_slice() {
             [only] => x - only.left,
-            _ => x - self.left + (self.left + self.right - inner - gaps) / 2.0,
+            _ => x - self.left + (self.left + self.right - behind(self.part) - inner - gaps) / 2.0,
         };
         let mut axes = Vec::new();
         for column in &self.columns {
@@ -139,6 +145,15 @@ impl Placed<'_> {
             at += column.left + column.right + BESIDE;
         }
         axes
+    }
+}
+
+/// How much peeps out from behind it.
+pub(super) fn behind(part: &Part) -> f64 {
+    match part {
+        Part::Node(node) if node.kind == "saga" => BEHIND,
+        Part::Group(group) if group.kind == GroupKind::ForEach => BEHIND,
+        _ => 0.0,
     }
 }
 

@@ -14,7 +14,7 @@ use super::model::Graph;
 use canvas::{Canvas, Rect, short};
 use draw::{Frame, Pen};
 use layout::{GAP, Measures, PILL};
-use text::{END, SMALL, TEXT, TITLE, escaped};
+use text::{CONDITION, END, SMALL, TEXT, TITLE, escaped};
 
 const MARGIN: f64 = 32.0;
 const END_HEIGHT: f64 = 32.0;
@@ -25,7 +25,9 @@ const LEAST: f64 = 400.0;
 
 pub fn write(graph: &Graph) -> String {
     let measures = Measures::of(graph);
-    let column = measures.column(&graph.parts, None);
+    let mut column = measures.column(&graph.parts, None);
+    let widest = graph.starts.iter().map(|start| trigger_width(start)).fold(0.0, f64::max);
+    column.left = column.left.max(widest / 2.0);
     let content = column.left + column.right;
     let width = content.max(LEAST) + 2.0 * MARGIN;
     let x = (width - content) / 2.0 + column.left;
@@ -79,11 +81,8 @@ fn document(graph: &Graph, drawn: &str, (width, height): (f64, f64)) -> String {
 
 fn title(canvas: &mut Canvas, graph: &Graph, lines: &[String], width: f64) {
     let version = format!("v{}", graph.version);
-    let badge = TEXT.width(&version) + 18.0;
-    let room = width - 2.0 * MARGIN - badge - 10.0;
-    canvas.text(TITLE, &graph.title, (MARGIN, MARGIN + 17.0), room);
-    let at = MARGIN + TITLE.width(&TITLE.fit(&graph.title, room)).min(room) + 10.0;
-    canvas.pill("sg-note", SMALL, &version, Rect { x: at, y: MARGIN + 1.0, width: badge, height: 20.0 });
+    let at = (MARGIN, MARGIN + 17.0);
+    canvas.pair((TITLE, &graph.title), (TEXT, &version), at, width - 2.0 * MARGIN);
     let mut y = MARGIN + 24.0;
     for line in lines {
         y += LINE;
@@ -91,12 +90,16 @@ fn title(canvas: &mut Canvas, graph: &Graph, lines: &[String], width: f64) {
     }
 }
 
+fn trigger_width(text: &str) -> f64 {
+    (CONDITION.width(text) + 22.0).min(360.0)
+}
+
 /// What starts a saga, above the start; where that stands.
 fn starts(pen: &mut Pen<'_>, graph: &Graph, x: f64, mut y: f64) -> f64 {
     for start in &graph.starts {
-        let width = (text::CONDITION.width(start) + 22.0).min(pen.measures.card + 60.0);
+        let width = trigger_width(start);
         let at = Rect { x: x - width / 2.0, y, width, height: PILL };
-        pen.canvas.pill("sg-when sg-trigger", text::CONDITION, start, at);
+        pen.canvas.pill("sg-when sg-trigger", CONDITION, start, at);
         y += PILL + 8.0;
     }
     if !graph.starts.is_empty() {
