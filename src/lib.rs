@@ -6,6 +6,7 @@
 //! - [`catalog`]: YAML to definitions, with diagnostics
 //! - [`check`]: what else is held against definitions before they run; pure
 //! - [`graph`]: definitions as pictures; pure
+//! - [`simulation`]: thousands of sagas with faults, in virtual time; pure
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
@@ -24,5 +25,6 @@ pub mod engine;
 pub mod graph;
 pub mod http;
 pub mod saga;
+pub mod simulation;
 pub mod store;
 pub mod telemetry;

@@ -26,6 +26,7 @@ pub mod schema;
 pub mod serve;
 pub mod show;
 pub mod signal;
+pub mod simulate;
 pub mod start;
 pub mod story;
 pub mod target;
@@ -72,6 +73,8 @@ pub enum Command {
     Graph(graph::Args),
     /// Tell what a new version of a definition changes, and whom that breaks
     Diff(diff::Args),
+    /// Run thousands of sagas in virtual time, with participants that fail as often as you say
+    Simulate(Box<simulate::Args>),
     /// Print the JSON Schema of definitions, for editors
     Schema(schema::Args),
     /// Orchestrate the sagas of a directory until told to stop
@@ -151,6 +154,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Demo(args) => demo::run(args).await?,
         Command::Graph(args) => graph::run(args)?,
         Command::Diff(args) => return Ok(diff::run(&args)),
+        Command::Simulate(args) => simulate::run(*args)?,
         Command::Schema(args) => schema::run(&args)?,
         Command::Serve(args) => serve::run(args).await?,
         Command::Token(args) => token::run(&args)?,

@@ -103,7 +103,7 @@ fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
     writeln!(out, "{pad}subgraph cluster_g{} {{", group.id)?;
     writeln!(
         out,
-        "{pad}  label={}; style=\"rounded,filled\"; color=\"#cbd5e1\"; fillcolor=\"#f1f5f9\";",
+        "{pad}  label={}; fontsize=12; style=\"rounded,filled\"; color=\"#cbd5e1\"; fillcolor=\"#f1f5f9\";",
         quoted(&label)
     )?;
     match group.kind {
