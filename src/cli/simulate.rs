@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::output;
 use crate::catalog::{self, Compiled};
-use crate::simulation::{self, Plan, Rate, Report, Tally};
+use crate::simulation::{self, Faults, Plan, Rate, Report, Tally};
 
 /// Where a definition is looked for that is given by its name.
 const DIRECTORY: &str = "sagas";
@@ -84,7 +84,8 @@ enum Format {
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let plan = plan(&args)?;
-    let mut reports = vec![("as given".to_owned(), simulate(&plan, args.runs))];
+    let base = if plan.faults == Faults::default() { "no faults" } else { "as given" };
+    let mut reports = vec![(base.to_owned(), simulate(&plan, args.runs))];
     for faults in &args.compare {
         let mut plan = plan.clone();
         plan.faults.add(faults).map_err(Failure::usage)?;

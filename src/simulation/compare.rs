@@ -1,7 +1,8 @@
 //! The same runs with more that goes wrong, side by side.
 
-use super::report::{Report, row};
+use super::report::{Report, StepReport};
 use super::table::{percent, table, time};
+use super::tell::row;
 
 /// Each report with its name, the first being what the others are held against.
 pub fn comparison(reports: &[(String, Report)]) -> String {
@@ -46,7 +47,7 @@ pub fn comparison(reports: &[(String, Report)]) -> String {
     )
 }
 
-fn sent(step: &super::StepReport) -> u64 {
+fn sent(step: &StepReport) -> u64 {
     step.attempts + step.undos + step.undo_retries
 }
 

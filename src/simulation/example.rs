@@ -90,8 +90,14 @@ fn object(schema: &Value, root: &Value, depth: usize) -> Value {
         fields.insert(name.to_owned(), if value.is_null() { json!(format!("{name}-1")) } else { value });
     }
     for (name, value) in &mut fields {
-        if value == "text" {
-            *value = json!(format!("{name}-1"));
+        let named = |value: &mut Value| {
+            if value == "text" {
+                *value = json!(format!("{name}-1"));
+            }
+        };
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(named),
+            value => named(value),
         }
     }
     Value::Object(fields)

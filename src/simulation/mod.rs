@@ -11,18 +11,23 @@
 mod chance;
 mod compare;
 pub mod example;
+mod histogram;
+mod observe;
 mod plan;
 mod report;
 mod table;
 mod tally;
+mod tell;
 mod wants;
 mod world;
 
 pub use chance::Spread;
 pub use compare::comparison;
+pub use histogram::Bucket;
 pub use plan::{Faults, Plan, Rate, Rates, Spreads};
-pub use report::{Durations, EndReport, Report, StepReport, report, text};
-pub use tally::{Cause, Tally};
+pub use report::{CauseReport, Durations, EndReport, Report, StepReport, report};
+pub use tally::{Cause, StepTally, Tally};
+pub use tell::text;
 
 use std::ops::Range;
 

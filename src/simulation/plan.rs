@@ -71,23 +71,22 @@ pub struct Rate {
 impl Plan {
     /// With made-up input and replies, and nothing that goes wrong.
     pub fn new(compiled: Arc<Compiled>, beside: Vec<Arc<Compiled>>, seed: u64) -> Self {
-        let mut outputs = BTreeMap::new();
-        for definition in std::iter::once(&compiled).chain(&beside) {
-            for (name, output) in example::outputs(&definition.definition) {
-                outputs.entry(name).or_insert(Arc::new(output));
-            }
-        }
-        Self {
+        let mut plan = Self {
             input: Arc::new(example::input(&compiled)),
             key: None,
-            outputs,
+            outputs: BTreeMap::new(),
             faults: Faults::default(),
             latency: Spreads::of(Spread::Usual(Duration::from_millis(10), Duration::from_millis(100))),
             arrival: Spreads::of(Spread::Usual(Duration::from_secs(60), Duration::from_secs(600))),
             compiled,
             beside,
             seed,
+        };
+        let outputs: Vec<_> = plan.definitions().into_iter().flat_map(example::outputs).collect();
+        for (name, output) in outputs {
+            plan.outputs.entry(name).or_insert(Arc::new(output));
         }
+        plan
     }
 
     /// The definition of a child saga, if it is there.
@@ -124,19 +123,20 @@ impl Plan {
     pub fn mistakes(&self) -> Vec<String> {
         let definitions = self.definitions();
         let steps: Vec<&str> = definitions.iter().flat_map(|it| it.steps()).map(|step| &*step.name).collect();
-        let mut awaited: Vec<&str> = steps.clone();
+        let mut awaited: Vec<&str> = Vec::new();
         for step in definitions.iter().flat_map(|it| it.steps()) {
-            match &step.action {
-                Action::Wait(wait) => awaited.push(match &wait.awaited {
+            if let Action::Wait(wait) = &step.action {
+                let name = match &wait.awaited {
                     Awaited::Signal(signal) => signal,
                     Awaited::Event(event) => &event.event,
-                }),
-                _ => {}
+                };
+                awaited.extend([name, &step.name].map(AsRef::as_ref));
             }
         }
         let unknown = |name: &String, known: &[&str], what: &str| {
             let is_known = name == EVERY || known.contains(&name.as_str());
-            (!is_known).then(|| format!("there is no {what} `{name}`; there are {}", known.join(", ")))
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            (!is_known).then(|| format!("there is no {what} `{name}`; there are: {known}"))
         };
         let mut mistakes: Vec<_> = self
             .faults
@@ -146,7 +146,9 @@ impl Plan {
             .filter_map(|name| unknown(name, &steps, "step"))
             .collect();
         let waits = self.arrival.by_name.keys();
-        mistakes.extend(waits.filter_map(|name| unknown(name, &awaited, "signal, event or step")));
+        mistakes.extend(
+            waits.filter_map(|name| unknown(name, &awaited, "signal or event that it waits for named")),
+        );
         for step in &steps {
             let sum = self.faults.sum(step);
             if sum > 1.0 {

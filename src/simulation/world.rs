@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use super::chance::Chance;
 use super::plan::Plan;
-use super::tally::{Cause, Tally};
+use super::tally::Tally;
 use crate::catalog::Compiled;
 use crate::saga::definition::{Action, Awaited};
 use crate::saga::input::{Attempt, Reply, ReplyResult};
-use crate::saga::journal::{Arrival, By, Entry, Fact, Problem, Source, Started, StopReason};
+use crate::saga::journal::{Arrival, By, Parent, Problem, Source, Started};
 use crate::saga::message::{Command, Message, Order, OrderKind, idempotency_key};
 use crate::saga::transition::Wake;
 use crate::saga::{Direction, Ignored, Input, SagaId, State, StepPath, Time, transition};
 
 /// When every run begins: 1 January 2026.
-const BEGINNING: Time = Time(1_767_225_600_000);
+pub(super) const BEGINNING: Time = Time(1_767_225_600_000);
 /// Most that happens in one run. No saga comes near it: its journal is full before.
 const MOST_EVENTS: u32 = 50_000;
 /// The code of a simulated refusal.
@@ -50,28 +50,28 @@ pub(super) fn run(plan: &Plan, number: u64, tally: &mut Tally) {
     world.end();
 }
 
-struct World<'a> {
+pub(super) struct World<'a> {
     plan: &'a Plan,
     chance: Chance,
     /// The first is what is simulated; the others are part of it.
-    sagas: Vec<Running<'a>>,
+    pub(super) sagas: Vec<Running<'a>>,
     queue: BinaryHeap<Reverse<Event>>,
     order: u64,
-    now: Time,
+    pub(super) now: Time,
     /// How much has happened to it when it is cancelled, if it is.
     cancelled_after: Option<u32>,
-    tally: &'a mut Tally,
+    pub(super) tally: &'a mut Tally,
     /// Why it began to roll back.
-    reason: Option<(Option<String>, String)>,
+    pub(super) reason: Option<(Option<String>, String)>,
 }
 
-struct Running<'a> {
-    compiled: &'a Compiled,
-    state: State,
-    begun: BTreeMap<(StepPath, Direction), Time>,
+pub(super) struct Running<'a> {
+    pub(super) compiled: &'a Compiled,
+    pub(super) state: State,
+    pub(super) begun: BTreeMap<(StepPath, Direction), Time>,
 }
 
-struct Event {
+pub(super) struct Event {
     at: Time,
     order: u64,
     saga: usize,
@@ -83,7 +83,7 @@ impl<'a> World<'a> {
         &mut self,
         compiled: &'a Compiled,
         id: SagaId,
-        parent: Option<crate::saga::journal::Parent>,
+        parent: Option<Parent>,
         input: Arc<Value>,
         key: Option<String>,
     ) -> usize {
@@ -255,58 +255,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What an entry says, counted; and what it makes come.
-    fn take_note(&mut self, saga: usize, entry: &Entry) {
-        for fact in &entry.facts {
-            self.count(saga, fact);
-        }
-        if saga == 0 {
-            self.reason = self.reason.take().or_else(|| reason(entry));
-        }
-    }
-
-    fn count(&mut self, saga: usize, fact: &Fact) {
-        let (now, running) = (self.now, &mut self.sagas[saga]);
-        let definition = &running.compiled.definition;
-        let Some((path, direction)) = about(fact) else { return };
-        let Some(index) = definition.index_of(path.name()) else { return };
-        let tally = self.tally.step(&definition.name, index.0, path.name());
-        let key = (path.clone(), direction);
-        match fact {
-            Fact::Sent { .. } | Fact::ChildSent { .. } | Fact::Waiting { .. } | Fact::Sleeping { .. } => {
-                let first = !running.begun.contains_key(&key);
-                running.begun.entry(key).or_insert(now);
-                let (begun, attempts) = match direction {
-                    Direction::Forward => (&mut tally.begun, &mut tally.attempts),
-                    Direction::Compensate => (&mut tally.undos, &mut tally.undo_attempts),
-                };
-                *begun += u64::from(first);
-                *attempts += 1;
-            }
-            Fact::Completed { .. } | Fact::Failed { .. } | Fact::Unknown { .. } => {
-                tally.refused += u64::from(matches!(fact, Fact::Failed { .. }));
-                tally.unknown += u64::from(matches!(fact, Fact::Unknown { .. }));
-                if let Some(begun) = running.begun.get(&key) {
-                    tally.took.push(super::tally::millis(now.since(*begun)));
-                }
-            }
-            Fact::Undone { .. } => {
-                tally.undone += 1;
-                if let Some(begun) = running.begun.get(&key) {
-                    tally.undo_took.push(super::tally::millis(now.since(*begun)));
-                }
-            }
-            Fact::Held { .. } => tally.held += 1,
-            Fact::LateReply { .. } => tally.late += 1,
-            _ => {}
-        }
-        if matches!(fact, Fact::Waiting { .. }) {
-            self.let_come(saga, &path.clone());
-        }
-    }
-
     /// What a step waits for comes, in its time.
-    fn let_come(&mut self, saga: usize, path: &StepPath) {
+    pub(super) fn let_come(&mut self, saga: usize, path: &StepPath) {
         let compiled = self.sagas[saga].compiled;
         let Some(Action::Wait(wait)) = compiled.definition.step(path).map(|step| &step.action) else {
             return;
@@ -325,64 +275,6 @@ impl<'a> World<'a> {
             self.put(self.now.after(after), saga, Input::Arrival(Arc::new(arrival)));
         }
     }
-
-    fn end(self) {
-        let state = &self.sagas[0].state;
-        let (end, at) = match (&state.ended, state.incidents.first()) {
-            (Some(end), _) => (end.status.as_str(), end.at),
-            (None, Some(incident)) => ("stuck", incident.at),
-            (None, None) => ("unfinished", self.now),
-        };
-        for incident in &state.incidents {
-            let cause = Cause {
-                end,
-                step: incident.step.as_ref().map(|step| step.name().to_owned()),
-                direction: incident.direction.unwrap_or(Direction::Forward),
-                what: incident.problem.code.clone(),
-            };
-            *self.tally.causes.entry(cause).or_default() += 1;
-        }
-        if let Some((step, what)) = self.reason.filter(|_| end == "compensated") {
-            let cause = Cause { end, step, direction: Direction::Forward, what };
-            *self.tally.causes.entry(cause).or_default() += 1;
-        }
-        self.tally.ended(end, at.since(BEGINNING));
-    }
-}
-
-/// The step that a fact is about.
-fn about(fact: &Fact) -> Option<(&StepPath, Direction)> {
-    match fact {
-        Fact::Sent { step, direction, .. }
-        | Fact::ChildSent { step, direction, .. }
-        | Fact::Held { step, direction, .. } => Some((step, *direction)),
-        Fact::Undone { step } => Some((step, Direction::Compensate)),
-        Fact::Completed { step, .. }
-        | Fact::Failed { step, .. }
-        | Fact::Unknown { step, .. }
-        | Fact::Waiting { step, .. }
-        | Fact::Sleeping { step, .. }
-        | Fact::LateReply { step, .. } => Some((step, Direction::Forward)),
-        _ => None,
-    }
-}
-
-/// Why a saga stops going forward, if this entry says so: the step, and what became of it.
-fn reason(entry: &Entry) -> Option<(Option<String>, String)> {
-    let (reason, problem) = entry.facts.iter().find_map(|fact| match fact {
-        Fact::Stopping { reason, problem } => Some((reason, problem)),
-        _ => None,
-    })?;
-    let step = entry.facts.iter().find_map(|fact| match fact {
-        Fact::Failed { step, .. } | Fact::Unknown { step, .. } => Some(step.name().to_owned()),
-        _ => None,
-    });
-    Some(match reason {
-        StopReason::StepFailed => (step, problem.code.clone()),
-        StopReason::Cancelled => (None, "cancelled".into()),
-        StopReason::TimedOut => (None, "saga timeout".into()),
-        StopReason::Undone => (None, "undone".into()),
-    })
 }
 
 /// The attempt that an order wants an answer to.
