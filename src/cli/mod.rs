@@ -154,7 +154,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Demo(args) => demo::run(args).await?,
         Command::Graph(args) => graph::run(args)?,
         Command::Diff(args) => return Ok(diff::run(&args)),
-        Command::Simulate(args) => simulate::run(*args)?,
+        Command::Simulate(args) => simulate::run(&args)?,
         Command::Schema(args) => schema::run(&args)?,
         Command::Serve(args) => serve::run(args).await?,
         Command::Token(args) => token::run(&args)?,

@@ -82,8 +82,8 @@ enum Format {
     Json,
 }
 
-pub fn run(args: Args) -> Result<(), Failure> {
-    let plan = plan(&args)?;
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let plan = plan(args)?;
     let base = if plan.faults == Faults::default() { "no faults" } else { "as given" };
     let mut reports = vec![(base.to_owned(), simulate(&plan, args.runs))];
     for faults in &args.compare {
@@ -96,11 +96,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
         (Format::Json, [(_, report)]) => output::raw(&json(report)?),
         (Format::Json, reports) => output::raw(&json(&reports)?),
         (Format::Text, [(_, report)]) => {
-            output::raw(&format!("{}{}", simulation::text(report), made_up(&args, report)))
+            output::raw(&format!("{}{}", simulation::text(report), made_up(args, report)))
         }
         (Format::Text, reports) => {
             let text = simulation::comparison(reports);
-            output::raw(&format!("{text}{}", made_up(&args, &reports[0].1)))
+            output::raw(&format!("{text}{}", made_up(args, &reports[0].1)))
         }
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn about(step: &Step) -> Vec<String> {
         }
         Action::Child(child) => lines.push(format!("runs {} version {}", child.definition, child.version)),
         Action::Publish(publish) => {
-            lines.push(format!("publishes {} to {}", publish.event, publish.exchange))
+            lines.push(format!("publishes {} to {}", publish.event, publish.exchange));
         }
         Action::Fail { code, message } => lines.push(format!("fails with {code}: {}", text(message))),
         Action::ForEach(each) => lines.push(format!(

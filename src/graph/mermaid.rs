@@ -94,7 +94,7 @@ fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
     writeln!(out, "{pad}subgraph g{}[\"{title}\"]", group.id)?;
     match group.kind {
         GroupKind::Parallel => {
-            writeln!(out, "{pad}  o{id}((\" \")):::gate\n{pad}  c{id}((\" \")):::gate", id = group.id)?
+            writeln!(out, "{pad}  o{id}((\" \")):::gate\n{pad}  c{id}((\" \")):::gate", id = group.id)?;
         }
         GroupKind::Choice => {
             writeln!(out, "{pad}  o{}{{\"?\"}}:::gate", group.id)?;

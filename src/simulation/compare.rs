@@ -4,6 +4,9 @@ use super::report::{Report, StepReport};
 use super::table::{percent, table, time};
 use super::tell::row;
 
+/// One of a report's durations.
+type Pick = fn(&Report) -> u64;
+
 /// Each report with its name, the first being what the others are held against.
 pub fn comparison(reports: &[(String, Report)]) -> String {
     let Some((_, base)) = reports.first() else { return String::new() };
@@ -22,7 +25,7 @@ pub fn comparison(reports: &[(String, Report)]) -> String {
         };
         rows.push(line(name, reports, share));
     }
-    let picks: [(&str, fn(&Report) -> u64); 5] = [
+    let picks: [(&str, Pick); 5] = [
         ("p50", |report| report.durations.p50),
         ("p90", |report| report.durations.p90),
         ("p99", |report| report.durations.p99),
