@@ -64,8 +64,8 @@ fn document(graph: &Graph, drawn: &str, (width, height): (f64, f64)) -> String {
     let mut canvas = Canvas::default();
     canvas.rect("sg-canvas", Rect { x: 0.0, y: 0.0, width, height }, 16.0);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"sg-graph\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-         aria-labelledby=\"sg-{id}-title sg-{id}-desc\" style=\"max-width:{width}px\" data-saga=\"{name}\" data-version=\"{version}\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"sg-graph\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
+         aria-labelledby=\"sg-{id}-title sg-{id}-desc\" style=\"max-width:100%;height:auto\" data-saga=\"{name}\" data-version=\"{version}\">\n\
          <title id=\"sg-{id}-title\">{title}</title>\n<desc id=\"sg-{id}-desc\">{about}</desc>\n<style>\n{style}</style>\n\
          {canvas}\n{drawn}</svg>\n",
         width = short(width),
