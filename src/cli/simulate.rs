@@ -31,7 +31,7 @@ Examples:
 pub struct Args {
     /// The definition: a file, or the name of one in `sagas`
     definition: String,
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     runs: u64,
     /// The same seed, the same runs
     #[arg(long, default_value_t = 1)]

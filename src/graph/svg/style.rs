@@ -92,7 +92,7 @@ const MORE_RULES: [(&str, &str); 5] = [
 
 const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace";
 
-/// The style sheet. Whoever draws without knowing of variables draws the light page.
+/// The style sheet. The page's own rules for the variables go before those here, wherever they stand. Whoever draws without knowing of variables draws the light page.
 pub(super) fn sheet() -> String {
     let variables = |dark: bool| -> String {
         let colors = PALETTE
@@ -101,7 +101,7 @@ pub(super) fn sheet() -> String {
         colors.collect()
     };
     let mut sheet = format!(
-        ".sg-graph{{{}}}\n@media (prefers-color-scheme:dark){{.sg-graph{{{}}}}}\n",
+        ":where(.sg-graph){{{}}}\n@media (prefers-color-scheme:dark){{:where(.sg-graph){{{}}}}}\n",
         variables(false),
         variables(true)
     );
