@@ -68,7 +68,11 @@ impl Arrows {
         for part in parts {
             let mut around = Vec::new();
             if let Some(condition) = part.when() {
-                around = loose.iter().map(|(from, _)| (*from, Some("else".to_owned()))).collect();
+                let past = |label: &Option<String>| match label {
+                    Some(label) => format!("{label}, else"),
+                    None => "else".to_owned(),
+                };
+                around = loose.iter().map(|(from, label)| (*from, Some(past(label)))).collect();
                 loose.iter_mut().for_each(|(_, label)| {
                     let before = label.take().map(|label| format!("{label}, and ")).unwrap_or_default();
                     *label = Some(format!("{before}if {condition}"));
