@@ -7,6 +7,8 @@
 //! - [`catalog`]: YAML to definitions, with diagnostics
 //! - [`check`]: what else is held against definitions before they run; pure
 //! - [`scenario`]: runs definitions in virtual time, as scenario files say; pure
+//! - [`graph`]: definitions as pictures; pure
+//! - [`simulation`]: thousands of sagas with faults, in virtual time; pure
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
@@ -22,9 +24,11 @@ pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod engine;
+pub mod graph;
 pub mod http;
 pub mod proof;
 pub mod saga;
 pub mod scenario;
+pub mod simulation;
 pub mod store;
 pub mod telemetry;

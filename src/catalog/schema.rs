@@ -42,6 +42,10 @@ impl definition::Schema for Schema {
             self.complaints(value).into_iter().map(|(path, message)| format!("{path}: {message}")).collect();
         if complaints.is_empty() { Ok(()) } else { Err(Problem::new(Problem::SCHEMA, complaints.join("; "))) }
     }
+
+    fn document(&self) -> Option<&Json> {
+        Some(&self.json)
+    }
 }
 
 /// What a schema says of a property.

@@ -14,6 +14,7 @@ pub mod definitions;
 pub mod demo;
 pub mod diff;
 pub mod failure;
+pub mod graph;
 pub mod interventions;
 pub mod list;
 pub mod migrate;
@@ -26,6 +27,7 @@ pub mod schema;
 pub mod serve;
 pub mod show;
 pub mod signal;
+pub mod simulate;
 pub mod start;
 pub mod story;
 pub mod target;
@@ -71,8 +73,12 @@ pub enum Command {
     Check(check::Args),
     /// Run the scenarios beside definitions, in virtual time
     Test(test::Args),
+    /// Draw a definition: its steps, how they are undone, and where there is no way back
+    Graph(graph::Args),
     /// Tell what a new version of a definition changes, and whom that breaks
     Diff(diff::Args),
+    /// Run thousands of sagas in virtual time, with participants that fail as often as you say
+    Simulate(Box<simulate::Args>),
     /// Print the JSON Schema of definitions, for editors
     Schema(schema::Args),
     /// Orchestrate the sagas of a directory until told to stop
@@ -150,7 +156,9 @@ impl Cli {
 async fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Demo(args) => demo::run(args).await?,
+        Command::Graph(args) => graph::run(args)?,
         Command::Diff(args) => return Ok(diff::run(&args)),
+        Command::Simulate(args) => simulate::run(&args)?,
         Command::Schema(args) => schema::run(&args)?,
         Command::Serve(args) => serve::run(args).await?,
         Command::Token(args) => token::run(&args)?,

@@ -273,6 +273,8 @@ pub enum OnCompensationFailure {
 pub trait Schema: Debug + Send + Sync {
     /// The problem tells the path of what is wrong, and never repeats a value.
     fn check(&self, value: &Value) -> Result<(), Problem>;
+    /// The JSON Schema that it is, if it is one.
+    fn document(&self) -> Option<&Value>;
 }
 
 impl Definition {

@@ -1,5 +1,6 @@
 //! The command line: the real program, in a shell, with and without a server.
 
 mod alone;
+mod offline;
 mod served;
 mod terminal;

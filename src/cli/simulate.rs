@@ -1,0 +1,250 @@
+//! `snorri simulate`: what a failure rate does to a saga, before it happens.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use clap::{Args as ClapArgs, ValueEnum};
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::output;
+use crate::catalog::{self, Compiled};
+use crate::simulation::{self, Faults, Plan, Rate, Report, Tally};
+
+/// Where a definition is looked for that is given by its name.
+const DIRECTORY: &str = "sagas";
+/// Threads that share the runs, if there are so many processors.
+const MOST_THREADS: u64 = 8;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Rates are of each attempt. `*` stands for every step that has none of its own.
+Durations like 20ms..300ms are where 90% of all are (log-normal); uniform:20ms..300ms, 50ms and never are possible too.
+
+Examples:
+  snorri simulate order --failure charge=2% --timeout '*=0.5%'
+  snorri simulate order --compare 'failure charge=2%' --compare 'timeout charge=2%'
+  snorri simulate travel-booking --signal approved=5m..2h --latency seat=100ms..2s")]
+pub struct Args {
+    /// The definition: a file, or the name of one in `sagas`
+    definition: String,
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    runs: u64,
+    /// The same seed, the same runs
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The saga's input, as JSON; default: the least that its schema allows
+    #[arg(long, conflicts_with = "input_file")]
+    input: Option<String>,
+    /// The same from a file
+    #[arg(long)]
+    input_file: Option<PathBuf>,
+    /// What the steps are answered: a JSON file with an object of outputs by step
+    #[arg(long, value_name = "FILE")]
+    outputs: Option<PathBuf>,
+    /// How often a participant refuses
+    #[arg(long, value_name = "STEP=RATE")]
+    failure: Vec<Rate>,
+    /// How often it did not work this time
+    #[arg(long, value_name = "STEP=RATE")]
+    error: Vec<Rate>,
+    /// How often there is no reply
+    #[arg(long, value_name = "STEP=RATE")]
+    timeout: Vec<Rate>,
+    /// How often a success comes only after the deadline
+    #[arg(long, value_name = "STEP=RATE")]
+    late: Vec<Rate>,
+    /// How often a compensation is refused
+    #[arg(long, value_name = "STEP=RATE")]
+    undo_failure: Vec<Rate>,
+    /// How many sagas are cancelled, each at a random moment
+    #[arg(long, value_name = "RATE")]
+    cancel: Option<String>,
+    /// How long replies take; default: 10ms..100ms
+    #[arg(long, value_name = "STEP=RANGE")]
+    latency: Vec<String>,
+    /// When a signal or an event comes, from when it is waited for; default: 1m..10m
+    #[arg(long, value_name = "NAME=RANGE")]
+    signal: Vec<String>,
+    /// Run the same once more with these faults too, side by side
+    #[arg(long, value_name = "FAULTS")]
+    compare: Vec<String>,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let plan = plan(args)?;
+    let base = if plan.faults == Faults::default() { "no faults" } else { "as given" };
+    let mut reports = vec![(base.to_owned(), simulate(&plan, args.runs))];
+    for faults in &args.compare {
+        let mut plan = plan.clone();
+        plan.faults.add(faults).map_err(Failure::usage)?;
+        check(&plan)?;
+        reports.push((faults.clone(), simulate(&plan, args.runs)));
+    }
+    match (args.format, reports.as_slice()) {
+        (Format::Json, [(_, report)]) => output::raw(&json(report)?),
+        (Format::Json, reports) => output::raw(&json(&reports)?),
+        (Format::Text, [(_, report)]) => {
+            output::raw(&format!("{}{}", simulation::text(report), made_up(args, report)))
+        }
+        (Format::Text, reports) => {
+            let text = simulation::comparison(reports);
+            output::raw(&format!("{text}{}", made_up(args, &reports[0].1)))
+        }
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)?)
+}
+
+/// What was not given, and so was made up.
+fn made_up(args: &Args, report: &Report) -> String {
+    let mut lines = String::new();
+    if args.input.is_none() && args.input_file.is_none() {
+        lines.push_str(&format!("\nnote: the input is made up ({}); give one with --input\n", report.input));
+    }
+    if args.outputs.is_none() {
+        let outputs: Vec<_> =
+            report.outputs.iter().filter(|(_, value)| **value != serde_json::json!({})).collect();
+        if !outputs.is_empty() {
+            let told: Vec<_> = outputs.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            lines.push_str(&format!(
+                "note: replies are made up ({}); give them with --outputs\n",
+                told.join(", ")
+            ));
+        }
+    }
+    lines
+}
+
+/// The runs are shared by a few threads. What comes of them does not depend on how.
+fn simulate(plan: &Plan, runs: u64) -> Report {
+    let threads =
+        thread::available_parallelism().map_or(1, |count| count.get() as u64).clamp(1, MOST_THREADS);
+    let part = runs.div_ceil(threads);
+    let tally = thread::scope(|scope| {
+        let parts = (0..threads).map(|index| (index * part).min(runs)..((index + 1) * part).min(runs));
+        let running: Vec<_> =
+            parts.map(|runs| scope.spawn(move || simulation::simulate(plan, runs))).collect();
+        running.into_iter().filter_map(|part| part.join().ok()).fold(Tally::default(), Tally::with)
+    });
+    simulation::report(plan, tally)
+}
+
+fn plan(args: &Args) -> Result<Plan, Failure> {
+    let (compiled, beside) = definition(&args.definition)?;
+    let mut plan = Plan::new(compiled, beside, args.seed);
+    if let Some(text) = text_of(args.input.as_deref(), args.input_file.as_deref())? {
+        plan.input = Arc::new(serde_json::from_str(&text).context("the input is not JSON")?);
+    }
+    if let Err(invalid) = plan.compiled.check_input(&plan.input) {
+        let why: Vec<_> = invalid.iter().map(ToString::to_string).collect();
+        return Err(Failure::usage(format!(
+            "a saga cannot be started with the input {}: {}. Give another with --input",
+            plan.input,
+            why.join("; ")
+        )));
+    }
+    let key = plan.compiled.key(&plan.input).map_err(|error| {
+        Failure::usage(format!(
+            "the input {} gives no business key: {error}. Give another with --input",
+            plan.input
+        ))
+    })?;
+    plan.key = key;
+    if let Some(path) = &args.outputs {
+        let outputs: std::collections::BTreeMap<String, Value> = serde_json::from_str(&read(path)?)
+            .with_context(|| format!("{} is not a JSON object of outputs by step", path.display()))?;
+        plan.outputs.extend(outputs.into_iter().map(|(name, output)| (name, Arc::new(output))));
+    }
+    let faults = &mut plan.faults;
+    let given = [
+        (&args.failure, &mut faults.failure),
+        (&args.error, &mut faults.error),
+        (&args.timeout, &mut faults.timeout),
+        (&args.late, &mut faults.late),
+        (&args.undo_failure, &mut faults.undo_failure),
+    ];
+    for (rates, into) in given {
+        rates.iter().cloned().for_each(|rate| into.set(rate));
+    }
+    if let Some(cancel) = &args.cancel {
+        plan.faults.add(&format!("cancel {cancel}")).map_err(Failure::usage)?;
+    }
+    args.latency.iter().try_for_each(|text| plan.latency.set(text)).map_err(Failure::usage)?;
+    args.signal.iter().try_for_each(|text| plan.arrival.set(text)).map_err(Failure::usage)?;
+    check(&plan)?;
+    Ok(plan)
+}
+
+fn check(plan: &Plan) -> Result<(), Failure> {
+    let mistakes = plan.mistakes();
+    if mistakes.is_empty() { Ok(()) } else { Err(Failure::usage(mistakes.join("\n"))) }
+}
+
+fn text_of(text: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Failure> {
+    match (text, file) {
+        (Some(text), _) => Ok(Some(text.to_owned())),
+        (None, Some(path)) => Ok(Some(read(path)?)),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A definition by its file or its name, and all others in its directory.
+fn definition(name: &str) -> Result<(Arc<Compiled>, Vec<Arc<Compiled>>), Failure> {
+    let path = Path::new(name);
+    let directory = match path.parent().filter(|_| path.is_file()) {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new(DIRECTORY),
+    };
+    let sources = catalog::read_directory(directory)
+        .with_context(|| format!("there is no file {name}, and no definitions in {}", directory.display()))?;
+    let mut wanted = None;
+    let mut beside = Vec::new();
+    for source in sources {
+        let compiled = catalog::compile_with(&source.path.display().to_string(), &source.text, &source.files);
+        let is_it = |compiled: &Compiled| {
+            if path.is_file() {
+                source.path.file_name() == path.file_name()
+            } else {
+                *compiled.definition.name == *name
+            }
+        };
+        match compiled {
+            Ok(compiled) if is_it(&compiled) => wanted = Some(Arc::new(compiled)),
+            Ok(compiled) => beside.push(Arc::new(compiled)),
+            Err(diagnostics) if path.is_file() && source.path.file_name() == path.file_name() => {
+                anstream::eprint!("{}", diagnostics.pretty());
+                return Err(anyhow!("{name} is not a definition, so there is nothing to simulate").into());
+            }
+            // What is wrong with the others is not asked for here.
+            Err(_) => {}
+        }
+    }
+    let wanted = wanted.ok_or_else(|| {
+        let names: Vec<_> = beside.iter().map(|compiled| &*compiled.definition.name).collect();
+        Failure::usage(format!(
+            "there is no file and no definition `{name}`; in {} there are {}",
+            directory.display(),
+            names.join(", ")
+        ))
+    })?;
+    Ok((wanted, beside))
+}

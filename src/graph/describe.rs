@@ -1,0 +1,177 @@
+//! What is written on a picture: a few words for each thing, and a few lines for who wants to know more.
+
+use std::time::Duration;
+
+use super::model::GroupKind;
+use crate::saga::definition::{Action, Awaited, Command, OnTimeout, OnWaitTimeout, Sleep, Step, Trigger};
+use crate::saga::template::{Part, Template};
+
+pub(super) const OTHERWISE: &str = "otherwise";
+
+/// A step's name, if somebody gave it one.
+pub(super) fn label(step: &Step) -> String {
+    match step.name.split_once('#') {
+        Some(_) => step.action.kind().to_owned(),
+        None => step.name.to_string(),
+    }
+}
+
+/// What a step sends, awaits or does.
+pub(super) fn detail(step: &Step) -> String {
+    match &step.action {
+        Action::Command(command) => command.command.name.to_string(),
+        Action::Wait(wait) => match &wait.awaited {
+            Awaited::Signal(signal) => format!("{signal} within {}", span(wait.timeout)),
+            Awaited::Event(event) => format!("{} within {}", event.event, span(wait.timeout)),
+        },
+        Action::Sleep(Sleep::For(duration)) => format!("for {}", span(*duration)),
+        Action::Sleep(Sleep::Until(time)) => format!("until {}", time.source()),
+        Action::Child(child) => format!("{} v{}", child.definition, child.version),
+        Action::Publish(publish) => publish.event.to_string(),
+        Action::Fail { code, .. } => code.clone(),
+        Action::Choice(_) | Action::ForEach(_) => String::new(),
+    }
+}
+
+/// How a step is undone, if it is.
+pub(super) fn undo(step: &Step) -> Option<String> {
+    match &step.action {
+        Action::Command(command) => command.compensation.as_ref().map(|undo| undo.name.to_string()),
+        Action::Child(child) if child.undone => Some(child.definition.to_string()),
+        _ => None,
+    }
+}
+
+pub(super) fn when(step: &Step) -> Option<String> {
+    step.when.as_ref().map(|condition| condition.source().to_owned())
+}
+
+/// When each of `count` branches of a choice is taken.
+pub(super) fn conditions(step: &Step, count: usize) -> Vec<String> {
+    let Action::Choice(conditions) = &step.action else { return vec![String::new(); count] };
+    let sources = conditions.iter().map(|condition| condition.source().to_owned());
+    sources.chain(std::iter::repeat(OTHERWISE.to_owned())).take(count).collect()
+}
+
+pub(super) fn heading(kind: GroupKind, step: Option<&Step>) -> String {
+    match (kind, step.map(|step| &step.action)) {
+        (GroupKind::ForEach, Some(Action::ForEach(each))) => {
+            let at_a_time = match each.concurrency {
+                1 => "one after the other".to_owned(),
+                count => format!("{count} at a time"),
+            };
+            format!("for each {}, {at_a_time}", each.item)
+        }
+        (GroupKind::Choice, _) => "one of these".into(),
+        _ => "side by side".into(),
+    }
+}
+
+pub(super) fn trigger(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::Event { event, when, .. } => match when {
+            Some(condition) => format!("{event} if {}", condition.source()),
+            None => event.to_string(),
+        },
+        Trigger::Schedule { cron, .. } => format!("{cron} UTC"),
+    }
+}
+
+/// All that there is to say of a step, a line for each.
+pub(super) fn about(step: &Step) -> Vec<String> {
+    let mut lines = vec![label(step)];
+    match &step.action {
+        Action::Command(step) => {
+            lines.extend(about_command("sends", &step.command));
+            match step.on_timeout {
+                OnTimeout::Retry => {}
+                OnTimeout::Unknown => lines.push("no reply in time: unknown at once".into()),
+                OnTimeout::Hold => lines.push("no reply in time: held for an operator".into()),
+            }
+        }
+        Action::Wait(wait) => {
+            let (what, name) = match &wait.awaited {
+                Awaited::Signal(signal) => ("signal", signal),
+                Awaited::Event(event) => ("event", &event.event),
+            };
+            lines.push(format!("waits for the {what} {name}, at most {}", span(wait.timeout)));
+            lines.push(match wait.on_timeout {
+                OnWaitTimeout::Fail => "nothing in time: rolls back".into(),
+                OnWaitTimeout::Continue => "nothing in time: goes on".into(),
+                OnWaitTimeout::Hold => "nothing in time: held for an operator".into(),
+            });
+        }
+        Action::Child(child) => lines.push(format!("runs {} version {}", child.definition, child.version)),
+        Action::Publish(publish) => {
+            lines.push(format!("publishes {} to {}", publish.event, publish.exchange));
+        }
+        Action::Fail { code, message } => lines.push(format!("fails with {code}: {}", text(message))),
+        Action::ForEach(each) => lines.push(format!(
+            "for each {} of {}, {} at a time",
+            each.item,
+            each.list.source(),
+            each.concurrency
+        )),
+        Action::Sleep(_) => lines.push(format!("sleeps {}", detail(step))),
+        Action::Choice(_) => lines.push("the first condition that is true decides".into()),
+    }
+    lines.extend(when(step).map(|condition| format!("only if {condition}")));
+    if step.is_pivot() {
+        lines.push("pivot: no way back once it succeeded".into());
+    }
+    if step.optional {
+        lines.push("optional: the saga goes on without it".into());
+    }
+    lines
+}
+
+pub(super) fn about_undo(step: &Step) -> Vec<String> {
+    let mut lines = vec![format!("undo of {}", step.name)];
+    match &step.action {
+        Action::Command(step) => {
+            lines.extend(step.compensation.iter().flat_map(|undo| about_command("sends", undo)));
+        }
+        Action::Child(child) => lines.push(format!("{} is rolled back as a whole", child.definition)),
+        _ => {}
+    }
+    lines
+}
+
+fn about_command(verb: &str, command: &Command) -> Vec<String> {
+    let mut lines = vec![
+        format!("{verb} {} to {}", command.name, command.exchange),
+        format!("waits {} for the reply, at most {} attempts", span(command.timeout), command.retry.attempts),
+    ];
+    lines.extend(command.on.iter().map(|reply| format!("listens for {}", reply.event.event)));
+    lines
+}
+
+/// A template of a text as it was written.
+fn text(template: &Template) -> String {
+    match template {
+        Template::Text(parts) => parts
+            .iter()
+            .map(|part| match part {
+                Part::Literal(literal) => literal.clone(),
+                Part::Expression(expression) => format!("${{ {} }}", expression.source()),
+            })
+            .collect(),
+        Template::Expression(expression) => format!("${{ {} }}", expression.source()),
+        Template::Literal(serde_json::Value::String(text)) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+/// A duration in the largest units that it is a whole number of: `24h`, `90s`, `1500ms`.
+fn span(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    match millis {
+        _ if millis >= 172_800_000 && millis.is_multiple_of(86_400_000) => {
+            format!("{}d", millis / 86_400_000)
+        }
+        _ if millis >= 3_600_000 && millis.is_multiple_of(3_600_000) => format!("{}h", millis / 3_600_000),
+        _ if millis >= 60_000 && millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
+        _ if millis >= 1_000 && millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
+        _ => format!("{millis}ms"),
+    }
+}

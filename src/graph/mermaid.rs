@@ -1,0 +1,133 @@
+//! The picture as a Mermaid flowchart, which many forges and wikis draw.
+
+use std::fmt::{self, Write};
+
+use super::Direction;
+use super::edges::{End, Way, edges};
+use super::model::{Graph, Group, GroupKind, Node, Part};
+
+const STYLES: &str = "  classDef step fill:#ffffff,stroke:#94a3b8,color:#0f172a
+  classDef undo fill:#fff7ed,stroke:#d97706,color:#92400e,stroke-dasharray:4 3
+  classDef pivot fill:#faf5ff,stroke:#9333ea,color:#581c87,stroke-width:3px
+  classDef fail fill:#fef2f2,stroke:#dc2626,color:#991b1b
+  classDef gate fill:#e2e8f0,stroke:#64748b,color:#0f172a
+  classDef completed fill:#f0fdf4,stroke:#16a34a,color:#166534
+  classDef compensated fill:#fffbeb,stroke:#d97706,color:#92400e
+";
+
+pub fn write(graph: &Graph, direction: Direction) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = flowchart(&mut text, graph, direction);
+    text
+}
+
+fn flowchart(out: &mut String, graph: &Graph, direction: Direction) -> fmt::Result {
+    writeln!(
+        out,
+        "---\ntitle: {}\n---",
+        serde_json::Value::from(format!("{} v{}", graph.title, graph.version))
+    )?;
+    writeln!(out, "flowchart {}", direction.letters())?;
+    let starts: Vec<_> = graph.starts.iter().map(|start| format!("<br/>{}", escaped(start))).collect();
+    writeln!(out, "  start([\"start{}\"]):::gate", starts.concat())?;
+    parts(out, &graph.parts, 1)?;
+    writeln!(out, "  completed([\"completed\"]):::completed")?;
+    if graph.leads_back {
+        writeln!(out, "  compensated([\"compensated\"]):::compensated")?;
+    }
+    for edge in edges(graph) {
+        let (from, to) = (name(edge.from), name(edge.to));
+        let label = edge.label.map(|label| format!("|\"{}\"|", escaped(&label))).unwrap_or_default();
+        match edge.way {
+            Way::Forward => writeln!(out, "  {from} -->{label} {to}")?,
+            Way::Undone => writeln!(out, "  {from} -. undone by .- {to}")?,
+            Way::Back => writeln!(out, "  {from} -.-> {to}")?,
+        }
+    }
+    out.write_str(STYLES)
+}
+
+fn parts(out: &mut String, list: &[Part], depth: usize) -> fmt::Result {
+    list.iter().try_for_each(|part| match part {
+        Part::Node(step) => node(out, step, depth),
+        Part::Group(block) => group(out, block, depth),
+    })
+}
+
+fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
+    let pad = "  ".repeat(depth);
+    let marks = [
+        (node.pivot, "pivot: no way back after this"),
+        (node.retriable, "retriable"),
+        (node.optional, "optional"),
+    ];
+    let marks: Vec<_> =
+        marks.iter().filter(|(is, _)| *is).map(|(_, mark)| format!("<br/><i>{mark}</i>")).collect();
+    let (open, close) = match node.kind {
+        "wait" | "sleep" => ("([", "])"),
+        "saga" => ("[[", "]]"),
+        "publish" => (">", "]"),
+        "fail" => ("{{", "}}"),
+        _ => ("[", "]"),
+    };
+    let class = match node.kind {
+        _ if node.pivot => "pivot",
+        "fail" => "fail",
+        _ => "step",
+    };
+    let verb = if node.kind == "command" { String::new() } else { format!("{} ", node.kind) };
+    let (name, detail, marks) = (escaped(&node.label), escaped(&node.detail), marks.concat());
+    writeln!(out, "{pad}s{}{open}\"<b>{name}</b><br/>{verb}{detail}{marks}\"{close}:::{class}", node.index)?;
+    if let Some(undo) = &node.undo {
+        writeln!(out, "{pad}u{}[\"undo: {}\"]:::undo", node.index, escaped(&undo.detail))?;
+    }
+    Ok(())
+}
+
+fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
+    let pad = "  ".repeat(depth);
+    let title = match (&group.name, group.kind) {
+        (Some(name), GroupKind::ForEach) => format!("{}: {}", escaped(name), escaped(&group.heading)),
+        _ => escaped(&group.heading),
+    };
+    writeln!(out, "{pad}subgraph g{}[\"{title}\"]", group.id)?;
+    match group.kind {
+        GroupKind::Parallel => {
+            writeln!(out, "{pad}  o{id}((\" \")):::gate\n{pad}  c{id}((\" \")):::gate", id = group.id)?;
+        }
+        GroupKind::Choice => {
+            writeln!(out, "{pad}  o{}{{\"?\"}}:::gate", group.id)?;
+        }
+        GroupKind::ForEach => {}
+    }
+    group.branches.iter().try_for_each(|branch| parts(out, &branch.parts, depth + 1))?;
+    writeln!(out, "{pad}end")
+}
+
+fn name(end: End) -> String {
+    match end {
+        End::Start => "start".into(),
+        End::Completed => "completed".into(),
+        End::Compensated => "compensated".into(),
+        End::Step(index) => format!("s{index}"),
+        End::Undo(index) => format!("u{index}"),
+        End::Open(id) => format!("o{id}"),
+        End::Close(id) => format!("c{id}"),
+    }
+}
+
+/// Mermaid knows characters by their numbers; all that could mean something to it is written so.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '#' | '<' | '>' | '&' | '`' | '\\' | ';' | '*' | '_' | '{' | '}' | '[' | ']' | '|' => {
+                out.push_str(&format!("#{};", u32::from(character)));
+            }
+            character if character.is_control() => out.push(' '),
+            character => out.push(character),
+        }
+    }
+    out
+}

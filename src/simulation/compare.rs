@@ -1,0 +1,66 @@
+//! The same runs with more that goes wrong, side by side.
+
+use super::report::{Report, StepReport};
+use super::table::{percent, table, time};
+use super::tell::row;
+
+/// One of a report's durations.
+type Pick = fn(&Report) -> u64;
+
+/// Each report with its name, the first being what the others are held against.
+pub fn comparison(reports: &[(String, Report)]) -> String {
+    let Some((_, base)) = reports.first() else { return String::new() };
+    let mut rows = vec![row([""])];
+    rows[0].extend(reports.iter().map(|(name, _)| name.clone()));
+    let mut ends: Vec<&str> = Vec::new();
+    for end in reports.iter().flat_map(|(_, report)| &report.ends) {
+        if !ends.contains(&end.end) {
+            ends.push(end.end);
+        }
+    }
+    for name in &ends {
+        let share = |report: &Report| {
+            let runs = report.ends.iter().find(|end| end.end == *name).map_or(0, |end| end.runs);
+            percent(runs, report.runs)
+        };
+        rows.push(line(name, reports, share));
+    }
+    let picks: [(&str, Pick); 5] = [
+        ("p50", |report| report.durations.p50),
+        ("p90", |report| report.durations.p90),
+        ("p99", |report| report.durations.p99),
+        ("p99.9", |report| report.durations.p999),
+        ("max", |report| report.durations.max),
+    ];
+    for (name, pick) in picks {
+        rows.push(line(name, reports, |report| times(pick(report), pick(base), time(pick(report)))));
+    }
+    rows.push(line("commands a run", reports, |report| {
+        #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+        let each = report.steps.iter().map(sent).sum::<u64>() as f64 / report.runs.max(1) as f64;
+        format!("{each:.2}")
+    }));
+    format!(
+        "{} v{}: the same {} runs, seed {}\n\n{}",
+        base.definition,
+        base.version,
+        super::table::count(base.runs),
+        base.seed,
+        table(&rows, 2)
+    )
+}
+
+fn sent(step: &StepReport) -> u64 {
+    step.attempts + step.undos + step.undo_retries
+}
+
+fn line(name: &str, reports: &[(String, Report)], cell: impl Fn(&Report) -> String) -> Vec<String> {
+    std::iter::once(name.to_owned()).chain(reports.iter().map(|(_, report)| cell(report))).collect()
+}
+
+/// With how many times as long it is, if that is not the same.
+fn times(millis: u64, base: u64, text: String) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let factor = millis as f64 / base.max(1) as f64;
+    if (0.95..1.05).contains(&factor) { text } else { format!("{text} (×{factor:.1})") }
+}

@@ -1,0 +1,167 @@
+//! Values that are made up where nobody gave any: the least that a schema allows, and in it what expressions reach for.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::wants::{Root, wants};
+use crate::catalog::Compiled;
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Schema};
+
+/// How deep schemas are followed.
+const DEEPEST: usize = 12;
+
+/// An input that a saga can be started with, as far as can be told.
+pub fn input(compiled: &Compiled) -> Value {
+    let least = compiled.input_schema.as_ref().map_or(Value::Null, |schema| of_schema(schema, schema, 0));
+    let mut input = if least.is_null() { json!({}) } else { least };
+    for want in wants(&compiled.definition).iter().filter(|want| want.root == Root::Input) {
+        want.put_into(&mut input);
+    }
+    input
+}
+
+/// What the participants answer, by step, and what signals and events carry.
+pub fn outputs(definition: &Definition) -> BTreeMap<String, Value> {
+    let wants = wants(definition);
+    let answered = definition.steps().iter().filter_map(|step| match &step.action {
+        Action::Command(command) => Some((&step.name, command.reply_schema.as_deref())),
+        Action::Wait(_) | Action::Child(_) => Some((&step.name, None)),
+        _ => None,
+    });
+    let made = answered.map(|(name, schema)| {
+        let document = schema.and_then(Schema::document);
+        let mut output = document.map_or_else(|| json!({}), |schema| of_schema(schema, schema, 0));
+        let root = Root::Output(name.to_string());
+        wants.iter().filter(|want| want.root == root).for_each(|want| want.put_into(&mut output));
+        (name.to_string(), output)
+    });
+    made.collect()
+}
+
+/// A small value that a schema allows. What it does not understand of the schema it passes over.
+pub fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
+    if depth > DEEPEST {
+        return Value::Null;
+    }
+    if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#')) {
+        return root.pointer(target).map_or(Value::Null, |schema| of_schema(schema, root, depth + 1));
+    }
+    let said = ["const", "default"].into_iter().find_map(|key| schema.get(key));
+    let first = ["examples", "enum"].into_iter().find_map(|key| schema.get(key)?.get(0));
+    if let Some(value) = said.or(first) {
+        return value.clone();
+    }
+    if let Some(first) = ["oneOf", "anyOf"].into_iter().find_map(|key| schema.get(key)?.get(0)) {
+        return of_schema(first, root, depth + 1);
+    }
+    match kind(schema) {
+        "object" => object(schema, root, depth),
+        "array" => array(schema, root, depth),
+        "string" => text(schema),
+        "integer" | "number" => number(schema),
+        "boolean" => json!(true),
+        _ => Value::Null,
+    }
+}
+
+fn kind(schema: &Value) -> &str {
+    let kind = schema.get("type");
+    let named = kind.and_then(Value::as_str).or_else(|| kind?.get(0)?.as_str());
+    named.unwrap_or_else(|| {
+        let tells =
+            [("properties", "object"), ("allOf", "object"), ("required", "object"), ("items", "array")];
+        tells.into_iter().find(|(key, _)| schema.get(key).is_some()).map_or("", |(_, kind)| kind)
+    })
+}
+
+fn object(schema: &Value, root: &Value, depth: usize) -> Value {
+    let mut fields = Map::new();
+    for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        if let Value::Object(more) = of_schema(part, root, depth + 1) {
+            fields.extend(more);
+        }
+    }
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    for name in required.filter_map(Value::as_str) {
+        let value = schema.get("properties").and_then(|properties| properties.get(name));
+        let value = value.map_or(Value::Null, |schema| of_schema(schema, root, depth + 1));
+        fields.insert(name.to_owned(), if value.is_null() { json!(format!("{name}-1")) } else { value });
+    }
+    for (name, value) in &mut fields {
+        let named = |value: &mut Value| {
+            if value == "text" {
+                *value = json!(format!("{name}-1"));
+            }
+        };
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(named),
+            value => named(value),
+        }
+    }
+    Value::Object(fields)
+}
+
+/// With an item at least, so that there is something to go through.
+fn array(schema: &Value, root: &Value, depth: usize) -> Value {
+    let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(1).clamp(1, 100);
+    let most = schema.get("maxItems").and_then(Value::as_u64).unwrap_or(least);
+    let item = schema.get("items").map_or(Value::Null, |items| of_schema(items, root, depth + 1));
+    let item = if item.is_null() { json!("item-1") } else { item };
+    (0..least.min(most)).map(|_| item.clone()).collect()
+}
+
+fn text(schema: &Value) -> Value {
+    let made = match schema.get("format").and_then(Value::as_str) {
+        Some("date-time") => "2026-01-02T00:00:00Z",
+        Some("date") => "2026-01-02",
+        Some("time") => "12:00:00Z",
+        Some("email") => "somebody@example.org",
+        Some("uuid") => "00000000-0000-4000-8000-000000000001",
+        Some("uri" | "url") => "https://example.org/",
+        _ => "text",
+    };
+    let least = schema.get("minLength").and_then(Value::as_u64).unwrap_or_default();
+    let missing = usize::try_from(least).unwrap_or_default().saturating_sub(made.len()).min(1_000);
+    json!(format!("{made}{}", "x".repeat(missing)))
+}
+
+fn number(schema: &Value) -> Value {
+    let bound = |key: &str| schema.get(key).and_then(Value::as_i64);
+    let least = bound("minimum").or_else(|| bound("exclusiveMinimum").map(|least| least.saturating_add(1)));
+    let most = bound("maximum").or_else(|| bound("exclusiveMaximum").map(|most| most.saturating_sub(1)));
+    let number = least.unwrap_or(1).min(most.unwrap_or(i64::MAX));
+    match bound("multipleOf") {
+        Some(step) if step > 0 => json!(number.div_euclid(step).saturating_add(1).saturating_mul(step)),
+        _ => json!(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_of_a_schema() {
+        let schema = json!({
+            "type": "object",
+            "required": ["id", "amount", "lines", "kind", "at", "shared"],
+            "$defs": { "shared": { "type": "string", "minLength": 8 } },
+            "properties": {
+                "id": { "type": "string" },
+                "amount": { "type": "integer", "minimum": 5 },
+                "kind": { "enum": ["new", "old"] },
+                "at": { "type": "string", "format": "date" },
+                "shared": { "$ref": "#/$defs/shared" },
+                "unused": { "type": "string" },
+                "lines": { "type": "array", "minItems": 2, "items": { "type": "boolean" } },
+            },
+        });
+        let made = of_schema(&schema, &schema, 0);
+        assert_eq!(
+            made,
+            json!({"id": "id-1", "amount": 5, "kind": "new", "at": "2026-01-02", "shared": "textxxxx", "lines": [true, true]})
+        );
+    }
+}

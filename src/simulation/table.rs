@@ -1,0 +1,92 @@
+//! Tables of text, and numbers as people read them.
+
+/// Columns side by side, the first to the left and all others to the right, with nothing at the end of a line.
+pub(super) fn table(rows: &[Vec<String>], indent: usize) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widths: Vec<_> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max())
+        .map(Option::unwrap_or_default)
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = " ".repeat(indent);
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let pad = " ".repeat(width - cell.chars().count());
+            if column == 0 {
+                line.push_str(&format!("{cell}{pad}"));
+            } else {
+                line.push_str(&format!("   {pad}{cell}"));
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// `12,345`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The same, with nothing for none.
+pub(super) fn some(number: u64) -> String {
+    if number == 0 { "·".into() } else { count(number) }
+}
+
+/// A part of a whole, in per cent.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+    let share = if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    format!("{:.2}%", share * 100.0)
+}
+
+/// Milliseconds in the unit that fits them, with three digits.
+pub(super) fn time(millis: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+    let number = millis as f64;
+    let (number, unit) = match millis {
+        0..1_000 => return format!("{millis}ms"),
+        1_000..60_000 => (number / 1_000.0, "s"),
+        60_000..3_600_000 => (number / 60_000.0, "m"),
+        3_600_000..172_800_000 => (number / 3_600_000.0, "h"),
+        _ => (number / 86_400_000.0, "d"),
+    };
+    let digits = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
+    format!("{number:.digits$}{unit}")
+}
+
+/// A bar as long as its share of `width`, in eighths of a character; what is there at all is seen.
+pub(super) fn bar(part: u64, most: u64, width: u64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    if part == 0 || most == 0 {
+        return String::new();
+    }
+    let eighths = (u128::from(part) * u128::from(width) * 8).div_ceil(u128::from(most));
+    let eighths = usize::try_from(eighths).unwrap_or_default();
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            (count(999), count(10_000), count(1_234_567)),
+            ("999".into(), "10,000".into(), "1,234,567".into())
+        );
+        let times = [999, 1_234, 12_345, 65_000, 5_400_000, 200_000_000];
+        assert_eq!(times.map(time), ["999ms", "1.23s", "12.3s", "1.08m", "1.50h", "2.31d"]);
+        assert_eq!((bar(8, 8, 2), bar(1, 1_000, 4), bar(0, 8, 2)), ("██".into(), "▏".into(), String::new()));
+    }
+}

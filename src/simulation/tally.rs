@@ -1,0 +1,102 @@
+//! What became of many runs, counted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::saga::Direction;
+
+/// Of many runs. The tallies of two sets of runs can be added up.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tally {
+    pub runs: u64,
+    /// How long the runs took, by how they ended.
+    pub ends: BTreeMap<&'static str, Vec<u64>>,
+    pub causes: BTreeMap<Cause, u64>,
+    /// By definition and step, in the order of the definition.
+    pub steps: BTreeMap<(String, usize), StepTally>,
+    /// What could not be simulated as it would be.
+    pub notes: BTreeMap<String, u64>,
+}
+
+/// Why a run did not complete.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cause {
+    pub end: &'static str,
+    /// `None`: it is about the whole saga.
+    pub step: Option<String>,
+    pub direction: Direction,
+    /// What became of the step, or the code of the problem.
+    pub what: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepTally {
+    pub name: String,
+    /// How often it was begun.
+    pub begun: u64,
+    pub attempts: u64,
+    pub refused: u64,
+    pub unknown: u64,
+    pub held: u64,
+    pub undos: u64,
+    pub undo_attempts: u64,
+    pub undone: u64,
+    pub late: u64,
+    /// From when it was begun to when it was known what became of it, in milliseconds.
+    pub took: Vec<u64>,
+    pub undo_took: Vec<u64>,
+}
+
+impl Tally {
+    pub fn ended(&mut self, end: &'static str, took: Duration) {
+        self.runs += 1;
+        self.ends.entry(end).or_default().push(millis(took));
+    }
+
+    pub fn step(&mut self, definition: &str, index: usize, name: &str) -> &mut StepTally {
+        let tally = self.steps.entry((definition.to_owned(), index)).or_default();
+        if tally.name.is_empty() {
+            name.clone_into(&mut tally.name);
+        }
+        tally
+    }
+
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.runs += other.runs;
+        for (end, took) in other.ends {
+            self.ends.entry(end).or_default().extend(took);
+        }
+        for (cause, count) in other.causes {
+            *self.causes.entry(cause).or_default() += count;
+        }
+        for (note, count) in other.notes {
+            *self.notes.entry(note).or_default() += count;
+        }
+        for (key, step) in other.steps {
+            self.steps.entry(key).or_default().add(step);
+        }
+        self
+    }
+}
+
+impl StepTally {
+    fn add(&mut self, other: Self) {
+        self.name = other.name;
+        self.begun += other.begun;
+        self.attempts += other.attempts;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.held += other.held;
+        self.undos += other.undos;
+        self.undo_attempts += other.undo_attempts;
+        self.undone += other.undone;
+        self.late += other.late;
+        self.took.extend(other.took);
+        self.undo_took.extend(other.undo_took);
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,208 @@
+//! What the expressions of a definition reach for, so that a made-up value has it.
+
+use std::collections::BTreeMap;
+
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
+use serde_json::{Map, Value, json};
+
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Sleep};
+use crate::saga::expression::Expression;
+use crate::saga::template::Template;
+
+/// Stands for the items of a list in a path.
+const ITEM: &str = "[]";
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Root {
+    Input,
+    Output(String),
+}
+
+/// Something that should be there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Want {
+    pub root: Root,
+    path: Vec<String>,
+    kind: Kind,
+}
+
+/// What it should be, the surest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Time,
+    List,
+    Number,
+    Bool,
+    Text,
+}
+
+/// All that is wanted, what is deepest first.
+pub(super) fn wants(definition: &Definition) -> Vec<Want> {
+    let mut reader = Reader { definition, items: BTreeMap::new(), found: Vec::new() };
+    for step in definition.steps() {
+        if let Action::ForEach(each) = &step.action {
+            let path = names_of(&each.list.program().expression().expr);
+            reader.items.extend(path.map(|path| (each.item.to_string(), path)));
+        }
+    }
+    let templates = definition.key.iter().chain(definition.attributes.iter().map(|(_, value)| value));
+    templates.chain(&definition.output).for_each(|template| reader.template(template));
+    for step in definition.steps() {
+        step.when.iter().for_each(|condition| reader.expression(condition, Kind::Bool));
+        match &step.action {
+            Action::Command(command) => {
+                reader.template(&command.command.payload);
+                command.compensation.iter().for_each(|undo| reader.template(&undo.payload));
+            }
+            Action::Choice(conditions) => {
+                conditions.iter().for_each(|condition| reader.expression(condition, Kind::Bool));
+            }
+            Action::ForEach(each) => {
+                reader.expression(&each.list, Kind::List);
+                each.output.iter().for_each(|output| reader.template(output));
+            }
+            Action::Sleep(Sleep::Until(time)) => reader.expression(time, Kind::Time),
+            Action::Child(child) => reader.template(&child.input),
+            Action::Publish(publish) => reader.template(&publish.payload),
+            Action::Fail { message, .. } => reader.template(message),
+            Action::Wait(_) | Action::Sleep(_) => {}
+        }
+    }
+    let mut found = reader.found;
+    found.sort_by(|a, b| (b.path.len(), a.kind, &a.path).cmp(&(a.path.len(), b.kind, &b.path)));
+    found.dedup();
+    found
+}
+
+struct Reader<'a> {
+    definition: &'a Definition,
+    /// The names of items, and the path of the list that each is of.
+    items: BTreeMap<String, Vec<String>>,
+    found: Vec<Want>,
+}
+
+impl Reader<'_> {
+    fn template(&mut self, template: &Template) {
+        template.expressions().into_iter().for_each(|expression| self.expression(expression, Kind::Text));
+    }
+
+    fn expression(&mut self, expression: &Expression, kind: Kind) {
+        self.visit(expression.program().expression(), kind);
+    }
+
+    fn visit(&mut self, expression: &IdedExpr, kind: Kind) {
+        if let Some(path) = names_of(&expression.expr) {
+            return self.want(&path, kind, 0);
+        }
+        match &expression.expr {
+            Expr::Call(call) => {
+                let operands: Vec<_> = call.target.as_deref().into_iter().chain(&call.args).collect();
+                for (index, operand) in operands.iter().enumerate() {
+                    self.visit(operand, kind_of_operand(&call.func_name, index, &operands, kind));
+                }
+            }
+            Expr::Select(select) if !select.test => self.visit(&select.operand, Kind::Text),
+            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element, Kind::Text)),
+            Expr::Map(map) => map.entries.iter().for_each(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => self.visit(&entry.value, Kind::Text),
+                EntryExpr::StructField(field) => self.visit(&field.value, Kind::Text),
+            }),
+            Expr::Comprehension(loops) => {
+                self.visit(&loops.iter_range, Kind::List);
+                self.visit(&loops.loop_step, Kind::Text);
+            }
+            _ => {}
+        }
+    }
+
+    fn want(&mut self, path: &[String], kind: Kind, depth: usize) {
+        let Some((first, rest)) = path.split_first() else { return };
+        if let Some(list) = self.items.get(first).filter(|_| depth < 8) {
+            let path: Vec<_> =
+                list.iter().cloned().chain([ITEM.to_owned()]).chain(rest.iter().cloned()).collect();
+            return self.want(&path, kind, depth + 1);
+        }
+        let (root, path) = match rest.split_first() {
+            _ if first == "input" => (Root::Input, rest),
+            Some((output, rest)) if output == "output" && self.definition.index_of(first).is_some() => {
+                (Root::Output(first.clone()), rest)
+            }
+            _ => return,
+        };
+        if !path.is_empty() {
+            self.found.push(Want { root, path: path.to_vec(), kind });
+        }
+    }
+}
+
+/// What an operand of an operator should be.
+fn kind_of_operand(operator: &str, index: usize, operands: &[&IdedExpr], around: Kind) -> Kind {
+    let has_text = operands.iter().any(|it| matches!(&it.expr, Expr::Literal(LiteralValue::String(_))));
+    let has_number = operands.iter().any(|it| {
+        matches!(
+            &it.expr,
+            Expr::Literal(LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_))
+        )
+    });
+    let has_bool = operands.iter().any(|it| matches!(&it.expr, Expr::Literal(LiteralValue::Boolean(_))));
+    match operator {
+        "_<_" | "_<=_" | "_>_" | "_>=_" if !has_text => Kind::Number,
+        "_-_" | "_*_" | "_/_" | "_%_" | "-_" => Kind::Number,
+        "_==_" | "_!=_" | "_+_" if has_number => Kind::Number,
+        "_==_" | "_!=_" if has_bool => Kind::Bool,
+        "_&&_" | "_||_" | "!_" => Kind::Bool,
+        "_?_:_" if index == 0 => Kind::Bool,
+        "_?_:_" => around,
+        "size" => Kind::List,
+        "@in" if index == 1 => Kind::List,
+        _ => Kind::Text,
+    }
+}
+
+/// The names in `a.b.c`, if an expression is nothing else.
+fn names_of(expression: &Expr) -> Option<Vec<String>> {
+    match expression {
+        Expr::Ident(name) => Some(vec![name.clone()]),
+        Expr::Select(select) if !select.test => {
+            let mut names = names_of(&select.operand.expr)?;
+            names.push(select.field.clone());
+            Some(names)
+        }
+        _ => None,
+    }
+}
+
+impl Want {
+    /// Puts it there, if nothing is.
+    pub fn put_into(&self, value: &mut Value) {
+        let mut at = value;
+        for name in &self.path {
+            let next = if name == ITEM {
+                if at.is_null() {
+                    *at = json!([null]);
+                }
+                at.as_array_mut().and_then(|items| items.first_mut())
+            } else {
+                if at.is_null() {
+                    *at = Value::Object(Map::new());
+                }
+                at.as_object_mut().map(|fields| fields.entry(name.clone()).or_insert(Value::Null))
+            };
+            match next {
+                Some(next) => at = next,
+                None => return,
+            }
+        }
+        if at.is_null() {
+            let name = self.path.iter().rev().find(|name| *name != ITEM).map_or("item", String::as_str);
+            *at = match self.kind {
+                Kind::Time => json!("2026-01-02T00:00:00Z"),
+                Kind::List => json!([format!("{name}-1")]),
+                Kind::Number => json!(1),
+                Kind::Bool => json!(true),
+                Kind::Text => json!(format!("{name}-1")),
+            };
+        }
+    }
+}

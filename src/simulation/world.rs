@@ -1,0 +1,308 @@
+//! One run: a saga with its children, those who answer it, and a queue of what is to happen in virtual time.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::chance::Chance;
+use super::plan::Plan;
+use super::tally::Tally;
+use crate::catalog::Compiled;
+use crate::saga::definition::{Action, Awaited};
+use crate::saga::input::{Attempt, Reply, ReplyResult};
+use crate::saga::journal::{Arrival, By, Parent, Problem, Source, Started};
+use crate::saga::message::{Command, Message, Order, OrderKind, idempotency_key};
+use crate::saga::transition::Wake;
+use crate::saga::{Direction, Ignored, Input, SagaId, State, StepPath, Time, transition};
+
+/// When every run begins: 1 January 2026.
+pub(super) const BEGINNING: Time = Time(1_767_225_600_000);
+/// Most that happens in one run. No saga comes near it: its journal is full before.
+const MOST_EVENTS: u32 = 50_000;
+/// The code of a simulated refusal.
+pub(super) const REFUSED: &str = "refused";
+
+pub(super) fn run(plan: &Plan, number: u64, tally: &mut Tally) {
+    let chance = Chance::of(plan.seed, number);
+    let mut dice = chance.about("cancel");
+    let is_cancelled = dice.f64() < plan.faults.cancel;
+    let steps = u32::try_from(plan.compiled.definition.steps().len()).unwrap_or(u32::MAX);
+    let cancelled_after = dice.u32(1..=steps.saturating_mul(2).max(1));
+    let mut world = World {
+        plan,
+        chance,
+        sagas: Vec::new(),
+        queue: BinaryHeap::new(),
+        order: 0,
+        now: BEGINNING,
+        cancelled_after: is_cancelled.then_some(cancelled_after),
+        tally,
+        reason: None,
+    };
+    world.begin(&plan.compiled, SagaId(chance.id()), None, Arc::clone(&plan.input), plan.key.clone());
+    for _ in 0..MOST_EVENTS {
+        let Some(Reverse(event)) = world.queue.pop() else { break };
+        world.now = event.at;
+        world.happen(event.saga, &event.input);
+    }
+    world.end();
+}
+
+pub(super) struct World<'a> {
+    plan: &'a Plan,
+    chance: Chance,
+    /// The first is what is simulated; the others are part of it.
+    pub(super) sagas: Vec<Running<'a>>,
+    queue: BinaryHeap<Reverse<Event>>,
+    order: u64,
+    pub(super) now: Time,
+    /// How much has happened to it when it is cancelled, if it is.
+    cancelled_after: Option<u32>,
+    pub(super) tally: &'a mut Tally,
+    /// Why it began to roll back.
+    pub(super) reason: Option<(Option<String>, String)>,
+}
+
+pub(super) struct Running<'a> {
+    pub(super) compiled: &'a Compiled,
+    pub(super) state: State,
+    pub(super) begun: BTreeMap<(StepPath, Direction), Time>,
+}
+
+pub(super) struct Event {
+    at: Time,
+    order: u64,
+    saga: usize,
+    input: Input,
+}
+
+impl<'a> World<'a> {
+    fn begin(
+        &mut self,
+        compiled: &'a Compiled,
+        id: SagaId,
+        parent: Option<Parent>,
+        input: Arc<Value>,
+        key: Option<String>,
+    ) -> usize {
+        let started = Started {
+            definition: Arc::clone(&compiled.definition.name),
+            version: compiled.definition.version,
+            key,
+            input,
+            deadline: None,
+            answer: None,
+            trace_id: None,
+            parent,
+            attributes: BTreeMap::new(),
+            carried: None,
+        };
+        let saga = self.sagas.len();
+        self.sagas.push(Running { compiled, state: State::new(id), begun: BTreeMap::new() });
+        self.put(self.now, saga, Input::Start(Box::new(started)));
+        saga
+    }
+
+    fn put(&mut self, at: Time, saga: usize, input: Input) {
+        self.order += 1;
+        self.queue.push(Reverse(Event { at: at.max(self.now), order: self.order, saga, input }));
+    }
+
+    fn happen(&mut self, saga: usize, input: &Input) {
+        let running = &self.sagas[saga];
+        let decision = match transition(&running.compiled.definition, &running.state, input, self.now) {
+            Ok(decision) => decision,
+            Err(ignored) => return self.ignored(saga, input, &ignored),
+        };
+        self.take_note(saga, &decision.entry);
+        self.sagas[saga].state = decision.state;
+        if let Wake::At(at) = decision.wake {
+            self.put(at, saga, Input::Wake);
+        }
+        for message in decision.messages {
+            match message {
+                Message::Command(command) => self.answer(saga, &command),
+                Message::Order(order) => self.carry_out(saga, &order),
+                Message::Report(report) => {
+                    if let Some(parent) = self.find(report.parent) {
+                        let reply = Reply { attempt: report.attempt, result: report.result };
+                        self.put(self.now, parent, Input::Reply(reply));
+                    }
+                }
+                Message::Outcome(_) | Message::Event(_) | Message::Lifecycle(_) => {}
+            }
+        }
+        if saga == 0 && self.cancelled_after == Some(self.sagas[0].state.seq) {
+            let by = By { actor: "somebody".into(), reason: "simulated".into() };
+            self.put(self.now, 0, Input::Cancel(by));
+        }
+    }
+
+    /// A child that cannot do what its parent wants says so, as the engine has it.
+    fn ignored(&mut self, saga: usize, input: &Input, ignored: &Ignored) {
+        let Input::Undo { attempt } = input else { return };
+        let result = match ignored {
+            Ignored::Duplicate => return,
+            Ignored::AlreadyCompensated => ReplyResult::Success(Arc::default()),
+            ignored => ReplyResult::Failure(Problem::new(ignored.code(), ignored.to_string())),
+        };
+        let started = self.sagas[saga].state.started.clone();
+        if let Some(parent) = started.as_ref().and_then(|started| started.parent.as_ref())
+            && let Some(above) = self.find(parent.saga)
+        {
+            let attempt =
+                Attempt { step: parent.step.clone(), direction: Direction::Compensate, number: *attempt };
+            self.put(self.now, above, Input::Reply(Reply { attempt, result }));
+        }
+    }
+
+    fn find(&self, id: SagaId) -> Option<usize> {
+        self.sagas.iter().position(|running| running.state.id == id)
+    }
+
+    /// What a participant makes of a command.
+    fn answer(&mut self, saga: usize, command: &Command) {
+        let attempt = command.attempt();
+        self.reply(saga, attempt, Some(command.deadline));
+    }
+
+    /// A reply as the rates have it: `deadline` is that of the attempt, if it has one.
+    fn reply(&mut self, saga: usize, attempt: Attempt, deadline: Option<Time>) {
+        let (faults, name) = (&self.plan.faults, attempt.step.name());
+        let about = format!("{saga}/{}/{}/{}", attempt.step, attempt.direction, attempt.number);
+        let mut dice = self.chance.about(&about);
+        let mut drawn = dice.f64();
+        let mut falls_in = |share: f64| {
+            drawn -= share;
+            drawn < 0.0
+        };
+        let refused = match attempt.direction {
+            Direction::Forward => faults.failure.of(name),
+            Direction::Compensate => faults.undo_failure.of(name),
+        };
+        let problem = |what: &str| Problem::new(what, "simulated");
+        let takes = self.plan.latency.get(&[name]).draw(&mut dice);
+        let mut at = takes.map(|takes| self.now.after(takes));
+        let result = match () {
+            () if falls_in(refused) => ReplyResult::Failure(problem(REFUSED)),
+            () if falls_in(faults.error.of(name)) => ReplyResult::Error(problem("error")),
+            () if falls_in(faults.timeout.of(name)) => return,
+            () => {
+                if falls_in(faults.late.of(name)) {
+                    at = at.map(|at| deadline.unwrap_or(self.now).after(at.since(self.now)));
+                }
+                let output = match attempt.direction {
+                    Direction::Forward => self.plan.outputs.get(name).cloned().unwrap_or_default(),
+                    Direction::Compensate => Arc::default(),
+                };
+                ReplyResult::Success(output)
+            }
+        };
+        if let Some(at) = at {
+            self.put(at, saga, Input::Reply(Reply { attempt, result }));
+        }
+    }
+
+    /// An order to a child: to the real one if its definition is there, else a participant answers for it.
+    fn carry_out(&mut self, parent: usize, order: &Order) {
+        let plan = self.plan;
+        let Some(compiled) = plan.child(&order.definition, order.version) else {
+            return self.answer_for_child(parent, order);
+        };
+        let key = idempotency_key(order.parent.saga, &order.parent.step, Direction::Forward);
+        let id = SagaId(uuid::Uuid::new_v5(&key, &order.parent.attempt.to_be_bytes()));
+        let child = match self.find(id) {
+            Some(child) => child,
+            None => {
+                let input: Value = serde_json::from_str(order.input.get()).unwrap_or_default();
+                if compiled.check_input(&input).is_err() {
+                    return self.refuse_child(parent, order);
+                }
+                let key = compiled.key(&input).ok().flatten();
+                self.begin(compiled, id, Some(order.parent.clone()), Arc::new(input), key)
+            }
+        };
+        let input = match order.kind {
+            OrderKind::Start => return,
+            OrderKind::Cancel => {
+                Input::Cancel(By { actor: "snorri".into(), reason: "its parent is rolled back".into() })
+            }
+            OrderKind::Undo { attempt } => Input::Undo { attempt },
+        };
+        self.put(self.now, child, input);
+    }
+
+    fn answer_for_child(&mut self, parent: usize, order: &Order) {
+        let note =
+            format!("{} v{} is not there: a participant answers for it", order.definition, order.version);
+        *self.tally.notes.entry(note).or_default() += 1;
+        if let Some(attempt) = attempt_of(order) {
+            self.reply(parent, attempt, None);
+        }
+    }
+
+    fn refuse_child(&mut self, parent: usize, order: &Order) {
+        if let Some(attempt) = attempt_of(order) {
+            let result = match attempt.direction {
+                Direction::Forward => {
+                    ReplyResult::Failure(Problem::new("invalid_input", "the child's input"))
+                }
+                Direction::Compensate => ReplyResult::Success(Arc::default()),
+            };
+            self.put(self.now, parent, Input::Reply(Reply { attempt, result }));
+        }
+    }
+
+    /// What a step waits for comes, in its time.
+    pub(super) fn let_come(&mut self, saga: usize, path: &StepPath) {
+        let compiled = self.sagas[saga].compiled;
+        let Some(Action::Wait(wait)) = compiled.definition.step(path).map(|step| &step.action) else {
+            return;
+        };
+        let (name, source) = match &wait.awaited {
+            Awaited::Signal(signal) => (signal, Source::Signal(Arc::clone(signal))),
+            Awaited::Event(event) => {
+                let (exchange, event) = (Arc::clone(&event.exchange), &event.event);
+                (event, Source::Event { exchange, event: Arc::clone(event) })
+            }
+        };
+        let mut dice = self.chance.about(&format!("{saga}/{path}/arrival"));
+        let body = self.plan.outputs.get(path.name()).map(|body| body.as_ref().clone()).unwrap_or_default();
+        if let Some(after) = self.plan.arrival.get(&[path.name(), name]).draw(&mut dice) {
+            let arrival = Arrival { source, id: Some(path.to_string()), body };
+            self.put(self.now.after(after), saga, Input::Arrival(Arc::new(arrival)));
+        }
+    }
+}
+
+/// The attempt that an order wants an answer to.
+fn attempt_of(order: &Order) -> Option<Attempt> {
+    let (direction, number) = match order.kind {
+        OrderKind::Start => (Direction::Forward, order.parent.attempt),
+        OrderKind::Undo { attempt } => (Direction::Compensate, attempt),
+        OrderKind::Cancel => return None,
+    };
+    Some(Attempt { step: order.parent.step.clone(), direction, number })
+}
+
+impl Ord for Event {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Event {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Event {}

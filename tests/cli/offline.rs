@@ -1,0 +1,70 @@
+//! Pictures and simulations: what is printed, and what is said if there is nothing to print.
+
+use super::terminal::Terminal;
+
+const SAGAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sagas");
+
+#[tokio::test]
+async fn a_definition_is_drawn_as_the_name_of_the_output_says() {
+    let terminal = Terminal::alone();
+    for (name, begins) in
+        [("order.svg", "<svg "), ("order.mmd", "---\ntitle: \"order v1\""), ("order.dot", "digraph")]
+    {
+        let file = terminal.path(name);
+        terminal.ok(&format!("snorri graph {SAGAS}/order.yaml -o {}", file.display())).await;
+        let text = std::fs::read_to_string(&file).expect("a picture");
+        assert!(text.starts_with(begins), "{name}: {text}");
+    }
+    let picture = terminal.ok(&format!("snorri graph {SAGAS}/order.yaml --no-undo --title Orders")).await;
+    assert!(picture.contains(">Orders<") && !picture.contains("data-undo"));
+    let flowchart =
+        terminal.ok(&format!("snorri graph {SAGAS}/order.yaml --format mermaid --direction right")).await;
+    assert!(flowchart.contains("flowchart LR"));
+}
+
+#[tokio::test]
+async fn what_is_no_definition_is_not_drawn() {
+    let terminal = Terminal::alone();
+    let said = terminal.run("snorri graph nowhere.yaml").await.expect(1);
+    assert!(said.err.contains("cannot read nowhere.yaml"), "{}", said.err);
+    let file = terminal.write("odd.yaml", "saga: odd\nversion: 1\nsteps: [{ name: a, comand: b }]\n");
+    let said = terminal.run(&format!("snorri graph {}", file.display())).await.expect(1);
+    assert!(said.err.contains("comand") && said.err.contains("nothing to draw"), "{}", said.err);
+    assert!(said.out.is_empty(), "{}", said.out);
+}
+
+#[tokio::test]
+async fn a_simulation_is_the_same_every_time() {
+    let terminal = Terminal::alone();
+    let line = format!("snorri simulate {SAGAS}/order.yaml --runs 500 --failure charge=10% --seed 7");
+    let first = terminal.ok(&line).await;
+    assert!(
+        first.contains("compensated, charge: refused") && first.contains("the input is made up"),
+        "{first}"
+    );
+    assert_eq!(first, terminal.ok(&line).await);
+    let report = terminal.run(&format!("{line} --format json")).await.expect(0).json();
+    assert_eq!(report["runs"], 500);
+    let both = terminal.ok(&format!("{line} --compare 'cancel 5%'")).await;
+    assert!(both.contains("as given") && both.contains("cancel 5%"), "{both}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_simulated_is_wrong_usage() {
+    let terminal = Terminal::alone();
+    let order = format!("snorri simulate {SAGAS}/order.yaml");
+    for (options, told) in [
+        ("--failure chrage=2%", "there is no step `chrage`; there are: reserve, charge, ship"),
+        ("--failure charge=two", "not a share between 0% and 100%"),
+        ("--latency charge=fast", "not a duration"),
+        ("--signal approved=1h", "it waits for named `approved`; there are: none"),
+        ("--compare 'sabotage charge=1%'", "is not like `failure charge=2%`"),
+        ("--input '{}'", "a saga cannot be started with the input {}"),
+        ("--runs 0", "0 is not in 1.."),
+    ] {
+        let said = terminal.run(&format!("{order} {options}")).await.expect(2);
+        assert!(said.err.contains(told), "{options}: {}", said.err);
+    }
+    let said = terminal.run("snorri simulate nothing").await;
+    assert!(said.code != 0 && said.err.contains("nothing"), "{}", said.err);
+}

@@ -1,0 +1,155 @@
+//! Simulated runs: as often as was said, each to its end, and the same for the same seed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use snorri::catalog::{self, Compiled};
+use snorri::simulation::{self, Faults, Plan, Report, Tally, simulate};
+
+const RUNS: u64 = 4_000;
+
+#[test]
+fn what_goes_wrong_goes_wrong_as_often_as_was_said() {
+    let report = run("order", "failure charge=2%", RUNS);
+    near(ended(&report, "compensated"), RUNS, 0.02);
+    near(step(&report, "charge").refused, RUNS, 0.02);
+    assert_eq!(ended(&report, "completed") + ended(&report, "compensated"), RUNS);
+    assert_eq!(step(&report, "reserve").undone, ended(&report, "compensated"));
+
+    let report = run("order", "timeout reserve=5%", RUNS);
+    let attempts = step(&report, "reserve").attempts;
+    near(step(&report, "reserve").retries, attempts, 0.05);
+    assert!(step(&report, "reserve").took.p99 >= 10_000, "it waited for the deadline");
+
+    let report = run("order", "failure ship=10%, undo-failure reserve=50%", RUNS);
+    near(ended(&report, "stuck"), RUNS, 0.05);
+
+    let report = run("order", "cancel 30%", RUNS);
+    let share = ended(&report, "compensated");
+    assert!(share > RUNS / 20 && share < RUNS * 3 / 10, "{share}: some come too late");
+}
+
+/// Within four standard deviations of the binomial distribution.
+fn near(count: u64, of: u64, rate: f64) {
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let (count, of) = (count as f64, of as f64);
+    let deviation = (of * rate * (1.0 - rate)).sqrt();
+    assert!((count - of * rate).abs() < 4.0 * deviation, "{count} of {of} at {rate}");
+}
+
+#[test]
+fn every_run_ends() {
+    let everything = "failure *=2%, error *=5%, timeout *=5%, late *=2%, undo-failure *=2%, cancel 5%";
+    for name in NAMES {
+        let report = run(name, everything, 300);
+        assert_eq!(report.ends.iter().map(|end| end.runs).sum::<u64>(), 300, "{name}");
+        assert_eq!(ended(&report, "unfinished"), 0, "{name}");
+        let counted: u64 = report.histogram.iter().flat_map(|bucket| bucket.runs.values()).sum();
+        assert_eq!(counted, 300, "{name}");
+        for step in &report.steps {
+            assert!(step.refused + step.unknown <= step.attempts.max(step.begun), "{name}: {step:?}");
+            assert!(step.undone <= step.undos + step.held, "{name}: {step:?}");
+        }
+    }
+}
+
+#[test]
+fn made_up_values_let_every_definition_complete() {
+    for name in NAMES {
+        let report = run(name, "", 50);
+        assert_eq!(ended(&report, "completed"), 50, "{name}: {:?} {:?}", report.ends, report.causes);
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_however_it_is_shared() {
+    let plan = plan("travel-booking", "failure *=3%, timeout *=3%, cancel 3%");
+    let whole = simulate(&plan, 0..300);
+    let parts = [200..300, 0..150, 150..200].map(|runs| simulate(&plan, runs));
+    let parts = parts.into_iter().fold(Tally::default(), Tally::with);
+    let told = |tally| simulation::text(&simulation::report(&plan, tally));
+    assert_eq!(told(whole.clone()), told(parts));
+    assert_eq!(whole, simulate(&plan, 0..300));
+    let other = Plan { seed: 2, ..plan };
+    assert_ne!(whole, simulate(&other, 0..300));
+}
+
+/// Whoever is refused at 1% is refused at 3% too, so that two rates can be compared.
+#[test]
+fn more_faults_leave_all_other_luck_as_it_is() {
+    let (few, many) = (run("order", "failure charge=1%", 2_000), run("order", "failure charge=3%", 2_000));
+    assert_eq!(step(&few, "reserve").took, step(&many, "reserve").took);
+    assert!(step(&few, "charge").refused < step(&many, "charge").refused);
+}
+
+#[test]
+fn a_child_is_simulated_too() {
+    let mut plan = plan("payment", "failure case=20%");
+    plan.input = Arc::new(serde_json::json!({"paymentId": "p-1", "amount": 5_000}));
+    let report = simulation::report(&plan, simulate(&plan, 0..500));
+    assert_eq!(step(&report, "fraud").begun, 500);
+    near(step(&report, "case").refused, 500, 0.2);
+    assert_eq!(ended(&report, "compensated"), step(&report, "case").refused);
+}
+
+#[test]
+fn what_cannot_be_meant_is_told() {
+    let mut faults = Faults::default();
+    assert!(faults.add("failure charge").is_err());
+    assert!(faults.add("failure charge=120%").is_err());
+    assert!(faults.add("sabotage charge=1%").is_err());
+    let unknown = plan("order", "failure chrage=1%").mistakes();
+    assert_eq!(unknown, ["there is no step `chrage`; there are: reserve, charge, ship"]);
+    let much = plan("order", "failure ship=60%, timeout ship=60%").mistakes();
+    assert_eq!(much, ["what goes wrong with `ship` sums up to 120.0%"]);
+}
+
+#[test]
+fn a_report() {
+    let report = run("order", "failure charge=2%, timeout *=0.5%, undo-failure reserve=5%, cancel 1%", 2_000);
+    insta::assert_snapshot!(simulation::text(&report));
+}
+
+#[test]
+fn a_comparison() {
+    let reports = ["", "failure charge=2%", "timeout charge=2%"].map(|faults| {
+        (if faults.is_empty() { "no faults" } else { faults }.to_owned(), run("order", faults, 2_000))
+    });
+    insta::assert_snapshot!(simulation::comparison(&reports));
+}
+
+const NAMES: [&str; 8] = [
+    "account-deposit",
+    "bank-transfer",
+    "firmware-rollout",
+    "fraud-check",
+    "order",
+    "order-fulfilment",
+    "payment",
+    "travel-booking",
+];
+
+fn run(name: &str, faults: &str, runs: u64) -> Report {
+    let plan = plan(name, faults);
+    simulation::report(&plan, simulate(&plan, 0..runs))
+}
+
+fn plan(name: &str, faults: &str) -> Plan {
+    let mut plan = Plan::new(compile(name), vec![compile("fraud-check")], 1);
+    plan.faults.add(faults).expect("faults");
+    plan
+}
+
+fn compile(name: &str) -> Arc<Compiled> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("sagas/{name}.yaml"));
+    let source = catalog::read_definition(&path).expect("readable");
+    Arc::new(catalog::compile_with(name, &source.text, &source.files).expect("a definition"))
+}
+
+fn ended(report: &Report, end: &str) -> u64 {
+    report.ends.iter().find(|it| it.end == end).map_or(0, |it| it.runs)
+}
+
+fn step<'a>(report: &'a Report, name: &str) -> &'a simulation::StepReport {
+    report.steps.iter().find(|it| it.step == name).expect("a step")
+}
