@@ -94,3 +94,18 @@ pub const UNDO_OUT_OF_ORDER: &str = "E0607";
 pub const OUTCOME_CHANGED: &str = "E0608";
 /// A command that may have been carried out and counts as refused.
 pub const UNKNOWN_AS_REFUSED: &str = "E0609";
+
+/// An exchange that the broker does not have.
+pub const NO_SUCH_EXCHANGE: &str = "E0801";
+/// An exchange that is not as it is declared.
+pub const OTHER_EXCHANGE: &str = "E0802";
+/// A command that reaches no queue.
+pub const NO_ROUTE: &str = "E0803";
+/// A queue that nobody consumes.
+pub const NO_CONSUMER: &str = "E0804";
+/// A queue whose dead letters are lost.
+pub const NO_DEAD_LETTERS: &str = "E0805";
+/// Dead letters that go nowhere.
+pub const DEAD_LETTERS_NOWHERE: &str = "E0806";
+/// A quorum queue that delivers a message without end.
+pub const NO_DELIVERY_LIMIT: &str = "E0807";

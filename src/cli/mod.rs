@@ -13,6 +13,7 @@ pub mod dead_letters;
 pub mod definitions;
 pub mod demo;
 pub mod diff;
+pub mod explain;
 pub mod failure;
 pub mod interventions;
 pub mod list;
@@ -69,6 +70,8 @@ pub enum Command {
     Check(check::Args),
     /// Tell what a new version of a definition changes, and whom that breaks
     Diff(diff::Args),
+    /// Tell what a code means, such as E0303, and what to do about it
+    Explain(explain::Args),
     /// Print the JSON Schema of definitions, for editors
     Schema(schema::Args),
     /// Orchestrate the sagas of a directory until told to stop
@@ -147,6 +150,7 @@ async fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Demo(args) => demo::run(args).await?,
         Command::Diff(args) => return Ok(diff::run(&args)),
+        Command::Explain(args) => explain::run(&args)?,
         Command::Schema(args) => schema::run(&args)?,
         Command::Serve(args) => serve::run(args).await?,
         Command::Token(args) => token::run(&args)?,
