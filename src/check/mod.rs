@@ -4,6 +4,7 @@
 //! definitions beside it, and its sagas are run through everything that can happen to them. It is pure.
 
 mod exhaustive;
+pub mod topology;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 
 use super::failure::{Failure, Outcome};
-use super::output;
+use super::{live, output};
 use crate::catalog::{self, Compiled, Diagnostics, Source};
 use crate::check::check;
 use crate::proof::Bounds;
@@ -18,6 +18,8 @@ pub struct Args {
     /// Definitions, and directories of them
     #[arg(default_value = "sagas")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    live: live::Args,
 }
 
 pub async fn run(args: Args) -> Outcome {
@@ -38,6 +40,7 @@ pub async fn run(args: Args) -> Outcome {
             .collect();
         told.push(check(definition, &beside, &Bounds::default()).findings);
     }
+    told.extend(args.live.look(&compiled).await?);
     told.iter().try_for_each(|diagnostics| output::print(&diagnostics.pretty()))?;
     let errors: usize = told.iter().map(Diagnostics::errors).sum();
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

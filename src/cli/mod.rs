@@ -17,6 +17,7 @@ pub mod explain;
 pub mod failure;
 pub mod interventions;
 pub mod list;
+pub mod live;
 pub mod migrate;
 pub mod output;
 mod profile;

@@ -1,0 +1,408 @@
+//! What RabbitMQ's management API says of a virtual host: AMQP itself cannot be asked what is bound to what.
+//!
+//! Only what is exact is asked for. Statistics are some seconds old, those of a queue's consumers among them; the list of
+//! consumers, and what is declared, are not.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use regex::Regex;
+use reqwest::{StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::check::topology::{Binding, DeadLetters, Exchange, ExchangeKind, Observed, Queue, Target};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the API is, as whom it is asked, and about which virtual host.
+#[derive(Debug, Clone)]
+pub struct Access {
+    url: Url,
+    user: String,
+    password: SecretString,
+    vhost: String,
+}
+
+#[derive(Debug)]
+pub struct Management {
+    http: reqwest::Client,
+    access: Access,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{0}` is not the address of a broker: amqp://user:password@host:port/vhost")]
+    NotABroker(String),
+    #[error("`{0}` is not the address of a management API: http://host:15672")]
+    NotAnApi(String),
+    #[error("no answer from RabbitMQ's management API at {url}: {why}")]
+    Unreachable { url: String, why: String },
+    #[error("RabbitMQ's management API at {url} refuses user `{user}`: {reason}")]
+    Refused { url: String, user: String, reason: String },
+    #[error("RabbitMQ at {url} has no virtual host `{vhost}`")]
+    NoVhost { url: String, vhost: String },
+    #[error("{url} answers, but not as RabbitMQ's management API does: {what}")]
+    Unexpected { url: String, what: String },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NotABroker(_) => "it is `broker.url` of the configuration, or SNORRI__BROKER__URL",
+            Self::NotAnApi(_) => "see --management-url",
+            Self::Unexpected { .. } => {
+                "--management-url says where it is; it must have its statistics on (`management.disable_stats`)"
+            }
+            Self::Unreachable { .. } => {
+                "is the plugin on (`rabbitmq-plugins enable rabbitmq_management`)? --management-url says where it answers"
+            }
+            Self::Refused { .. } => {
+                "it needs the tag `management`, and permissions for the virtual host: `rabbitmqctl set_user_tags USER management`"
+            }
+            Self::NoVhost { .. } => {
+                "the virtual host is the path of the broker's URL: `%2f` is the default one"
+            }
+        }
+    }
+}
+
+impl Access {
+    /// To the API that belongs to a broker: on its host, with its user. `management` says where it is instead, and perhaps as whom.
+    pub fn new(broker: &str, management: Option<&str>) -> Result<Self, Error> {
+        let not_a_broker = || Error::NotABroker(without_password(broker));
+        let url = Url::parse(broker).map_err(|_| not_a_broker())?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(not_a_broker)?;
+        let usual = match url.scheme() {
+            "amqp" => format!("http://{host}:15672"),
+            "amqps" => format!("https://{host}:15671"),
+            _ => return Err(not_a_broker()),
+        };
+        let (user, password) = credentials(&url).unwrap_or_else(|| ("guest".to_owned(), "guest".to_owned()));
+        let vhost = match url.path() {
+            "" | "/" => "/".to_owned(),
+            path => decoded(path.trim_start_matches('/')),
+        };
+        let there = management.unwrap_or(&usual);
+        let mut api = Url::parse(there)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| Error::NotAnApi(without_password(there)))?;
+        let (user, password) = credentials(&api).unwrap_or((user, password));
+        // They are not to be seen in messages. A URL with a host can be without both.
+        let _ = (api.set_username(""), api.set_password(None));
+        Ok(Self { url: api, user, password: password.into(), vhost })
+    }
+}
+
+fn credentials(url: &Url) -> Option<(String, String)> {
+    let password = url.password().unwrap_or_default();
+    (!url.username().is_empty()).then(|| (decoded(url.username()), decoded(password)))
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// What stands before an `@` may be a password.
+fn without_password(url: &str) -> String {
+    url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, rest)| format!("...@{rest}"))
+}
+
+impl Management {
+    pub fn new(access: Access) -> Result<Self, Error> {
+        // A redirect might take the password elsewhere.
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let http = builder.connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT).build();
+        let http =
+            http.map_err(|error| Error::Unreachable { url: access.url.to_string(), why: causes(&error) })?;
+        Ok(Self { http, access })
+    }
+
+    /// What there is now.
+    pub async fn observe(&self) -> Result<Observed, Error> {
+        let overview: Overview = self.get(&["overview"]).await?;
+        let exchanges: Vec<ExchangeDto> = self.list("exchanges").await?;
+        let bindings: Vec<BindingDto> = self.list("bindings").await?;
+        let queues: Vec<QueueDto> = self.list("queues").await?;
+        let consumers: Vec<ConsumerDto> = self.list("consumers").await?;
+        let named = queues.iter().map(|queue| &queue.policy).chain(exchanges.iter().map(|e| &e.policy));
+        let policies = Policies::new(
+            if named.flatten().next().is_some() { self.list("policies").await? } else { Vec::new() },
+            // Whoever may not see them may still see the rest.
+            self.list("operator-policies").await.unwrap_or_default(),
+        );
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for consumer in consumers {
+            *counts.entry(consumer.queue.name).or_default() += 1;
+        }
+        let queues = queues.into_iter().map(|queue| {
+            let consumers = counts.get(&queue.name).copied().unwrap_or_default();
+            (queue.name.clone(), queue.seen(consumers, &policies))
+        });
+        let major = overview.rabbitmq_version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        Ok(Observed {
+            queues: queues.collect(),
+            exchanges: exchanges.into_iter().map(|exchange| exchange.seen(&policies)).collect(),
+            // Those of the default exchange, which has one for each queue, are left out: its rule is simpler.
+            bindings: bindings
+                .into_iter()
+                .filter(|binding| !binding.source.is_empty())
+                .map(BindingDto::seen)
+                .collect(),
+            limits_deliveries: major.is_some_and(|major| major >= 4),
+        })
+    }
+
+    async fn list<T: DeserializeOwned>(&self, kind: &str) -> Result<Vec<T>, Error> {
+        self.get(&[kind, &self.access.vhost]).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Error> {
+        let mut url = self.access.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("api").extend(path);
+        }
+        // Without statistics a queue is only what it was declared as, which is exact, and cheap for the broker.
+        if path.first() == Some(&"queues") {
+            url.query_pairs_mut().append_pair("disable_stats", "true");
+        }
+        let request =
+            self.http.get(url).basic_auth(&self.access.user, Some(self.access.password.expose_secret()));
+        let at = || self.access.url.to_string();
+        let unreachable = |error: reqwest::Error| Error::Unreachable { url: at(), why: causes(&error) };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body = response.text().await.map_err(unreachable)?;
+        let reason = || {
+            let told: Option<Value> = serde_json::from_str(&body).ok();
+            told.and_then(|told| Some(told["reason"].as_str()?.to_owned()))
+                .unwrap_or_else(|| status.to_string())
+        };
+        match status {
+            StatusCode::OK => serde_json::from_str(&body)
+                .map_err(|error| Error::Unexpected { url: at(), what: error.to_string() }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(Error::Refused { url: at(), user: self.access.user.clone(), reason: reason() })
+            }
+            StatusCode::NOT_FOUND if path.len() > 1 => {
+                Err(Error::NoVhost { url: at(), vhost: self.access.vhost.clone() })
+            }
+            _ => Err(Error::Unexpected { url: at(), what: reason() }),
+        }
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+/// What is set by policy.
+struct Policies {
+    by_name: BTreeMap<String, Map<String, Value>>,
+    /// What they are for, the first that fits counts: a queue does not name the one that it has.
+    operators: Vec<(Regex, Map<String, Value>)>,
+}
+
+impl Policies {
+    fn new(policies: Vec<PolicyDto>, mut operators: Vec<PolicyDto>) -> Self {
+        operators.sort_by_key(|policy| Reverse(policy.priority));
+        let of_queues = operators.into_iter().filter(|policy| policy.apply_to != "classic_queues");
+        let operators =
+            of_queues.filter_map(|policy| Some((Regex::new(&policy.pattern).ok()?, policy.definition)));
+        Self {
+            by_name: policies.into_iter().map(|policy| (policy.name, policy.definition)).collect(),
+            operators: operators.collect(),
+        }
+    }
+
+    fn named(&self, name: Option<&String>) -> Option<&Map<String, Value>> {
+        self.by_name.get(name?)
+    }
+
+    fn of_operators(&self, queue: &str) -> Option<&Map<String, Value>> {
+        self.operators.iter().find(|(pattern, _)| pattern.is_match(queue)).map(|(_, definition)| definition)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Overview {
+    rabbitmq_version: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct ExchangeDto {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    durable: bool,
+    auto_delete: bool,
+    internal: bool,
+    arguments: Map<String, Value>,
+    policy: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BindingDto {
+    source: String,
+    destination: String,
+    destination_type: String,
+    routing_key: String,
+    arguments: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct QueueDto {
+    name: String,
+    arguments: Map<String, Value>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    policy: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ConsumerDto {
+    queue: QueueName,
+}
+
+#[derive(Debug, Deserialize)]
+struct QueueName {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct PolicyDto {
+    name: String,
+    pattern: String,
+    apply_to: String,
+    #[serde(default)]
+    priority: i64,
+    definition: Map<String, Value>,
+}
+
+impl ExchangeDto {
+    fn seen(self, policies: &Policies) -> (String, Exchange) {
+        let policy = policies.named(self.policy.as_ref());
+        let alternate = setting(&self.arguments, "alternate-exchange", policy);
+        let exchange = Exchange {
+            kind: ExchangeKind::from(self.kind.as_str()),
+            durable: self.durable,
+            auto_delete: self.auto_delete,
+            internal: self.internal,
+            alternate: alternate.and_then(Value::as_str).map(str::to_owned),
+        };
+        (self.name, exchange)
+    }
+}
+
+impl BindingDto {
+    fn seen(self) -> Binding {
+        let target = match self.destination_type.as_str() {
+            "exchange" => Target::Exchange(self.destination),
+            _ => Target::Queue(self.destination),
+        };
+        Binding { exchange: self.source, target, routing_key: self.routing_key, arguments: self.arguments }
+    }
+}
+
+impl QueueDto {
+    fn seen(&self, consumers: usize, policies: &Policies) -> Queue {
+        let policy = policies.named(self.policy.as_ref());
+        let operator = policies.of_operators(&self.name);
+        let text = |name| setting(&self.arguments, name, policy).and_then(Value::as_str).map(str::to_owned);
+        let limit = setting(&self.arguments, "delivery-limit", policy).and_then(Value::as_i64);
+        let operators_limit =
+            operator.and_then(|operator| operator.get("delivery-limit")).and_then(Value::as_i64);
+        Queue {
+            is_quorum: self.kind.as_deref() == Some("quorum"),
+            consumers,
+            dead_letters: text("dead-letter-exchange")
+                .map(|exchange| DeadLetters { exchange, routing_key: text("dead-letter-routing-key") }),
+            delivery_limit: limit.or(operators_limit),
+        }
+    }
+}
+
+/// What is said by argument, which counts first, or by policy. Arguments of queues begin with `x-`.
+fn setting<'a>(
+    arguments: &'a Map<String, Value>,
+    name: &str,
+    policy: Option<&'a Map<String, Value>>,
+) -> Option<&'a Value> {
+    let argument = arguments.get(name).or_else(|| arguments.get(&format!("x-{name}")));
+    argument.or_else(|| policy.and_then(|policy| policy.get(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(broker: &str, management: Option<&str>) -> (String, String, String, String) {
+        let access = Access::new(broker, management).expect("an address");
+        let password = access.password.expose_secret().to_owned();
+        (access.url.to_string(), access.user, password, access.vhost)
+    }
+
+    #[test]
+    fn the_api_is_where_the_broker_is_unless_it_is_said() {
+        let told = |url: &str, user: &str, password: &str, vhost: &str| {
+            (url.to_owned(), user.to_owned(), password.to_owned(), vhost.to_owned())
+        };
+        assert_eq!(
+            access("amqp://mq.example", None),
+            told("http://mq.example:15672/", "guest", "guest", "/")
+        );
+        assert_eq!(
+            access("amqps://shop:p%40ss@mq.example:5671/or%2fders", None),
+            told("https://mq.example:15671/", "shop", "p@ss", "or/ders")
+        );
+        assert_eq!(
+            access("amqp://shop:secret@[::1]:5672/%2f", Some("http://looker:other@127.0.0.1:1/mq")),
+            told("http://127.0.0.1:1/mq", "looker", "other", "/")
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_without_its_password() {
+        for (broker, management) in
+            [("local", None), ("http://u:secret@h", None), ("amqp://h", Some("ftp://u:secret@h"))]
+        {
+            let told = Access::new(broker, management).expect_err("no address").to_string();
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_argument_counts_before_a_policy() {
+        let queue: QueueDto = serde_json::from_value(serde_json::json!({
+            "name": "q", "type": "quorum", "policy": "p",
+            "arguments": {"x-dead-letter-exchange": "mine"},
+        }))
+        .expect("a queue");
+        let policies = |json| serde_json::from_value(json).expect("policies");
+        let users = policies(serde_json::json!([{
+            "name": "p", "pattern": "", "apply-to": "all", "priority": 0,
+            "definition": {"dead-letter-exchange": "other", "dead-letter-routing-key": "k"},
+        }]));
+        let operators = policies(serde_json::json!([
+            {"name": "low", "pattern": "^q", "apply-to": "queues", "priority": 1, "definition": {"delivery-limit": 9}},
+            {"name": "high", "pattern": "^q$", "apply-to": "all", "priority": 2, "definition": {"delivery-limit": 7}},
+        ]));
+        let policies = Policies::new(users, operators);
+        let letters = DeadLetters { exchange: "mine".to_owned(), routing_key: Some("k".to_owned()) };
+        let seen =
+            Queue { is_quorum: true, consumers: 2, dead_letters: Some(letters), delivery_limit: Some(7) };
+        assert_eq!(queue.seen(2, &policies), seen);
+    }
+}
