@@ -235,6 +235,7 @@ install_missing() { # [package]
 and a PostgreSQL yourself and set both URLs. With Docker:
     docker compose -f deploy/compose.yaml up -d --wait
     export SNORRI_TEST_AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f
+    export SNORRI_TEST_MANAGEMENT_URL=http://guest:guest@127.0.0.1:15672
     export SNORRI_TEST_DATABASE_URL=postgres://snorri:snorri@127.0.0.1:5432/postgres"
     say "installing ${packages[*]}"
     # One run at a time. What another has just installed costs the second nothing.

@@ -69,10 +69,10 @@ impl Vhost {
         self.call(Method::POST, &path, &json!({"routing_key": key})).await;
     }
 
-    /// For all queues; a new one replaces it.
-    pub async fn policy(&self, kind: &str, definition: &Value) {
+    /// For the queue `all`; a new one replaces it.
+    pub async fn policy(&self, definition: &Value) {
         let body = json!({"pattern": "^all$", "apply-to": "queues", "definition": definition});
-        self.call(Method::PUT, &format!("{kind}/{}/all", self.name), &body).await;
+        self.call(Method::PUT, &format!("policies/{}/all", self.name), &body).await;
     }
 
     /// What the order saga needs, but for those who consume.

@@ -1,7 +1,8 @@
 //! What RabbitMQ's management API says of a virtual host: AMQP itself cannot be asked what is bound to what.
 //!
-//! Only what is exact is asked for. Statistics are some seconds old, those of a queue's consumers among them; the list of
-//! consumers, and what is declared, are not.
+//! What is declared is asked for without statistics, and is exact. Of consumers there are only statistics. Their list forgets one that
+//! goes at once, but knows one that comes only after the broker's `collect_statistics_interval`, 5 s by default; a queue's count of
+//! them lags both ways.
 
 mod wire;
 

@@ -24,7 +24,10 @@ impl Findings {
         self.add(Finding { code, is_warning: true, what, help, steps: vec![step] });
     }
 
-    fn add(&mut self, new: Finding) {
+    fn add(&mut self, mut new: Finding) {
+        // What is named on the broker may not steer the terminal.
+        new.what = new.what.replace(char::is_control, "\u{fffd}");
+        new.help = new.help.replace(char::is_control, "\u{fffd}");
         match self.0.iter_mut().find(|known| known.code == new.code && known.what == new.what) {
             Some(known) => new.steps.iter().for_each(|step| {
                 if !known.steps.contains(step) {

@@ -138,10 +138,8 @@ impl<'a> Look<'a> {
             }
             Some(letters) => self.dead_letters(step, name, letters, message),
         }
-        if queue.is_quorum
-            && !self.observed.limits_deliveries
-            && queue.delivery_limit.is_none_or(|limit| limit < 0)
-        {
+        let is_endless = queue.delivery_limit.map_or(!self.observed.limits_deliveries, |limit| limit < 0);
+        if queue.is_quorum && is_endless {
             let what = format!("quorum queue `{name}` delivers a message without end");
             let help = "set `x-delivery-limit` when it is declared, or `delivery-limit` by policy";
             self.findings.warning(code::NO_DELIVERY_LIMIT, Some(step), what, help.to_owned());
@@ -208,4 +206,89 @@ fn named(queues: &BTreeSet<&str>) -> String {
     let names: Vec<_> = queues.iter().map(|queue| format!("`{queue}`")).collect();
     let what = if names.len() == 1 { "queue" } else { "any of the queues" };
     format!("{what} {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+    use crate::catalog::compile;
+
+    const SHIP: &str = "\
+saga: order
+version: 1
+defaults: { exchange: shop }
+steps:
+  - name: ship
+    command: shipping.book
+    pivot: true
+";
+
+    fn found(observed: &Observed, declares: bool) -> Vec<&'static str> {
+        let compiled = compile("order.yaml", SHIP).expect("compiles");
+        check_topology(&compiled, observed, declares).list.iter().map(|diagnostic| diagnostic.code).collect()
+    }
+
+    fn bound(queue: &str) -> Binding {
+        let (exchange, routing_key) = ("shop".to_owned(), "#".to_owned());
+        Binding { exchange, target: Target::Queue(queue.to_owned()), routing_key, arguments: Map::new() }
+    }
+
+    /// The exchange, and a queue that lacks nothing.
+    fn right() -> Observed {
+        let kind = ExchangeKind::Topic;
+        let shop = Exchange { kind, durable: true, auto_delete: false, internal: false, alternate: None };
+        let letters = DeadLetters { exchange: String::new(), routing_key: Some("dead".to_owned()) };
+        let shipping =
+            Queue { is_quorum: true, consumers: 1, dead_letters: Some(letters), delivery_limit: Some(5) };
+        Observed {
+            exchanges: [("shop".to_owned(), shop)].into(),
+            queues: [("shipping".to_owned(), shipping), ("dead".to_owned(), Queue::default())].into(),
+            bindings: vec![bound("shipping")],
+            limits_deliveries: false,
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut Exchange, &mut Queue)) -> Observed {
+        let mut observed = right();
+        let exchange = observed.exchanges.get_mut("shop").expect("the exchange");
+        change(exchange, observed.queues.get_mut("shipping").expect("the queue"));
+        observed
+    }
+
+    #[test]
+    fn only_what_would_never_end_needs_a_limit() {
+        assert!(found(&right(), true).is_empty());
+        let unlimited = with(|_, queue| queue.delivery_limit = None);
+        assert_eq!(found(&unlimited, true), [code::NO_DELIVERY_LIMIT]);
+        assert!(found(&Observed { limits_deliveries: true, ..unlimited }, true).is_empty());
+        let classic =
+            with(|_, queue| *queue = Queue { is_quorum: false, delivery_limit: None, ..queue.clone() });
+        assert!(found(&classic, true).is_empty());
+        let switched_off = with(|_, queue| queue.delivery_limit = Some(-1));
+        let newer = Observed { limits_deliveries: true, ..switched_off };
+        assert_eq!(found(&newer, true), [code::NO_DELIVERY_LIMIT]);
+    }
+
+    #[test]
+    fn an_exchange_must_be_as_it_is_declared_by_whoever_declares_it() {
+        let fanout = with(|exchange, _| exchange.kind = ExchangeKind::Fanout);
+        assert_eq!(found(&fanout, true), [code::OTHER_EXCHANGE]);
+        assert!(found(&fanout, false).is_empty());
+        let transient = with(|exchange, _| exchange.durable = false);
+        assert_eq!(found(&transient, true), [code::OTHER_EXCHANGE]);
+        let internal = with(|exchange, _| exchange.internal = true);
+        assert_eq!(found(&internal, false), [code::OTHER_EXCHANGE]);
+    }
+
+    #[test]
+    fn a_queue_that_only_listens_in_is_not_asked_for_dead_letters() {
+        let mut observed = right();
+        observed.queues.insert("audit".to_owned(), Queue::default());
+        observed.bindings.push(bound("audit"));
+        assert!(found(&observed, true).is_empty());
+        observed.queues.remove("dead");
+        assert_eq!(found(&observed, true), [code::DEAD_LETTERS_NOWHERE]);
+    }
 }
