@@ -51,6 +51,37 @@ pub const FAIL_AFTER_PIVOT: &str = "E0311";
 pub const NO_KEY: &str = "E0312";
 /// Branches behind the one that is always taken.
 pub const OTHERWISE_NOT_LAST: &str = "E0313";
+/// A saga that may be cancelled although all goes well in the end.
+pub const TOO_SLOW: &str = "E0314";
+/// A sleep or a wait that the saga's timeout always cuts short.
+pub const NEVER_IN_TIME: &str = "E0315";
+/// A condition that is always true, or never.
+pub const CONSTANT_CONDITION: &str = "E0316";
+/// A condition that an earlier branch has already.
+pub const SAME_CONDITION: &str = "E0317";
+/// Steps where the saga has always failed already.
+pub const NEVER_REACHED: &str = "E0318";
+/// An event whose saga is the same whatever the event carries.
+pub const CANNOT_CORRELATE: &str = "E0319";
+/// A command that does not tell the participant the key that its events must carry.
+pub const KEY_NOT_SENT: &str = "E0320";
+/// An event that means two things.
+pub const CONTRADICTING_EVENTS: &str = "E0321";
+/// An event that one of several steps takes, whichever was meant.
+pub const AMBIGUOUS_EVENT: &str = "E0322";
+
+/// A saga that is part of itself.
+pub const RECURSION: &str = "E0340";
+/// A version of a child saga that there is not.
+pub const UNKNOWN_VERSION: &str = "E0341";
+/// A child saga that nobody knows.
+pub const UNKNOWN_SAGA: &str = "E0342";
+/// An input that the child saga does not take.
+pub const CHILD_INPUT: &str = "E0343";
+/// Two replies to the same command.
+pub const REPLIES_DIFFER: &str = "E0344";
+/// The same command with a part of its payload left out.
+pub const PAYLOADS_DIFFER: &str = "E0345";
 
 /// An expression that is not CEL.
 pub const EXPRESSION_SYNTAX: &str = "E0401";

@@ -8,10 +8,11 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::decode::Decoded;
+use super::decode::{Decoded, Keys};
 use super::diagnostic::Diagnostics;
 use super::schema::Schema;
 use crate::saga::Definition;
+use crate::saga::definition::StepIndex;
 use crate::saga::expression::{EvaluationError, Scope, Variable};
 use crate::saga::template::Template;
 
@@ -36,6 +37,10 @@ pub struct Compiled {
     pub findings: Diagnostics,
     /// Where each step stands in the source, in bytes, in the order of the definition's steps.
     pub places: Vec<Range<usize>>,
+    /// What the reply to each step must be, in the same order: schemas that need nothing beside them.
+    pub replies: Vec<Option<Value>>,
+    /// Where its own keys and those of its steps stand.
+    keys: Keys,
     schema: Option<Schema>,
 }
 
@@ -61,9 +66,28 @@ impl Compiled {
             files,
             findings: decoded.findings.into_diagnostics(file, text),
             places: decoded.places,
+            replies: decoded.replies,
+            keys: decoded.keys,
             input_schema: decoded.schema.as_ref().map(|schema| schema.json.clone()),
             schema: decoded.schema,
         }
+    }
+
+    /// `order@1`.
+    pub fn label(&self) -> String {
+        format!("{}@{}", self.definition.name, self.definition.version)
+    }
+
+    /// Where the saga's timeout stands.
+    pub(crate) fn place_of_timeout(&self) -> Range<usize> {
+        self.keys.of_saga.get("timeout").cloned().unwrap_or_default()
+    }
+
+    /// Where the first of these keys stands that the step has, or else the step.
+    pub(crate) fn place_of(&self, step: StepIndex, keys: &[&str]) -> Range<usize> {
+        let own = self.keys.of_steps.get(step.0);
+        let found = own.and_then(|own| keys.iter().find_map(|key| own.get(*key)));
+        found.or_else(|| self.places.get(step.0)).cloned().unwrap_or_default()
     }
 
     /// Whether a saga can be started with `input`. Without a schema, it can with any.

@@ -126,6 +126,10 @@ impl Problems {
         }
     }
 
+    pub(super) fn find_all(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        diagnostics.into_iter().for_each(|diagnostic| self.find(diagnostic));
+    }
+
     /// Whether a definition can be made.
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()

@@ -24,7 +24,7 @@ pub mod language;
 mod render;
 mod schema;
 mod source;
-mod suggest;
+pub(crate) mod suggest;
 mod syntax;
 
 pub use compiled::{Compiled, InvalidInput, MAX_ATTRIBUTE_BYTES, MAX_KEY_BYTES};

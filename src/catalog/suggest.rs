@@ -1,7 +1,7 @@
 //! Which of the names that are right was meant.
 
 /// The name nearest to `wrong`, if it is near enough to have been meant.
-pub(super) fn nearest<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Whoever writes more than this meant something else, and comparing costs the product of the lengths.
     const LONGEST: usize = 100;
     if wrong.len() > LONGEST {
@@ -19,7 +19,7 @@ pub(super) fn nearest<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>)
 }
 
 /// "did you mean ...?", or what can be chosen from.
-pub(super) fn did_you_mean<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn did_you_mean<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let right: Vec<_> = right.into_iter().collect();
     match nearest(wrong, right.iter().copied()) {
         Some(name) => Some(format!("did you mean `{name}`?")),
@@ -28,12 +28,12 @@ pub(super) fn did_you_mean<'a>(wrong: &str, right: impl IntoIterator<Item = &'a 
 }
 
 /// `a`, `b` or `c`.
-pub(super) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     list(names, "or")
 }
 
 /// `a`, `b` and `c`.
-pub(super) fn all_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn all_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     list(names, "and")
 }
 

@@ -3,7 +3,10 @@
 //! The catalog says whether a text is a definition, and what is wrong with it alone. Here it is looked at together with the
 //! definitions beside it, and its sagas are run through everything that can happen to them. It is pure.
 
+mod across;
+mod children;
 mod exhaustive;
+mod timing;
 pub mod topology;
 
 use std::sync::Arc;
@@ -23,6 +26,9 @@ pub struct Checked {
 /// Holds everything against `compiled`. `beside` are the other definitions there are, this one not among them.
 pub fn check(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Bounds) -> Checked {
     let mut findings = compiled.findings.clone();
+    findings.extend(timing::check(compiled, beside));
+    findings.extend(children::check(compiled, beside));
+    findings.extend(across::check(compiled, beside));
     let proof = exhaustive::prove(compiled, beside, bounds);
     findings.extend(exhaustive::findings(compiled, &proof));
     Checked { findings, proof }

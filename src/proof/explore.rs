@@ -11,12 +11,12 @@ use super::happening::{self, Happening, Kind, NOW};
 use super::rules::{self, Broken, Rule};
 use super::skeleton::{Answers, Skeleton};
 use super::{Bounds, Decide, End, Held, Proof, Surroundings, Violation, story};
-use crate::saga::definition::{Definition, Step};
+use crate::saga::Input;
+use crate::saga::definition::{Action, Definition, OnLateReply, Step};
 use crate::saga::id::{Direction, SagaId, StepPath};
-use crate::saga::journal::{Parent, Started};
+use crate::saga::journal::{Fact, Parent, Started};
 use crate::saga::state::{Pending, State, Status};
 use crate::saga::transition::Decision;
-use crate::saga::{Input, definition};
 
 /// One decision on the way to a state: what happened in the state before, and which of the answers that data gives.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,20 @@ struct Way {
     from: u32,
     happening: u16,
     answer: u16,
+}
+
+/// Where something was found: in a state, or a decision and perhaps a repetition after it.
+#[derive(Debug)]
+struct Reached {
+    at: u32,
+    way: Option<Way>,
+    repeated: Option<Happening>,
+}
+
+impl Reached {
+    fn state(at: u32) -> Self {
+        Self { at, way: None, repeated: None }
+    }
 }
 
 /// How sagas end, and what they are held by.
@@ -42,7 +56,7 @@ struct Explorer<'a> {
     edges: Vec<(u32, u32)>,
     todo: VecDeque<(u32, State, Answers)>,
     ends: BTreeMap<Ending, (Status, Vec<u32>)>,
-    broken: BTreeMap<(Rule, Option<String>), (Option<Way>, u32)>,
+    broken: BTreeMap<(Rule, Option<String>), Reached>,
     /// Repetitions that have been tried, by what was repeated and where the saga was.
     repeated: HashSet<(StepPath, Kind, u64)>,
     transitions: usize,
@@ -84,9 +98,6 @@ impl Explorer<'_> {
         self.todo.push_back((0, state, answers));
         while let Some((from, state, answers)) = self.todo.pop_front() {
             for (number, happening) in (0..).zip(self.happenings(&state)) {
-                if self.is_known_repetition(&state, &happening) {
-                    continue;
-                }
                 for (answer, (decision, answers)) in (0..).zip(self.decisions(&state, &answers, &happening)) {
                     let way = Way { from, happening: number, answer };
                     self.reach(way, &state, &happening, decision, answers);
@@ -99,20 +110,41 @@ impl Explorer<'_> {
         (State::new(SagaId(Uuid::from_u128(1))), self.skeleton.no_answers())
     }
 
-    /// What can happen. Once a saga turns back, what is under way comes to its end in one order only, because each end
-    /// leads to the same whatever the others come to: partial-order reduction (P. Godefroid, 1996).
+    /// What can happen. Where the order of things makes no difference to what they lead to, only one order is tried:
+    /// partial-order reduction (P. Godefroid, "Partial-Order Methods", 1996). Once a saga turns back, what is under way comes
+    /// to its end one after the other. And where several things are under way, the next attempt follows at once: a saga that
+    /// stops before it knows no more than one that stops right after it.
     fn happenings(&self, state: &State) -> Vec<Happening> {
         if state.seq == 0 {
             return vec![Happening { kind: Kind::Started, of: None }];
         }
         let mut all = happening::all(&self.skeleton.definition, state, self.around);
-        if state.stopping.is_some() && state.ended.is_none() && !self.awaits_pivot(state) {
-            let first = all.iter().find(|one| !one.kind.is_repetition() && one.of.is_some());
-            if let Some(first) = first.and_then(|one| one.of.clone()) {
-                all.retain(|one| one.kind.is_repetition() || one.of.as_ref().is_none_or(|of| *of == first));
+        // A success that comes late is more than a repetition if an operator is called for it.
+        all.retain(|one| !one.kind.is_repetition() || one.kind == Kind::LateSuccess && self.late_calls());
+        let turns_back = state.stopping.is_some() && state.ended.is_none() && !self.awaits_pivot(state);
+        let first = all.iter().find(|one| match turns_back {
+            true => one.kind != Kind::LateSuccess && Self::awaited(state, one).is_some_and(goes_on(state)),
+            false => {
+                let is_backoff = matches!(Self::awaited(state, one), Some(Pending::Backoff { .. }));
+                one.kind == Kind::Due && is_backoff && under_way(state) > 1
             }
-        }
+        });
+        let Some(first) = first.cloned() else { return all };
+        all.retain(|one| match turns_back {
+            true => one.kind == Kind::LateSuccess || one.of.is_none() || one.of == first.of,
+            false => *one == first,
+        });
         all
+    }
+
+    fn late_calls(&self) -> bool {
+        self.skeleton.definition.on_late_reply == OnLateReply::Stuck
+    }
+
+    /// What that waits for which something happens to.
+    fn awaited(state: &State, happening: &Happening) -> Option<Pending> {
+        let (path, direction) = happening.of.as_ref()?;
+        state.step(path)?.pending(*direction)
     }
 
     fn awaits_pivot(&self, state: &State) -> bool {
@@ -122,17 +154,29 @@ impl Explorer<'_> {
         })
     }
 
-    /// What a repetition means depends on its step and on where the saga is, not on the other steps.
-    fn is_known_repetition(&mut self, state: &State, happening: &Happening) -> bool {
-        let Some((path, direction)) = happening.of.as_ref().filter(|_| happening.kind == Kind::Duplicate)
-        else {
-            return false;
-        };
-        let step = fingerprint::step(state.step(path));
-        let place =
-            (state.stopping.is_some(), state.rolling_back, state.ended.as_ref().map(|end| end.status));
-        let key = fingerprint::of(&(step, place, direction));
-        !self.repeated.insert((path.clone(), happening.kind, key))
+    /// Repeats what was answered before. That changes nothing, so that it is tried beside the exploration; and what it
+    /// would change depends on its step and on where the saga is, not on the other steps.
+    fn repeat(&mut self, way: Way, state: &State, answers: &Answers) {
+        let all = happening::all(&self.skeleton.definition, state, self.around);
+        for happening in all.into_iter().filter(|one| one.kind.is_repetition()) {
+            let Some((path, direction)) = &happening.of else { continue };
+            let step = state.step(path).map(fingerprint::of_step);
+            let ended = state.ended.as_ref().map(|end| end.status);
+            let place = (step, direction, state.stopping.is_some(), state.rolling_back, ended);
+            if !self.repeated.insert((path.clone(), happening.kind, fingerprint::of(&place))) {
+                continue;
+            }
+            for (decision, _) in self.decisions(state, answers, &happening) {
+                let facts = &decision.entry.facts;
+                let definition = &self.skeleton.definition;
+                if let Some(broken) =
+                    rules::of_decision(definition, state, &happening, facts, &decision.state)
+                {
+                    let end = Reached { way: Some(way), repeated: Some(happening.clone()), at: way.from };
+                    self.report(&broken, end);
+                }
+            }
+        }
     }
 
     /// What follows from something, for each answer that data may give to the questions that it asks.
@@ -201,11 +245,15 @@ impl Explorer<'_> {
     ) {
         let definition = &self.skeleton.definition;
         let state = decision.state;
-        let broken = rules::of_decision(definition, before, happening, &decision.entry.facts, &state);
+        let facts = &decision.entry.facts;
+        let broken = rules::of_decision(definition, before, happening, facts, &state);
         let stranded = rules::stranded_by_child(definition, happening);
         if let Some(broken) = &broken {
-            self.report(broken, Some(way), way.from);
+            self.report(broken, Reached { way: Some(way), repeated: None, at: way.from });
             return;
+        }
+        if facts.iter().any(concludes) {
+            self.repeat(way, &state, &answers);
         }
         let print = self.prints.take(&state, &answers);
         let full = self.ways.len() >= self.bounds.states;
@@ -229,7 +277,7 @@ impl Explorer<'_> {
         self.ways.push(way);
         self.edges.push((way.from, id));
         if let Some(stranded) = &stranded {
-            self.report(stranded, None, id);
+            self.report(stranded, Reached::state(id));
         }
         if is_quiet(&state) {
             self.end(id, &state);
@@ -239,7 +287,7 @@ impl Explorer<'_> {
 
     fn end(&mut self, id: u32, state: &State) {
         if let Some(broken) = rules::of_end(&self.skeleton.definition, state) {
-            self.report(&broken, None, id);
+            self.report(&broken, Reached::state(id));
         }
         let status = state.status();
         let held = if status == Status::Stuck { self.held(state) } else { BTreeSet::new() };
@@ -255,9 +303,9 @@ impl Explorer<'_> {
     }
 
     /// Breadth first: the first way to break a rule is a shortest one.
-    fn report(&mut self, (rule, step): &Broken, way: Option<Way>, at: u32) {
+    fn report(&mut self, (rule, step): &Broken, reached: Reached) {
         let step = step.as_ref().map(|step| self.prints.called(step.name()));
-        self.broken.entry((*rule, step)).or_insert((way, at));
+        self.broken.entry((*rule, step)).or_insert(reached);
     }
 
     fn into_proof(mut self, definition: &Definition) -> Proof {
@@ -269,7 +317,7 @@ impl Explorer<'_> {
                 status,
                 held,
                 paths: ids.iter().map(|id| paths[*id as usize]).sum(),
-                story: ids.first().map(|id| self.story(None, *id)).unwrap_or_default(),
+                story: ids.first().map(|id| self.story(&Reached::state(*id))).unwrap_or_default(),
             })
             .collect();
         ends.sort_by(|one, other| {
@@ -278,20 +326,28 @@ impl Explorer<'_> {
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
         let broken = std::mem::take(&mut self.broken);
-        let violations = broken.into_iter().map(|((rule, step), (way, at))| Violation {
+        let violations = broken.into_iter().map(|((rule, step), reached)| Violation {
             rule,
             step,
-            story: self.story(way, at),
+            story: self.story(&reached),
         });
         let violations = violations.collect();
         let left_out = self.left_out(definition);
-        Proof { states: self.ways.len(), transitions: self.transitions, ends, violations, left_out }
+        Proof {
+            states: self.ways.len(),
+            transitions: self.transitions,
+            ends,
+            violations,
+            left_out,
+            is_cut: self.cut,
+            alike: self.prints.alike(),
+        }
     }
 
     /// The shortest way to a state, and one decision further if there is one, told.
-    fn story(&mut self, last: Option<Way>, at: u32) -> Vec<String> {
-        let mut ways: Vec<Way> = last.into_iter().collect();
-        let mut at = at;
+    fn story(&mut self, reached: &Reached) -> Vec<String> {
+        let mut ways: Vec<Way> = reached.way.into_iter().collect();
+        let mut at = reached.at;
         while at != 0 {
             let way = self.ways[at as usize];
             ways.push(way);
@@ -311,6 +367,12 @@ impl Explorer<'_> {
             story::tell(&self.skeleton.definition, &happening, &decision.entry.facts, &mut lines);
             (state, answers) = (decision.state, given);
         }
+        if let Some(happening) = &reached.repeated
+            && let Some((decision, _)) = self.decisions(&state, &answers, happening).into_iter().next()
+        {
+            story::tell(&self.skeleton.definition, happening, &decision.entry.facts, &mut lines);
+            state = decision.state;
+        }
         story::tell_end(&state, &mut lines);
         lines
     }
@@ -325,8 +387,7 @@ impl Explorer<'_> {
         if most > attempts {
             told.push(format!("more than {attempts} attempts of a command (there are up to {most})"));
         }
-        let has_lists =
-            definition.steps().iter().any(|step| matches!(step.action, definition::Action::ForEach(_)));
+        let has_lists = definition.steps().iter().any(|step| matches!(step.action, Action::ForEach(_)));
         if has_lists {
             told.push(format!("lists of more than {items} items"));
         }
@@ -334,19 +395,40 @@ impl Explorer<'_> {
     }
 }
 
+/// Whether there is something new to be repeated.
+fn concludes(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Completed { .. }
+            | Fact::Unknown { .. }
+            | Fact::Undone { .. }
+            | Fact::Stopping { .. }
+            | Fact::RollbackBegan
+            | Fact::Ended { .. }
+    )
+}
+
 /// Whether nothing will happen any more by itself.
 fn is_quiet(state: &State) -> bool {
-    let goes_on = |pending| match pending {
-        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Child => true,
-        Pending::Arrival { .. } | Pending::Sleep { .. } => state.stopping.is_none(),
-        Pending::Operator => false,
-    };
+    state.ended.is_some()
+        || under_way(state) == 0 && !(state.incidents.is_empty() && state.overdue_at().is_some())
+}
+
+/// How many things will happen by themselves.
+fn under_way(state: &State) -> usize {
     let both = [Direction::Forward, Direction::Compensate];
-    let under_way = state
-        .steps
-        .values()
-        .any(|step| both.iter().any(|direction| step.pending(*direction).is_some_and(goes_on)));
-    state.ended.is_some() || !(under_way || state.incidents.is_empty() && state.overdue_at().is_some())
+    let pending = state.steps.values().flat_map(|step| both.map(|direction| step.pending(direction)));
+    pending.flatten().filter(|pending| goes_on(state)(*pending)).count()
+}
+
+/// Whether what waits like this comes to an end by itself.
+fn goes_on(state: &State) -> impl Fn(Pending) -> bool {
+    let is_stopping = state.stopping.is_some();
+    move |pending| match pending {
+        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Child => true,
+        Pending::Arrival { .. } | Pending::Sleep { .. } => !is_stopping,
+        Pending::Operator => false,
+    }
 }
 
 /// How many ways there are from the first state to each. What is on a circle is not counted; there are none.

@@ -1,16 +1,16 @@
 //! Which states are the same for what is to come.
 //!
 //! A fingerprint leaves out what nothing follows from: times, outputs, how many attempts a command took that has its
-//! outcome. Parallel branches that are alike, and items that are under way together, may change places: their fingerprints are
+//! outcome, and what became of a step that nothing is left to be done about. Parallel branches that are alike, and items that are under way together, may change places: their fingerprints are
 //! sorted. This is symmetry reduction as in C. N. Ip and D. L. Dill, "Better verification through symmetry", 1996.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::skeleton::{Answers, Skeleton};
-use crate::saga::definition::{Action, Block, Definition, StepIndex};
+use crate::saga::definition::{Action, Block, Definition, OnLateReply, StepIndex};
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::state::{Entered, Outcome, Pending, State, StepState};
 
@@ -18,6 +18,9 @@ use crate::saga::state::{Entered, Outcome, Pending, State, StepState};
 #[derive(Debug)]
 pub(super) struct Fingerprints {
     body: Node,
+    pivots: Vec<StepPath>,
+    /// Whether a success that comes too late calls an operator.
+    late_calls: bool,
     /// For a step that others are alike to, all of their names, the first in reading order first.
     alike: BTreeMap<Arc<str>, Vec<Arc<str>>>,
 }
@@ -25,71 +28,116 @@ pub(super) struct Fingerprints {
 /// A block, and which of its branches are alike.
 #[derive(Debug)]
 enum Node {
-    Step(Arc<str>),
+    Step(Leaf),
     Sequence(Vec<Node>),
     /// Each branch with what it looks like.
     Parallel(Vec<(u64, Node)>),
-    Choice(Arc<str>, Vec<Node>),
+    Choice(Leaf, Vec<Node>),
     /// Whether its items are under way together.
-    ForEach(Arc<str>, bool, Box<Node>),
+    ForEach(Leaf, bool, Box<Node>),
+}
+
+/// A step, and what of it matters.
+#[derive(Debug, Clone)]
+struct Leaf {
+    name: Arc<str>,
+    has_undo: bool,
+    may_miss: bool,
+    is_pivot: bool,
+}
+
+/// Which way a saga goes, as far as it matters for what becomes of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Forward,
+    /// It stops, and a pivot that is under way may have it go on.
+    Halting,
+    /// It turns back, or will once nothing is under way.
+    Back,
+    /// There is no way back any more.
+    Onward,
 }
 
 impl Fingerprints {
     pub(super) fn of(skeleton: &Skeleton, most_items: u32) -> Self {
+        let definition = &skeleton.definition;
         let mut alike = BTreeMap::new();
-        let body = node(skeleton, &skeleton.definition.body, most_items, &mut alike);
-        Self { body, alike }
+        let body = node(skeleton, &definition.body, most_items, &mut alike);
+        let pivots = definition.steps().iter().filter(|step| step.is_pivot());
+        Self {
+            body,
+            pivots: pivots.map(|step| StepPath::new(Arc::clone(&step.name))).collect(),
+            late_calls: definition.on_late_reply == OnLateReply::Stuck,
+            alike,
+        }
     }
 
     /// The step and those that are alike to it, in one word: `reserve`, or `reserve/charge`.
     pub(super) fn called(&self, step: &str) -> String {
-        match self.alike.get(step) {
-            Some(names) => names.join("/"),
-            None => step.to_owned(),
-        }
+        self.alike.get(step).map_or_else(|| step.to_owned(), |names| names.join("/"))
+    }
+
+    /// The same for all steps that have others like them.
+    pub(super) fn alike(&self) -> BTreeMap<String, String> {
+        self.alike.iter().map(|(step, names)| (step.to_string(), names.join("/"))).collect()
     }
 
     /// The fingerprint of a state with these answers.
     pub(super) fn take(&self, state: &State, answers: &Answers) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let has_loose = state.incidents.iter().any(|incident| incident.direction.is_none());
-        let flags = [
-            state.stopping.is_some(),
-            state.rolling_back,
-            state.overdue,
-            state.undo_asked.is_some(),
-            has_loose,
-        ];
-        (flags, answers, state.ended.as_ref().map(|end| end.status)).hash(&mut hasher);
-        self.node(&self.body, state, &mut Vec::new()).hash(&mut hasher);
+        let course = self.course(state);
+        // Once it turns back, its own timeout means nothing.
+        let overdue = state.overdue && course != Course::Back;
+        let flags = [state.stopping.is_some(), state.rolling_back, overdue, state.undo_asked.is_some()];
+        let loose = state.incidents.iter().filter(|incident| incident.direction.is_none());
+        let loose: BTreeSet<_> =
+            loose.map(|incident| incident.step.as_ref().map(|step| self.called(step.name()))).collect();
+        (flags, loose, answers, state.ended.as_ref().map(|end| end.status)).hash(&mut hasher);
+        self.node(&self.body, state, course, &mut Vec::new()).hash(&mut hasher);
         hasher.finish()
     }
 
-    fn node(&self, node: &Node, state: &State, items: &mut Vec<u32>) -> u64 {
+    fn course(&self, state: &State) -> Course {
+        let any_pivot = |is: &dyn Fn(&Outcome) -> bool| {
+            self.pivots.iter().any(|pivot| state.step(pivot).is_some_and(|step| is(&step.outcome)))
+        };
+        match () {
+            () if any_pivot(&|outcome| {
+                matches!(outcome, Outcome::Completed(_) | Outcome::Unknown { .. })
+            }) =>
+            {
+                Course::Onward
+            }
+            () if state.stopping.is_none() => Course::Forward,
+            () if any_pivot(&|outcome| matches!(outcome, Outcome::Pending(_))) => Course::Halting,
+            () => Course::Back,
+        }
+    }
+
+    fn node(&self, node: &Node, state: &State, course: Course, items: &mut Vec<u32>) -> u64 {
         let mut hasher = DefaultHasher::new();
         match node {
-            Node::Step(name) => step(state.step(&StepPath::at(Arc::clone(name), items))).hash(&mut hasher),
+            Node::Step(leaf) => self.leaf(leaf, state, course, items).1.hash(&mut hasher),
             Node::Sequence(nodes) => {
-                nodes.iter().for_each(|node| self.node(node, state, items).hash(&mut hasher));
+                nodes.iter().for_each(|node| self.node(node, state, course, items).hash(&mut hasher));
             }
             Node::Parallel(branches) => {
-                let mut seen: Vec<(u64, u64)> =
-                    branches.iter().map(|(looks, node)| (*looks, self.node(node, state, items))).collect();
+                let print = |(looks, node): &(u64, Node)| (*looks, self.node(node, state, course, items));
+                let mut seen: Vec<(u64, u64)> = branches.iter().map(print).collect();
                 seen.sort_unstable();
                 seen.hash(&mut hasher);
             }
-            Node::Choice(name, branches) => {
-                let path = StepPath::at(Arc::clone(name), items);
-                step(state.step(&path)).hash(&mut hasher);
+            Node::Choice(leaf, branches) => {
+                let (path, own) = self.leaf(leaf, state, course, items);
+                own.hash(&mut hasher);
                 if let Some(Entered::Branch(taken)) = state.entered.get(&path) {
-                    taken.hash(&mut hasher);
                     let branch = branches.get(*taken as usize);
-                    branch.map(|branch| self.node(branch, state, items)).hash(&mut hasher);
+                    (taken, branch.map(|branch| self.node(branch, state, course, items))).hash(&mut hasher);
                 }
             }
-            Node::ForEach(name, together, body) => {
-                let path = StepPath::at(Arc::clone(name), items);
-                step(state.step(&path)).hash(&mut hasher);
+            Node::ForEach(leaf, together, body) => {
+                let (path, own) = self.leaf(leaf, state, course, items);
+                own.hash(&mut hasher);
                 if let Some(Entered::Items(list)) = state.entered.get(&path) {
                     let mut seen = Vec::with_capacity(list.len());
                     for (number, item) in (0..).zip(list.iter()) {
@@ -97,7 +145,7 @@ impl Fingerprints {
                         // What is true of an item counts only where it may differ from item to item.
                         let data =
                             item.as_object().filter(|fields| !fields.is_empty()).map(|_| item.to_string());
-                        seen.push((data, self.node(body, state, items)));
+                        seen.push((data, self.node(body, state, course, items)));
                         items.pop();
                     }
                     if *together {
@@ -109,7 +157,43 @@ impl Fingerprints {
         }
         hasher.finish()
     }
+
+    fn leaf(&self, leaf: &Leaf, state: &State, course: Course, items: &[u32]) -> (StepPath, Option<Step>) {
+        let path = StepPath::at(Arc::clone(&leaf.name), items);
+        let step = state.step(&path).map(|step| self.step(leaf, step, course));
+        (path, step)
+    }
+
+    fn step(&self, leaf: &Leaf, state: &StepState, course: Course) -> Step {
+        const NOTHING_LEFT: u8 = 10;
+        let is_left = leaf.has_undo && !state.is_undone() && course != Course::Onward;
+        let must_succeed = course == Course::Halting && !leaf.may_miss;
+        let may_come_late =
+            self.late_calls && matches!(state.outcome, Outcome::Unknown { late_output: None });
+        let outcome = match &state.outcome {
+            Outcome::Pending(pending) => waits(*pending),
+            Outcome::Completed(_) if is_left => 11,
+            Outcome::Unknown { .. } if must_succeed => 12,
+            Outcome::Unknown { .. } if is_left => 13,
+            Outcome::Failed(_) if must_succeed => 14,
+            Outcome::Completed(_) | Outcome::Unknown { .. } | Outcome::Failed(_) | Outcome::Omitted => {
+                NOTHING_LEFT
+            }
+        };
+        let tried = match &state.outcome {
+            // A step that is stopped gets no further attempt, unless it is the pivot.
+            Outcome::Pending(_) if course != Course::Back || leaf.is_pivot => {
+                state.attempts(Direction::Forward).tried
+            }
+            _ => 0,
+        };
+        let undo = state.undo.as_ref().and_then(|undo| Some((waits(undo.pending?), undo.attempts.tried)));
+        (outcome, tried, undo, may_come_late)
+    }
 }
+
+/// What matters of a step's state.
+type Step = (u8, u32, Option<(u8, u32)>, bool);
 
 /// The fingerprint of anything.
 pub(super) fn of(value: &impl Hash) -> u64 {
@@ -118,26 +202,10 @@ pub(super) fn of(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// What matters of a step's state.
-pub(super) fn step(state: Option<&StepState>) -> Option<(u8, u32, Option<(u8, u32)>)> {
-    let state = state?;
-    let outcome = match &state.outcome {
-        Outcome::Pending(pending) => waits(*pending),
-        Outcome::Completed(_) => 10,
-        Outcome::Failed(_) => 11,
-        Outcome::Unknown { late_output: None } => 12,
-        Outcome::Unknown { late_output: Some(_) } => 13,
-        Outcome::Omitted => 14,
-    };
-    let tried = match &state.outcome {
-        Outcome::Pending(_) => state.attempts(Direction::Forward).tried,
-        _ => 0,
-    };
-    let undo = state.undo.as_ref().map(|undo| match undo.pending {
-        Some(pending) => (waits(pending), undo.attempts.tried),
-        None => (20, 0),
-    });
-    Some((outcome, tried, undo))
+/// What a repetition of one step's messages may depend on.
+pub(super) fn of_step(state: &StepState) -> u64 {
+    let undo = state.undo.as_ref().map(|undo| undo.pending.map(waits));
+    of(&(std::mem::discriminant(&state.outcome), undo))
 }
 
 fn waits(pending: Pending) -> u8 {
@@ -157,20 +225,24 @@ fn node(
     most_items: u32,
     alike: &mut BTreeMap<Arc<str>, Vec<Arc<str>>>,
 ) -> Node {
-    let name = |index: &StepIndex| Arc::clone(&skeleton.definition.step_at(*index).name);
+    let leaf = |index: &StepIndex| {
+        let step = skeleton.definition.step_at(*index);
+        let (has_undo, may_miss, is_pivot) = (step.has_undo(), step.may_miss(), step.is_pivot());
+        Leaf { name: Arc::clone(&step.name), has_undo, may_miss, is_pivot }
+    };
     let mut all = |blocks: &[Block]| -> Vec<Node> {
         blocks.iter().map(|block| node(skeleton, block, most_items, alike)).collect()
     };
     match block {
-        Block::Step(index) => Node::Step(name(index)),
+        Block::Step(index) => Node::Step(leaf(index)),
         Block::Sequence(blocks) => Node::Sequence(all(blocks)),
-        Block::Choice(index, branches) => Node::Choice(name(index), all(branches)),
+        Block::Choice(index, branches) => Node::Choice(leaf(index), all(branches)),
         Block::ForEach(index, body) => {
             let Action::ForEach(each) = &skeleton.definition.step_at(*index).action else {
-                return Node::Step(name(index));
+                return Node::Step(leaf(index));
             };
             let body = node(skeleton, body, most_items, alike);
-            Node::ForEach(name(index), each.concurrency >= most_items, Box::new(body))
+            Node::ForEach(leaf(index), each.concurrency >= most_items, Box::new(body))
         }
         Block::Parallel(branches) => {
             let nodes = all(branches);
@@ -203,15 +275,15 @@ fn pair(first: &Node, other: &Node, alike: &mut BTreeMap<Arc<str>, Vec<Arc<str>>
 
 fn names_in(node: &Node, names: &mut Vec<Arc<str>>) {
     match node {
-        Node::Step(name) => names.push(Arc::clone(name)),
+        Node::Step(leaf) => names.push(Arc::clone(&leaf.name)),
         Node::Sequence(nodes) => nodes.iter().for_each(|node| names_in(node, names)),
         Node::Parallel(branches) => branches.iter().for_each(|(_, node)| names_in(node, names)),
-        Node::Choice(name, branches) => {
-            names.push(Arc::clone(name));
+        Node::Choice(leaf, branches) => {
+            names.push(Arc::clone(&leaf.name));
             branches.iter().for_each(|node| names_in(node, names));
         }
-        Node::ForEach(name, _, body) => {
-            names.push(Arc::clone(name));
+        Node::ForEach(leaf, _, body) => {
+            names.push(Arc::clone(&leaf.name));
             names_in(body, names);
         }
     }

@@ -119,8 +119,8 @@ fn of_step(
         (Pending::Reply { .. }, _) => {
             can(&[Kind::Success, Kind::Refusal, Kind::Error, Kind::Timeout, Kind::Unroutable]);
         }
-        (Pending::Backoff { .. }, _) => can(&[Kind::Due, Kind::Success]),
-        (Pending::Operator, _) if was_sent && child.is_none() => can(&[Kind::Success]),
+        (Pending::Backoff { .. }, _) => can(&[Kind::Due, Kind::Success, Kind::Refusal]),
+        (Pending::Operator, _) if was_sent && child.is_none() => can(&[Kind::Success, Kind::Refusal]),
         (Pending::Arrival { .. }, _) if state.stopping.is_none() => can(&[Kind::Arrival, Kind::NoArrival]),
         (Pending::Sleep { .. }, _) if state.stopping.is_none() => can(&[Kind::Due]),
         (Pending::Operator | Pending::Arrival { .. } | Pending::Sleep { .. }, _) => {}

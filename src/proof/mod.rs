@@ -15,7 +15,7 @@ mod rules;
 mod skeleton;
 mod story;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::saga::id::{Direction, Time};
 use crate::saga::state::Status;
@@ -62,6 +62,17 @@ pub struct Proof {
     pub violations: Vec<Violation>,
     /// What was not tried, in words. Empty: everything was.
     pub left_out: Vec<String>,
+    /// Whether the bound on states was reached: there may be more ends than were found.
+    pub is_cut: bool,
+    /// The steps that have others like them, each with how all of these are called.
+    alike: BTreeMap<String, String>,
+}
+
+impl Proof {
+    /// How a step is called here: by its name, or with all that are alike to it, `reserve/charge`.
+    pub fn called<'a>(&'a self, step: &'a str) -> &'a str {
+        self.alike.get(step).map_or(step, String::as_str)
+    }
 }
 
 /// A way to end.

@@ -313,25 +313,27 @@ impl<'a> Builder<'a> {
         for condition in conditions {
             kinds = product(&kinds, &condition, &[true.into(), false.into()]);
         }
+        let all = kinds.len();
+        kinds.truncate(MOST_LISTS);
         let mut lists: Vec<Vec<Value>> = vec![Vec::new()];
-        let mut longest = vec![Vec::new()];
+        let mut shorter = 0;
         for _ in 0..self.bounds.items {
-            let longer = longest.iter().flat_map(|list: &Vec<Value>| {
-                kinds
-                    .iter()
-                    .map(move |kind| list.iter().cloned().chain([Value::Object(kind.clone())]).collect())
+            let longer = lists[shorter..].iter().flat_map(|list| {
+                kinds.iter().map(|kind| list.iter().cloned().chain([Value::Object(kind.clone())]).collect())
             });
-            longest = longer.collect();
-            lists.extend(longest.iter().cloned());
-            if lists.len() > MOST_LISTS {
-                break;
-            }
+            let longer: Vec<_> = longer.take(MOST_LISTS + 1).collect();
+            shorter = lists.len();
+            lists.extend(longer);
         }
-        if lists.len() > MOST_LISTS {
+        if lists.len() > MOST_LISTS || all > MOST_LISTS {
             lists.truncate(MOST_LISTS);
-            let told =
-                format!("only {MOST_LISTS} of the lists that `{}` can have", definition.step_at(index).name);
-            self.left_out.push(told);
+            let told = format!(
+                "more than {MOST_LISTS} of the lists that `{}` can have",
+                definition.step_at(index).name
+            );
+            if !self.left_out.contains(&told) {
+                self.left_out.push(told);
+            }
         }
         lists.into_iter().map(Value::Array).collect()
     }

@@ -25,10 +25,18 @@ impl Retry {
     /// drawn from `seed` and `attempt`, so that the same saga always waits the same time and different sagas
     /// do not come back together. ("Equal jitter" of M. Brooker, "Exponential Backoff and Jitter", AWS, 2015.)
     pub fn delay(&self, attempt: u32, seed: Uuid) -> Duration {
-        let doublings = attempt.saturating_sub(1).min(31);
-        let longest = self.first.saturating_mul(1 << doublings).min(self.most);
         let jitter = Uuid::new_v5(&seed, &attempt.to_be_bytes()).as_u64_pair().0;
-        longest.mul_f64(0.5 + 0.5 * unit_interval(jitter))
+        self.longest(attempt).mul_f64(0.5 + 0.5 * unit_interval(jitter))
+    }
+
+    /// The longest that all waits between its attempts can be together.
+    pub fn longest_waits(&self) -> Duration {
+        (1..self.attempts).map(|attempt| self.longest(attempt)).sum()
+    }
+
+    fn longest(&self, attempt: u32) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        self.first.saturating_mul(1 << doublings).min(self.most)
     }
 }
 
@@ -54,6 +62,13 @@ mod tests {
             assert!((longest / 2..=longest).contains(&delay), "attempt {attempt}: {delay} ms");
             assert_eq!(delay, RETRY.delay(attempt, seed).as_millis());
         }
+    }
+
+    #[test]
+    fn all_waits_together_have_a_longest_time() {
+        assert_eq!(RETRY.longest_waits(), Duration::from_secs(3));
+        assert_eq!(Retry { attempts: 1, ..RETRY }.longest_waits(), Duration::ZERO);
+        assert_eq!(Retry { attempts: 7, ..RETRY }.longest_waits(), Duration::from_secs(9));
     }
 
     #[test]

@@ -116,6 +116,11 @@ pub fn definition() -> impl Strategy<Value = Arc<Definition>> {
     (plans(), settings()).prop_map(|(plans, settings)| build(1, &plans, &settings))
 }
 
+/// One of few steps.
+pub fn small_definition() -> impl Strategy<Value = Arc<Definition>> {
+    (plans(), settings()).prop_map(|(plans, settings)| build_of(6, 1, &plans, &settings))
+}
+
 /// Two versions of a definition that begin in the same way.
 pub fn versions() -> impl Strategy<Value = [Arc<Definition>; 2]> {
     (plans(), [plans(), plans()], settings(), prop::option::weighted(0.3, settings())).prop_map(
@@ -130,8 +135,13 @@ pub fn versions() -> impl Strategy<Value = [Arc<Definition>; 2]> {
 }
 
 fn build(version: u32, plans: &[Plan], settings: &Settings) -> Arc<Definition> {
+    build_of(MOST_STEPS, version, plans, settings)
+}
+
+fn build_of(most_steps: usize, version: u32, plans: &[Plan], settings: &Settings) -> Arc<Definition> {
     let Settings { pivot, timeout, late_is_stuck, continues } = *settings;
-    let mut builder = Builder { steps: Vec::new(), within: Vec::new(), pivot, is_past_pivot: false };
+    let mut builder =
+        Builder { most_steps, steps: Vec::new(), within: Vec::new(), pivot, is_past_pivot: false };
     let body = builder.sequence(plans);
     let mut definition = Definition::new("random", version, builder.steps, body);
     definition.timeout = timeout.map(Duration::from_millis);
@@ -142,6 +152,7 @@ fn build(version: u32, plans: &[Plan], settings: &Settings) -> Arc<Definition> {
 }
 
 struct Builder {
+    most_steps: usize,
     steps: Vec<Step>,
     within: Vec<StepIndex>,
     /// The command that is the pivot, by its index among all steps, if it may be one.
@@ -154,7 +165,7 @@ impl Builder {
     fn sequence(&mut self, plans: &[Plan]) -> Block {
         let mut blocks = Vec::new();
         for plan in plans {
-            if self.steps.len() >= MOST_STEPS {
+            if self.steps.len() >= self.most_steps {
                 break;
             }
             blocks.push(self.block(plan));

@@ -6,6 +6,7 @@
 //!
 //! `SNORRI_PROPERTY_CASES` sets how many runs each world has.
 
+mod agreement;
 mod anything;
 mod definitions;
 mod honest;

@@ -10,7 +10,7 @@ use super::super::expression::Scope;
 use super::super::source::{Entry, Node, Value};
 use super::fields::Fields;
 use super::words::{EVENT_START, ON, SCHEDULE_START};
-use super::{Context, command, scalar, template};
+use super::{Context, command, reach, scalar, template};
 use crate::saga::definition::{EventPattern, EventReply, EventResult, Trigger};
 use crate::saga::template::Template;
 
@@ -56,6 +56,9 @@ pub(super) fn pattern(fields: Fields<'_>, scope: Scope, cx: &mut Context<'_>) ->
         Some(matches) => Some(matches?),
         None => None,
     };
+    if let (Some(entry), Some(matches)) = (fields.get("match"), &matches) {
+        cx.problems.find_all(reach::unchanging(entry, matches, ["matches every event", "matches no event"]));
+    }
     Some(EventPattern { exchange: exchange?, event: event?, correlate: correlate?, matches })
 }
 
@@ -90,6 +93,10 @@ fn by_event(node: &Node, cx: &mut Context<'_>) -> Option<Trigger> {
     let exchange = exchange(fields, cx);
     let scope = Scope::only_event("start");
     let when = fields.get("when").map(|entry| template::expression(entry, scope, cx));
+    if let (Some(entry), Some(Some(when))) = (fields.get("when"), &when) {
+        let comes_to = ["every event starts a saga", "no event ever starts a saga"];
+        cx.problems.find_all(reach::unchanging(entry, when, comes_to));
+    }
     let input = fields.get("input").map(|entry| template::decode(&entry.value, scope, cx));
     if !cx.has_key {
         let span = fields.get("event").map_or(fields.head, |entry| &entry.key_span);

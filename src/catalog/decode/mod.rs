@@ -4,11 +4,13 @@
 //! comes after it is looked at too; whoever asked throws the result away if anything was reported.
 
 mod command;
+mod correlation;
 mod event;
 mod fields;
 mod flow;
 mod name;
 mod policy;
+mod reach;
 mod rules;
 mod scalar;
 mod step;
@@ -16,6 +18,7 @@ mod template;
 mod tree;
 mod words;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,7 +35,7 @@ use crate::saga::definition::{Block, OnCompensationFailure, OnLateReply, Step};
 use crate::saga::template::Template;
 use fields::Fields;
 use policy::{Defaults, Policies};
-use tree::Tree;
+use tree::{Outline, Tree};
 use words::SAGA;
 
 /// Each is a row of the store, and an index entry.
@@ -52,6 +55,7 @@ struct Context<'a> {
     names: Names,
     /// Where the steps stand.
     places: Vec<Range<usize>>,
+    keys: Keys,
     files: Files<'a>,
     /// Whether a command without an exchange was reported already.
     told_of_exchange: bool,
@@ -71,6 +75,27 @@ pub(super) struct Decoded<'a> {
     pub(super) findings: Problems,
     /// Where its steps stand, in bytes.
     pub(super) places: Vec<Range<usize>>,
+    pub(super) keys: Keys,
+    /// The schemas of what its steps are answered.
+    pub(super) replies: Vec<Option<serde_json::Value>>,
+}
+
+/// Where keys stand: what they say if that is one word, or else the key itself.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    pub(super) of_saga: BTreeMap<String, Range<usize>>,
+    pub(super) of_steps: Vec<BTreeMap<String, Range<usize>>>,
+}
+
+impl Keys {
+    fn of(node: &Node) -> BTreeMap<String, Range<usize>> {
+        let Value::Mapping(entries) = &node.value else { return BTreeMap::new() };
+        let place = |entry: &Entry| match &entry.value.value {
+            Value::Null | Value::Mapping(_) | Value::Sequence(_) => entry.key_span.clone(),
+            _ => entry.value.span.clone(),
+        };
+        entries.iter().map(|entry| (entry.key.clone(), place(entry))).collect()
+    }
 }
 
 /// Decodes the file that `root` was parsed from. `files` are those that its schemas may refer to.
@@ -86,6 +111,7 @@ pub(super) fn decode<'a>(
         problems,
         names: Names::default(),
         places: Vec::new(),
+        keys: Keys { of_saga: Keys::of(root), of_steps: Vec::new() },
         files,
         told_of_exchange: false,
         has_key: false,
@@ -94,8 +120,9 @@ pub(super) fn decode<'a>(
     };
     match saga(root, &mut cx) {
         Some((definition, schema)) if cx.problems.is_empty() => {
-            let (files, findings, places) = (cx.files, cx.problems, cx.places);
-            Ok(Decoded { definition, schema, files, findings, places })
+            let Context { files, problems: findings, places, keys, names, .. } = cx;
+            let replies = names.steps.into_iter().map(|step| step.reply).collect();
+            Ok(Decoded { definition, schema, files, findings, places, keys, replies })
         }
         _ => Err(cx.problems),
     }
@@ -123,7 +150,7 @@ fn saga(root: &Node, cx: &mut Context<'_>) -> Option<(Definition, Option<Schema>
     cx.names.input = input.as_ref().map(|schema| schema.json.clone());
     cx.has_key = fields.get("key").is_some();
     // Before anything that may hold an expression: they name steps.
-    let (steps, body) = steps(fields, cx)?;
+    let (steps, body, outlines) = steps(fields, cx)?;
 
     let mut definition = Definition::new(name.unwrap_or_default(), version.unwrap_or_default(), steps, body);
     definition.output_schema = schema("output_schema", cx).map(|schema| Arc::new(schema) as _);
@@ -132,6 +159,10 @@ fn saga(root: &Node, cx: &mut Context<'_>) -> Option<(Definition, Option<Schema>
     definition.attributes = attributes(fields.get("attributes"), cx);
     definition.starts = event::starts(fields.get("start"), cx);
     definition.output = fields.get("output").map(|entry| template::decode(&entry.value, Scope::OUTPUT, cx));
+    if cx.problems.is_empty() {
+        reach::check(&definition, &outlines, &mut cx.problems);
+        correlation::check(&definition, &outlines, &cx.names, &mut cx.problems);
+    }
     Some((definition, input))
 }
 
@@ -152,12 +183,12 @@ fn settings(fields: Fields<'_>, definition: &mut Definition, problems: &mut Prob
 }
 
 /// Even without steps there is something to return, so that the rest of the file is looked at.
-fn steps(fields: Fields<'_>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Block)> {
+fn steps<'a>(fields: Fields<'a>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Block, Vec<Outline<'a>>)> {
     let policies = Policies::of(fields.get("policies"), &mut cx.problems);
     let defaults = Defaults::of(fields.get("defaults"), policies, &mut cx.problems);
     let Some(entry) = fields.require("steps", "steps:` and a list below it, `- name: ...", &mut cx.problems)
     else {
-        return Some((Vec::new(), Block::in_order(0)));
+        return Some((Vec::new(), Block::in_order(0), Vec::new()));
     };
     let (mut tree, body) = Tree::of(entry, &mut cx.problems);
     if tree.is_too_long() {
@@ -166,10 +197,11 @@ fn steps(fields: Fields<'_>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Block)>
     rules::check(&tree, &body, &mut cx.problems);
     cx.names.steps = std::mem::take(&mut tree.named);
     cx.places = tree.outlines.iter().map(|outline| outline.span.clone()).collect();
+    cx.keys.of_steps = tree.outlines.iter().map(|outline| Keys::of(outline.node)).collect();
     let outlines = tree.outlines.iter().enumerate();
     let steps: Vec<_> =
         outlines.map(|(index, outline)| step::decode(outline, index, &defaults, cx)).collect();
-    Some((steps.into_iter().flatten().collect(), body))
+    Some((steps.into_iter().flatten().collect(), body, tree.outlines))
 }
 
 /// What a saga can be found by: each made from the input, as the key is.

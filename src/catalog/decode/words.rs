@@ -198,7 +198,10 @@ impl Shape {
         let homes: Vec<_> = SHAPES.iter().filter(|shape| shape.takes(key)).map(|shape| shape.place).collect();
         match homes.as_slice() {
             [] => Stranger::Unknown(suggest::did_you_mean(key, self.keys.iter().copied())),
-            [home] => Stranger::Misplaced(format!("write it {home}")),
+            [home] => Stranger::Misplaced(match suggest::nearest(key, self.keys.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? `{key}` is written {home}"),
+                None => format!("write it {home}"),
+            }),
             _ if self.keys.len() <= MOST_KEYS => {
                 let takes = suggest::all_of(self.keys.iter().copied());
                 Stranger::Misplaced(format!("what {} takes: {takes}", self.name))

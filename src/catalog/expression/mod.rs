@@ -6,6 +6,7 @@
 
 mod function;
 mod path;
+mod reads;
 mod scope;
 mod sight;
 mod syntax;
@@ -19,6 +20,7 @@ use super::code;
 use super::diagnostic::Diagnostic;
 use path::Path;
 
+pub(super) use reads::reads;
 pub(super) use scope::{Hop, ListOf, Named, Names, Scope};
 
 /// The names that mean something in an expression already, so that no step can have them.

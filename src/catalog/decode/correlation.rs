@@ -1,0 +1,253 @@
+//! Whether a domain event can find the step that it is about, and whether it then means one thing.
+
+use std::ops::Range;
+
+use super::super::code;
+use super::super::diagnostic::{Diagnostic, Problems};
+use super::super::expression::{ListOf, Names, reads};
+use super::super::source::{Entry, Node, Value as Written};
+use super::tree::Outline;
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Command, EventPattern, EventReply, Step};
+use crate::saga::id::Direction;
+use crate::saga::template::Template;
+
+/// An event that a step listens for, and where that is said.
+struct Listening<'a> {
+    step: usize,
+    /// Undoing goes on when nothing goes forward any more.
+    direction: Direction,
+    pattern: &'a EventPattern,
+    entry: &'a Entry,
+}
+
+/// Looks at a definition that nothing else is wrong with.
+pub(super) fn check(
+    definition: &Definition,
+    outlines: &[Outline<'_>],
+    names: &Names,
+    problems: &mut Problems,
+) {
+    let steps = definition.steps();
+    let mut listening = Vec::new();
+    for (index, (step, outline)) in steps.iter().zip(outlines).enumerate() {
+        for direction in [Direction::Forward, Direction::Compensate] {
+            let Some(command) = step.command(direction) else { continue };
+            let said = said(outline, direction);
+            let on = said("on").map(|entry| items(&entry.value)).unwrap_or_default();
+            let events: Vec<_> = on.iter().filter_map(|item| key(item, "event")).collect();
+            if let Some(first) = events.first() {
+                let place = said("payload").or_else(|| said("command")).unwrap_or(first);
+                problems.find_all(unknown_key(definition.key.as_ref(), command, place, first));
+            }
+            contradictions(&command.on, &events, problems);
+            let patterns = command.on.iter().map(|reply| &reply.event);
+            listening.extend(patterns.zip(events).map(|(pattern, entry)| Listening {
+                step: index,
+                direction,
+                pattern,
+                entry,
+            }));
+        }
+        if let Action::Wait(wait) = &step.action
+            && let Some(pattern) = wait.awaited.event()
+            && let Some(entry) = outline.get("wait").and_then(|entry| key(&entry.value, "event"))
+        {
+            listening.push(Listening { step: index, direction: Direction::Forward, pattern, entry });
+        }
+    }
+    for (index, one) in listening.iter().enumerate() {
+        problems.find_all(constant(one));
+        let beside = listening[..index].iter().find(|other| is_taken_by_either(one, other, steps, names));
+        match beside {
+            Some(other) => problems.find(either(one, other, steps)),
+            None => problems.find_all(one_of_many(one, steps, names)),
+        }
+    }
+}
+
+/// What is said of a step's command, or of the one that undoes it.
+fn said<'a>(outline: &Outline<'a>, direction: Direction) -> impl Fn(&str) -> Option<&'a Entry> {
+    let node = match direction {
+        Direction::Forward => Some(outline.node),
+        Direction::Compensate => outline.get("compensate").map(|entry| &entry.value),
+    };
+    move |name| node.and_then(|node| key(node, name))
+}
+
+fn key<'a>(node: &'a Node, key: &str) -> Option<&'a Entry> {
+    let Written::Mapping(entries) = &node.value else { return None };
+    entries.iter().find(|entry| entry.key == key)
+}
+
+fn items(node: &Node) -> &[Node] {
+    match &node.value {
+        Written::Sequence(items) => items,
+        _ => &[],
+    }
+}
+
+fn constant(one: &Listening<'_>) -> Option<Diagnostic> {
+    let correlate = &one.pattern.correlate;
+    if correlate.references().iter().any(|name| name == "event") {
+        return None;
+    }
+    let message = format!("`{}` can never find its saga", one.pattern.event);
+    Some(
+        Diagnostic::new(code::CANNOT_CORRELATE, one.entry.value.span.clone(), message)
+            .label(format!("its `correlate` is `{}`, whatever the event carries", correlate.source()))
+            .help("name what of the event is the saga's key, like `correlate: ${ event.orderId }`"),
+    )
+}
+
+/// A command whose participant could not know the key that its events must carry.
+fn unknown_key(
+    key: Option<&Template>,
+    command: &Command,
+    place: &Entry,
+    event: &Entry,
+) -> Option<Diagnostic> {
+    let keys: Vec<_> = key?.expressions().into_iter().flat_map(reads).collect();
+    if matches!(command.payload, Template::Expression(_)) || keys.iter().any(|path| path.len() == 1) {
+        return None;
+    }
+    let mut sent = command.payload.expressions().into_iter().flat_map(reads);
+    if sent.any(|path| keys.iter().any(|key| carries(&path, key))) {
+        return None;
+    }
+    let key = keys.first()?;
+    let (path, name) = (key.join("."), key.last()?);
+    let message = format!("`{}` does not carry what the saga's key is made of", command.name);
+    let span = match place.value.value {
+        Written::String(_) => &place.value.span,
+        _ => &place.key_span,
+    };
+    Some(
+        Diagnostic::new(code::KEY_NOT_SENT, span.clone(), message)
+            .label(format!("nothing of `{path}` is in it"))
+            .also(event.value.span.clone(), "the participant cannot say in this event which saga it is about")
+            .help(format!("add `{name}: ${{ {path} }}` to its `payload`"))
+            .warning(),
+    )
+}
+
+/// Whether the key, or a part of it, can be made of what is read.
+fn carries(read: &[String], key: &[String]) -> bool {
+    match read[0].as_str() {
+        "input" => read.iter().zip(key).all(|(read, key)| read == key),
+        "saga" => read.get(1).is_none_or(|field| field == "key"),
+        // A step that answers with it, or an item that has it, by all that can be known.
+        _ => read.last() == key.last() || (read.len() == 2 && read[1] == "output"),
+    }
+}
+
+/// The same event with two outcomes: the first one that matches counts.
+fn contradictions(on: &[EventReply], events: &[&Entry], problems: &mut Problems) {
+    for (index, later) in on.iter().enumerate() {
+        let contradicts = |first: &&EventReply| {
+            let same = is_same(&first.event, &later.event) && first.result != later.result;
+            same && (first.event.matches.is_none() || first.event.matches == later.event.matches)
+        };
+        let Some(first) = on[..index].iter().position(|first| contradicts(&first)) else { continue };
+        let message = format!("`{}` means two things", later.event.event);
+        let help = "tell the two apart with `match`, the one that has it first, like \
+                    `match: ${ event.status == 'ok' }`";
+        problems.find(
+            Diagnostic::new(code::CONTRADICTING_EVENTS, events[index].value.span.clone(), message)
+                .label("another outcome, which is never looked at")
+                .also(events[first].value.span.clone(), "matches whenever the other does, and comes first")
+                .help(help),
+        );
+    }
+}
+
+fn is_same(one: &EventPattern, other: &EventPattern) -> bool {
+    one.exchange == other.exchange && one.event == other.event
+}
+
+/// Whether two steps that can be in flight together listen for the same, so that either takes what was meant for the
+/// other.
+fn is_taken_by_either(one: &Listening<'_>, other: &Listening<'_>, steps: &[Step], names: &Names) -> bool {
+    if one.step == other.step
+        || one.direction != other.direction
+        || !is_same(one.pattern, other.pattern)
+        || !are_side_by_side(one.step, other.step, names)
+    {
+        return false;
+    }
+    match (&one.pattern.matches, &other.pattern.matches) {
+        (Some(mine), Some(theirs)) if mine == theirs => {
+            // The items of two blocks may be called the same.
+            let own = &steps[one.step].within;
+            let inner = own.last().filter(|_| *own != steps[other.step].within);
+            let item = inner.and_then(|inner| names.steps[inner.0].item.as_ref());
+            item.is_none_or(|item| !mine.references().contains(item))
+        }
+        (Some(_), Some(_)) => false,
+        _ => true,
+    }
+}
+
+/// Whether they are in two branches of the same `parallel`.
+fn are_side_by_side(one: usize, other: usize, names: &Names) -> bool {
+    let hops = names.steps[one].place.iter().zip(&names.steps[other].place);
+    let mut apart =
+        hops.skip_while(|(one, other)| one.branch == other.branch && one.position == other.position);
+    apart.next().is_some_and(|(one, other)| one.of == ListOf::Parallel && one.branch != other.branch)
+}
+
+fn either(one: &Listening<'_>, other: &Listening<'_>, steps: &[Step]) -> Diagnostic {
+    let (here, there) = (called(&steps[one.step].name), called(&steps[other.step].name));
+    let which = if here == there { "either of two steps".into() } else { format!("{there} or by {here}") };
+    let message = format!("`{}` is taken by {which}, whichever was meant", one.pattern.event);
+    let diagnostic = ambiguous(one, message)
+        .label("both can be in flight when it comes")
+        .help("say with `match` in both what tells them apart, like `match: ${ event.step == 'room' }`");
+    let span = &other.entry.value.span;
+    if *span == one.entry.value.span {
+        return diagnostic;
+    }
+    diagnostic.also(span.clone(), format!("{there} listens for the same"))
+}
+
+/// An event that any of the items that are under way at once could take.
+fn one_of_many(one: &Listening<'_>, steps: &[Step], names: &Names) -> Option<Diagnostic> {
+    let matches = one.pattern.matches.as_ref();
+    let names_one_of = |around: usize| {
+        let own = names.steps.iter().filter(|step| step.within.contains(&around)).map(|step| &step.name);
+        let item = names.steps[around].item.iter();
+        let mut telling = own.chain(item);
+        matches.is_some_and(|matches| telling.any(|name| matches.references().contains(name)))
+    };
+    let around = steps[one.step].within.iter().map(|around| around.0).find(|&around| {
+        let at_once = matches!(&steps[around].action, Action::ForEach(block) if block.concurrency > 1);
+        at_once && !names_one_of(around)
+    })?;
+    let Action::ForEach(block) = &steps[around].action else { return None };
+    let item = telling(&block.item, &steps[one.step]);
+    let last = item.rsplit('.').next().unwrap_or_default();
+    let step = called(&steps[one.step].name);
+    let message = format!("`{}` does not say which item of {step} it is about", one.pattern.event);
+    let head: Range<usize> = names.steps[one.step].place.last().map(|hop| hop.head.clone())?;
+    Some(
+        ambiguous(one, message)
+            .label(format!("{} items can be in flight when it comes", block.concurrency))
+            .also(head, "one of these takes it, whichever was meant")
+            .help(format!("say it with `match`, like `match: ${{ event.{last} == {item} }}`")),
+    )
+}
+
+/// What tells an item from the others, as far as its step shows.
+fn telling(item: &str, step: &Step) -> String {
+    let payload = step.command(Direction::Forward).map(|command| &command.payload);
+    let mut paths = payload.map(Template::expressions).unwrap_or_default().into_iter().flat_map(reads);
+    paths.find(|path| path[0] == item).map_or_else(|| item.to_owned(), |path| path.join("."))
+}
+
+fn ambiguous(one: &Listening<'_>, message: String) -> Diagnostic {
+    Diagnostic::new(code::AMBIGUOUS_EVENT, one.entry.value.span.clone(), message).warning()
+}
+
+fn called(name: &str) -> String {
+    if name.contains('#') { "a step".into() } else { format!("`{name}`") }
+}

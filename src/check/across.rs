@@ -1,0 +1,145 @@
+//! Whether all who send a command mean the same by it.
+//!
+//! A participant has one handler for a command, whichever saga it comes from. Old versions are not compared: they
+//! are what they are, and a new one may differ from them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::catalog::{Compiled, Diagnostic, code, suggest};
+use crate::saga::definition::{Command, StepIndex};
+use crate::saga::id::Direction;
+use crate::saga::template::Template;
+
+pub(super) fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Vec<Diagnostic> {
+    let definition = &compiled.definition;
+    let newest = newest(beside);
+    if newest.get(&*definition.name).is_some_and(|it| it.definition.version > definition.version) {
+        return Vec::new();
+    }
+    let own = sent_by(compiled);
+    let others = newest.into_values().filter(|it| it.definition.name != definition.name);
+    let theirs: Vec<_> = others.flat_map(sent_by).collect();
+    let mut found = Vec::new();
+    for (index, mine) in own.iter().enumerate() {
+        let same = |other: &&Sent<'_>| mine.is_same(other);
+        let (before, after) = (&own[..index], &own[index + 1..]);
+        // What differs within a definition is said once, of the later of the two.
+        let mut replies = before.iter().chain(&theirs).filter(same);
+        found.extend(replies.find(|other| mine.answered_otherwise(other)).map(|other| mine.reply(other)));
+        let mut payloads = before.iter().chain(after).chain(&theirs).filter(same);
+        found.extend(payloads.find_map(|other| mine.payload(other, &mine.lacks(other)?)));
+    }
+    found
+}
+
+/// The newest version of each definition, in the order of their names.
+fn newest(beside: &[Arc<Compiled>]) -> BTreeMap<&str, &Compiled> {
+    let mut newest: BTreeMap<&str, &Compiled> = BTreeMap::new();
+    for compiled in beside {
+        let latest = newest.entry(&compiled.definition.name).or_insert(compiled);
+        if latest.definition.version < compiled.definition.version {
+            *latest = compiled;
+        }
+    }
+    newest
+}
+
+/// A command that a step sends.
+struct Sent<'a> {
+    by: &'a Compiled,
+    step: StepIndex,
+    direction: Direction,
+    command: &'a Command,
+}
+
+fn sent_by(compiled: &Compiled) -> Vec<Sent<'_>> {
+    let steps = compiled.definition.steps().iter().enumerate();
+    let both = [Direction::Forward, Direction::Compensate];
+    let sent = steps.flat_map(|(index, step)| {
+        both.into_iter().filter_map(move |direction| {
+            let command = step.command(direction)?;
+            Some(Sent { by: compiled, step: StepIndex(index), direction, command })
+        })
+    });
+    sent.collect()
+}
+
+impl Sent<'_> {
+    fn is_same(&self, other: &Self) -> bool {
+        self.command.exchange == other.command.exchange && self.command.name == other.command.name
+    }
+
+    fn schema(&self) -> Option<&Value> {
+        let is_forward = self.direction == Direction::Forward;
+        self.by.replies.get(self.step.0)?.as_ref().filter(|_| is_forward)
+    }
+
+    fn answered_otherwise(&self, other: &Self) -> bool {
+        matches!((self.schema(), other.schema()), (Some(mine), Some(theirs)) if mine != theirs)
+    }
+
+    fn keys(&self) -> Option<Vec<&str>> {
+        match &self.command.payload {
+            Template::Object(fields) => Some(fields.iter().map(|(name, _)| name.as_str()).collect()),
+            Template::Literal(Value::Object(fields)) => Some(fields.keys().map(String::as_str).collect()),
+            _ => None,
+        }
+    }
+
+    /// What the other one sends and this one does not.
+    fn lacks<'b>(&self, other: &'b Self) -> Option<Vec<&'b str>> {
+        let (mine, theirs) = (self.keys()?, other.keys()?);
+        let lacks: Vec<_> = theirs.into_iter().filter(|key| !mine.contains(key)).collect();
+        (!lacks.is_empty()).then_some(lacks)
+    }
+
+    /// The step as it is seen from `from`.
+    fn called(&self, from: &Self) -> String {
+        let name = &self.by.definition.step_at(self.step).name;
+        let undoing = if self.direction == Direction::Compensate { "the undo of " } else { "" };
+        if self.by.definition.name == from.by.definition.name {
+            format!("{undoing}`{name}`")
+        } else {
+            format!("{undoing}`{name}` in `{}`", self.by.label())
+        }
+    }
+
+    fn place(&self, key: &str) -> Range<usize> {
+        match self.direction {
+            Direction::Forward => self.by.place_of(self.step, &[key, "command"]),
+            Direction::Compensate => self.by.place_of(self.step, &["compensate"]),
+        }
+    }
+
+    fn reply(&self, other: &Self) -> Diagnostic {
+        let (command, there) = (&self.command.name, other.called(self));
+        let message = format!("`{command}` is answered otherwise than {there} has it");
+        let diagnostic = Diagnostic::new(code::REPLIES_DIFFER, self.place("reply"), message)
+            .label("another schema for a reply to the same command")
+            .help("a participant answers a command in one way: write the same `reply` in both, or refer to one file with `$ref`")
+            .warning();
+        self.with(diagnostic, other, "reply")
+    }
+
+    fn payload(&self, other: &Self, lacks: &[&str]) -> Option<Diagnostic> {
+        let (command, there) = (&self.command.name, other.called(self));
+        let missing = suggest::all_of(lacks.iter().copied());
+        let message = format!("`{command}` is sent without {missing}, which {there} sends");
+        let first = lacks.first()?;
+        let diagnostic = Diagnostic::new(code::PAYLOADS_DIFFER, self.place("payload"), message)
+            .label(format!("{missing} is not in it"))
+            .help(format!("add it, or say that there is none: `{first}: null`"))
+            .warning();
+        Some(self.with(diagnostic, other, "payload"))
+    }
+
+    /// Points at the other one too, if it is in the same source.
+    fn with(&self, diagnostic: Diagnostic, other: &Self, key: &str) -> Diagnostic {
+        let is_here = std::ptr::eq(self.by, other.by);
+        if is_here { diagnostic.also(other.place(key), "the same command") } else { diagnostic }
+    }
+}

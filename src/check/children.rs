@@ -1,0 +1,175 @@
+//! Whether the sagas that a saga starts can be started, and end.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::iter;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::catalog::{Compiled, Diagnostic, code, suggest};
+use crate::saga::definition::{Action, Child, StepIndex};
+use crate::saga::template::Template;
+
+/// Most references of a schema that are followed to one that is none.
+const MOST_FOLLOWED: usize = 16;
+
+pub(super) fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Vec<Diagnostic> {
+    let known = Known { compiled, beside };
+    let children = compiled.definition.steps().iter().enumerate();
+    let children = children.filter_map(|(index, step)| match &step.action {
+        Action::Child(child) => Some((StepIndex(index), &**child)),
+        _ => None,
+    });
+    children.flat_map(|(step, child)| known.child(step, child)).collect()
+}
+
+/// The definitions that can be started.
+struct Known<'a> {
+    compiled: &'a Compiled,
+    beside: &'a [Arc<Compiled>],
+}
+
+impl<'a> Known<'a> {
+    fn all(&self) -> impl Iterator<Item = &'a Compiled> {
+        iter::once(self.compiled).chain(self.beside.iter().map(|other| &**other))
+    }
+
+    fn find(&self, child: &Child) -> Option<&'a Compiled> {
+        self.all().find(|it| is(child, it))
+    }
+
+    fn child(&self, step: StepIndex, child: &Child) -> Vec<Diagnostic> {
+        let Some(definition) = self.find(child) else { return vec![self.unknown(step, child)] };
+        if let Some(circle) = self.circle(definition) {
+            return vec![self.recursion(step, &circle)];
+        }
+        let Some(schema) = &definition.input_schema else { return Vec::new() };
+        let mut complaints = Vec::new();
+        compare(&child.input, schema, schema, "", &mut complaints);
+        complaints.into_iter().map(|complaint| self.input(step, definition, complaint)).collect()
+    }
+
+    fn unknown(&self, step: StepIndex, child: &Child) -> Diagnostic {
+        let Child { definition: name, version, .. } = child;
+        let there = self.all().filter(|it| it.definition.name == *name);
+        let versions: BTreeSet<_> = there.map(|it| it.definition.version).collect();
+        if versions.is_empty() {
+            let near = suggest::nearest(name, self.all().map(|it| &*it.definition.name));
+            let help = near.map_or_else(
+                || "check it together with this one, or register it before this one".into(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let place = self.compiled.place_of(step, &["saga"]);
+            let message = format!("there is no saga `{name}` beside this one");
+            return Diagnostic::new(code::UNKNOWN_SAGA, place, message)
+                .label("not known here; it may be registered elsewhere")
+                .help(help)
+                .warning();
+        }
+        let message = format!("there is no version {version} of `{name}`");
+        let numbers: Vec<_> = versions.iter().map(u32::to_string).collect();
+        let numbers = suggest::all_of(numbers.iter().map(String::as_str));
+        let there = if versions.len() == 1 { "there is version" } else { "there are versions" };
+        Diagnostic::new(code::UNKNOWN_VERSION, self.compiled.place_of(step, &["version"]), message)
+            .label("no such version")
+            .help(format!("{there} {numbers}"))
+    }
+
+    /// The shortest way from `first` to this definition, if it is started again on it.
+    fn circle(&self, first: &'a Compiled) -> Option<Vec<&'a Compiled>> {
+        let mut seen = HashSet::new();
+        let mut todo = VecDeque::from([vec![first]]);
+        while let Some(way) = todo.pop_front() {
+            let last = *way.last()?;
+            if last.definition.name == self.compiled.definition.name
+                && last.definition.version == self.compiled.definition.version
+            {
+                return Some(way);
+            }
+            if !seen.insert((&*last.definition.name, last.definition.version)) {
+                continue;
+            }
+            let children = last.definition.steps().iter().filter_map(|step| match &step.action {
+                Action::Child(child) => self.find(child),
+                _ => None,
+            });
+            todo.extend(children.map(|next| way.iter().copied().chain([next]).collect()));
+        }
+        None
+    }
+
+    fn recursion(&self, step: StepIndex, circle: &[&Compiled]) -> Diagnostic {
+        let own = self.compiled.label();
+        let way: Vec<_> = iter::once(own.clone()).chain(circle.iter().map(|it| it.label())).collect();
+        let message = format!("`{own}` is part of itself: {}", way.join(" -> "));
+        Diagnostic::new(code::RECURSION, self.compiled.place_of(step, &["saga"]), message)
+            .label("starts sagas within sagas, until one of them cannot be started")
+            .help("do what repeats in a `for_each`, or have an event start the next saga: it is not a part of this one")
+    }
+
+    fn input(&self, step: StepIndex, definition: &Compiled, complaint: Complaint) -> Diagnostic {
+        let child = definition.label();
+        let Complaint { path, is_missing } = complaint;
+        let (message, label, help) = if is_missing {
+            (
+                format!("`{child}` cannot be started without `{path}`"),
+                format!("`{path}` is missing"),
+                format!("add `{path}` to the `input` of this step"),
+            )
+        } else {
+            (
+                format!("`{child}` cannot be started with `{path}`"),
+                format!("has `{path}`, which `{child}` does not take"),
+                format!("remove `{path}`, or allow it in the `input` schema of a new version of `{child}`"),
+            )
+        };
+        let place = self.compiled.place_of(step, &["input", "saga"]);
+        Diagnostic::new(code::CHILD_INPUT, place, message).label(label).help(help)
+    }
+}
+
+fn is(child: &Child, compiled: &Compiled) -> bool {
+    compiled.definition.name == child.definition && compiled.definition.version == child.version
+}
+
+/// A field that must be there and is not, or is there and must not.
+struct Complaint {
+    path: String,
+    is_missing: bool,
+}
+
+/// What is certainly wrong with whatever is made of `input`. Only objects that are written out say which fields they have.
+fn compare(input: &Template, root: &Value, schema: &Value, around: &str, found: &mut Vec<Complaint>) {
+    let fields: Vec<(&str, Option<&Template>)> = match input {
+        Template::Object(fields) => fields.iter().map(|(name, field)| (name.as_str(), Some(field))).collect(),
+        Template::Literal(Value::Object(fields)) => fields.keys().map(|name| (name.as_str(), None)).collect(),
+        _ => return,
+    };
+    let Some(schema) = followed(root, schema) else { return };
+    let path = |name: &str| if around.is_empty() { name.to_owned() } else { format!("{around}.{name}") };
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    for name in required.filter_map(Value::as_str) {
+        if fields.iter().all(|(field, _)| *field != name) {
+            found.push(Complaint { path: path(name), is_missing: true });
+        }
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let is_closed = schema.get("additionalProperties") == Some(&Value::Bool(false))
+        && schema.get("patternProperties").is_none();
+    for (name, field) in fields {
+        match (properties.and_then(|properties| properties.get(name)), field) {
+            (Some(schema), Some(field)) => compare(field, root, schema, &path(name), found),
+            (None, _) if is_closed => found.push(Complaint { path: path(name), is_missing: false }),
+            _ => {}
+        }
+    }
+}
+
+/// The schema that a schema stands for, if it only refers to another one.
+fn followed<'a>(root: &'a Value, mut schema: &'a Value) -> Option<&'a Value> {
+    for _ in 0..MOST_FOLLOWED {
+        let Some(target) = schema.get("$ref").and_then(Value::as_str) else { return Some(schema) };
+        schema = root.pointer(target.strip_prefix('#')?)?;
+    }
+    None
+}
