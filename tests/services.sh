@@ -8,8 +8,8 @@
 #   tests/services.sh restart broker|database   kill, then start
 #   tests/services.sh install PACKAGE           one of the packages that run installs, if it is missing
 #
-# COMMAND finds them through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL; when both are set already, run
-# starts nothing. Kill, start and restart work within COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
+# COMMAND finds them through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL, and RabbitMQ's management API through
+# SNORRI_TEST_MANAGEMENT_URL; when the first two are set already, run starts nothing. Kill, start and restart work within COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
 
 set -euo pipefail
 readonly TIMEOUT_SECONDS=120 # of one start or kill: a few seconds do, but a machine that compiles is slow
@@ -59,7 +59,7 @@ start_everything() {
     dir=$(mktemp -d /tmp/snorri-services.XXXXXX)
     ((EUID != 0)) || chmod 755 "$dir"
     find_ports
-    echo "$amqp_port $dist_port $epmd_port $sql_port" >"$dir/ports"
+    echo "$amqp_port $dist_port $epmd_port $sql_port $management_port" >"$dir/ports"
     configure_broker
     start_service epmd # before the broker, which would start a shared one
     launch broker
@@ -67,6 +67,7 @@ start_everything() {
     start_service database
     start_service broker
     export SNORRI_TEST_AMQP_URL="amqp://guest:guest@127.0.0.1:$amqp_port/%2f"
+    export SNORRI_TEST_MANAGEMENT_URL="http://guest:guest@127.0.0.1:$management_port"
     export SNORRI_TEST_DATABASE_URL="postgres://snorri@127.0.0.1:$sql_port/postgres"
     export SNORRI_TEST_SERVICES_DIR="$dir"
     say "RabbitMQ on port $amqp_port, PostgreSQL on port $sql_port, up in $((SECONDS - began)) s, in $dir"
@@ -84,7 +85,7 @@ attach() {
     dir=${SNORRI_TEST_SERVICES_DIR:-}
     [[ -f $dir/ports ]] || die "no services of ours to kill or start: SNORRI_TEST_SERVICES_DIR='$dir'"
     lock
-    read -r amqp_port dist_port epmd_port sql_port <"$dir/ports"
+    read -r amqp_port dist_port epmd_port sql_port management_port <"$dir/ports"
 }
 
 lock() { exec 9>>"$dir/lock"; flock 9; } # one kill or start at a time, of which none outlasts its timeout
@@ -92,10 +93,13 @@ lock() { exec 9>>"$dir/lock"; flock 9; } # one kill or start at a time, of which
 # Below the range out of which the kernel takes the ports of clients (32768 and up): there, a client could get the
 # port of a service that is down for a while, or even connect to itself.
 find_ports() {
-    amqp_port=$((15000 + RANDOM % 4000 * 4))
+    local port
+    amqp_port=$((15000 + RANDOM % 3200 * 5))
     dist_port=$((amqp_port + 1)) epmd_port=$((amqp_port + 2)) sql_port=$((amqp_port + 3))
-    ! { listens "$amqp_port" || listens "$dist_port" || listens "$epmd_port" || listens "$sql_port"; } ||
-        find_ports
+    management_port=$((amqp_port + 4))
+    for port in "$amqp_port" "$dist_port" "$epmd_port" "$sql_port" "$management_port"; do
+        ! listens "$port" || { find_ports; return; }
+    done
 }
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # port
@@ -166,8 +170,10 @@ configure_broker() {
     mkdir "$dir/broker"
     # Thresholds, not reservations: an alarm in the middle of a test would block every publisher.
     printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$amqp_port" 'disk_free_limit.absolute = 50MB' \
-        'vm_memory_high_watermark.absolute = 2GB' >"$dir/broker/rabbitmq.conf"
-    echo '[].' | tee "$dir/broker/enabled_plugins" >"$dir/broker/advanced.config"
+        'vm_memory_high_watermark.absolute = 2GB' "management.tcp.port = $management_port" \
+        'management.tcp.ip = 127.0.0.1' >"$dir/broker/rabbitmq.conf"
+    echo '[rabbitmq_management].' >"$dir/broker/enabled_plugins"
+    echo '[].' >"$dir/broker/advanced.config"
 }
 
 launch_broker() {
@@ -229,6 +235,7 @@ install_missing() { # [package]
 and a PostgreSQL yourself and set both URLs. With Docker:
     docker compose -f deploy/compose.yaml up -d --wait
     export SNORRI_TEST_AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f
+    export SNORRI_TEST_MANAGEMENT_URL=http://guest:guest@127.0.0.1:15672
     export SNORRI_TEST_DATABASE_URL=postgres://snorri:snorri@127.0.0.1:5432/postgres"
     say "installing ${packages[*]}"
     # One run at a time. What another has just installed costs the second nothing.

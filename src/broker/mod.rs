@@ -3,6 +3,8 @@
 //! One port, [`Broker`], for `amqp` (RabbitMQ, through lapin) and `local` (in this process). A broker moves messages; what
 //! they mean is the business of [`envelope`], which writes commands and reads replies and starts.
 //!
+//! `management` is no broker: it looks at one, for those who check what is there.
+//!
 //! A message comes in as a [`Delivery`], goes through the handler, a tower service, and is settled by its [`Verdict`].
 //! Messages go out in batches, and each comes back as [`Published`].
 
@@ -10,6 +12,7 @@ pub mod amqp;
 pub mod envelope;
 mod handling;
 pub mod local;
+pub mod management;
 pub mod topology;
 
 use std::collections::BTreeMap;

@@ -140,3 +140,17 @@ pub const SCENARIO_ARRIVAL: &str = "E0705";
 pub const SCENARIO_NAME: &str = "E0706";
 /// Something that happens, but not what, or not when.
 pub const SCENARIO_HAPPENING: &str = "E0707";
+/// An exchange that the broker does not have.
+pub const NO_SUCH_EXCHANGE: &str = "E0801";
+/// An exchange that is not as it is declared.
+pub const OTHER_EXCHANGE: &str = "E0802";
+/// A command that reaches no queue.
+pub const NO_ROUTE: &str = "E0803";
+/// A queue that nobody consumes.
+pub const NO_CONSUMER: &str = "E0804";
+/// A queue whose dead letters are lost.
+pub const NO_DEAD_LETTERS: &str = "E0805";
+/// Dead letters that go nowhere.
+pub const DEAD_LETTERS_NOWHERE: &str = "E0806";
+/// A quorum queue that delivers a message without end.
+pub const NO_DELIVERY_LIMIT: &str = "E0807";

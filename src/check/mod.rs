@@ -7,6 +7,7 @@ mod across;
 mod children;
 mod exhaustive;
 mod timing;
+pub mod topology;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, Outcome};
+use super::live;
 use super::output::{self, counted};
 use super::sarif;
 use super::story::{color_of, paint};
@@ -30,6 +31,7 @@ Exit codes: 0 nothing wrong (there may be warnings), 1 something is wrong, 2 wro
 Examples:
   snorri check
   snorri check sagas/order.yaml --stories
+  snorri check --live --config /etc/snorri/snorri.toml
   snorri check --format sarif > snorri.sarif")]
 pub struct Args {
     /// Definitions, and directories of them
@@ -53,6 +55,8 @@ pub struct Args {
     /// Most items of each list that are tried
     #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().items)]
     items: u32,
+    #[command(flatten)]
+    live: live::Args,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,7 +74,8 @@ struct Report {
 }
 
 pub async fn run(args: Args) -> Outcome {
-    let reports = tokio::task::block_in_place(|| reports(&args))?;
+    let mut reports = tokio::task::block_in_place(|| reports(&args))?;
+    look_at_broker(&args, &mut reports).await?;
     let errors: usize = reports.iter().map(|report| report.findings.errors()).sum();
     let warnings: usize = reports.iter().map(|report| report.findings.warnings()).sum();
     match args.format {
@@ -116,6 +121,16 @@ fn reports(args: &Args) -> Result<Vec<Report>, Failure> {
         (report.findings, *proof) = (checked.findings, checked.proof);
     }
     Ok(reports)
+}
+
+/// Adds what a running broker lacks, if it is asked for.
+async fn look_at_broker(args: &Args, reports: &mut [Report]) -> Result<(), Failure> {
+    let mut checked: Vec<_> = reports.iter_mut().filter(|report| report.checked.is_some()).collect();
+    let definitions: Vec<_> =
+        checked.iter().filter_map(|report| Some(Arc::clone(&report.checked.as_ref()?.0))).collect();
+    let missing = args.live.look(&definitions).await?;
+    checked.iter_mut().zip(missing).for_each(|(report, missing)| report.findings.extend(missing.list));
+    Ok(())
 }
 
 /// The definitions at these paths.

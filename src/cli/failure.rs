@@ -49,6 +49,12 @@ pub enum Failure {
         server: String,
         why: String,
     },
+    /// Somebody else than Snorri's server says no, or does not answer.
+    Told {
+        what: String,
+        help: &'static str,
+        code: u8,
+    },
     Other(anyhow::Error),
     /// Whoever read the output has read enough.
     Closed,
@@ -81,6 +87,7 @@ impl Failure {
             Self::Refused { problem, .. } => of_status(problem.status),
             Self::Unexpected { status, .. } => of_status(*status),
             Self::Unreachable { .. } => exit::UNAVAILABLE,
+            Self::Told { code, .. } => *code,
             Self::Other(_) => exit::FAILED,
         };
         ExitCode::from(code)
@@ -102,6 +109,7 @@ impl Failure {
             Self::Refused { problem, .. } => format!("{} ({})", problem.detail, problem.code),
             Self::Unexpected { status, .. } => format!("the answer is not one of Snorri's: {status}"),
             Self::Unreachable { server, why } => format!("no answer from {server}: {why}"),
+            Self::Told { what, .. } => what.clone(),
             Self::Other(error) => error.to_string(),
         }
     }
@@ -120,6 +128,7 @@ impl Failure {
                 let help = "is `snorri serve` running there? --server, SNORRI_SERVER or a profile say where";
                 lines(&format!("no answer from {server}"), None, std::slice::from_ref(why), Some(help))
             }
+            Self::Told { what, help, .. } => lines(what, None, &[], Some(help)),
             Self::Other(error) => {
                 let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
                 lines(&error.to_string(), None, &causes, None)

@@ -13,10 +13,12 @@ pub mod dead_letters;
 pub mod definitions;
 pub mod demo;
 pub mod diff;
+pub mod explain;
 pub mod failure;
 pub mod graph;
 pub mod interventions;
 pub mod list;
+pub mod live;
 pub mod migrate;
 pub mod output;
 mod profile;
@@ -79,6 +81,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Run thousands of sagas in virtual time, with participants that fail as often as you say
     Simulate(Box<simulate::Args>),
+    /// Tell what a code means, such as E0303, and what to do about it
+    Explain(explain::Args),
     /// Print the JSON Schema of definitions, for editors
     Schema(schema::Args),
     /// Orchestrate the sagas of a directory until told to stop
@@ -159,6 +163,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Graph(args) => graph::run(args)?,
         Command::Diff(args) => return Ok(diff::run(&args)),
         Command::Simulate(args) => simulate::run(&args)?,
+        Command::Explain(args) => explain::run(&args)?,
         Command::Schema(args) => schema::run(&args)?,
         Command::Serve(args) => serve::run(args).await?,
         Command::Token(args) => token::run(&args)?,

@@ -30,7 +30,9 @@ const SPEAKING: [&str; 21] = [
 async fn every_command_has_a_help_with_examples() {
     let terminal = Terminal::alone();
     let all = terminal.ok("snorri --help").await;
-    for command in SPEAKING.into_iter().chain(["demo", "diff", "schema", "serve", "config", "completions"]) {
+    for command in
+        SPEAKING.into_iter().chain(["demo", "diff", "explain", "schema", "serve", "config", "completions"])
+    {
         assert!(all.contains(&format!("\n  {command} ")), "{command} is in the list");
         let help = terminal.ok(&format!("snorri {command} --help")).await;
         assert!(help.contains("Examples:\n  snorri"), "{command} has examples:\n{help}");
@@ -68,6 +70,7 @@ async fn wrong_usage_is_2_and_says_what_to_write() {
     let terminal = Terminal::alone();
     let wrong = [
         ("snorri list --status sick", "stuck"),
+        ("snorri explain E0333", "did you mean E03"),
         ("snorri show somewhere", "DEFINITION/KEY"),
         ("snorri retry order/o-1", "--reason"),
         ("snorri resolve order/o-1 --step ship --reason x", "--done"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::queue::Queue;
 use crate::broker::{self, Error, Topology};
+use crate::check::topology::topic_matches;
 
 #[derive(Debug, Default)]
 pub(super) struct Routing {
@@ -64,7 +65,7 @@ impl Routing {
         };
         let mut queues: Vec<&Arc<Queue>> = bindings.exact.get(key).into_iter().flatten().collect();
         for (pattern, queue) in &bindings.patterns {
-            if matches(pattern, key) && !queues.iter().any(|other| Arc::ptr_eq(other, queue)) {
+            if topic_matches(pattern, key) && !queues.iter().any(|other| Arc::ptr_eq(other, queue)) {
                 queues.push(queue);
             }
         }
@@ -88,54 +89,9 @@ impl Bindings {
     }
 }
 
-/// AMQP's topic patterns: `*` is one word, `#` any number of words, none included.
-fn matches(pattern: &str, key: &str) -> bool {
-    let pattern: Vec<&str> = pattern.split('.').collect();
-    // The empty key has no words at all, not an empty one.
-    let key: Vec<&str> = if key.is_empty() { Vec::new() } else { key.split('.').collect() };
-    // The row of the table "do the first i patterns match the first j words" for the i so far. With `#` in it, a
-    // pattern that is tried word by word could take exponential time.
-    let mut row: Vec<bool> = (0..=key.len()).map(|words| words == 0).collect();
-    for part in pattern {
-        let mut next = vec![false; key.len() + 1];
-        next[0] = part == "#" && row[0];
-        for (at, word) in key.iter().enumerate() {
-            next[at + 1] = match part {
-                "#" => row[at + 1] || next[at],
-                "*" => row[at],
-                part => row[at] && part == *word,
-            };
-        }
-        row = next;
-    }
-    row[key.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_match_as_in_amqp() {
-        let yes = [
-            ("#", ""),
-            ("#", "a.b"),
-            ("a.#", "a"),
-            ("a.#", "a.b.c"),
-            ("*.b", "a.b"),
-            ("#.b.#", "b"),
-            ("#.b.#", "a.b.c.b"),
-            ("a.*.#.c", "a.b.c"),
-            ("a.b", "a.b"),
-        ];
-        let no = [("*", ""), ("*", "a.b"), ("a.*", "a"), ("#.b", "a"), ("a.*.#.c", "a.c"), ("a.b", "a.b.c")];
-        for (pattern, key) in yes {
-            assert!(matches(pattern, key), "{pattern} {key}");
-        }
-        for (pattern, key) in no {
-            assert!(!matches(pattern, key), "{pattern} {key}");
-        }
-    }
 
     #[test]
     fn a_queue_gets_a_message_once_however_many_bindings_match() {

@@ -1,0 +1,156 @@
+//! What each code means, at length: what is wrong, what would come of it, and what to do.
+//!
+//! Each explanation is a file of `explanations/`: its first line is the title, and definitions in it are fenced as `yaml wrong`
+//! and `yaml right`.
+
+use super::suggest;
+
+/// What there is to say about one code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    pub code: &'static str,
+    pub title: &'static str,
+    /// Markdown, without the title.
+    pub text: &'static str,
+}
+
+/// A part of an explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'a> {
+    Prose(&'a str),
+    /// A definition that has the mistake.
+    Wrong(&'a str),
+    /// The same without it.
+    Right(&'a str),
+}
+
+/// Names the files: a line for each, in their order.
+macro_rules! files {
+    ($($code:literal)*) => {
+        const FILES: &[(&str, &str)] = &[$(($code, include_str!(concat!("explanations/", $code, ".md")))),*];
+    };
+}
+
+files! {
+    "E0100"
+    "E0101"
+    "E0102"
+    "E0103"
+
+    "E0201"
+    "E0202"
+    "E0203"
+    "E0205"
+    "E0206"
+    "E0207"
+    "E0208"
+
+    "E0301"
+    "E0302"
+    "E0303"
+    "E0304"
+    "E0305"
+    "E0306"
+    "E0307"
+    "E0308"
+    "E0309"
+    "E0310"
+    "E0311"
+    "E0312"
+    "E0313"
+    "E0314"
+    "E0315"
+    "E0316"
+    "E0317"
+    "E0318"
+    "E0319"
+    "E0320"
+    "E0321"
+    "E0322"
+    "E0340"
+    "E0341"
+    "E0342"
+    "E0343"
+    "E0344"
+    "E0345"
+
+    "E0401"
+    "E0402"
+    "E0403"
+    "E0404"
+    "E0405"
+    "E0406"
+    "E0407"
+    "E0408"
+    "E0409"
+    "E0410"
+    "E0411"
+    "E0412"
+    "E0413"
+    "E0414"
+
+    "E0501"
+    "E0502"
+    "E0503"
+
+    "E0601"
+    "E0602"
+    "E0603"
+    "E0604"
+    "E0605"
+    "E0606"
+    "E0607"
+    "E0608"
+    "E0609"
+
+    "E0701"
+    "E0702"
+    "E0703"
+    "E0704"
+    "E0705"
+    "E0706"
+    "E0707"
+
+    "E0801"
+    "E0802"
+    "E0803"
+    "E0804"
+    "E0805"
+    "E0806"
+    "E0807"
+}
+
+/// All explanations, by code.
+pub fn explanations() -> impl Iterator<Item = Explanation> {
+    FILES.iter().map(|(code, file)| {
+        let (title, text) = file.split_once('\n').unwrap_or((file, ""));
+        Explanation { code, title: title.trim_start_matches('#').trim(), text: text.trim() }
+    })
+}
+
+/// The explanation of a code, or the code that may have been meant. `e303` and `303` are understood, too.
+pub fn explain(code: &str) -> Result<Explanation, Option<&'static str>> {
+    let digits = code.trim().trim_start_matches(['e', 'E']);
+    let code = format!("E{digits:0>4}");
+    let found = explanations().find(|explanation| explanation.code == code);
+    found.ok_or_else(|| suggest::nearest(&code, FILES.iter().map(|(code, _)| *code)))
+}
+
+impl Explanation {
+    /// Its parts in order.
+    pub fn parts(&self) -> Vec<Part<'static>> {
+        let mut parts = Vec::new();
+        for (index, piece) in self.text.split("```").enumerate() {
+            // Every second piece is within a fence.
+            let part = match piece.split_once('\n') {
+                Some(("yaml wrong", yaml)) if index % 2 == 1 => Part::Wrong(yaml),
+                Some(("yaml right", yaml)) if index % 2 == 1 => Part::Right(yaml),
+                _ => Part::Prose(piece.trim()),
+            };
+            if part != Part::Prose("") {
+                parts.push(part);
+            }
+        }
+        parts
+    }
+}

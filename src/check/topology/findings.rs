@@ -1,0 +1,60 @@
+//! What is missing, and which steps miss it: said once, however many they are.
+
+use crate::catalog::{Compiled, Diagnostic, Diagnostics};
+
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<Finding>);
+
+#[derive(Debug)]
+struct Finding {
+    code: &'static str,
+    is_warning: bool,
+    what: String,
+    help: String,
+    /// `None`: what starts the saga by itself.
+    steps: Vec<Option<usize>>,
+}
+
+impl Findings {
+    pub(super) fn error(&mut self, code: &'static str, step: Option<usize>, what: String, help: String) {
+        self.add(Finding { code, is_warning: false, what, help, steps: vec![step] });
+    }
+
+    pub(super) fn warning(&mut self, code: &'static str, step: Option<usize>, what: String, help: String) {
+        self.add(Finding { code, is_warning: true, what, help, steps: vec![step] });
+    }
+
+    fn add(&mut self, mut new: Finding) {
+        // What is named on the broker may not steer the terminal.
+        new.what = new.what.replace(char::is_control, "\u{fffd}");
+        new.help = new.help.replace(char::is_control, "\u{fffd}");
+        match self.0.iter_mut().find(|known| known.code == new.code && known.what == new.what) {
+            Some(known) => new.steps.iter().for_each(|step| {
+                if !known.steps.contains(step) {
+                    known.steps.push(*step);
+                }
+            }),
+            None => self.0.push(new),
+        }
+    }
+
+    /// At the first of the steps in each case.
+    pub(super) fn told(self, compiled: &Compiled) -> Diagnostics {
+        let mut told = Diagnostics::none(&compiled.findings.file, &compiled.findings.source);
+        told.extend(self.0.into_iter().map(|finding| finding.told(compiled)));
+        told
+    }
+}
+
+impl Finding {
+    fn told(self, compiled: &Compiled) -> Diagnostic {
+        let steps = compiled.definition.steps();
+        let name = |step: &Option<usize>| step.map_or("start", |index| &steps[index].name).to_owned();
+        let names: Vec<_> = self.steps.iter().map(name).collect();
+        let place = self.steps.iter().flatten().find_map(|index| compiled.places.get(*index));
+        let message = format!("{}: {}: {}", compiled.definition.name, names.join(", "), self.what);
+        let diagnostic =
+            Diagnostic::new(self.code, place.cloned().unwrap_or_default(), message).help(self.help);
+        if self.is_warning { diagnostic.warning() } else { diagnostic }
+    }
+}

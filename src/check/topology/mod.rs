@@ -1,0 +1,294 @@
+//! Whether all that a saga sends arrives somewhere: definitions, held against what a running broker has.
+//!
+//! Pure: what the broker has was [observed](Observed) by somebody else.
+
+mod findings;
+mod observed;
+mod routing;
+
+pub use observed::{Binding, DeadLetters, Exchange, ExchangeKind, Observed, Queue, Target};
+pub use routing::{Message, topic_matches};
+
+use std::collections::BTreeSet;
+
+use self::findings::Findings;
+use crate::catalog::{Compiled, Diagnostics, code};
+use crate::saga::Direction;
+use crate::saga::definition::{Action, Command, EventPattern, Step, Trigger};
+
+/// What is missing for the sagas of `compiled`, by step. `declares`: Snorri declares the exchanges itself, so that they must be
+/// as it declares them.
+pub fn check_topology(compiled: &Compiled, observed: &Observed, declares: bool) -> Diagnostics {
+    let definition = &compiled.definition;
+    let mut look = Look { observed, declares, findings: Findings::default() };
+    for trigger in &definition.starts {
+        if let Trigger::Event { exchange, .. } = trigger {
+            look.exchange(None, exchange);
+        }
+    }
+    for (index, step) in definition.steps().iter().enumerate() {
+        for direction in [Direction::Forward, Direction::Compensate] {
+            if let Some(command) = step.command(direction) {
+                look.command(index, step, command, &definition.name, direction);
+            }
+        }
+        match &step.action {
+            Action::Publish(publish) => look.exchange(Some(index), &publish.exchange),
+            Action::Wait(wait) => wait.awaited.event().into_iter().for_each(|event| look.event(index, event)),
+            _ => {}
+        }
+    }
+    look.findings.told(compiled)
+}
+
+struct Look<'a> {
+    observed: &'a Observed,
+    declares: bool,
+    findings: Findings,
+}
+
+impl<'a> Look<'a> {
+    fn command(
+        &mut self,
+        index: usize,
+        step: &'a Step,
+        command: &'a Command,
+        saga: &'a str,
+        direction: Direction,
+    ) {
+        command.on.iter().for_each(|reply| self.event(index, &reply.event));
+        self.exchange(Some(index), &command.exchange);
+        let Some(exchange) = self.observed.exchanges.get(&*command.exchange) else { return };
+        if exchange.internal {
+            return;
+        }
+        let message = message(step, command, saga, direction);
+        let queues = self.observed.route(&command.exchange, &message);
+        let kind = match direction {
+            Direction::Forward => "command",
+            Direction::Compensate => "compensation",
+        };
+        let what = format!("{kind} `{}` on `{}`", command.name, command.exchange);
+        if queues.is_empty() {
+            let help = self.way_in(command);
+            self.findings.error(code::NO_ROUTE, Some(index), format!("no queue takes {what}"), help);
+            return;
+        }
+        let consumed =
+            |queue: &&str| self.observed.queues.get(*queue).is_some_and(|queue| queue.consumers > 0);
+        let participants: BTreeSet<_> = queues.iter().copied().filter(consumed).collect();
+        if participants.is_empty() {
+            let said = format!("nobody consumes from {} ({what})", named(&queues));
+            let help =
+                "start the participant, or look to which broker and virtual host it is connected".to_owned();
+            self.findings.error(code::NO_CONSUMER, Some(index), said, help);
+        }
+        // A queue that only listens in, such as that of an audit, need not be as a participant's is.
+        for queue in if participants.is_empty() { queues } else { participants } {
+            self.queue(index, queue, &message);
+        }
+    }
+
+    fn event(&mut self, index: usize, event: &EventPattern) {
+        self.exchange(Some(index), &event.exchange);
+    }
+
+    fn exchange(&mut self, step: Option<usize>, name: &str) {
+        let Some(exchange) = self.observed.exchanges.get(name) else {
+            let help = match self.declares {
+                true => "`snorri serve` declares it when it starts; if it has, this is not its virtual host",
+                false => "declare it as a durable topic exchange: with `broker.verify_only`, Snorri does not",
+            };
+            let what = format!("there is no exchange `{name}`");
+            return self.findings.error(code::NO_SUCH_EXCHANGE, step, what, help.to_owned());
+        };
+        if let Some(wrong) = self.unfit(exchange) {
+            let help = "delete it and let Snorri declare it, or set `broker.verify_only`";
+            let help = if exchange.internal { "declare it anew, not internal" } else { help };
+            let what = format!("exchange `{name}` {wrong}");
+            self.findings.error(code::OTHER_EXCHANGE, step, what, help.to_owned());
+        }
+    }
+
+    /// Why an exchange cannot be used.
+    fn unfit(&self, exchange: &Exchange) -> Option<String> {
+        if exchange.internal {
+            return Some("is internal, so that nobody can send to it".to_owned());
+        }
+        let fits = exchange.kind == ExchangeKind::Topic && exchange.durable && !exchange.auto_delete;
+        if fits || !self.declares {
+            return None;
+        }
+        let durable = if exchange.durable { "" } else { "not durable, " };
+        let deleted = if exchange.auto_delete { "deleted by itself, " } else { "" };
+        let kind = exchange.kind.as_str();
+        Some(format!("is {durable}{deleted}of type {kind}, and Snorri declares a durable topic exchange"))
+    }
+
+    fn queue(&mut self, step: usize, name: &str, message: &Message<'_>) {
+        let Some(queue) = self.observed.queues.get(name) else { return };
+        match &queue.dead_letters {
+            None => {
+                let help = format!(
+                    "give it one: rabbitmqctl set_policy {name}-dead-letters '^{name}$' \
+                     '{{\"dead-letter-exchange\": \"EXCHANGE\"}}' --apply-to queues"
+                );
+                let what = format!("queue `{name}` has no dead-letter exchange");
+                self.findings.error(code::NO_DEAD_LETTERS, Some(step), what, help);
+            }
+            Some(letters) => self.dead_letters(step, name, letters, message),
+        }
+        let is_endless = queue.delivery_limit.map_or(!self.observed.limits_deliveries, |limit| limit < 0);
+        if queue.is_quorum && is_endless {
+            let what = format!("quorum queue `{name}` delivers a message without end");
+            let help = "set `x-delivery-limit` when it is declared, or `delivery-limit` by policy";
+            self.findings.warning(code::NO_DELIVERY_LIMIT, Some(step), what, help.to_owned());
+        }
+    }
+
+    fn dead_letters(&mut self, step: usize, queue: &str, letters: &DeadLetters, message: &Message<'_>) {
+        let DeadLetters { exchange, routing_key } = letters;
+        if !exchange.is_empty() && !self.observed.exchanges.contains_key(exchange) {
+            let what = format!(
+                "queue `{queue}` sends its dead letters to exchange `{exchange}`, which does not exist"
+            );
+            let help = format!("declare `{exchange}`, and bind a queue to it");
+            return self.findings.error(code::DEAD_LETTERS_NOWHERE, Some(step), what, help);
+        }
+        let key = routing_key.as_deref().unwrap_or(message.routing_key);
+        let dead = Message { routing_key: key, headers: message.headers.clone() };
+        if self.observed.route(exchange, &dead).is_empty() {
+            let (place, help) = match exchange.as_str() {
+                "" => (format!("queue `{key}`, which does not exist"), format!("declare the queue `{key}`")),
+                _ => (
+                    format!("exchange `{exchange}`, where no queue takes them (routing key `{key}`)"),
+                    format!("bind a queue to `{exchange}`, with `#` if it is a topic exchange"),
+                ),
+            };
+            let what = format!("queue `{queue}` sends its dead letters to {place}");
+            self.findings.error(code::DEAD_LETTERS_NOWHERE, Some(step), what, help);
+        }
+    }
+
+    /// How a command could come to a queue.
+    fn way_in(&self, command: &Command) -> String {
+        const MOST: usize = 5;
+        let here = self.observed.bindings.iter().filter(|binding| binding.exchange == *command.exchange);
+        let keys: BTreeSet<_> = here.map(|binding| format!("`{}`", binding.routing_key)).collect();
+        let bound = match keys.len() {
+            0 => "nothing is bound there".to_owned(),
+            count => {
+                let more = if count > MOST { ", ..." } else { "" };
+                format!("bound there: {}{more}", keys.into_iter().take(MOST).collect::<Vec<_>>().join(", "))
+            }
+        };
+        format!(
+            "start its participant once, which binds its queue, or bind it with `{}`; {bound}",
+            command.name
+        )
+    }
+}
+
+/// A command as it will be sent.
+fn message<'a>(step: &'a Step, command: &'a Command, saga: &'a str, direction: Direction) -> Message<'a> {
+    // Within a `for_each` the path has the number of the item in it.
+    let path = step.within.is_empty().then_some(&*step.name);
+    let known = [
+        ("snorri-definition", Some(saga)),
+        ("snorri-step", path),
+        ("snorri-direction", Some(direction.as_str())),
+    ];
+    let other = ["snorri-saga", "snorri-attempt", "snorri-deadline", "traceparent"].map(|name| (name, None));
+    Message { routing_key: &command.name, headers: known.into_iter().chain(other).collect() }
+}
+
+fn named(queues: &BTreeSet<&str>) -> String {
+    let names: Vec<_> = queues.iter().map(|queue| format!("`{queue}`")).collect();
+    let what = if names.len() == 1 { "queue" } else { "any of the queues" };
+    format!("{what} {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+    use crate::catalog::compile;
+
+    const SHIP: &str = "\
+saga: order
+version: 1
+defaults: { exchange: shop }
+steps:
+  - name: ship
+    command: shipping.book
+    pivot: true
+";
+
+    fn found(observed: &Observed, declares: bool) -> Vec<&'static str> {
+        let compiled = compile("order.yaml", SHIP).expect("compiles");
+        check_topology(&compiled, observed, declares).list.iter().map(|diagnostic| diagnostic.code).collect()
+    }
+
+    fn bound(queue: &str) -> Binding {
+        let (exchange, routing_key) = ("shop".to_owned(), "#".to_owned());
+        Binding { exchange, target: Target::Queue(queue.to_owned()), routing_key, arguments: Map::new() }
+    }
+
+    /// The exchange, and a queue that lacks nothing.
+    fn right() -> Observed {
+        let kind = ExchangeKind::Topic;
+        let shop = Exchange { kind, durable: true, auto_delete: false, internal: false, alternate: None };
+        let letters = DeadLetters { exchange: String::new(), routing_key: Some("dead".to_owned()) };
+        let shipping =
+            Queue { is_quorum: true, consumers: 1, dead_letters: Some(letters), delivery_limit: Some(5) };
+        Observed {
+            exchanges: [("shop".to_owned(), shop)].into(),
+            queues: [("shipping".to_owned(), shipping), ("dead".to_owned(), Queue::default())].into(),
+            bindings: vec![bound("shipping")],
+            limits_deliveries: false,
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut Exchange, &mut Queue)) -> Observed {
+        let mut observed = right();
+        let exchange = observed.exchanges.get_mut("shop").expect("the exchange");
+        change(exchange, observed.queues.get_mut("shipping").expect("the queue"));
+        observed
+    }
+
+    #[test]
+    fn only_what_would_never_end_needs_a_limit() {
+        assert!(found(&right(), true).is_empty());
+        let unlimited = with(|_, queue| queue.delivery_limit = None);
+        assert_eq!(found(&unlimited, true), [code::NO_DELIVERY_LIMIT]);
+        assert!(found(&Observed { limits_deliveries: true, ..unlimited }, true).is_empty());
+        let classic =
+            with(|_, queue| *queue = Queue { is_quorum: false, delivery_limit: None, ..queue.clone() });
+        assert!(found(&classic, true).is_empty());
+        let switched_off = with(|_, queue| queue.delivery_limit = Some(-1));
+        let newer = Observed { limits_deliveries: true, ..switched_off };
+        assert_eq!(found(&newer, true), [code::NO_DELIVERY_LIMIT]);
+    }
+
+    #[test]
+    fn an_exchange_must_be_as_it_is_declared_by_whoever_declares_it() {
+        let fanout = with(|exchange, _| exchange.kind = ExchangeKind::Fanout);
+        assert_eq!(found(&fanout, true), [code::OTHER_EXCHANGE]);
+        assert!(found(&fanout, false).is_empty());
+        let transient = with(|exchange, _| exchange.durable = false);
+        assert_eq!(found(&transient, true), [code::OTHER_EXCHANGE]);
+        let internal = with(|exchange, _| exchange.internal = true);
+        assert_eq!(found(&internal, false), [code::OTHER_EXCHANGE]);
+    }
+
+    #[test]
+    fn a_queue_that_only_listens_in_is_not_asked_for_dead_letters() {
+        let mut observed = right();
+        observed.queues.insert("audit".to_owned(), Queue::default());
+        observed.bindings.push(bound("audit"));
+        assert!(found(&observed, true).is_empty());
+        observed.queues.remove("dead");
+        assert_eq!(found(&observed, true), [code::DEAD_LETTERS_NOWHERE]);
+    }
+}

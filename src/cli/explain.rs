@@ -1,0 +1,94 @@
+//! `snorri explain`: what a code means, at length.
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context;
+use clap::{Args as ClapArgs, ValueEnum};
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::output;
+use super::story::paint;
+use crate::catalog::explanation::{Explanation, Part, explain, explanations};
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+`snorri check` and the server give each problem of a definition a code. Without a code, all are listed.
+
+Exit codes: 0 done, 2 there is no such code.
+
+Examples:
+  snorri explain E0303
+  snorri explain
+  snorri explain --format json | jq -r '.[] | .code + \" \" + .title'")]
+pub struct Args {
+    /// A code, such as E0303
+    code: Option<String>,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let Some(code) = &args.code else { return list(args.format) };
+    let explanation = explain(code).map_err(|near| unknown(code, near))?;
+    match args.format {
+        Format::Text => output::print(&told(&explanation)),
+        Format::Json => data(&json_of(&explanation)),
+    }
+}
+
+fn list(format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Text => {
+            let line = |e: Explanation| format!("{}  {}\n", paint(AnsiColor::Cyan, e.code), e.title);
+            output::print(&explanations().map(line).collect::<String>())
+        }
+        Format::Json => data(&explanations().map(|explanation| json_of(&explanation)).collect()),
+    }
+}
+
+fn unknown(code: &str, near: Option<&str>) -> Failure {
+    let meant = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+    Failure::usage(format!("there is no code `{code}`: {meant}`snorri explain` lists them all"))
+}
+
+fn json_of(explanation: &Explanation) -> Value {
+    json!({"code": explanation.code, "title": explanation.title, "text": explanation.text})
+}
+
+fn data(value: &Value) -> Result<(), Failure> {
+    output::raw(&serde_json::to_string_pretty(value).context("an explanation as JSON")?)
+}
+
+fn told(explanation: &Explanation) -> String {
+    let bold = Style::new().bold();
+    let mut text = format!("{bold}{}: {}{bold:#}\n", explanation.code, explanation.title);
+    for part in explanation.parts() {
+        text.push('\n');
+        text.push_str(&match part {
+            Part::Prose(prose) => marked(prose) + "\n",
+            Part::Wrong(yaml) => format!("{}\n\n{}", paint(AnsiColor::Red, "Wrong:"), indented(yaml)),
+            Part::Right(yaml) => format!("{}\n\n{}", paint(AnsiColor::Green, "Right:"), indented(yaml)),
+        });
+    }
+    text
+}
+
+/// With what stands between backticks in colour. They stay: without colours they are all there is.
+fn marked(prose: &str) -> String {
+    let pieces = prose.split('`').enumerate().map(|(index, piece)| match index % 2 {
+        0 => piece.to_owned(),
+        _ => paint(AnsiColor::Cyan, &format!("`{piece}`")),
+    });
+    pieces.collect()
+}
+
+fn indented(yaml: &str) -> String {
+    yaml.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") }).collect()
+}
