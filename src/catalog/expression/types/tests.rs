@@ -1,3 +1,5 @@
+//! What expressions are, one a line; and whether the evaluator agrees.
+
 use std::sync::Arc;
 
 use cel::Env;
