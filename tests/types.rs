@@ -37,7 +37,7 @@ fn unusual_expressions_are_told_nothing() {
 
 #[test]
 fn the_definitions_that_ship_have_no_findings() {
-    for source in catalog::read_directory(&directory("sagas")).expect("the definitions") {
+    for source in catalog::read_directory(directory("sagas")).expect("the definitions") {
         let compiled = catalog::compile_with("a definition", &source.text, &source.files).expect("compiles");
         assert!(compiled.findings.list.is_empty(), "{}", compiled.findings);
     }

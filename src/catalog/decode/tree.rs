@@ -201,6 +201,7 @@ impl<'a> Tree<'a> {
             reply: None,
             kind,
             is_pivot: has("pivot", &Value::Bool(true)) && !entries.iter().any(|entry| entry.key == "when"),
+            is_optional: has("optional", &Value::Bool(true)),
             items: None,
             output: None,
             conditions: Vec::new(),

@@ -107,6 +107,8 @@ pub(in super::super) struct Named {
     pub(in super::super) kind: &'static str,
     /// Whether there is no way back after it, whatever was decided on the way.
     pub(in super::super) is_pivot: bool,
+    /// Whether the saga goes on without it.
+    pub(in super::super) is_optional: bool,
     /// For a `for_each`: what its items are, and what its output is.
     pub(in super::super) items: Option<Type>,
     pub(in super::super) output: Option<Type>,

@@ -1,11 +1,11 @@
 //! The type of each part of an expression, and what is wrong between them.
 
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, MapExpr, operators};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, MapExpr, operators};
 
 use super::super::super::diagnostic::Diagnostic;
+use super::super::is_type;
 use super::super::scope::{Names, Scope};
-use super::super::{function, is_type};
 use super::extent::Text;
 use super::guard::{self, facts};
 use super::kind::Kinds;
@@ -30,12 +30,12 @@ pub(super) struct Typed<'a> {
 
 pub(super) struct Typing<'a> {
     pub(super) text: Text<'a>,
-    scope: Scope,
-    names: &'a Names,
+    pub(super) scope: Scope,
+    pub(super) names: &'a Names,
     /// Names that macros bind, innermost last.
-    bound: Vec<(&'a str, Type)>,
+    pub(super) bound: Vec<(&'a str, Type)>,
     /// Paths that are known to be there.
-    present: Vec<String>,
+    pub(super) present: Vec<String>,
     pub(super) found: Vec<Diagnostic>,
     pub(super) missing: Vec<Missing<'a>>,
 }
@@ -81,7 +81,7 @@ impl<'a> Typing<'a> {
     }
 
     /// The same where something is known to be there.
-    fn typed_behind(&mut self, known: Vec<String>, expression: &'a IdedExpr) -> Typed<'a> {
+    pub(super) fn typed_behind(&mut self, known: Vec<String>, expression: &'a IdedExpr) -> Typed<'a> {
         let before = self.present.len();
         self.present.extend(known);
         let typed = self.typed(expression);
@@ -206,7 +206,7 @@ impl<'a> Typing<'a> {
     }
 
     /// A part that must be true or false.
-    fn condition(&mut self, condition: &'a IdedExpr, of: &str) {
+    pub(super) fn condition(&mut self, condition: &'a IdedExpr, of: &str) {
         let typed = self.typed(condition);
         self.must_be_bool(&typed, of);
     }
@@ -237,7 +237,10 @@ impl<'a> Typing<'a> {
             !kinds.is_empty() && kinds.is(Kinds::NUMBER)
         };
         let is_mixed = |typed: &Typed<'_>| typed.of.kinds.without(Kinds::NULL) == Kinds::NUMBER;
+        let is_same =
+            guard::path(left.expression).is_some_and(|path| guard::path(right.expression) == Some(path));
         if !table::is_ordering(sign)
+            && !is_same
             && is_number(left)
             && is_number(right)
             && (is_mixed(left) || is_mixed(right))
@@ -318,82 +321,6 @@ impl<'a> Typing<'a> {
         match of.of.kinds {
             Kinds::LIST => of.of.items(),
             kinds if kinds.is(Kinds::JSON) => Type::json(),
-            _ => Type::unknown(),
-        }
-    }
-
-    fn function(&mut self, whole: &'a IdedExpr, call: &'a CallExpr) -> Type {
-        let name = function::name(&call.func_name).unwrap_or_default();
-        let target = call.target.as_deref();
-        let namespace = target.and_then(|target| match &target.expr {
-            Expr::Ident(namespace) if !self.is_bound(namespace) => Some(namespace.as_str()),
-            _ => None,
-        });
-        let is_qualified = namespace.is_some_and(|namespace| function::is_qualified(namespace, name));
-        let target = target.filter(|_| !is_qualified);
-        let arguments: Vec<_> =
-            target.into_iter().chain(&call.args).map(|argument| self.typed(argument)).collect();
-        if is_qualified {
-            return Type::of(Kinds::OPTIONAL);
-        }
-        let Some(known) = table::known(name) else {
-            return Type::of(if name == "hasValue" { Kinds::BOOL } else { Kinds::ANY });
-        };
-        let most = known.takes.len();
-        if arguments.len() > most || arguments.len() + known.optional < most {
-            let hidden = usize::from(target.is_some());
-            self.found.push(tell::count(&self.text, whole, name, most - hidden, arguments.len() - hidden));
-            return Type::of(known.gives);
-        }
-        let wrong =
-            |(argument, takes): &(&Typed<'a>, &Kinds)| !argument.of.kinds.may_be(**takes | Kinds::OPTIONAL);
-        if let Some((argument, takes)) = arguments.iter().zip(known.takes).find(wrong) {
-            let help = tell::as_argument(&self.text, name, &arguments, argument);
-            let takes = takes.to_string();
-            self.found.push(tell::argument(&self.text, &format!("`{name}`"), &takes, argument, help));
-        }
-        Type::of(known.gives)
-    }
-
-    fn comprehension(&mut self, whole: &'a IdedExpr, loops: &'a ComprehensionExpr) -> Type {
-        let name = self.text.name_before(whole);
-        let range = self.typed(&loops.iter_range);
-        if !range.of.kinds.may_be(Kinds::any_of(&[Kinds::LIST, Kinds::OBJECT, Kinds::OPTIONAL])) {
-            let place = format!("`{name}`");
-            self.found.push(tell::argument(&self.text, &place, "a list or an object", &range, None));
-        }
-        let items = range.of.items();
-        let path = guard::path(&loops.iter_range);
-        let is_vouched = path.is_some_and(|path| self.present.contains(&guard::items(&path)));
-        let item = if is_vouched { items.vouched() } else { items };
-        let before = self.bound.len();
-        self.bound.push((&loops.iter_var, item));
-        self.bound.extend(loops.iter_var2.as_deref().map(|name| (name, Type::unknown())));
-        let of = self.loop_step(name, loops);
-        self.bound.truncate(before);
-        of
-    }
-
-    /// What a macro was made into: `@result || body`, `@result + [item]`, or that behind a condition.
-    fn loop_step(&mut self, name: &str, loops: &'a ComprehensionExpr) -> Type {
-        let Expr::Call(step) = &loops.loop_step.expr else { return Type::unknown() };
-        let of = format!("the condition of `{name}`");
-        match (step.func_name.as_str(), step.args.as_slice()) {
-            (operators::LOGICAL_AND | operators::LOGICAL_OR, [_, body]) => {
-                self.condition(body, &of);
-                Type::of(Kinds::BOOL)
-            }
-            (operators::ADD, [_, appended]) => self.infer(appended),
-            (operators::CONDITIONAL, [condition, then, _]) => {
-                self.condition(condition, &of);
-                let Expr::Call(then) = &then.expr else { return Type::unknown() };
-                let Some(appended @ IdedExpr { expr: Expr::List(_), .. }) = then.args.get(1) else {
-                    // `exists_one` counts, and asks at the end.
-                    return Type::of(Kinds::BOOL);
-                };
-                // Whoever filters has looked at what is in the items.
-                self.typed_behind(facts(condition, true), appended).of.vouched()
-            }
             _ => Type::unknown(),
         }
     }

@@ -102,7 +102,8 @@ impl Part {
     }
 
     pub(super) fn kinds(&self) -> Kinds {
-        self.kinds_within(&mut MOST_FOLLOWED.clone())
+        let mut budget = MOST_FOLLOWED;
+        self.kinds_within(&mut budget)
     }
 
     fn kinds_within(&self, budget: &mut usize) -> Kinds {

@@ -1,10 +1,11 @@
 //! Fields that may not be there when an expression asks for them, and what that would do to the saga.
 
 use cel::IdedExpr;
-use cel::common::ast::Expr;
+use cel::common::ast::{Expr, operators};
 
 use super::super::super::code;
 use super::super::super::diagnostic::Diagnostic;
+use super::super::function;
 use super::super::scope::{At, Names, Scope};
 use super::extent::Text;
 use super::infer::Missing;
@@ -41,29 +42,73 @@ pub(super) fn tell(
         None => diagnostic,
     };
     let schema = part.map_or("the schema", |part| part.called());
-    diagnostic.help(format!(
-        "add `{name}` to `required` in {schema}, or write `{}`",
-        guarded(text, root, missing, wanted)
-    ))
+    let required = format!("add `{name}` to `required` in {schema}");
+    diagnostic.help(match guarded(text, root, missing, wanted) {
+        Some(guarded) => format!("{required}, or write `{guarded}`"),
+        None => required,
+    })
 }
 
 /// The same, where it may be missing.
-fn guarded(text: &Text<'_>, root: &IdedExpr, missing: &Missing<'_>, wanted: Wanted) -> String {
+fn guarded(text: &Text<'_>, root: &IdedExpr, missing: &Missing<'_>, wanted: Wanted) -> Option<String> {
     let written = text.of(missing.expression);
-    let Expr::Select(select) = &missing.expression.expr else {
-        return format!("{} in {} ? {written} : null", name_of(missing), operand(text, missing));
+    let has = match &missing.expression.expr {
+        Expr::Select(select) => format!("has({}.{})", text.of(&select.operand), select.field),
+        _ => format!("{} in {}", name_of(missing), operand(text, missing)),
     };
-    let has = format!("has({}.{})", text.of(&select.operand), select.field);
     if let Some(is_equal) = missing.is_compared_with_null {
-        return if is_equal { format!("!{has}") } else { has };
+        return Some(if is_equal { format!("!{has}") } else { has });
     }
     let is_whole = std::ptr::eq(root, missing.expression);
-    let is_condition = matches!(wanted, Wanted::Condition(_));
-    let is_one_line = !text.source.contains('\n');
-    if is_condition && is_one_line && (is_whole || is_comparison(root)) {
-        return format!("{has} && {}", text.source);
+    match wanted {
+        // Every saga needs one.
+        Wanted::Key(_) => return None,
+        Wanted::Condition(_) | Wanted::Match if !text.source.contains('\n') => {
+            let at = text.extent(missing.expression).start;
+            if let Some(start) = conjunct(text, root, at) {
+                let (before, rest) = text.source.split_at(start);
+                return Some(format!("{before}{has} && {rest}"));
+            }
+        }
+        _ => {}
     }
-    format!("{has} ? {written} : {}", instead(missing.of.kinds, is_whole && wanted == Wanted::Anything))
+    let may_be_null = is_whole && matches!(wanted, Wanted::Anything | Wanted::Attribute);
+    let choice = format!("{has} ? {written} : {}", instead(missing.of.kinds, may_be_null));
+    Some(match wanted {
+        Wanted::InText if is_whole => choice,
+        // YAML takes a colon for its own, where there are no quotes.
+        _ if is_whole => format!("\"${{ {choice} }}\""),
+        _ => format!("({choice})"),
+    })
+}
+
+/// Where the part of `a && b && c` begins that something is in, if that is a comparison or a call.
+fn conjunct(text: &Text<'_>, root: &IdedExpr, at: usize) -> Option<usize> {
+    let mut part = root;
+    while let Expr::Call(call) = &part.expr
+        && call.func_name == operators::LOGICAL_AND
+    {
+        part = call.args.iter().find(|side| text.extent(side).contains(&at))?;
+    }
+    let is_simple = match &part.expr {
+        Expr::Select(_) => true,
+        Expr::Call(call) => is_comparison(&call.func_name) || function::name(&call.func_name).is_some(),
+        _ => false,
+    };
+    is_simple.then(|| text.extent(part).start)
+}
+
+fn is_comparison(function: &str) -> bool {
+    [
+        operators::EQUALS,
+        operators::NOT_EQUALS,
+        operators::LESS,
+        operators::LESS_EQUALS,
+        operators::GREATER,
+        operators::GREATER_EQUALS,
+        operators::IN,
+    ]
+    .contains(&function)
 }
 
 fn name_of(missing: &Missing<'_>) -> String {
@@ -75,12 +120,6 @@ fn operand<'a>(text: &Text<'a>, missing: &Missing<'_>) -> &'a str {
         Expr::Call(call) => call.args.first().map_or("", |operand| text.of(operand)),
         _ => "",
     }
-}
-
-fn is_comparison(root: &IdedExpr) -> bool {
-    let Expr::Call(call) = &root.expr else { return false };
-    matches!(call.func_name.as_str(), "_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_" | "@in" | "_&&_")
-        || super::super::function::name(&call.func_name).is_some()
 }
 
 /// What to take if it is not there.
@@ -111,6 +150,9 @@ fn harm(scope: Scope, names: &Names, wanted: Wanted) -> Harm {
             names.called(step)
         )),
         At::Output => certain("all would be done, and the saga would be stuck without its output"),
+        At::Step(own) if names.steps[own].is_optional => {
+            harmless("the step would fail, and the saga go on without it")
+        }
         At::Step(_) | At::Item(_) => match names.pivot_before(scope) {
             Some(pivot) => certain(&format!(
                 "the saga would be stuck, as there is no way back after {}",

@@ -3,6 +3,7 @@
 //! Nothing is said of what is not known: a definition without schemas is never at fault here. What is said is what the
 //! evaluator really does, and that differs from CEL's standard: an integer is not added to a decimal number.
 
+mod calls;
 mod compare;
 mod extent;
 mod guard;
@@ -82,7 +83,7 @@ pub(in crate::catalog) fn facts(program: &Program) -> Facts {
 impl Names {
     fn type_of(&self, name: &str, scope: Scope) -> Type {
         let by = |known: &Option<std::sync::Arc<Known>>| {
-            known.as_ref().map_or_else(Type::json, |known| Type::by(known::Part::root(known)))
+            known.as_ref().map_or_else(Type::json, |known| Type::by(&known::Part::root(known)))
         };
         match name {
             "input" => return by(&self.input),

@@ -13,20 +13,17 @@ use super::kind::Kinds;
 pub(super) fn is(text: &Text<'_>, typed: &Typed<'_>) -> String {
     let kinds = typed.of.kinds;
     match typed.expression.expr {
-        Expr::Literal(LiteralValue::Null) => "this is null".into(),
+        Expr::Literal(LiteralValue::Null) => "the other is null".into(),
         _ => format!("`{}` is {kinds}", text.of(typed.expression)),
     }
 }
 
+/// What both sides of a comparison are.
 pub(super) fn both(text: &Text<'_>, left: &Typed<'_>, right: &Typed<'_>) -> String {
-    let name = |typed: &Typed<'_>| match typed.expression.expr {
-        Expr::Literal(LiteralValue::Null) => "the other is null".into(),
-        _ => format!("`{}` is {}", text.of(typed.expression), typed.of.kinds),
-    };
     match (&left.expression.expr, &right.expression.expr) {
-        (Expr::Literal(LiteralValue::Null), _) => format!("{}, never null", name(right)),
-        (_, Expr::Literal(LiteralValue::Null)) => format!("{}, never null", name(left)),
-        _ => format!("{}, {}", name(left), name(right)),
+        (Expr::Literal(LiteralValue::Null), _) => format!("{}, never null", is(text, right)),
+        (_, Expr::Literal(LiteralValue::Null)) => format!("{}, never null", is(text, left)),
+        _ => format!("{}, {}", is(text, left), is(text, right)),
     }
 }
 
@@ -78,16 +75,12 @@ pub(super) fn operands(
     let message = format!("`{sign}` cannot take {ours} and {theirs}");
     let label = match ours == theirs {
         true => format!("both are {ours}"),
-        false => both_said(text, left, right),
+        false => format!("{}, {}", is(text, left), is(text, right)),
     };
     let diagnostic = Diagnostic::new(code::OPERANDS, text.extent(whole), message)
         .label(label)
         .maybe_help(remedy(text, sign, left, right));
     declared(diagnostic, [left, right])
-}
-
-fn both_said(text: &Text<'_>, left: &Typed<'_>, right: &Typed<'_>) -> String {
-    format!("{}, {}", is(text, left), is(text, right))
 }
 
 /// The same, written so that it works.
@@ -252,21 +245,16 @@ pub(super) fn no_fields(text: &Text<'_>, operand: &Typed<'_>, whole: &IdedExpr, 
     let kinds = operand.of.kinds;
     let written = text.of(operand.expression);
     let message = format!("`{written}` has no `{name}`: it is {kinds}");
+    let is_length = ["length", "size", "count"].contains(&name);
     let help = match kinds {
+        Kinds::LIST | Kinds::TEXT if is_length => Some(format!("write `size({written})`")),
         Kinds::LIST => Some(format!(
             "take it from an item, `{written}[0].{name}`, or from all: `{written}.map(item, item.{name})`"
         )),
-        Kinds::TEXT if ["length", "size", "count"].contains(&name) => {
-            Some(format!("write `size({written})`"))
-        }
         _ => None,
     };
     let diagnostic = Diagnostic::new(code::NO_FIELDS, text.field(whole, name), message)
         .label(format!("{kinds} has no fields"))
         .maybe_help(help);
-    let diagnostic = match (kinds, name) {
-        (Kinds::LIST, "length" | "size" | "count") => diagnostic.help(format!("write `size({written})`")),
-        _ => diagnostic,
-    };
     declared(diagnostic, [operand])
 }

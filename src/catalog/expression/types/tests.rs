@@ -7,6 +7,7 @@ use cel::Env;
 use super::super::super::diagnostic::Problems;
 use super::super::super::source;
 use super::*;
+use crate::saga::expression::{Expression, Variable};
 
 const INPUT: &str = "
 type: object
@@ -79,6 +80,7 @@ const EXPRESSIONS: &[&str] = &[
     "input.price * 2",
     "input.price % 2",
     "input.price + input.price",
+    "input.price * input.count",
     "-input.count",
     "-input.id",
     "input.count / 0",
@@ -234,6 +236,55 @@ fn functions_take_what_the_evaluator_takes() {
                 is_refused(&source),
                 "{source}"
             );
+        }
+    }
+}
+
+/// Inputs that fit the schema: with as little as there must be, with all there can be, and with other numbers.
+fn inputs() -> [serde_json::Value; 3] {
+    let least = serde_json::json!({
+        "id": "2026-01-01T00:00:00Z", "count": 2, "price": 3, "kind": "express", "tags": ["a", "b"], "isGift": true,
+        "any": null, "from": {"city": "Bern"}, "lines": [{"sku": "s"}],
+    });
+    let mut most = least.clone();
+    most["note"] = "x".into();
+    most["maybe"] = serde_json::Value::Null;
+    most["from"]["floor"] = 1.into();
+    most["lines"][0]["gift"] = "card".into();
+    let mut other = most.clone();
+    other["price"] = 3.5.into();
+    [least, most, other]
+}
+
+struct Example(serde_json::Value);
+
+impl crate::saga::expression::Scope for Example {
+    fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        match name {
+            "input" => Some(Variable::Json(&self.0)),
+            "saga" => Some(Variable::Saga { id: "s-1", key: None }),
+            _ => None,
+        }
+    }
+}
+
+/// What is called certain to fail does fail, what may fail does both, and what nothing is said of never fails.
+#[test]
+fn what_is_told_is_what_happens() {
+    let names = names();
+    let env = Arc::new(Env::stdlib());
+    for source in EXPRESSIONS.iter().filter(|source| !source.contains("any") && !source.contains("unknown")) {
+        let expression = Expression::compile(&env, source).expect(source);
+        let found = check(source, expression.program(), Scope::OUTPUT, &names, Wanted::Anything);
+        let fails = inputs().map(|input| expression.evaluate(&Example(input)).is_err());
+        let has = |code: &str| found.iter().any(|finding| finding.code == code);
+        match () {
+            () if has("E0409") || has("E0412") => assert_eq!(fails, [true; 3], "{source}"),
+            () if has("E0413") => assert_eq!(fails, [true, false, false], "{source}"),
+            () if has("E0414") => {
+                assert!(fails.contains(&true) && fails.contains(&false), "{source}: {fails:?}")
+            }
+            () => assert_eq!(fails, [false; 3], "{source}"),
         }
     }
 }

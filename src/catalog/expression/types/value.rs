@@ -47,7 +47,7 @@ impl Type {
         Self::of(Kinds::JSON)
     }
 
-    pub(super) fn by(part: Part) -> Self {
+    pub(super) fn by(part: &Part) -> Self {
         Self { values: part.values(), schema: Some(part.clone()), ..Self::of(part.kinds()) }
     }
 
@@ -115,7 +115,7 @@ impl Type {
         }
         match self.schema.as_ref().map(|part| part.field(name)) {
             Some(Field::Known { part, is_required }) => {
-                let of = Self { is_vouched: self.is_vouched, ..Self::by(part) };
+                let of = Self { is_vouched: self.is_vouched, ..Self::by(&part) };
                 Taken { of, may_be_missing: !is_required && !self.is_vouched }
             }
             Some(Field::Open) => sure(Self { is_vouched: self.is_vouched, ..Self::json() }),
@@ -131,7 +131,8 @@ impl Type {
         if !self.kinds.is(Kinds::LIST | Kinds::NULL) {
             return if self.kinds.is(Kinds::JSON) { Self::json() } else { Self::unknown() };
         }
-        let said = self.schema.as_ref().map(|part| part.items().map_or_else(Self::json, Self::by));
+        let said =
+            self.schema.as_ref().map(|part| part.items().map_or_else(Self::json, |items| Self::by(&items)));
         let items = self.items.as_deref().cloned().or(said).unwrap_or_else(Self::unknown);
         Self { is_vouched: self.is_vouched || items.is_vouched, ..items }
     }
