@@ -14,7 +14,7 @@ use super::kind::Kinds;
 /// Most references and parts that are followed for one answer.
 const MOST_FOLLOWED: usize = 32;
 /// What may require more than `required` says, or make a field impossible.
-const CONDITIONS: [&str; 8] = [
+const CONDITIONS: [&str; 9] = [
     "anyOf",
     "oneOf",
     "if",
@@ -23,6 +23,7 @@ const CONDITIONS: [&str; 8] = [
     "dependentSchemas",
     "minProperties",
     "unevaluatedProperties",
+    "$dynamicRef",
 ];
 
 /// A schema of a definition, and where it was written.
@@ -101,6 +102,12 @@ impl Part {
         facets
     }
 
+    /// Where a reference leads to, if that is easily said.
+    fn target<'a>(&self, reference: &'a str) -> Option<&'a str> {
+        let pointer = reference.strip_prefix('#')?;
+        self.known.json.pointer(pointer).map(|_| pointer)
+    }
+
     pub(super) fn kinds(&self) -> Kinds {
         let mut budget = MOST_FOLLOWED;
         self.kinds_within(&mut budget)
@@ -148,9 +155,13 @@ impl Part {
             let required = schema.get("required").and_then(Json::as_array);
             required.is_some_and(|required| required.iter().any(|key| key == name))
         };
-        let may_require = |schema: &Json| CONDITIONS.iter().any(|key| schema.get(key).is_some());
-        let is_required = facets.iter().any(|(_, schema)| requires(schema))
-            || facets.iter().any(|(_, schema)| may_require(schema));
+        let may_require = |schema: &Json| {
+            let is_lost = |target: &str| self.target(target).is_none();
+            CONDITIONS.iter().any(|key| schema.get(key).is_some())
+                || schema.get("$ref").and_then(Json::as_str).is_some_and(is_lost)
+        };
+        let is_required = facets.len() == MOST_FOLLOWED
+            || facets.iter().any(|(_, schema)| requires(schema) || may_require(schema));
         let name = name.replace('~', "~0").replace('/', "~1");
         Field::Known { part: self.at(format!("{pointer}/properties/{name}")), is_required }
     }
@@ -203,7 +214,13 @@ pub(super) fn of_value(value: &Json) -> Kinds {
     match value {
         Json::Null => Kinds::NULL,
         Json::Bool(_) => Kinds::BOOL,
-        Json::Number(number) if number.is_f64() => Kinds::DOUBLE,
+        // 1.0 is as good as 1 to a schema, and comes as either.
+        Json::Number(number) if number.is_f64() => {
+            match number.as_f64().is_some_and(|it| it.fract() == 0.0) {
+                true => Kinds::NUMBER,
+                false => Kinds::DOUBLE,
+            }
+        }
         Json::Number(_) => Kinds::INT,
         Json::String(_) => Kinds::TEXT,
         Json::Array(_) => Kinds::LIST,

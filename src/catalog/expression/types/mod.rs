@@ -108,4 +108,6 @@ impl Names {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

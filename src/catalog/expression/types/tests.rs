@@ -32,7 +32,7 @@ $defs:
   address: { type: object, required: [city], properties: { city: { type: string }, floor: { type: integer } } }
 ";
 
-fn names() -> Names {
+pub(super) fn names() -> Names {
     let node = source::parse(INPUT, &mut Problems::default()).expect("YAML");
     let known = Known { json: node.to_json(), node, called: "the `input` schema".into() };
     Names { input: Some(Arc::new(known)), steps: Vec::new() }
@@ -240,8 +240,25 @@ fn functions_take_what_the_evaluator_takes() {
     }
 }
 
+/// A thread of the engine has two megabytes.
+#[test]
+fn the_deepest_expressions_fit_a_small_stack() {
+    let deep = |part: &str, times: usize, last: &str| format!("{}{last}", part.repeat(times));
+    let sources = [
+        deep("1 + ", 190, "1"),
+        deep("input.isGift && ", 190, "true"),
+        deep("input.isGift ? 1 : ", 80, "2"),
+        deep("!", 90, "input.isGift"),
+        format!("{}1{}", "size([".repeat(30), "])".repeat(30)),
+        format!("input{}", ".any".repeat(190)),
+    ];
+    let all = move || sources.iter().all(|source| !told(source, &names()).is_empty());
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(all);
+    assert!(thread.expect("a thread").join().expect("fits"));
+}
+
 /// Inputs that fit the schema: with as little as there must be, with all there can be, and with other numbers.
-fn inputs() -> [serde_json::Value; 3] {
+pub(super) fn inputs() -> [serde_json::Value; 3] {
     let least = serde_json::json!({
         "id": "2026-01-01T00:00:00Z", "count": 2, "price": 3, "kind": "express", "tags": ["a", "b"], "isGift": true,
         "any": null, "from": {"city": "Bern"}, "lines": [{"sku": "s"}],
@@ -256,7 +273,7 @@ fn inputs() -> [serde_json::Value; 3] {
     [least, most, other]
 }
 
-struct Example(serde_json::Value);
+pub(super) struct Example(pub(super) serde_json::Value);
 
 impl crate::saga::expression::Scope for Example {
     fn variable(&self, name: &str) -> Option<Variable<'_>> {
