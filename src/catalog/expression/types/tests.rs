@@ -299,7 +299,7 @@ fn what_is_told_is_what_happens() {
             () if has("E0409") || has("E0412") => assert_eq!(fails, [true; 3], "{source}"),
             () if has("E0413") => assert_eq!(fails, [true, false, false], "{source}"),
             () if has("E0414") => {
-                assert!(fails.contains(&true) && fails.contains(&false), "{source}: {fails:?}")
+                assert!(fails.contains(&true) && fails.contains(&false), "{source}: {fails:?}");
             }
             () => assert_eq!(fails, [false; 3], "{source}"),
         }
