@@ -196,10 +196,7 @@ async fn register_directory(
     let directory = &config.definitions.directory;
     let sources = catalog::read_directory(directory)
         .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
-    for source in sources {
-        let file = source.path.display().to_string();
-        definitions.register_with(&file, &source.text, &source.files, clock.now(), None).await?;
-    }
+    definitions.register_all(&sources, clock.now()).await?;
     Ok(())
 }
 

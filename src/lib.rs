@@ -3,6 +3,7 @@
 //! A functional core and a thin shell around it. In reading order:
 //!
 //! - [`saga`]: what a saga is and what follows from what; pure
+//! - [`proof`]: everything that can happen to a definition's sagas, tried; pure
 //! - [`catalog`]: YAML to definitions, with diagnostics
 //! - [`check`]: what else is held against definitions before they run; pure
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
@@ -21,6 +22,7 @@ pub mod config;
 pub mod crypto;
 pub mod engine;
 pub mod http;
+pub mod proof;
 pub mod saga;
 pub mod store;
 pub mod telemetry;

@@ -46,6 +46,9 @@ pub struct Version {
     #[schema(format = DateTime)]
     pub registered_at: Option<String>,
     pub steps: Vec<String>,
+    /// What it may not do as it was meant, if anything was found: `{file, omitted, diagnostics: [...]}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Value>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -88,3 +88,22 @@ pub const BAD_SCHEMA: &str = "E0501";
 pub const SCHEMA_REFERENCE: &str = "E0502";
 /// A file of a schema that is not what it should be.
 pub const SCHEMA_FILE: &str = "E0503";
+
+/// A child saga that is to be undone when it cannot be any more.
+pub const CHILD_PAST_PIVOT: &str = "E0601";
+/// A refusal when there is no way back, because of a pivot beside it.
+pub const REFUSED_BESIDE_PIVOT: &str = "E0602";
+/// A saga that ends compensated with something that is not undone.
+pub const HALF_UNDONE: &str = "E0603";
+/// A saga that ends completed without something that it must have.
+pub const HALF_DONE: &str = "E0604";
+/// A saga in which nothing happens any more, and which has not ended.
+pub const WAITS_FOR_EVER: &str = "E0605";
+/// A command that is sent after its undo.
+pub const COMMAND_AFTER_UNDO: &str = "E0606";
+/// An undo before that of a later step.
+pub const UNDO_OUT_OF_ORDER: &str = "E0607";
+/// An outcome that does not stay what it was.
+pub const OUTCOME_CHANGED: &str = "E0608";
+/// A command that may have been carried out and counts as refused.
+pub const UNKNOWN_AS_REFUSED: &str = "E0609";

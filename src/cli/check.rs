@@ -11,6 +11,7 @@ use super::failure::{Failure, Outcome};
 use super::output;
 use crate::catalog::{self, Compiled, Diagnostics, Source};
 use crate::check::check;
+use crate::proof::Bounds;
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -35,7 +36,7 @@ pub async fn run(args: Args) -> Outcome {
             .filter(|(other, _)| *other != index)
             .map(|(_, other)| Arc::clone(other))
             .collect();
-        told.push(check(definition, &beside).findings);
+        told.push(check(definition, &beside, &Bounds::default()).findings);
     }
     told.iter().try_for_each(|diagnostics| output::print(&diagnostics.pretty()))?;
     let errors: usize = told.iter().map(Diagnostics::errors).sum();

@@ -4,7 +4,7 @@
 //! can be compiled again at any time, also when its file is gone or another process registered it; what other processes
 //! register or deactivate is looked for every few seconds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ use crate::broker::{self, Broker};
 use crate::catalog::{self, Compiled, Diagnostics};
 use crate::saga::Time;
 use crate::saga::journal::By;
-use crate::store::{self, AuditEntry, Registered, Store, StoredDefinition};
+use crate::store::{self, AuditEntry, Store, StoredDefinition};
 
 /// Compiled definitions by name and version.
 #[derive(Debug)]
 pub struct Definitions {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     by_name: RwLock<HashMap<String, Versions>>,
 }
 
@@ -44,6 +44,9 @@ const REFRESH: Duration = Duration::from_secs(5);
 pub enum Error {
     #[error(transparent)]
     Invalid(#[from] Diagnostics),
+    /// Several at once.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    InvalidSet(Vec<Diagnostics>),
     #[error(
         "{file}: version {version} of `{name}` is registered already, with another source (digest {registered}). \
          A registered version never changes, because sagas may be running it: give the file a new version, or put \
@@ -62,7 +65,7 @@ impl Error {
     /// A stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Invalid(_) => "invalid_definition",
+            Self::Invalid(_) | Self::InvalidSet(_) => "invalid_definition",
             Self::Changed { .. } => "definition_changed",
             Self::NotFound { .. } => "definition_not_found",
             Self::Inactive { .. } => "definition_inactive",
@@ -74,47 +77,6 @@ impl Error {
 impl Definitions {
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store, by_name: RwLock::default() }
-    }
-
-    /// Compiles and registers one source, which `file` is the name of and which refers to no others.
-    pub async fn register(&self, file: &str, source: &str, now: Time) -> Result<Arc<Compiled>, Error> {
-        Ok(self.register_with(file, source, &BTreeMap::new(), now, None).await?.0)
-    }
-
-    /// The same with the files that the source may refer to, and for somebody who asks for it. Those files that it does refer
-    /// to are kept with it. Whether it is new.
-    pub async fn register_with(
-        &self,
-        file: &str,
-        source: &str,
-        files: &BTreeMap<String, String>,
-        now: Time,
-        by: Option<&By>,
-    ) -> Result<(Arc<Compiled>, bool), Error> {
-        let compiled = catalog::compile_with(file, source, files)?;
-        let stored = StoredDefinition {
-            name: compiled.definition.name.to_string(),
-            version: compiled.definition.version,
-            digest: compiled.digest.clone(),
-            source: source.to_owned(),
-            files: compiled.files.clone(),
-            registered_at: now,
-            active: true,
-        };
-        let audit = by.map(|by| {
-            let after = json!({ "digest": stored.digest });
-            audit_entry("register_definition", (&stored.name, stored.version), by, now, (Value::Null, after))
-        });
-        match self.store.register(&stored, audit.as_ref()).await? {
-            Registered::New => Ok((self.remember(compiled, Some(true)), true)),
-            Registered::Same => Ok((self.remember(compiled, None), false)),
-            Registered::Conflict { digest } => Err(Error::Changed {
-                file: file.to_owned(),
-                name: stored.name,
-                version: stored.version,
-                registered: digest,
-            }),
-        }
     }
 
     /// Lets sagas be started in a version, or not any more. `false`: it was so already.
@@ -251,15 +213,11 @@ impl Definitions {
     fn compile_stored(&self, stored: &StoredDefinition) -> Result<Arc<Compiled>, Error> {
         let file = format!("{}@{}", stored.name, stored.version);
         let compiled = catalog::compile_with(&file, &stored.source, &stored.files)?;
-        Ok(self.remember(compiled, Some(stored.active)))
-    }
-
-    fn remember(&self, compiled: Compiled, is_active: Option<bool>) -> Arc<Compiled> {
-        self.insert(Arc::new(compiled), is_active)
+        Ok(self.insert(Arc::new(compiled), Some(stored.active)))
     }
 
     /// `None`: it is as active as it was, and if it was not here, it is.
-    fn insert(&self, compiled: Arc<Compiled>, is_active: Option<bool>) -> Arc<Compiled> {
+    pub(super) fn insert(&self, compiled: Arc<Compiled>, is_active: Option<bool>) -> Arc<Compiled> {
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let versions = by_name.entry(compiled.definition.name.to_string()).or_default();
         let version = compiled.definition.version;
@@ -270,7 +228,7 @@ impl Definitions {
     }
 }
 
-fn audit_entry(
+pub(super) fn audit_entry(
     action: &str,
     (name, version): (&str, u32),
     by: &By,

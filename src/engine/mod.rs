@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod operator;
 pub mod options;
 pub mod outbox;
+pub mod registration;
 pub mod retention;
 mod schedules;
 pub mod search;
@@ -37,7 +38,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::broker::topology::Names;
-use crate::catalog::Compiled;
 use crate::saga::journal::By;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
@@ -52,6 +52,7 @@ use metrics::Metrics;
 use operator::Terms;
 pub use options::Options;
 use outbox::{Confirmed, Outbox};
+use registration::Registration;
 pub use start::{StartError, StartRequest, Started};
 
 /// What the engine is made of.
@@ -183,14 +184,14 @@ impl Engine {
         decided.await.map_err(|_| SubmitError::Stopping)?
     }
 
-    /// Registers a definition for somebody, and declares what it needs. Whether it is new.
+    /// Registers a definition for somebody, and declares what it needs.
     pub async fn register(
         &self,
         file: &str,
         source: &str,
         files: &BTreeMap<String, String>,
         by: &By,
-    ) -> Result<(Arc<Compiled>, bool), definitions::Error> {
+    ) -> Result<Registration, definitions::Error> {
         let now = self.clock().now();
         let registered = self.definitions().register_with(file, source, files, now, Some(by)).await?;
         self.declare().await;

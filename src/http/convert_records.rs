@@ -3,7 +3,7 @@
 use super::convert::rfc3339;
 use crate::api::definitions::{Diff, DiffChange, StatusCount, Version, VersionSummary};
 use crate::api::records::{AuditEntry, DeadLetter};
-use crate::catalog::{Compiled, diff};
+use crate::catalog::{Compiled, Diagnostics, diff};
 use crate::engine::view;
 
 /// A version. `None`: it is not registered.
@@ -17,7 +17,14 @@ pub fn version(compiled: &Compiled, stored: Option<&view::StoredDefinition>) -> 
         active: stored.is_some_and(|stored| stored.active),
         registered_at: stored.map(|stored| rfc3339(stored.registered_at)),
         steps: definition.steps().iter().map(|step| step.name.to_string()).collect(),
+        diagnostics: None,
     }
+}
+
+/// The same with what was found in it, if anything was.
+pub fn with_findings(version: Version, findings: &Diagnostics) -> Version {
+    let found = (!findings.list.is_empty()).then_some(findings);
+    Version { diagnostics: found.and_then(|findings| serde_json::to_value(findings).ok()), ..version }
 }
 
 pub fn version_summary(stored: &view::StoredDefinition, counts: &[view::Count]) -> VersionSummary {

@@ -126,13 +126,15 @@ impl From<definitions::Error> for Problem {
     fn from(error: definitions::Error) -> Self {
         let status = match error {
             definitions::Error::Store(error) => return error.into(),
-            definitions::Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            definitions::Error::Invalid(_) | definitions::Error::InvalidSet(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             definitions::Error::NotFound { .. } => StatusCode::NOT_FOUND,
             definitions::Error::Changed { .. } | definitions::Error::Inactive { .. } => StatusCode::CONFLICT,
         };
         let detail = match &error {
             definitions::Error::Invalid(diagnostics) => {
-                let count = diagnostics.list.len() + diagnostics.omitted;
+                let count = diagnostics.errors();
                 format!("{count} mistakes in {}: see `diagnostics`", diagnostics.file)
             }
             error => error.to_string(),

@@ -12,7 +12,8 @@ use crate::api::definitions::{
 };
 use crate::api::interventions::ReasonBody;
 use crate::api::problem::Problem;
-use crate::catalog::{self, diff};
+use crate::catalog::diff;
+use crate::engine::registration::Registration;
 use crate::engine::view::{Count, StoredDefinition};
 use crate::http::extract::{Json, Path, Query};
 use crate::http::openapi::{Conflict, NotFound};
@@ -53,13 +54,15 @@ async fn register_definition(
     let by = caller.by(body.reason.as_deref().unwrap_or("registered"), body.actor.as_deref())?;
     let file = body.file.as_deref().unwrap_or("definition.yaml");
     if body.check_only {
-        let compiled = catalog::compile_with(file, &body.source, &body.files)
-            .map_err(crate::engine::definitions::Error::Invalid)?;
-        return Ok(Json(convert_records::version(&compiled, None)).into_response());
+        let (compiled, findings) = api.engine.definitions().check(file, &body.source, &body.files).await?;
+        let version = convert_records::version(&compiled, None);
+        return Ok(Json(convert_records::with_findings(version, &findings)).into_response());
     }
-    let (compiled, is_new) = api.engine.register(file, &body.source, &body.files, &by).await?;
+    let Registration { compiled, is_new, findings } =
+        api.engine.register(file, &body.source, &body.files, &by).await?;
     let (name, version) = (&compiled.definition.name, compiled.definition.version);
-    let answer = Json(convert_records::version(&compiled, Some(&stored(&api, name, version).await?)));
+    let registered = convert_records::version(&compiled, Some(&stored(&api, name, version).await?));
+    let answer = Json(convert_records::with_findings(registered, &findings));
     if !is_new {
         return Ok(answer.into_response());
     }

@@ -1,0 +1,91 @@
+//! What the exploration of a definition's sagas found, as findings at their places in the source.
+
+use std::sync::Arc;
+
+use crate::catalog::{Compiled, Diagnostic, code};
+use crate::proof::{self, Bounds, Proof, Rule, Surroundings, Violation};
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Child, Step};
+
+pub(super) fn prove(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Bounds) -> Proof {
+    let definition = &compiled.definition;
+    let all = || beside.iter().map(|other| &other.definition).chain([definition]);
+    let has_pivot = |definition: &&Arc<Definition>| definition.steps().iter().any(Step::is_pivot);
+    let around = Surroundings {
+        committed: all().filter(has_pivot).map(|other| (other.name.to_string(), other.version)).collect(),
+        is_child: all().flat_map(|other| children(other)).any(|child| {
+            child.undone && child.definition == definition.name && child.version == definition.version
+        }),
+    };
+    proof::prove(definition, &around, bounds)
+}
+
+fn children(definition: &Definition) -> impl Iterator<Item = &Child> {
+    definition.steps().iter().filter_map(|step| match &step.action {
+        Action::Child(child) => Some(&**child),
+        _ => None,
+    })
+}
+
+pub(super) fn findings(compiled: &Compiled, proof: &Proof) -> Vec<Diagnostic> {
+    proof.violations.iter().map(|violation| finding(compiled, violation)).collect()
+}
+
+fn finding(compiled: &Compiled, violation: &Violation) -> Diagnostic {
+    let (code, message, help) = told(violation);
+    let first = violation.step.as_deref().and_then(|names| names.split('/').next());
+    let index = first.and_then(|name| compiled.definition.index_of(name));
+    let span = index.and_then(|index| compiled.places.get(index.0)).or(compiled.places.first());
+    Diagnostic::new(code, span.cloned().unwrap_or(0..0), message)
+        .label(label(violation.rule))
+        .help(help)
+        .story(violation.story.clone())
+}
+
+/// What a definition cannot be the cause of.
+const OURS: &str = "this is a mistake in Snorri, not in the definition: please report it, with this story";
+
+fn told(violation: &Violation) -> (&'static str, String, &'static str) {
+    let step = violation.step.as_deref().unwrap_or("the saga");
+    match violation.rule {
+        Rule::ChildPastPivot => (
+            code::CHILD_PAST_PIVOT,
+            format!("the saga of `{step}` may have to be undone after it has passed its own pivot"),
+            "make the step the pivot of this saga, put it after the pivot, or say `compensate: none` if it may stand",
+        ),
+        Rule::RefusedBesidePivot => (
+            code::REFUSED_BESIDE_PIVOT,
+            format!("`{step}` can be refused after the pivot beside it has succeeded"),
+            "do it before the pivot, or after it as a step that is retried until it succeeds",
+        ),
+        Rule::HalfUndone => {
+            (code::HALF_UNDONE, format!("a saga can end compensated with `{step}` not undone"), OURS)
+        }
+        Rule::HalfDone => (code::HALF_DONE, format!("a saga can end completed without `{step}`"), OURS),
+        Rule::WaitsForEver => (code::WAITS_FOR_EVER, "a saga can wait for ever".to_owned(), OURS),
+        Rule::CommandAfterUndo => {
+            (code::COMMAND_AFTER_UNDO, format!("`{step}` can be sent after it was undone"), OURS)
+        }
+        Rule::UndoOutOfOrder => (
+            code::UNDO_OUT_OF_ORDER,
+            format!("`{step}` can be undone before a step that came after it"),
+            OURS,
+        ),
+        Rule::OutcomeChanged => {
+            (code::OUTCOME_CHANGED, format!("what became of `{step}` can change afterwards"), OURS)
+        }
+        Rule::UnknownAsRefused => (
+            code::UNKNOWN_AS_REFUSED,
+            format!("`{step}` can count as refused although nobody refused it"),
+            OURS,
+        ),
+    }
+}
+
+fn label(rule: Rule) -> &'static str {
+    match rule {
+        Rule::ChildPastPivot => "cannot be undone any more then",
+        Rule::RefusedBesidePivot => "then there is no way back and none forward",
+        _ => "it happens to this step",
+    }
+}

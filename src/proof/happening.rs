@@ -1,0 +1,204 @@
+//! What can happen to a saga in a state: every outcome of all that is under way, and what comes from outside at any time.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Surroundings;
+use crate::saga::definition::{Action, Awaited, Child, Definition};
+use crate::saga::id::{Direction, StepPath, Time};
+use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
+use crate::saga::journal::{Arrival, By, Problem, Source};
+use crate::saga::state::{Outcome, Pending, State, StepState};
+
+/// The time at which everything happens. Whatever is due is due later, until it is chosen to be due.
+pub(super) const NOW: Time = Time(1_000_000_000_000);
+
+/// One thing that can happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Happening {
+    pub(super) kind: Kind,
+    /// `None`: it is about the saga as a whole.
+    pub(super) of: Option<(StepPath, Direction)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Started,
+    Success,
+    /// A success of what has been given up.
+    LateSuccess,
+    /// A success that was taken in before.
+    Duplicate,
+    Refusal,
+    Error,
+    Unroutable,
+    /// No reply by the deadline.
+    Timeout,
+    /// The time of the next attempt, or the end of a sleep, has come.
+    Due,
+    Arrival,
+    /// What a wait was for did not come.
+    NoArrival,
+    Cancelled,
+    /// The saga's own timeout has passed.
+    Overdue,
+    /// The saga that this one is part of is rolled back.
+    UndoAsked,
+}
+
+impl Kind {
+    fn of(self, path: &StepPath, direction: Direction) -> Happening {
+        Happening { kind: self, of: Some((path.clone(), direction)) }
+    }
+
+    fn alone(self) -> Happening {
+        Happening { kind: self, of: None }
+    }
+
+    /// Whether it does not change what the saga does next, unless something is wrong.
+    pub(super) fn is_repetition(self) -> bool {
+        matches!(self, Self::Duplicate | Self::LateSuccess)
+    }
+}
+
+/// All that can happen in `state`, that which leads to an end fastest first.
+pub(super) fn all(definition: &Definition, state: &State, around: &Surroundings) -> Vec<Happening> {
+    let mut found = Vec::new();
+    for (path, step) in &state.steps {
+        for direction in [Direction::Forward, Direction::Compensate] {
+            of_step(definition, state, (path, step, direction), around, &mut found);
+        }
+    }
+    if state.ended.is_none() && state.stopping.is_none() {
+        found.push(Kind::Cancelled.alone());
+    }
+    if state.overdue_at().is_some() {
+        found.push(Kind::Overdue.alone());
+    }
+    if around.is_child && state.undo_asked.is_none() {
+        found.push(Kind::UndoAsked.alone());
+    }
+    found
+}
+
+fn of_step(
+    definition: &Definition,
+    state: &State,
+    (path, step, direction): (&StepPath, &StepState, Direction),
+    around: &Surroundings,
+    found: &mut Vec<Happening>,
+) {
+    let mut can = |kinds: &[Kind]| found.extend(kinds.iter().map(|kind| kind.of(path, direction)));
+    let action = definition.step(path).map(|step| &step.action);
+    let child = match action {
+        Some(Action::Child(child)) => Some(&**child),
+        _ => None,
+    };
+    let was_sent = step.attempts(direction).last > 0;
+    let ended = state.ended.is_some();
+    let Some(pending) = step.pending(direction).filter(|_| !ended) else {
+        let gave_up = matches!(step.outcome, Outcome::Unknown { late_output: None });
+        match direction {
+            Direction::Forward if was_sent && gave_up => can(&[Kind::LateSuccess]),
+            Direction::Forward if was_sent && matches!(step.outcome, Outcome::Completed(_)) => {
+                can(&[Kind::Duplicate]);
+            }
+            Direction::Compensate if step.is_undone() => can(&[Kind::Duplicate]),
+            _ => {}
+        }
+        return;
+    };
+    match (pending, child) {
+        (Pending::Child, Some(child))
+            if direction == Direction::Compensate && !refuses_undo(child, around) =>
+        {
+            can(&[Kind::Success]);
+        }
+        (Pending::Child, _) => can(&[Kind::Success, Kind::Refusal]),
+        (Pending::Reply { .. }, _) => {
+            can(&[Kind::Success, Kind::Refusal, Kind::Error, Kind::Timeout, Kind::Unroutable]);
+        }
+        (Pending::Backoff { .. }, _) => can(&[Kind::Due, Kind::Success]),
+        (Pending::Operator, _) if was_sent && child.is_none() => can(&[Kind::Success]),
+        (Pending::Arrival { .. }, _) if state.stopping.is_none() => can(&[Kind::Arrival, Kind::NoArrival]),
+        (Pending::Sleep { .. }, _) if state.stopping.is_none() => can(&[Kind::Due]),
+        (Pending::Operator | Pending::Arrival { .. } | Pending::Sleep { .. }, _) => {}
+    }
+}
+
+/// Whether a child that has completed may have passed its own pivot: it cannot be undone then.
+pub(super) fn refuses_undo(child: &Child, around: &Surroundings) -> bool {
+    around.committed.contains(&(child.definition.to_string(), child.version))
+}
+
+impl Happening {
+    /// The state at the moment at which it happens, and the input that it is.
+    pub(super) fn come_true(&self, definition: &Definition, state: &State) -> Option<(State, Input)> {
+        let mut state = state.clone();
+        let Some((path, direction)) = &self.of else {
+            let input = match self.kind {
+                Kind::Cancelled => {
+                    Input::Cancel(By { actor: "somebody".to_owned(), reason: "a change of mind".to_owned() })
+                }
+                Kind::UndoAsked => Input::Undo { attempt: 1 },
+                _ => {
+                    state.deadline = Some(NOW);
+                    state.wake = Some(NOW);
+                    Input::Wake
+                }
+            };
+            return Some((state, input));
+        };
+        let number = state.step(path)?.attempts(*direction).last;
+        let attempt = Attempt { step: path.clone(), direction: *direction, number };
+        let reply = |result| Input::Reply(Reply { attempt: attempt.clone(), result });
+        let input = match self.kind {
+            Kind::Success | Kind::LateSuccess | Kind::Duplicate => {
+                reply(ReplyResult::Success(Arc::default()))
+            }
+            Kind::Refusal => reply(ReplyResult::Failure(Problem::new("refused", ""))),
+            Kind::Error => reply(ReplyResult::Error(Problem::new("error", ""))),
+            Kind::Unroutable => Input::Unroutable(attempt),
+            Kind::Arrival => Input::Arrival(Arc::new(arrival(definition, path)?)),
+            _ => {
+                make_due(&mut state, path, *direction);
+                Input::Wake
+            }
+        };
+        Some((state, input))
+    }
+}
+
+fn arrival(definition: &Definition, path: &StepPath) -> Option<Arrival> {
+    let Action::Wait(wait) = &definition.step(path)?.action else { return None };
+    let source = match &wait.awaited {
+        Awaited::Signal(name) => Source::Signal(Arc::clone(name)),
+        Awaited::Event(event) => {
+            Source::Event { exchange: Arc::clone(&event.exchange), event: Arc::clone(&event.event) }
+        }
+    };
+    Some(Arrival { source, id: None, body: Value::Null })
+}
+
+/// Has what this step waits for be due, and nothing else.
+fn make_due(state: &mut State, path: &StepPath, direction: Direction) {
+    state.wake = Some(NOW);
+    let Some(step) = state.steps.get_mut(path) else { return };
+    let pending = match direction {
+        Direction::Forward => match &mut step.outcome {
+            Outcome::Pending(pending) => Some(pending),
+            _ => None,
+        },
+        Direction::Compensate => step.undo.as_mut().and_then(|undo| undo.pending.as_mut()),
+    };
+    if let Some(
+        Pending::Reply { deadline: at }
+        | Pending::Backoff { until: at }
+        | Pending::Arrival { deadline: at }
+        | Pending::Sleep { until: at },
+    ) = pending
+    {
+        *at = NOW;
+    }
+}

@@ -1,0 +1,184 @@
+//! What must hold of every decision, and of every state in which nothing happens any more.
+//!
+//! Nothing is taken from the core but its facts: what may have happened out there is concluded from what was sent and what was
+//! answered.
+
+use super::happening::{Happening, Kind};
+use crate::saga::definition::{Definition, OnCompensationFailure};
+use crate::saga::id::{Direction, StepPath};
+use crate::saga::journal::Fact;
+use crate::saga::state::{Outcome, Pending, State, Status, StepState};
+use crate::saga::walk::comes_after;
+
+/// What can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// It ended as compensated, and something that may have happened is not undone.
+    HalfUndone,
+    /// It ended as completed, and something that must have happened did not, or was undone.
+    HalfDone,
+    /// Nothing is under way, nobody was called, and it has not ended.
+    WaitsForEver,
+    /// A command was sent after the step's undo, or after the saga turned back.
+    CommandAfterUndo,
+    /// A step is undone before one that came after it.
+    UndoOutOfOrder,
+    /// What had become of a step was changed afterwards.
+    OutcomeChanged,
+    /// A command that may have been carried out counts as refused.
+    UnknownAsRefused,
+    /// A child that has passed its own pivot is to be undone, and cannot be.
+    ChildPastPivot,
+    /// A step was refused after the pivot beside it had succeeded: there is no way back and none forward.
+    RefusedBesidePivot,
+}
+
+/// A broken rule, and the step that it is about.
+pub(super) type Broken = (Rule, Option<StepPath>);
+
+/// What is wrong with a decision that was taken on `before`.
+pub(super) fn of_decision(
+    definition: &Definition,
+    before: &State,
+    happening: &Happening,
+    facts: &[Fact],
+    after: &State,
+) -> Option<Broken> {
+    let rules = [sends, concludes, changes, beside_pivot];
+    let seen = Seen { definition, before, happening, facts, after };
+    rules.iter().find_map(|rule| rule(&seen))
+}
+
+/// A decision, as rules look at it.
+struct Seen<'a> {
+    definition: &'a Definition,
+    before: &'a State,
+    happening: &'a Happening,
+    facts: &'a [Fact],
+    after: &'a State,
+}
+
+/// Commands go forward before the saga turns back, and undo in the order in which later comes before earlier.
+fn sends(seen: &Seen<'_>) -> Option<Broken> {
+    let mut turned_back = seen.before.rolling_back;
+    for fact in seen.facts {
+        turned_back |= matches!(fact, Fact::RollbackBegan);
+        let (Fact::Sent { step, direction, .. } | Fact::ChildSent { step, direction, .. }) = fact else {
+            continue;
+        };
+        let undo_began = seen.before.step(step).is_some_and(|step| step.undo.is_some());
+        match direction {
+            Direction::Forward if undo_began || turned_back => {
+                return Some((Rule::CommandAfterUndo, Some(step.clone())));
+            }
+            Direction::Compensate if !undo_began && is_out_of_order(seen, step) => {
+                return Some((Rule::UndoOutOfOrder, Some(step.clone())));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn is_out_of_order(seen: &Seen<'_>, undone: &StepPath) -> bool {
+    // What is undone within the same decision comes to nothing before its reply.
+    seen.after.steps.iter().any(|(path, state)| {
+        path != undone
+            && comes_after(seen.definition, path, undone)
+            && must_be_undone(seen.definition, path, state)
+            && !state.is_undone()
+            && !is_left_behind(seen.definition, state)
+    })
+}
+
+fn is_left_behind(definition: &Definition, state: &StepState) -> bool {
+    definition.on_compensation_failure == OnCompensationFailure::Continue
+        && state.pending(Direction::Compensate) == Some(Pending::Operator)
+}
+
+/// Only a refusal says that nothing happened.
+fn concludes(seen: &Seen<'_>) -> Option<Broken> {
+    let refused = |step: &StepPath| {
+        matches!(seen.happening.kind, Kind::Refusal)
+            && seen.happening.of.as_ref().is_some_and(|(path, _)| path == step)
+    };
+    seen.facts.iter().find_map(|fact| {
+        let Fact::Failed { step, .. } = fact else { return None };
+        let was_sent = seen.before.step(step)?.attempts(Direction::Forward).last > 0;
+        (was_sent && !refused(step)).then(|| (Rule::UnknownAsRefused, Some(step.clone())))
+    })
+}
+
+/// What has an outcome keeps it, unless the pivot succeeded after all and the saga goes forward again.
+fn changes(seen: &Seen<'_>) -> Option<Broken> {
+    if seen.facts.iter().any(|fact| matches!(fact, Fact::StopDropped)) {
+        return None;
+    }
+    let changed = seen.before.steps.iter().find(|(path, before)| {
+        let after = seen.after.step(path);
+        let kept = after.is_some_and(|after| {
+            std::mem::discriminant(&after.outcome) == std::mem::discriminant(&before.outcome)
+                && (!before.is_undone() || after.is_undone())
+        });
+        !matches!(before.outcome, Outcome::Pending(_)) && !kept
+    });
+    changed.map(|(path, _)| (Rule::OutcomeChanged, Some(path.clone())))
+}
+
+/// A step that says how it is undone may be refused. Held beside a pivot that has succeeded, it strands the saga.
+fn beside_pivot(seen: &Seen<'_>) -> Option<Broken> {
+    if seen.happening.kind != Kind::Refusal || !seen.after.is_past_pivot(seen.definition) {
+        return None;
+    }
+    seen.facts.iter().find_map(|fact| {
+        let Fact::Held { step, direction: Direction::Forward, .. } = fact else { return None };
+        let has_undo = seen.definition.step(step).is_some_and(|step| step.has_undo());
+        let after_pivot = seen.after.steps.keys().any(|pivot| {
+            seen.definition.step(pivot).is_some_and(|step| step.is_pivot())
+                && comes_after(seen.definition, step, pivot)
+        });
+        (has_undo && !after_pivot).then(|| (Rule::RefusedBesidePivot, Some(step.clone())))
+    })
+}
+
+/// What is wrong with a state in which nothing happens any more by itself.
+pub(super) fn of_end(definition: &Definition, state: &State) -> Option<Broken> {
+    let find = |wrong: &dyn Fn(&StepPath, &StepState) -> bool| {
+        state.steps.iter().find(|(path, step)| wrong(path, step)).map(|(path, _)| Some(path.clone()))
+    };
+    match state.status() {
+        Status::Compensated => find(&|path, step| {
+            let may_stand = must_be_undone(definition, path, step) && !step.is_undone();
+            let is_pivot = definition.step(path).is_some_and(|step| step.is_pivot());
+            let happened = matches!(step.outcome, Outcome::Completed(_) | Outcome::Unknown { .. });
+            may_stand || (is_pivot && happened)
+        })
+        .map(|step| (Rule::HalfUndone, step)),
+        Status::Completed => find(&|path, step| {
+            let may_miss = definition.step(path).is_none_or(|step| step.may_miss());
+            let missing = matches!(step.outcome, Outcome::Failed(_) | Outcome::Unknown { .. }) && !may_miss;
+            missing || step.undo.is_some()
+        })
+        .map(|step| (Rule::HalfDone, step)),
+        Status::Running | Status::Compensating => Some((Rule::WaitsForEver, None)),
+        Status::Stuck | Status::Abandoned => None,
+    }
+}
+
+/// Whether a step may have happened and has something to undo.
+fn must_be_undone(definition: &Definition, path: &StepPath, state: &StepState) -> bool {
+    let may_have_happened = match &state.outcome {
+        Outcome::Completed(_) | Outcome::Unknown { .. } => true,
+        Outcome::Pending(_) => state.attempts(Direction::Forward).last > 0,
+        Outcome::Failed(_) | Outcome::Omitted => false,
+    };
+    may_have_happened && definition.step(path).is_some_and(|step| step.has_undo())
+}
+
+/// Whether the undo of a child was refused for good, because it had passed its pivot.
+pub(super) fn stranded_by_child(definition: &Definition, happening: &Happening) -> Option<Broken> {
+    let (path, direction) = happening.of.as_ref()?;
+    let is_child = definition.step(path).is_some_and(|step| step.action.kind() == "saga");
+    let refused = happening.kind == Kind::Refusal && *direction == Direction::Compensate;
+    (is_child && refused).then(|| (Rule::ChildPastPivot, Some(path.clone())))
+}

@@ -1,0 +1,366 @@
+//! A definition without its data: the same steps in the same blocks with the same policies, and what data would decide is
+//! left to whoever explores it.
+//!
+//! Payloads and outputs are empty. A condition asks a question, and so does the list of a `for_each`; whoever explores gives
+//! every answer. Conditions with the same text get the same answer, because what they are made of does not change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cel::Env;
+use serde_json::{Map, Value};
+
+use super::Bounds;
+use crate::saga::definition::{
+    Action, Awaited, Child, Command, CommandStep, Definition, EventPattern, ForEach, Publish, Sleep, Step,
+    StepIndex, Wait,
+};
+use crate::saga::expression::Expression;
+use crate::saga::journal::Fact;
+use crate::saga::retry::Retry;
+use crate::saga::template::Template;
+
+/// Most lists that are tried for one `for_each`: they differ in length, and in what is true of their items.
+const MOST_LISTS: usize = 40;
+
+/// What stands for a definition.
+#[derive(Debug)]
+pub(super) struct Skeleton {
+    pub(super) definition: Definition,
+    questions: Vec<Question>,
+    /// The questions that a step asks when it is begun: its `when`, then its conditions, then its list.
+    asked: Vec<Asked>,
+    /// What is not tried, in words.
+    pub(super) left_out: Vec<String>,
+}
+
+/// What data decides.
+#[derive(Debug)]
+struct Question {
+    /// The field of the input that the answer is given in.
+    field: String,
+    answers: Vec<Value>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    when: Option<usize>,
+    /// `None`: it depends on the item, which has been given the answer.
+    conditions: Vec<Option<usize>>,
+    list: Option<usize>,
+}
+
+/// The answers so far: by question, 0 for none, else one more than the answer's index.
+pub(super) type Answers = Box<[u8]>;
+
+impl Skeleton {
+    /// The skeleton of `definition`, within `bounds`.
+    pub(super) fn of(definition: &Definition, bounds: &Bounds) -> Self {
+        let mut builder = Builder::new(definition, bounds);
+        let steps: Vec<Step> =
+            (0..definition.steps().len()).map(|index| builder.step(StepIndex(index))).collect();
+        let Builder { questions, asked, left_out, .. } = builder;
+        let mut skeleton =
+            Definition::new(&definition.name, definition.version, steps, definition.body.clone());
+        skeleton.timeout = definition.timeout;
+        skeleton.on_late_reply = definition.on_late_reply;
+        skeleton.on_compensation_failure = definition.on_compensation_failure;
+        Self { definition: skeleton, questions, asked, left_out }
+    }
+
+    pub(super) fn no_answers(&self) -> Answers {
+        vec![0; self.questions.len()].into()
+    }
+
+    /// The input in which these answers are given; the first answer where there is none yet.
+    pub(super) fn input(&self, answers: &Answers) -> Value {
+        let given = self.questions.iter().zip(answers).map(|(question, answer)| {
+            let index = usize::from(*answer).saturating_sub(1);
+            (question.field.clone(), question.answers[index].clone())
+        });
+        Value::Object(given.collect::<Map<_, _>>())
+    }
+
+    /// These answers with each of those to the first question that `facts` are an answer to and that had none. `None`: all
+    /// had one.
+    pub(super) fn branch(&self, facts: &[Fact], answers: &Answers) -> Option<Vec<Answers>> {
+        let open =
+            facts.iter().flat_map(|fact| self.asked_by(fact)).find(|question| answers[*question] == 0)?;
+        let count = u8::try_from(self.questions[open].answers.len()).unwrap_or(u8::MAX);
+        let with = |answer| {
+            let mut answers = answers.clone();
+            answers[open] = answer;
+            answers
+        };
+        Some((1..=count).map(with).collect())
+    }
+
+    /// The conditions of a step that are questions of their own: what makes two steps differ that look alike.
+    pub(super) fn conditions_of(&self, step: StepIndex) -> impl Iterator<Item = usize> {
+        let asked = &self.asked[step.0];
+        asked.when.into_iter().chain(asked.conditions.iter().copied().flatten())
+    }
+
+    fn asked_by(&self, fact: &Fact) -> Vec<usize> {
+        let Some(path) = path_of(fact) else { return Vec::new() };
+        let Some(index) = self.definition.index_of(path) else { return Vec::new() };
+        let asked = &self.asked[index.0];
+        let mut questions: Vec<usize> = asked.when.into_iter().collect();
+        match fact {
+            Fact::Chosen { branch, .. } => {
+                questions.extend(asked.conditions.iter().take(*branch as usize + 1).copied().flatten());
+            }
+            Fact::FannedOut { .. } => questions.extend(asked.list),
+            _ => {}
+        }
+        questions
+    }
+}
+
+/// The name of the step that a fact tells the beginning of.
+fn path_of(fact: &Fact) -> Option<&str> {
+    match fact {
+        Fact::Sent { step, .. }
+        | Fact::Omitted { step }
+        | Fact::Chosen { step, .. }
+        | Fact::FannedOut { step, .. }
+        | Fact::Waiting { step, .. }
+        | Fact::Sleeping { step, .. }
+        | Fact::Published { step }
+        | Fact::ChildSent { step, .. }
+        | Fact::Failed { step, .. }
+        | Fact::Held { step, .. } => Some(step.name()),
+        _ => None,
+    }
+}
+
+struct Builder<'a> {
+    definition: &'a Definition,
+    bounds: &'a Bounds,
+    env: Arc<Env>,
+    questions: Vec<Question>,
+    asked: Vec<Asked>,
+    /// The questions of all sagas, by their texts.
+    by_text: BTreeMap<String, usize>,
+    left_out: Vec<String>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(definition: &'a Definition, bounds: &'a Bounds) -> Self {
+        Self {
+            definition,
+            bounds,
+            env: Arc::new(Env::stdlib()),
+            questions: Vec::new(),
+            asked: Vec::new(),
+            by_text: BTreeMap::new(),
+            left_out: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, index: StepIndex) -> Step {
+        let step = self.definition.step_at(index);
+        self.asked.push(Asked::default());
+        let when = step.when.as_ref().map(|condition| {
+            let (expression, question) = self.condition(step, condition);
+            self.asked[index.0].when = question;
+            expression
+        });
+        let action = self.action(index, step);
+        Step {
+            name: Arc::clone(&step.name),
+            kind: step.kind,
+            when,
+            optional: step.optional,
+            action,
+            within: step.within.clone(),
+        }
+    }
+
+    fn action(&mut self, index: StepIndex, step: &Step) -> Action {
+        match &step.action {
+            Action::Command(step) => Action::Command(Box::new(CommandStep {
+                command: self.command(&step.command),
+                compensation: step.compensation.as_ref().map(|command| self.command(command)),
+                on_timeout: step.on_timeout,
+                reply_schema: None,
+            })),
+            Action::Choice(conditions) => {
+                let (conditions, questions) =
+                    conditions.iter().map(|condition| self.condition(step, condition)).unzip();
+                self.asked[index.0].conditions = questions;
+                Action::Choice(conditions)
+            }
+            Action::ForEach(each) => self.for_each(index, step, each),
+            Action::Wait(wait) => {
+                Action::Wait(Box::new(Wait { awaited: self.awaited(&wait.awaited), ..**wait }))
+            }
+            Action::Sleep(_) => Action::Sleep(Sleep::For(Duration::from_hours(1))),
+            Action::Child(child) => Action::Child(Box::new(Child {
+                definition: Arc::clone(&child.definition),
+                version: child.version,
+                input: Template::null(),
+                undone: child.undone,
+            })),
+            Action::Publish(publish) => Action::Publish(Box::new(Publish {
+                exchange: Arc::clone(&publish.exchange),
+                event: Arc::clone(&publish.event),
+                payload: Template::null(),
+            })),
+            Action::Fail { code, .. } => Action::Fail { code: code.clone(), message: Template::null() },
+        }
+    }
+
+    fn command(&self, command: &Command) -> Command {
+        let retry = Retry { attempts: command.retry.attempts.min(self.bounds.attempts), ..command.retry };
+        Command {
+            exchange: Arc::clone(&command.exchange),
+            name: Arc::clone(&command.name),
+            payload: Template::null(),
+            timeout: command.timeout,
+            retry,
+            on: Vec::new(),
+        }
+    }
+
+    fn awaited(&self, awaited: &Awaited) -> Awaited {
+        match awaited {
+            Awaited::Signal(name) => Awaited::Signal(Arc::clone(name)),
+            Awaited::Event(event) => Awaited::Event(Box::new(EventPattern {
+                exchange: Arc::clone(&event.exchange),
+                event: Arc::clone(&event.event),
+                correlate: self.expression("event"),
+                matches: None,
+            })),
+        }
+    }
+
+    /// What asks for the answer to a condition of `step`, and the question, unless the item at hand knows the answer.
+    fn condition(&mut self, step: &Step, condition: &Expression) -> (Expression, Option<usize>) {
+        match self.innermost(step, condition) {
+            Some(each) => (self.expression(&format!("{}.{}", item(each), field(condition.source()))), None),
+            None => {
+                let text = condition.source();
+                let question = self.by_text.get(text).copied().unwrap_or_else(|| {
+                    let question = Question {
+                        field: format!("q{}", self.questions.len()),
+                        answers: vec![true.into(), false.into()],
+                    };
+                    self.questions.push(question);
+                    self.by_text.insert(text.to_owned(), self.questions.len() - 1);
+                    self.questions.len() - 1
+                });
+                (self.expression(&format!("input.{}", self.questions[question].field)), Some(question))
+            }
+        }
+    }
+
+    /// The innermost `for_each` around `step` whose items the condition depends on.
+    fn innermost(&self, step: &Step, condition: &Expression) -> Option<StepIndex> {
+        let depends_on = |each: &StepIndex| {
+            let own = self.definition.step_at(*each);
+            let Action::ForEach(of) = &own.action else { return false };
+            condition.references().iter().any(|name| {
+                *name == *of.item
+                    || self
+                        .definition
+                        .index_of(name)
+                        .is_some_and(|named| self.definition.step_at(named).within.contains(each))
+            })
+        };
+        step.within.iter().rev().find(|each| depends_on(each)).copied()
+    }
+
+    fn for_each(&mut self, index: StepIndex, step: &Step, each: &ForEach) -> Action {
+        let list = match step.within.last() {
+            Some(outer) => self.expression(&format!("{}.{}", item(*outer), list_of(index))),
+            None => {
+                let answers = self.lists(index);
+                let field = list_of(index);
+                let list = self.expression(&format!("input.{field}"));
+                self.questions.push(Question { field, answers });
+                self.asked[index.0].list = Some(self.questions.len() - 1);
+                list
+            }
+        };
+        Action::ForEach(Box::new(ForEach {
+            list,
+            item: item(index).into(),
+            concurrency: each.concurrency,
+            output: Some(Template::null()),
+            steps: Vec::new(),
+        }))
+    }
+
+    /// The lists that a `for_each` may go through: of different lengths and of all kinds of items.
+    fn lists(&mut self, index: StepIndex) -> Vec<Value> {
+        let mut kinds = vec![Map::new()];
+        let definition = self.definition;
+        let mut conditions = BTreeSet::new();
+        for (inner, step) in definition.steps().iter().enumerate() {
+            let both = step.when.iter().chain(match &step.action {
+                Action::Choice(conditions) => conditions.as_slice(),
+                _ => &[],
+            });
+            let own = both.filter(|condition| self.innermost(step, condition) == Some(index));
+            conditions.extend(own.map(|condition| field(condition.source())));
+            if step.within.last() == Some(&index) && matches!(step.action, Action::ForEach(_)) {
+                let lists = self.lists(StepIndex(inner));
+                kinds = product(&kinds, &list_of(StepIndex(inner)), &lists);
+            }
+        }
+        for condition in conditions {
+            kinds = product(&kinds, &condition, &[true.into(), false.into()]);
+        }
+        let mut lists: Vec<Vec<Value>> = vec![Vec::new()];
+        let mut longest = vec![Vec::new()];
+        for _ in 0..self.bounds.items {
+            let longer = longest.iter().flat_map(|list: &Vec<Value>| {
+                kinds
+                    .iter()
+                    .map(move |kind| list.iter().cloned().chain([Value::Object(kind.clone())]).collect())
+            });
+            longest = longer.collect();
+            lists.extend(longest.iter().cloned());
+            if lists.len() > MOST_LISTS {
+                break;
+            }
+        }
+        if lists.len() > MOST_LISTS {
+            lists.truncate(MOST_LISTS);
+            let told =
+                format!("only {MOST_LISTS} of the lists that `{}` can have", definition.step_at(index).name);
+            self.left_out.push(told);
+        }
+        lists.into_iter().map(Value::Array).collect()
+    }
+
+    fn expression(&self, source: &str) -> Expression {
+        // Names and dots: it cannot be wrong.
+        Expression::compile(&self.env, source).unwrap_or_else(|error| unreachable!("{source}: {error}"))
+    }
+}
+
+/// Each of `kinds` with each of these values.
+fn product(kinds: &[Map<String, Value>], field: &str, values: &[Value]) -> Vec<Map<String, Value>> {
+    let with = |kind: &Map<String, Value>, value: &Value| {
+        let mut kind = kind.clone();
+        kind.insert(field.to_owned(), value.clone());
+        kind
+    };
+    kinds.iter().flat_map(|kind| values.iter().map(move |value| with(kind, value))).collect()
+}
+
+fn item(each: StepIndex) -> String {
+    format!("item{}", each.0)
+}
+
+fn list_of(each: StepIndex) -> String {
+    format!("l{}", each.0)
+}
+
+/// A name that is the same for the same text, and fits an expression.
+fn field(text: &str) -> String {
+    text.bytes().fold("c".to_owned(), |name, byte| name + &format!("{byte:02x}"))
+}
