@@ -8,6 +8,7 @@ use super::super::super::diagnostic::Diagnostic;
 use super::extent::Text;
 use super::infer::Typed;
 use super::kind::Kinds;
+use super::operators::is_ordering;
 
 /// "`input.amount` is an integer".
 pub(super) fn is(text: &Text<'_>, typed: &Typed<'_>) -> String {
@@ -108,10 +109,10 @@ fn remedy(text: &Text<'_>, sign: &str, left: &Typed<'_>, right: &Typed<'_>) -> O
         _ if ours == Kinds::JSON && theirs.is(Kinds::TIMESTAMP) => write(call("timestamp", text, left), r),
         _ if theirs == Kinds::JSON && ours.is(Kinds::TIMESTAMP) => write(l, call("timestamp", text, right)),
         _ if theirs.is(Kinds::TEXT) && ours.is(Kinds::NUMERIC) => {
-            write(as_double(text, left), as_double(text, right))
+            write(l, as_number(text, right, sign, ours))
         }
         _ if ours.is(Kinds::TEXT) && theirs.is(Kinds::NUMERIC) => {
-            write(as_double(text, left), as_double(text, right))
+            write(as_number(text, left, sign, theirs), r)
         }
         _ => None,
     }
@@ -140,6 +141,18 @@ fn as_double(text: &Text<'_>, typed: &Typed<'_>) -> String {
         Expr::Literal(LiteralValue::Double(_)) => text.of(typed.expression).into(),
         _ if typed.of.kinds.is(Kinds::DOUBLE) => grouped(text, typed),
         _ => call("double", text, typed),
+    }
+}
+
+/// A text that is compared or computed with a number of these kinds.
+fn as_number(text: &Text<'_>, typed: &Typed<'_>, sign: &str, other: Kinds) -> String {
+    let fits = |digits: &str| match digits.parse::<i64>() {
+        Ok(_) => is_ordering(sign) || other == Kinds::INT,
+        Err(_) => digits.parse::<f64>().is_ok() && (is_ordering(sign) || other == Kinds::DOUBLE),
+    };
+    match &typed.expression.expr {
+        Expr::Literal(LiteralValue::String(digits)) if fits(digits.inner()) => digits.inner().to_owned(),
+        _ => call(if other == Kinds::DOUBLE { "double" } else { "int" }, text, typed),
     }
 }
 
