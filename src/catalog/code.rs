@@ -100,6 +100,19 @@ pub const TOO_DEEP: &str = "E0407";
 /// A text where an expression should be.
 pub const NOT_AN_EXPRESSION: &str = "E0408";
 
+/// Operands or arguments that an operator or a function does not take.
+pub const OPERANDS: &str = "E0409";
+/// An expression that gives what cannot be used where it stands.
+pub const WRONG_RESULT: &str = "E0410";
+/// A comparison that always comes out the same.
+pub const ALWAYS_SAME: &str = "E0411";
+/// A field of something that is no object.
+pub const NO_FIELDS: &str = "E0412";
+/// A field that may not be there.
+pub const MAY_BE_MISSING: &str = "E0413";
+/// Arithmetic that works for some numbers only.
+pub const MIXED_NUMBERS: &str = "E0414";
+
 /// A schema that is not a JSON Schema.
 pub const BAD_SCHEMA: &str = "E0501";
 /// A reference of a schema that cannot be followed.

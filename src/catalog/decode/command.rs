@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::super::code;
 use super::super::diagnostic::Diagnostic;
 use super::super::expression::Scope;
-use super::super::schema;
 use super::super::source::{Entry, Value};
 use super::fields::Fields;
 use super::policy::Defaults;
@@ -27,9 +26,6 @@ pub(super) fn decode(
         .get("on_timeout")
         .and_then(|entry| scalar::choice(entry, &ON_TIMEOUT, &mut cx.problems))
         .unwrap_or_default();
-    // Before its compensation, which can use what it checks.
-    let reply = fields.get("reply").and_then(|entry| schema::decode(entry, &mut cx.files, &mut cx.problems));
-    cx.names.steps[index].reply = reply.as_ref().map(|schema| schema.json.clone());
     let command = forward(fields, index, defaults, cx)?;
     let compensation =
         fields.get("compensate").and_then(|entry| compensation(entry, &command, index, defaults, cx));
@@ -37,7 +33,7 @@ pub(super) fn decode(
         command,
         compensation,
         on_timeout,
-        reply_schema: reply.map(|schema| Arc::new(schema) as _),
+        reply_schema: cx.replies.get_mut(index).and_then(Option::take).map(|schema| Arc::new(schema) as _),
     })
 }
 

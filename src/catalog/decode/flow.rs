@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::code;
 use super::super::diagnostic::{Diagnostic, Problems};
-use super::super::expression::Scope;
+use super::super::expression::{self, Scope};
 use super::super::source::{Entry, Node, Value};
 use super::fields::Fields;
 use super::name::DEFAULT_ITEM;
@@ -71,6 +71,7 @@ pub(super) fn for_each(fields: Fields<'_>, index: usize, cx: &mut Context<'_>) -
         .get("concurrency")
         .and_then(|entry| scalar::integer(entry, 1..=MAX_CONCURRENCY, &mut cx.problems));
     let output = fields.get("output").map(|entry| template::decode(&entry.value, Scope::item(index), cx));
+    expression::learn_output(index, output.as_ref(), &mut cx.names);
     let named = &cx.names.steps;
     let own = |(_, step): &(usize, &super::Named)| {
         step.within.last() == Some(&index) && step.has_output && !step.name.contains('#')

@@ -26,7 +26,7 @@ use cel::Env;
 
 use super::code;
 use super::diagnostic::{Diagnostic, Problems};
-use super::expression::{Named, Names, Scope};
+use super::expression::{Known, Named, Names, Scope};
 use super::files::Files;
 use super::schema::{self, Schema};
 use super::source::{Entry, Node, Value};
@@ -62,6 +62,8 @@ struct Context<'a> {
     /// Whether the saga has a business key, and whether it was reported that it needs one.
     has_key: bool,
     told_of_key: bool,
+    /// What is answered to the commands, by their steps.
+    replies: Vec<Option<Schema>>,
     /// How many expressions there were so far.
     expressions: usize,
 }
@@ -116,6 +118,7 @@ pub(super) fn decode<'a>(
         told_of_exchange: false,
         has_key: false,
         told_of_key: false,
+        replies: Vec::new(),
         expressions: 0,
     };
     match saga(root, &mut cx) {
@@ -147,7 +150,10 @@ fn saga(root: &Node, cx: &mut Context<'_>) -> Option<(Definition, Option<Schema>
         fields.get(key).and_then(|entry| schema::decode(entry, &mut cx.files, &mut cx.problems))
     };
     let input = schema("input", cx);
-    cx.names.input = input.as_ref().map(|schema| schema.json.clone());
+    cx.names.input = input.as_ref().and_then(|schema| {
+        let node = fields.get("input")?.value.clone();
+        Some(Arc::new(Known { json: schema.json.clone(), node, called: "the `input` schema".into() }))
+    });
     cx.has_key = fields.get("key").is_some();
     // Before anything that may hold an expression: they name steps.
     let (steps, body, outlines) = steps(fields, cx)?;
@@ -196,12 +202,26 @@ fn steps<'a>(fields: Fields<'a>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Blo
     }
     rules::check(&tree, &body, &mut cx.problems);
     cx.names.steps = std::mem::take(&mut tree.named);
+    replies(&tree, cx);
     cx.places = tree.outlines.iter().map(|outline| outline.span.clone()).collect();
     cx.keys.of_steps = tree.outlines.iter().map(|outline| Keys::of(outline.node)).collect();
     let outlines = tree.outlines.iter().enumerate();
     let steps: Vec<_> =
         outlines.map(|(index, outline)| step::decode(outline, index, &defaults, cx)).collect();
     Some((steps.into_iter().flatten().collect(), body, tree.outlines))
+}
+
+/// The schemas of all outputs, which may be used before their steps are looked at: in the output of a `for_each`.
+fn replies(tree: &Tree<'_>, cx: &mut Context<'_>) {
+    for (index, outline) in tree.outlines.iter().enumerate() {
+        let entry = outline.get("reply").filter(|_| outline.kind == "command");
+        let reply = entry.and_then(|entry| schema::decode(entry, &mut cx.files, &mut cx.problems));
+        let called = format!("the `reply` schema of `{}`", cx.names.steps[index].name);
+        cx.names.steps[index].reply = reply.as_ref().zip(entry).map(|(schema, entry)| {
+            Arc::new(Known { json: schema.json.clone(), node: entry.value.clone(), called })
+        });
+        cx.replies.push(reply);
+    }
 }
 
 /// What a saga can be found by: each made from the input, as the key is.

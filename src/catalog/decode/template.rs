@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::code;
 use super::super::diagnostic::Diagnostic;
-use super::super::expression::{self, Scope};
+use super::super::expression::{self, Scope, Wanted};
 use super::super::source::{Entry, Node, Value};
 use super::Context;
 use crate::saga::expression::Expression;
@@ -17,7 +17,7 @@ const MAX_EXPRESSIONS: usize = 2_000;
 pub(super) fn decode(node: &Node, scope: Scope, cx: &mut Context<'_>) -> Template {
     match &node.value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Template::Literal(node.to_json()),
-        Value::String(text) => text_template(node, text, scope, cx),
+        Value::String(text) => text_template(node, text, scope, Wanted::Anything, cx),
         Value::Sequence(items) => {
             let items: Vec<_> = items.iter().map(|item| decode(item, scope, cx)).collect();
             if items.iter().all(is_literal) {
@@ -57,6 +57,12 @@ pub(super) fn payload(entry: Option<&Entry>, scope: Scope, cx: &mut Context<'_>)
 
 /// One expression, and nothing around it. What is wrong with it has been told if there is none.
 pub(super) fn expression(entry: &Entry, scope: Scope, cx: &mut Context<'_>) -> Option<Expression> {
+    let expression = alone(entry, scope, cx);
+    expression::learn(&entry.key, expression.as_ref(), scope, &mut cx.names);
+    expression
+}
+
+fn alone(entry: &Entry, scope: Scope, cx: &mut Context<'_>) -> Option<Expression> {
     let node = &entry.value;
     let text = match &node.value {
         Value::String(text) => text.as_str(),
@@ -64,7 +70,7 @@ pub(super) fn expression(entry: &Entry, scope: Scope, cx: &mut Context<'_>) -> O
     };
     if text.contains("${") {
         let before = cx.problems.count();
-        match text_template(node, text, scope, cx) {
+        match text_template(node, text, scope, Wanted::under(&entry.key), cx) {
             Template::Expression(expression) => return Some(expression),
             _ if cx.problems.count() > before => return None,
             _ => {}
@@ -90,7 +96,7 @@ fn is_literal(template: &Template) -> bool {
     matches!(template, Template::Literal(_))
 }
 
-fn text_template(node: &Node, text: &str, scope: Scope, cx: &mut Context<'_>) -> Template {
+fn text_template(node: &Node, text: &str, scope: Scope, wanted: Wanted, cx: &mut Context<'_>) -> Template {
     let sources = match expressions_in(text) {
         Ok(sources) => sources,
         Err(error) => {
@@ -119,9 +125,15 @@ fn text_template(node: &Node, text: &str, scope: Scope, cx: &mut Context<'_>) ->
     }
     match Template::of_text(&cx.env, text) {
         Ok(template) => {
+            let wanted = if matches!(template, Template::Text(_)) { Wanted::InText } else { wanted };
             for (expression, (source, at)) in template.expressions().into_iter().zip(&sources) {
-                let found = expression::check(source, expression.program(), scope, &cx.names);
-                report(found, node, at, cx);
+                let program = expression.program();
+                let found = expression::check(source, program, scope, &cx.names);
+                if found.is_empty() {
+                    let found = expression::check_types(source, program, scope, &cx.names, wanted);
+                    moved(found, node, at, cx.source).for_each(|finding| cx.problems.find(finding));
+                }
+                report(found, node, at, scope, cx);
             }
             template
         }
@@ -132,24 +144,37 @@ fn text_template(node: &Node, text: &str, scope: Scope, cx: &mut Context<'_>) ->
                     Ok(compiled) => expression::check(source, compiled.program(), scope, &cx.names),
                     Err(message) => vec![expression::explain(&cx.env, source, message)],
                 };
-                report(found, node, at, cx);
+                report(found, node, at, scope, cx);
             }
             Template::null()
         }
     }
 }
 
-/// Moves what was found within an expression to its place in the file.
-fn report(found: Vec<Diagnostic>, node: &Node, at: &Range<usize>, cx: &mut Context<'_>) {
-    if found.is_empty() {
-        return;
+fn report(found: Vec<Diagnostic>, node: &Node, at: &Range<usize>, scope: Scope, cx: &mut Context<'_>) {
+    for diagnostic in moved(found, node, at, cx.source) {
+        // Earlier releases did not look at the fields here: what they took goes on.
+        if scope.is_item() && diagnostic.code == code::UNKNOWN_FIELD {
+            cx.problems.find(diagnostic);
+        } else {
+            cx.problems.report(diagnostic);
+        }
     }
-    let place = node.find(cx.source, at.clone());
-    for mut diagnostic in found {
+}
+
+/// Moves what was found within an expression to its place in the file.
+fn moved<'a>(
+    found: Vec<Diagnostic>,
+    node: &'a Node,
+    at: &Range<usize>,
+    source: &str,
+) -> impl Iterator<Item = Diagnostic> + use<'a> {
+    let place = if found.is_empty() { None } else { node.find(source, at.clone()) };
+    found.into_iter().map(move |mut diagnostic| {
         diagnostic.span = match &place {
             Some(place) => place.start + diagnostic.span.start..place.start + diagnostic.span.end,
             None => node.span.clone(),
         };
-        cx.problems.report(diagnostic);
-    }
+        diagnostic
+    })
 }

@@ -187,6 +187,9 @@ impl<'a> Tree<'a> {
         let index = self.outlines.len();
         let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
         let name = entries.iter().find(|entry| entry.key == "name").and_then(written);
+        let has = |key: &str, value: &Value| {
+            entries.iter().any(|entry| entry.key == key && entry.value.value == *value)
+        };
         let count = self.counts.entry(kind).or_default();
         *count += usize::from(name.is_none());
         self.named.push(Named {
@@ -196,6 +199,12 @@ impl<'a> Tree<'a> {
             within: within.to_vec(),
             item: None,
             reply: None,
+            kind,
+            is_pivot: has("pivot", &Value::Bool(true)) && !entries.iter().any(|entry| entry.key == "when"),
+            is_optional: has("optional", &Value::Bool(true)),
+            items: None,
+            output: None,
+            conditions: Vec::new(),
         });
         self.given.extend(name.as_ref().map(|(name, span)| Given {
             name,

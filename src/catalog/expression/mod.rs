@@ -10,6 +10,7 @@ mod reads;
 mod scope;
 mod sight;
 mod syntax;
+mod types;
 
 use std::ops::Range;
 
@@ -18,10 +19,13 @@ use cel::{Env, Program};
 
 use super::code;
 use super::diagnostic::Diagnostic;
+use crate::saga::expression::Expression;
+use crate::saga::template::Template;
 use path::Path;
 
 pub(super) use reads::reads;
 pub(super) use scope::{Hop, ListOf, Named, Names, Scope};
+pub(super) use types::{Known, Wanted, check as check_types};
 
 /// The names that mean something in an expression already, so that no step can have them.
 pub(super) const RESERVED: [&str; 41] = [
@@ -100,6 +104,30 @@ pub(super) fn check(source: &str, program: &Program, scope: Scope, names: &Names
         check.visit(expression, around);
     }
     check.found
+}
+
+/// Keeps what others need to know of the expression under a key of a step. `None` if there is something wrong with it.
+pub(super) fn learn(key: &str, expression: Option<&Expression>, scope: Scope, names: &mut Names) {
+    let Some(own) = scope.step_of() else { return };
+    match key {
+        "when" => {
+            let facts = expression.map(|expression| types::facts(expression.program()));
+            names.steps[own].conditions.push(facts.unwrap_or_default());
+        }
+        "for_each" => {
+            let list = expression
+                .map(|expression| types::of_program(expression.source(), expression.program(), scope, names));
+            names.steps[own].items = list.map(|list| list.items());
+        }
+        _ => {}
+    }
+}
+
+/// Keeps what a `for_each` gives: a list of its `output`, or of what its steps give.
+pub(super) fn learn_output(each: usize, output: Option<&Template>, names: &mut Names) {
+    let scope = Scope::item(each);
+    let of_item = output.map(|output| types::of_template(output, scope, names));
+    names.steps[each].output = of_item.map(types::Type::list);
 }
 
 /// Most macros over lists within each other: each multiplies the time that evaluating takes.

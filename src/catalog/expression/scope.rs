@@ -2,8 +2,9 @@
 
 use std::iter;
 use std::ops::Range;
+use std::sync::Arc;
 
-use serde_json::Value;
+use super::types::{Facts, Known, Type};
 
 /// Where an expression stands. Steps are meant by their index, in reading order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,19 @@ impl Scope {
         Self { at: At::Event(key), event: true }
     }
 
+    /// The step that it belongs to.
+    pub(super) fn step_of(self) -> Option<usize> {
+        match self.at {
+            At::Step(own) | At::Undo(own) | At::Item(own) => Some(own),
+            At::Key | At::Attribute | At::Event(_) | At::Schedule | At::Output => None,
+        }
+    }
+
+    /// Whether it is the output of an item.
+    pub(in super::super) fn is_item(self) -> bool {
+        matches!(self.at, At::Item(_))
+    }
+
     /// The same, and `event`.
     pub(in super::super) const fn with_event(self) -> Self {
         Self { event: true, ..self }
@@ -71,7 +85,7 @@ pub(in super::super) struct Names {
     /// All steps, in reading order.
     pub(in super::super) steps: Vec<Named>,
     /// The schema of the input.
-    pub(in super::super) input: Option<Value>,
+    pub(in super::super) input: Option<Arc<Known>>,
 }
 
 /// What others need to know of a step to name it.
@@ -88,7 +102,18 @@ pub(in super::super) struct Named {
     /// For a `for_each`, what an item is called.
     pub(in super::super) item: Option<String>,
     /// The schema of its output.
-    pub(in super::super) reply: Option<Value>,
+    pub(in super::super) reply: Option<Arc<Known>>,
+    /// The key that says what it is.
+    pub(in super::super) kind: &'static str,
+    /// Whether there is no way back after it, whatever was decided on the way.
+    pub(in super::super) is_pivot: bool,
+    /// Whether the saga goes on without it.
+    pub(in super::super) is_optional: bool,
+    /// For a `for_each`: what its items are, and what its output is.
+    pub(in super::super) items: Option<Type>,
+    pub(in super::super) output: Option<Type>,
+    /// What follows from its `when`, or from the conditions of a choice, as far as they were read.
+    pub(in super::super) conditions: Vec<Facts>,
 }
 
 /// A list of steps, and a position in it.
@@ -130,6 +155,14 @@ pub(super) enum Sight<'a> {
     Enclosed(&'a Hop),
 }
 
+impl Named {
+    /// What is there once its own conditions have been read.
+    fn passed(&self) -> impl Iterator<Item = &String> {
+        let is_choice = self.kind == "choice";
+        self.conditions.iter().flat_map(move |facts| if is_choice { &facts.if_false } else { &facts.if_true })
+    }
+}
+
 impl Names {
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.name == name)
@@ -167,15 +200,62 @@ impl Names {
         }
     }
 
-    /// What the items around are called.
-    pub(super) fn items(&self, scope: Scope) -> impl Iterator<Item = &str> {
+    /// The `for_each` steps around, outermost first.
+    pub(super) fn around(&self, scope: Scope) -> impl Iterator<Item = usize> {
         let (own, inner) = match scope.at {
             At::Step(own) | At::Undo(own) => (Some(own), None),
             At::Item(own) => (Some(own), Some(own)),
             At::Key | At::Attribute | At::Event(_) | At::Schedule | At::Output => (None, None),
         };
-        let around = own.into_iter().flat_map(|own| &self.steps[own].within).copied();
-        around.chain(inner).filter_map(|index| self.steps[index].item.as_deref())
+        own.into_iter().flat_map(|own| &self.steps[own].within).copied().chain(inner)
+    }
+
+    /// What the items around are called.
+    pub(super) fn items(&self, scope: Scope) -> impl Iterator<Item = &str> {
+        self.around(scope).filter_map(|index| self.steps[index].item.as_deref())
+    }
+
+    /// The paths that are certainly there in a scope: the conditions on the way to it say so.
+    pub(super) fn assured(&self, scope: Scope) -> Vec<String> {
+        let own = scope.step_of().and_then(|own| self.steps.get(own));
+        let conditions = own.into_iter().flat_map(|own| {
+            let outer = own.within.iter().filter_map(|&index| self.steps.get(index));
+            outer.chain([own]).flat_map(|step| step.passed())
+        });
+        let branches = own.into_iter().flat_map(|own| self.branches(own));
+        let is_behind = |index: usize| matches!(self.sight(index, scope), Sight::Seen);
+        // Who comes after a `fail` was not failed by it.
+        let failing = self.steps.iter().enumerate();
+        let failing = failing.filter(|(index, step)| step.kind == "fail" && is_behind(*index));
+        let survived = failing.flat_map(|(_, step)| step.conditions.iter().flat_map(|facts| &facts.if_false));
+        conditions.chain(branches).chain(survived).cloned().collect()
+    }
+
+    /// What the choices around a step say by the branches that they took.
+    fn branches<'a>(&'a self, own: &'a Named) -> impl Iterator<Item = &'a String> {
+        let choices = own.place.iter().enumerate().filter(|(_, hop)| hop.of == ListOf::Choice);
+        choices.flat_map(move |(depth, hop)| {
+            let leads_there = |step: &&Named| {
+                let way = own.place[..depth].iter().map(|hop| (hop.branch, hop.position));
+                step.kind == "choice" && step.place.iter().map(|hop| (hop.branch, hop.position)).eq(way)
+            };
+            let conditions = self.steps.iter().find(leads_there).map_or(&[][..], |step| &step.conditions);
+            let (before, rest) = conditions.split_at(hop.branch.min(conditions.len()));
+            let taken = rest.first().into_iter().flat_map(|facts| &facts.if_true);
+            before.iter().flat_map(|facts| &facts.if_false).chain(taken)
+        })
+    }
+
+    /// A pivot that has certainly succeeded before this.
+    pub(super) fn pivot_before(&self, scope: Scope) -> Option<usize> {
+        let is_behind = |index: &usize| matches!(self.sight(*index, scope), Sight::Seen);
+        (0..self.steps.len()).filter(|&index| self.steps[index].is_pivot).find(is_behind)
+    }
+
+    /// A step, for people.
+    pub(super) fn called(&self, step: usize) -> String {
+        let named = self.steps.get(step).filter(|step| !step.name.contains('#'));
+        named.map_or_else(|| "this step".into(), |step| format!("`{}`", step.name))
     }
 
     /// What can be named in a scope.

@@ -24,7 +24,7 @@ impl View<'_> {
         let in_saga = !matches!(self.scope.at, At::Key | At::Attribute | At::Event(_) | At::Schedule);
         match path.root {
             "input" if in_saga || matches!(self.scope.at, At::Key | At::Attribute) => {
-                fields_in(self.names.input.as_ref()?, "the input", "input", &path.fields)
+                fields_in(&self.names.input.as_ref()?.json, "the input", "input", &path.fields)
             }
             "saga" if in_saga => fields_of("saga", &["id", "key"], path.fields.first()?),
             "event" if self.scope.event => None,
@@ -59,7 +59,9 @@ impl View<'_> {
         }
         let (output, fields) = path.fields.split_first()?;
         let wrong = fields_of(&step.name, &["output"], output);
-        wrong.or_else(|| fields_in(step.reply.as_ref()?, &format!("`{}.output`", step.name), "reply", fields))
+        wrong.or_else(|| {
+            fields_in(&step.reply.as_ref()?.json, &format!("`{}.output`", step.name), "reply", fields)
+        })
     }
 
     fn unseen(&self, step: usize, sight: Sight<'_>, path: &Path<'_>) -> Diagnostic {

@@ -1,0 +1,229 @@
+//! What schemas say: the kinds of a value, its fields and its items.
+//!
+//! Only what is certain. `$ref` and `allOf` are followed; of `anyOf` and `oneOf` the kinds are known; anything else that
+//! may change what is required makes it open.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::super::super::source::{Node, Value};
+use super::kind::Kinds;
+
+/// Most references and parts that are followed for one answer.
+const MOST_FOLLOWED: usize = 32;
+/// What may require more than `required` says, or make a field impossible.
+const CONDITIONS: [&str; 9] = [
+    "anyOf",
+    "oneOf",
+    "if",
+    "not",
+    "dependentRequired",
+    "dependentSchemas",
+    "minProperties",
+    "unevaluatedProperties",
+    "$dynamicRef",
+];
+
+/// A schema of a definition, and where it was written.
+#[derive(Debug)]
+pub(in crate::catalog) struct Known {
+    pub(in crate::catalog) json: Json,
+    pub(in crate::catalog) node: Node,
+    /// For people: "the `input` schema".
+    pub(in crate::catalog) called: String,
+}
+
+/// A part of a schema.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    known: Arc<Known>,
+    /// A JSON Pointer.
+    pointer: String,
+}
+
+/// What a schema says of a field.
+pub(super) enum Field {
+    Open,
+    Known { part: Part, is_required: bool },
+}
+
+impl Part {
+    pub(super) fn root(known: &Arc<Known>) -> Self {
+        Self { known: Arc::clone(known), pointer: String::new() }
+    }
+
+    pub(super) fn called(&self) -> &str {
+        &self.known.called
+    }
+
+    /// The name of the property that it is of, if it is of one.
+    pub(super) fn name(&self) -> Option<String> {
+        let (before, name) = self.pointer.rsplit_once('/')?;
+        before.ends_with("/properties").then(|| name.replace("~1", "/").replace("~0", "~"))
+    }
+
+    /// Where it stands, if it was written in the definition itself.
+    pub(super) fn place(&self) -> Option<Range<usize>> {
+        let steps = self.pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
+        let mut node = &self.known.node;
+        for step in steps {
+            node = match &node.value {
+                Value::Mapping(entries) => &entries.iter().find(|entry| entry.key == step)?.value,
+                Value::Sequence(items) => items.get(step.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        (!node.span.is_empty()).then(|| node.span.clone())
+    }
+
+    fn at(&self, pointer: String) -> Self {
+        Self { known: Arc::clone(&self.known), pointer }
+    }
+
+    /// The schema, and all others that hold for the same value.
+    fn facets(&self) -> Vec<(String, &Json)> {
+        let mut todo = vec![self.pointer.clone()];
+        let mut facets: Vec<(String, &Json)> = Vec::new();
+        while let Some(pointer) = todo.pop() {
+            let is_new = facets.iter().all(|(seen, _)| *seen != pointer);
+            let Some(schema) = self.known.json.pointer(&pointer).filter(|_| is_new) else { continue };
+            if facets.len() == MOST_FOLLOWED {
+                break;
+            }
+            let target =
+                schema.get("$ref").and_then(Json::as_str).and_then(|target| target.strip_prefix('#'));
+            todo.extend(target.map(str::to_owned));
+            let all = schema.get("allOf").and_then(Json::as_array).map_or(0, Vec::len);
+            todo.extend((0..all).map(|index| format!("{pointer}/allOf/{index}")));
+            facets.push((pointer, schema));
+        }
+        facets
+    }
+
+    /// Where a reference leads to, if that is easily said.
+    fn target<'a>(&self, reference: &'a str) -> Option<&'a str> {
+        let pointer = reference.strip_prefix('#')?;
+        self.known.json.pointer(pointer).map(|_| pointer)
+    }
+
+    pub(super) fn kinds(&self) -> Kinds {
+        let mut budget = MOST_FOLLOWED;
+        self.kinds_within(&mut budget)
+    }
+
+    fn kinds_within(&self, budget: &mut usize) -> Kinds {
+        let mut kinds = Kinds::JSON;
+        for (pointer, schema) in self.facets() {
+            if *budget == 0 {
+                return Kinds::JSON;
+            }
+            *budget -= 1;
+            kinds = kinds & said(schema);
+            for key in ["anyOf", "oneOf"] {
+                let count = schema.get(key).and_then(Json::as_array).map_or(0, Vec::len);
+                let alternatives =
+                    (0..count).map(|index| self.at(format!("{pointer}/{key}/{index}")).kinds_within(budget));
+                kinds = kinds & alternatives.reduce(|all, one| all | one).unwrap_or(Kinds::JSON);
+            }
+        }
+        // A schema that nothing fits is no reason to say anything.
+        if kinds.is_empty() { Kinds::JSON } else { kinds }
+    }
+
+    /// All values that it can be, if those are few.
+    pub(super) fn values(&self) -> Option<Vec<Json>> {
+        let is_scalar = |value: &Json| !value.is_array() && !value.is_object();
+        self.facets().into_iter().find_map(|(_, schema)| {
+            let values = match (schema.get("const"), schema.get("enum")) {
+                (Some(value), _) => vec![value.clone()],
+                (None, Some(Json::Array(values))) => values.clone(),
+                _ => return None,
+            };
+            values.iter().all(is_scalar).then_some(values)
+        })
+    }
+
+    pub(super) fn field(&self, name: &str) -> Field {
+        let facets = self.facets();
+        let has = |(_, schema): &&(String, &Json)| {
+            schema.get("properties").and_then(|properties| properties.get(name)).is_some()
+        };
+        let Some((pointer, _)) = facets.iter().find(has) else { return Field::Open };
+        let requires = |schema: &Json| {
+            let required = schema.get("required").and_then(Json::as_array);
+            required.is_some_and(|required| required.iter().any(|key| key == name))
+        };
+        let may_require = |schema: &Json| {
+            let is_lost = |target: &str| self.target(target).is_none();
+            CONDITIONS.iter().any(|key| schema.get(key).is_some())
+                || schema.get("$ref").and_then(Json::as_str).is_some_and(is_lost)
+        };
+        let is_required = facets.len() == MOST_FOLLOWED
+            || facets.iter().any(|(_, schema)| requires(schema) || may_require(schema));
+        let name = name.replace('~', "~0").replace('/', "~1");
+        Field::Known { part: self.at(format!("{pointer}/properties/{name}")), is_required }
+    }
+
+    /// What all items of the list are.
+    pub(super) fn items(&self) -> Option<Self> {
+        let facets = self.facets();
+        if facets.iter().any(|(_, schema)| schema.get("prefixItems").is_some()) {
+            return None;
+        }
+        let (pointer, _) =
+            facets.iter().find(|(_, schema)| schema.get("items").is_some_and(Json::is_object))?;
+        Some(self.at(format!("{pointer}/items")))
+    }
+}
+
+/// What one schema itself says.
+fn said(schema: &Json) -> Kinds {
+    let by_type = match schema.get("type") {
+        Some(Json::String(name)) => of_type(name),
+        Some(Json::Array(names)) => {
+            names.iter().filter_map(Json::as_str).map(of_type).fold(Kinds::NONE, |all, one| all | one)
+        }
+        _ => Kinds::JSON,
+    };
+    let by_value = match (schema.get("const"), schema.get("enum")) {
+        (Some(value), _) => of_value(value),
+        (None, Some(Json::Array(values))) => {
+            values.iter().map(of_value).fold(Kinds::NONE, |all, one| all | one)
+        }
+        _ => Kinds::JSON,
+    };
+    by_type & by_value
+}
+
+fn of_type(name: &str) -> Kinds {
+    match name {
+        "null" => Kinds::NULL,
+        "boolean" => Kinds::BOOL,
+        "integer" => Kinds::INT,
+        "number" => Kinds::NUMBER,
+        "string" => Kinds::TEXT,
+        "array" => Kinds::LIST,
+        "object" => Kinds::OBJECT,
+        _ => Kinds::JSON,
+    }
+}
+
+pub(super) fn of_value(value: &Json) -> Kinds {
+    match value {
+        Json::Null => Kinds::NULL,
+        Json::Bool(_) => Kinds::BOOL,
+        // 1.0 is as good as 1 to a schema, and comes as either.
+        Json::Number(number) if number.is_f64() => {
+            match number.as_f64().is_some_and(|it| it.fract() == 0.0) {
+                true => Kinds::NUMBER,
+                false => Kinds::DOUBLE,
+            }
+        }
+        Json::Number(_) => Kinds::INT,
+        Json::String(_) => Kinds::TEXT,
+        Json::Array(_) => Kinds::LIST,
+        Json::Object(_) => Kinds::OBJECT,
+    }
+}

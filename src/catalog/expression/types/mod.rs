@@ -1,0 +1,113 @@
+//! The types of expressions, as far as schemas tell them, and what cannot work because of them.
+//!
+//! Nothing is said of what is not known: a definition without schemas is never at fault here. What is said is what the
+//! evaluator really does, and that differs from CEL's standard: an integer is not added to a decimal number.
+
+mod calls;
+mod compare;
+mod extent;
+mod guard;
+mod infer;
+mod kind;
+mod known;
+mod missing;
+mod operators;
+mod tell;
+mod value;
+mod wanted;
+
+use cel::Program;
+
+use super::super::diagnostic::Diagnostic;
+use super::scope::{Names, Scope};
+use crate::saga::template::Template;
+use extent::Text;
+use infer::Typing;
+use kind::Kinds;
+
+pub(in crate::catalog) use guard::Facts;
+pub(in crate::catalog) use known::Known;
+pub(in crate::catalog) use value::Type;
+pub(in crate::catalog) use wanted::Wanted;
+
+/// All that is known to go wrong, or to be pointless, in an expression whose names are right.
+pub(in crate::catalog) fn check(
+    source: &str,
+    program: &Program,
+    scope: Scope,
+    names: &Names,
+    wanted: Wanted,
+) -> Vec<Diagnostic> {
+    let wanted = wanted.at(scope);
+    let root = program.expression();
+    let mut typing = Typing::new(Text::new(source, program.source_info()), scope, names);
+    let whole = typing.typed(root);
+    let Typing { text, mut found, missing, .. } = typing;
+    // What is wrong within it says why the whole is.
+    if found.is_empty() {
+        found.extend(wanted.check(&text, &whole));
+    }
+    found.extend(missing.iter().map(|missing| missing::tell(&text, root, missing, scope, names, wanted)));
+    found.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
+    found
+}
+
+/// What a template gives, without a word of what is wrong with it.
+pub(in crate::catalog) fn of_template(template: &Template, scope: Scope, names: &Names) -> Type {
+    match template {
+        Template::Literal(value) => Type::of_json(value),
+        Template::Expression(expression) => {
+            of_program(expression.source(), expression.program(), scope, names)
+        }
+        Template::Text(_) => Type::of(Kinds::TEXT),
+        Template::Array(items) => {
+            let items = items.iter().map(|item| of_template(item, scope, names)).reduce(Type::join);
+            items.map_or_else(|| Type::of(Kinds::LIST), Type::list)
+        }
+        Template::Object(fields) => {
+            Type::object(fields.iter().map(|(name, field)| (name.clone(), of_template(field, scope, names))))
+        }
+    }
+}
+
+pub(in crate::catalog) fn of_program(source: &str, program: &Program, scope: Scope, names: &Names) -> Type {
+    Typing::new(Text::new(source, program.source_info()), scope, names).infer(program.expression())
+}
+
+/// What follows if an expression is true, and if it is false.
+pub(in crate::catalog) fn facts(program: &Program) -> Facts {
+    Facts::of(program.expression())
+}
+
+/// What stands in the place of a name: seen by [`Names`].
+impl Names {
+    fn type_of(&self, name: &str, scope: Scope) -> Type {
+        let by = |known: &Option<std::sync::Arc<Known>>| {
+            known.as_ref().map_or_else(Type::json, |known| Type::by(&known::Part::root(known)))
+        };
+        match name {
+            "input" => return by(&self.input),
+            "event" => return Type::json(),
+            "saga" => {
+                return Type::object([
+                    ("id".to_owned(), Type::of(Kinds::TEXT)),
+                    ("key".to_owned(), Type::of(Kinds::TEXT | Kinds::NULL)),
+                ]);
+            }
+            "schedule" => return Type::object([("time".to_owned(), Type::of(Kinds::TEXT))]),
+            _ => {}
+        }
+        if let Some(each) = self.around(scope).find(|&each| self.steps[each].item.as_deref() == Some(name)) {
+            return self.steps[each].items.clone().unwrap_or_else(Type::json);
+        }
+        let Some(step) = self.position(name).map(|index| &self.steps[index]) else { return Type::unknown() };
+        // A step may have none: what reaches into it is null then.
+        let output = step.output.clone().unwrap_or_else(|| by(&step.reply)).or_null();
+        Type::object([("output".to_owned(), output)])
+    }
+}
+
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod tests;
