@@ -138,6 +138,8 @@ pub const UNDO_OUT_OF_ORDER: &str = "E0607";
 pub const OUTCOME_CHANGED: &str = "E0608";
 /// A command that may have been carried out and counts as refused.
 pub const UNKNOWN_AS_REFUSED: &str = "E0609";
+/// A command before what comes before it has ended.
+pub const COMMAND_TOO_EARLY: &str = "E0610";
 
 /// Scenarios for a definition that is not there, or is none.
 pub const SCENARIO_DEFINITION: &str = "E0701";

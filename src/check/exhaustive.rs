@@ -63,6 +63,11 @@ fn told(violation: &Violation) -> (&'static str, String, &'static str) {
         }
         Rule::HalfDone => (code::HALF_DONE, format!("a saga can end completed without `{step}`"), OURS),
         Rule::WaitsForEver => (code::WAITS_FOR_EVER, "a saga can wait for ever".to_owned(), OURS),
+        Rule::CommandTooEarly => (
+            code::COMMAND_TOO_EARLY,
+            format!("`{step}` can be sent before what comes before it has ended"),
+            OURS,
+        ),
         Rule::CommandAfterUndo => {
             (code::COMMAND_AFTER_UNDO, format!("`{step}` can be sent after it was undone"), OURS)
         }

@@ -2,40 +2,37 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
-
-use uuid::Uuid;
 
 use super::fingerprint::{self, Fingerprints};
-use super::happening::{self, Happening, Kind, NOW};
+use super::happening::{self, Happening, Kind, is_quiet};
 use super::rules::{self, Broken, Rule};
 use super::skeleton::{Answers, Skeleton};
-use super::{Bounds, Decide, End, Held, Proof, Surroundings, Violation, story};
-use crate::saga::Input;
-use crate::saga::definition::{Action, Definition, OnLateReply, Step};
-use crate::saga::id::{Direction, SagaId, StepPath};
-use crate::saga::journal::{Fact, Parent, Started};
-use crate::saga::state::{Pending, State, Status};
+use super::stage::Stage;
+use super::{Bounds, Held, Proof, Surroundings};
+use crate::saga::definition::Definition;
+use crate::saga::id::StepPath;
+use crate::saga::journal::Fact;
+use crate::saga::state::{State, Status};
 use crate::saga::transition::Decision;
 
 /// One decision on the way to a state: what happened in the state before, and which of the answers that data gives.
 #[derive(Debug, Clone, Copy)]
-struct Way {
-    from: u32,
-    happening: u16,
-    answer: u16,
+pub(super) struct Way {
+    pub(super) from: u32,
+    pub(super) happening: u16,
+    pub(super) answer: u16,
 }
 
 /// Where something was found: in a state, or a decision and perhaps a repetition after it.
 #[derive(Debug)]
-struct Reached {
-    at: u32,
-    way: Option<Way>,
-    repeated: Option<Happening>,
+pub(super) struct Reached {
+    pub(super) at: u32,
+    pub(super) way: Option<Way>,
+    pub(super) repeated: Option<Happening>,
 }
 
 impl Reached {
-    fn state(at: u32) -> Self {
+    pub(super) fn state(at: u32) -> Self {
         Self { at, way: None, repeated: None }
     }
 }
@@ -43,39 +40,30 @@ impl Reached {
 /// How sagas end, and what they are held by.
 type Ending = (&'static str, BTreeSet<Held>);
 
-struct Explorer<'a> {
-    decide: Decide<'a>,
-    skeleton: Skeleton,
-    prints: Fingerprints,
-    around: &'a Surroundings,
-    bounds: &'a Bounds,
+pub(super) struct Explorer<'a> {
+    pub(super) stage: Stage<'a>,
+    pub(super) prints: Fingerprints,
+    pub(super) bounds: &'a Bounds,
     /// How each state was first reached. The first is the beginning, in which there is no saga yet.
-    ways: Vec<Way>,
+    pub(super) ways: Vec<Way>,
     known: HashMap<u64, u32>,
     /// From state to state, once for each decision that leads there.
-    edges: Vec<(u32, u32)>,
+    pub(super) edges: Vec<(u32, u32)>,
     todo: VecDeque<(u32, State, Answers)>,
-    ends: BTreeMap<Ending, (Status, Vec<u32>)>,
-    broken: BTreeMap<(Rule, Option<String>), Reached>,
+    pub(super) ends: BTreeMap<Ending, (Status, Vec<u32>)>,
+    pub(super) broken: BTreeMap<(Rule, Option<String>), Reached>,
     /// Repetitions that have been tried, by what was repeated and where the saga was.
     repeated: HashSet<(StepPath, Kind, u64)>,
-    transitions: usize,
-    cut: bool,
+    pub(super) transitions: usize,
+    pub(super) cut: bool,
 }
 
-pub(super) fn explore(
-    decide: Decide<'_>,
-    definition: &Definition,
-    around: &Surroundings,
-    bounds: &Bounds,
-) -> Proof {
+pub(super) fn explore(definition: &Definition, around: &Surroundings, bounds: &Bounds) -> Proof {
     let skeleton = Skeleton::of(definition, bounds);
     let prints = Fingerprints::of(&skeleton, bounds.items);
     let mut explorer = Explorer {
-        decide,
-        skeleton,
+        stage: Stage { skeleton, around },
         prints,
-        around,
         bounds,
         ways: Vec::new(),
         known: HashMap::new(),
@@ -93,12 +81,14 @@ pub(super) fn explore(
 
 impl Explorer<'_> {
     fn run(&mut self) {
-        let (state, answers) = self.beginning();
+        let (state, answers) = self.stage.beginning();
         self.ways.push(Way { from: 0, happening: 0, answer: 0 });
         self.todo.push_back((0, state, answers));
         while let Some((from, state, answers)) = self.todo.pop_front() {
-            for (number, happening) in (0..).zip(self.happenings(&state)) {
-                for (answer, (decision, answers)) in (0..).zip(self.decisions(&state, &answers, &happening)) {
+            for (number, happening) in (0..).zip(self.stage.happenings(&state)) {
+                let decisions = self.stage.decisions(&state, &answers, &happening);
+                self.transitions += decisions.len();
+                for (answer, (decision, answers)) in (0..).zip(decisions) {
                     let way = Way { from, happening: number, answer };
                     self.reach(way, &state, &happening, decision, answers);
                 }
@@ -106,58 +96,10 @@ impl Explorer<'_> {
         }
     }
 
-    fn beginning(&self) -> (State, Answers) {
-        (State::new(SagaId(Uuid::from_u128(1))), self.skeleton.no_answers())
-    }
-
-    /// What can happen. Where the order of things makes no difference to what they lead to, only one order is tried:
-    /// partial-order reduction (P. Godefroid, "Partial-Order Methods", 1996). Once a saga turns back, what is under way comes
-    /// to its end one after the other. And where several things are under way, the next attempt follows at once: a saga that
-    /// stops before it knows no more than one that stops right after it.
-    fn happenings(&self, state: &State) -> Vec<Happening> {
-        if state.seq == 0 {
-            return vec![Happening { kind: Kind::Started, of: None }];
-        }
-        let mut all = happening::all(&self.skeleton.definition, state, self.around);
-        // A success that comes late is more than a repetition if an operator is called for it.
-        all.retain(|one| !one.kind.is_repetition() || one.kind == Kind::LateSuccess && self.late_calls());
-        let turns_back = state.stopping.is_some() && state.ended.is_none() && !self.awaits_pivot(state);
-        let first = all.iter().find(|one| match turns_back {
-            true => one.kind != Kind::LateSuccess && Self::awaited(state, one).is_some_and(goes_on(state)),
-            false => {
-                let is_backoff = matches!(Self::awaited(state, one), Some(Pending::Backoff { .. }));
-                one.kind == Kind::Due && is_backoff && under_way(state) > 1
-            }
-        });
-        let Some(first) = first.cloned() else { return all };
-        all.retain(|one| match turns_back {
-            true => one.kind == Kind::LateSuccess || one.of.is_none() || one.of == first.of,
-            false => *one == first,
-        });
-        all
-    }
-
-    fn late_calls(&self) -> bool {
-        self.skeleton.definition.on_late_reply == OnLateReply::Stuck
-    }
-
-    /// What that waits for which something happens to.
-    fn awaited(state: &State, happening: &Happening) -> Option<Pending> {
-        let (path, direction) = happening.of.as_ref()?;
-        state.step(path)?.pending(*direction)
-    }
-
-    fn awaits_pivot(&self, state: &State) -> bool {
-        state.steps.iter().any(|(path, step)| {
-            step.pending(Direction::Forward).is_some()
-                && self.skeleton.definition.step(path).is_some_and(Step::is_pivot)
-        })
-    }
-
     /// Repeats what was answered before. That changes nothing, so that it is tried beside the exploration; and what it
     /// would change depends on its step and on where the saga is, not on the other steps.
     fn repeat(&mut self, way: Way, state: &State, answers: &Answers) {
-        let all = happening::all(&self.skeleton.definition, state, self.around);
+        let all = happening::all(&self.stage.skeleton.definition, state, self.stage.around);
         for happening in all.into_iter().filter(|one| one.kind.is_repetition()) {
             let Some((path, direction)) = &happening.of else { continue };
             let step = state.step(path).map(fingerprint::of_step);
@@ -166,9 +108,9 @@ impl Explorer<'_> {
             if !self.repeated.insert((path.clone(), happening.kind, fingerprint::of(&place))) {
                 continue;
             }
-            for (decision, _) in self.decisions(state, answers, &happening) {
+            for (decision, _) in self.stage.decisions(state, answers, &happening) {
                 let facts = &decision.entry.facts;
-                let definition = &self.skeleton.definition;
+                let definition = &self.stage.skeleton.definition;
                 if let Some(broken) =
                     rules::of_decision(definition, state, &happening, facts, &decision.state)
                 {
@@ -179,62 +121,6 @@ impl Explorer<'_> {
         }
     }
 
-    /// What follows from something, for each answer that data may give to the questions that it asks.
-    fn decisions(
-        &mut self,
-        state: &State,
-        answers: &Answers,
-        happening: &Happening,
-    ) -> Vec<(Decision, Answers)> {
-        let mut decisions = Vec::new();
-        let mut todo = vec![answers.clone()];
-        while let Some(answers) = todo.pop() {
-            let Some((mut state, input)) = self.come_true(state, &answers, happening) else { break };
-            if let Some(started) = state.started.take() {
-                state.started = Some(self.with_answers(started, &answers));
-            }
-            self.transitions += 1;
-            let Ok(decision) = (self.decide)(&self.skeleton.definition, &state, &input, NOW) else { break };
-            match self.skeleton.branch(&decision.entry.facts, &answers) {
-                // The first answer is tried first.
-                Some(branches) => todo.extend(branches.into_iter().rev()),
-                None => decisions.push((decision, answers)),
-            }
-        }
-        decisions
-    }
-
-    fn come_true(&self, state: &State, answers: &Answers, happening: &Happening) -> Option<(State, Input)> {
-        if happening.kind != Kind::Started {
-            return happening.come_true(&self.skeleton.definition, state);
-        }
-        let parent = self.around.is_child.then(|| Parent {
-            saga: SagaId(Uuid::from_u128(2)),
-            step: StepPath::new("part"),
-            attempt: 1,
-        });
-        let started = Started {
-            definition: Arc::clone(&self.skeleton.definition.name),
-            version: self.skeleton.definition.version,
-            key: None,
-            input: Arc::new(self.skeleton.input(answers)),
-            deadline: None,
-            answer: None,
-            trace_id: None,
-            parent,
-            attributes: BTreeMap::new(),
-            carried: None,
-        };
-        Some((state.clone(), Input::Start(Box::new(started))))
-    }
-
-    fn with_answers(&self, started: Arc<Started>, answers: &Answers) -> Arc<Started> {
-        if answers.is_empty() {
-            return started;
-        }
-        Arc::new(Started { input: Arc::new(self.skeleton.input(answers)), ..(*started).clone() })
-    }
-
     fn reach(
         &mut self,
         way: Way,
@@ -243,7 +129,7 @@ impl Explorer<'_> {
         decision: Decision,
         answers: Answers,
     ) {
-        let definition = &self.skeleton.definition;
+        let definition = &self.stage.skeleton.definition;
         let state = decision.state;
         let facts = &decision.entry.facts;
         let broken = rules::of_decision(definition, before, happening, facts, &state);
@@ -286,7 +172,7 @@ impl Explorer<'_> {
     }
 
     fn end(&mut self, id: u32, state: &State) {
-        if let Some(broken) = rules::of_end(&self.skeleton.definition, state) {
+        if let Some(broken) = rules::of_end(&self.stage.skeleton.definition, state) {
             self.report(&broken, Reached::state(id));
         }
         let status = state.status();
@@ -307,92 +193,6 @@ impl Explorer<'_> {
         let step = step.as_ref().map(|step| self.prints.called(step.name()));
         self.broken.entry((*rule, step)).or_insert(reached);
     }
-
-    fn into_proof(mut self, definition: &Definition) -> Proof {
-        let paths = paths(self.ways.len(), &self.edges);
-        let ends = std::mem::take(&mut self.ends);
-        let mut ends: Vec<End> = ends
-            .into_iter()
-            .map(|((_, held), (status, ids))| End {
-                status,
-                held,
-                paths: ids.iter().map(|id| paths[*id as usize]).sum(),
-                story: ids.first().map(|id| self.story(&Reached::state(*id))).unwrap_or_default(),
-            })
-            .collect();
-        ends.sort_by(|one, other| {
-            (one.status == Status::Stuck, other.paths)
-                .partial_cmp(&(other.status == Status::Stuck, one.paths))
-                .unwrap_or(std::cmp::Ordering::Equal)
-        });
-        let broken = std::mem::take(&mut self.broken);
-        let violations = broken.into_iter().map(|((rule, step), reached)| Violation {
-            rule,
-            step,
-            story: self.story(&reached),
-        });
-        let violations = violations.collect();
-        let left_out = self.left_out(definition);
-        Proof {
-            states: self.ways.len(),
-            transitions: self.transitions,
-            ends,
-            violations,
-            left_out,
-            is_cut: self.cut,
-            alike: self.prints.alike(),
-        }
-    }
-
-    /// The shortest way to a state, and one decision further if there is one, told.
-    fn story(&mut self, reached: &Reached) -> Vec<String> {
-        let mut ways: Vec<Way> = reached.way.into_iter().collect();
-        let mut at = reached.at;
-        while at != 0 {
-            let way = self.ways[at as usize];
-            ways.push(way);
-            at = way.from;
-        }
-        let (mut state, mut answers) = self.beginning();
-        let mut lines = Vec::new();
-        while let Some(way) = ways.pop() {
-            let Some(happening) = self.happenings(&state).into_iter().nth(usize::from(way.happening)) else {
-                break;
-            };
-            let mut decisions = self.decisions(&state, &answers, &happening);
-            if usize::from(way.answer) >= decisions.len() {
-                break;
-            }
-            let (decision, given) = decisions.swap_remove(usize::from(way.answer));
-            story::tell(&self.skeleton.definition, &happening, &decision.entry.facts, &mut lines);
-            (state, answers) = (decision.state, given);
-        }
-        if let Some(happening) = &reached.repeated
-            && let Some((decision, _)) = self.decisions(&state, &answers, happening).into_iter().next()
-        {
-            story::tell(&self.skeleton.definition, happening, &decision.entry.facts, &mut lines);
-            state = decision.state;
-        }
-        story::tell_end(&state, &mut lines);
-        lines
-    }
-
-    fn left_out(&self, definition: &Definition) -> Vec<String> {
-        let mut told = self.skeleton.left_out.clone();
-        let Bounds { states, attempts, items } = *self.bounds;
-        if self.cut {
-            told.push(format!("more than {states} states"));
-        }
-        let most = definition.commands().map(|command| command.retry.attempts).max().unwrap_or_default();
-        if most > attempts {
-            told.push(format!("more than {attempts} attempts of a command (there are up to {most})"));
-        }
-        let has_lists = definition.steps().iter().any(|step| matches!(step.action, Action::ForEach(_)));
-        if has_lists {
-            told.push(format!("lists of more than {items} items"));
-        }
-        told
-    }
 }
 
 /// Whether there is something new to be repeated.
@@ -406,61 +206,4 @@ fn concludes(fact: &Fact) -> bool {
             | Fact::RollbackBegan
             | Fact::Ended { .. }
     )
-}
-
-/// Whether nothing will happen any more by itself.
-fn is_quiet(state: &State) -> bool {
-    state.ended.is_some()
-        || under_way(state) == 0 && !(state.incidents.is_empty() && state.overdue_at().is_some())
-}
-
-/// How many things will happen by themselves.
-fn under_way(state: &State) -> usize {
-    let both = [Direction::Forward, Direction::Compensate];
-    let pending = state.steps.values().flat_map(|step| both.map(|direction| step.pending(direction)));
-    pending.flatten().filter(|pending| goes_on(state)(*pending)).count()
-}
-
-/// Whether what waits like this comes to an end by itself.
-fn goes_on(state: &State) -> impl Fn(Pending) -> bool {
-    let is_stopping = state.stopping.is_some();
-    move |pending| match pending {
-        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Child => true,
-        Pending::Arrival { .. } | Pending::Sleep { .. } => !is_stopping,
-        Pending::Operator => false,
-    }
-}
-
-/// How many ways there are from the first state to each. What is on a circle is not counted; there are none.
-fn paths(states: usize, edges: &[(u32, u32)]) -> Vec<f64> {
-    let mut to_come = vec![0_u32; states];
-    let mut first = vec![0_usize; states + 1];
-    for (from, to) in edges {
-        to_come[*to as usize] += 1;
-        first[*from as usize + 1] += 1;
-    }
-    for index in 1..=states {
-        first[index] += first[index - 1];
-    }
-    let mut next = first.clone();
-    let mut targets = vec![0_u32; edges.len()];
-    for (from, to) in edges {
-        let place = &mut next[*from as usize];
-        targets[*place] = *to;
-        *place += 1;
-    }
-    let mut paths = vec![0.0; states];
-    let mut ready = vec![0_usize];
-    paths[0] = 1.0;
-    while let Some(from) = ready.pop() {
-        for to in &targets[first[from]..first[from + 1]] {
-            let to = *to as usize;
-            paths[to] += paths[from];
-            to_come[to] -= 1;
-            if to_come[to] == 0 {
-                ready.push(to);
-            }
-        }
-    }
-    paths
 }

@@ -202,3 +202,26 @@ fn make_due(state: &mut State, path: &StepPath, direction: Direction) {
         *at = NOW;
     }
 }
+
+/// Whether nothing will happen any more by itself.
+pub(super) fn is_quiet(state: &State) -> bool {
+    state.ended.is_some()
+        || under_way(state) == 0 && !(state.incidents.is_empty() && state.overdue_at().is_some())
+}
+
+/// How many things will happen by themselves.
+pub(super) fn under_way(state: &State) -> usize {
+    let both = [Direction::Forward, Direction::Compensate];
+    let pending = state.steps.values().flat_map(|step| both.map(|direction| step.pending(direction)));
+    pending.flatten().filter(|pending| goes_on(state)(*pending)).count()
+}
+
+/// Whether what waits like this comes to an end by itself.
+pub(super) fn goes_on(state: &State) -> impl Fn(Pending) -> bool {
+    let is_stopping = state.stopping.is_some();
+    move |pending| match pending {
+        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Child => true,
+        Pending::Arrival { .. } | Pending::Sleep { .. } => !is_stopping,
+        Pending::Operator => false,
+    }
+}

@@ -11,16 +11,18 @@
 mod explore;
 mod fingerprint;
 mod happening;
+mod report;
 mod rules;
 mod skeleton;
+mod stage;
 mod story;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::saga::id::{Direction, Time};
+use crate::saga::Definition;
+use crate::saga::id::Direction;
 use crate::saga::state::Status;
-use crate::saga::transition::{Decision, Ignored};
-use crate::saga::{Definition, Input, State, transition};
 
 pub use rules::Rule;
 
@@ -106,21 +108,7 @@ pub struct Violation {
     pub story: Vec<String>,
 }
 
-/// What decides what follows: [`transition`](crate::saga::transition()), unless somebody wants to know whether a mistake in it
-/// would be found.
-pub type Decide<'a> = &'a dyn Fn(&Definition, &State, &Input, Time) -> Result<Decision, Ignored>;
-
 /// Tries everything that can happen to the sagas of `definition`.
 pub fn prove(definition: &Definition, around: &Surroundings, bounds: &Bounds) -> Proof {
-    prove_with(&transition, definition, around, bounds)
-}
-
-/// The same for another way to decide.
-pub fn prove_with(
-    decide: Decide<'_>,
-    definition: &Definition,
-    around: &Surroundings,
-    bounds: &Bounds,
-) -> Proof {
-    explore::explore(decide, definition, around, bounds)
+    explore::explore(definition, around, bounds)
 }

@@ -19,7 +19,9 @@ pub enum Rule {
     HalfDone,
     /// Nothing is under way, nobody was called, and it has not ended.
     WaitsForEver,
-    /// A command was sent after the step's undo, or after the saga turned back.
+    /// A command was sent before what comes before it had come to its end.
+    CommandTooEarly,
+    /// A command was sent after the step's undo, or after the saga had stopped.
     CommandAfterUndo,
     /// A step is undone before one that came after it.
     UndoOutOfOrder,
@@ -58,26 +60,41 @@ struct Seen<'a> {
     after: &'a State,
 }
 
-/// Commands go forward before the saga turns back, and undo in the order in which later comes before earlier.
+/// Commands go forward one after the other until the saga stops, and undo in the order in which later comes before earlier.
 fn sends(seen: &Seen<'_>) -> Option<Broken> {
-    let mut turned_back = seen.before.rolling_back;
+    let mut stopped = seen.before.stopping.is_some();
     for fact in seen.facts {
-        turned_back |= matches!(fact, Fact::RollbackBegan);
-        let (Fact::Sent { step, direction, .. } | Fact::ChildSent { step, direction, .. }) = fact else {
-            continue;
-        };
-        let undo_began = seen.before.step(step).is_some_and(|step| step.undo.is_some());
-        match direction {
-            Direction::Forward if undo_began || turned_back => {
-                return Some((Rule::CommandAfterUndo, Some(step.clone())));
-            }
-            Direction::Compensate if !undo_began && is_out_of_order(seen, step) => {
-                return Some((Rule::UndoOutOfOrder, Some(step.clone())));
+        match fact {
+            Fact::Stopping { .. } | Fact::RollbackBegan => stopped = true,
+            Fact::StopDropped => stopped = false,
+            Fact::Sent { step, direction, .. } | Fact::ChildSent { step, direction, .. } => {
+                let broken = sent(seen, step, *direction, stopped);
+                if let Some(rule) = broken {
+                    return Some((rule, Some(step.clone())));
+                }
             }
             _ => {}
         }
     }
     None
+}
+
+fn sent(seen: &Seen<'_>, step: &StepPath, direction: Direction, stopped: bool) -> Option<Rule> {
+    let before = seen.before.step(step);
+    let is_first = before.is_none_or(|step| step.attempts(direction).last == 0);
+    let undo_began = before.is_some_and(|step| step.undo.is_some());
+    match direction {
+        Direction::Forward if undo_began || stopped && is_first => Some(Rule::CommandAfterUndo),
+        Direction::Forward if is_first && is_too_early(seen, step) => Some(Rule::CommandTooEarly),
+        Direction::Compensate if is_first && is_out_of_order(seen, step) => Some(Rule::UndoOutOfOrder),
+        _ => None,
+    }
+}
+
+fn is_too_early(seen: &Seen<'_>, sent: &StepPath) -> bool {
+    seen.after.steps.iter().any(|(path, state)| {
+        state.pending(Direction::Forward).is_some() && comes_after(seen.definition, sent, path)
+    })
 }
 
 fn is_out_of_order(seen: &Seen<'_>, undone: &StepPath) -> bool {
@@ -96,16 +113,22 @@ fn is_left_behind(definition: &Definition, state: &StepState) -> bool {
         && state.pending(Direction::Compensate) == Some(Pending::Operator)
 }
 
-/// Only a refusal says that nothing happened.
+/// Only a refusal says that nothing happened, and only the success of an undo that something was undone.
 fn concludes(seen: &Seen<'_>) -> Option<Broken> {
-    let refused = |step: &StepPath| {
-        matches!(seen.happening.kind, Kind::Refusal)
-            && seen.happening.of.as_ref().is_some_and(|(path, _)| path == step)
+    let came = |kind, step: &StepPath, direction| {
+        let of = seen.happening.of.as_ref();
+        seen.happening.kind == kind && of.is_some_and(|(path, of)| path == step && *of == direction)
     };
-    seen.facts.iter().find_map(|fact| {
-        let Fact::Failed { step, .. } = fact else { return None };
-        let was_sent = seen.before.step(step)?.attempts(Direction::Forward).last > 0;
-        (was_sent && !refused(step)).then(|| (Rule::UnknownAsRefused, Some(step.clone())))
+    seen.facts.iter().find_map(|fact| match fact {
+        Fact::Failed { step, .. } => {
+            let was_sent = seen.before.step(step)?.attempts(Direction::Forward).last > 0;
+            let refused = came(Kind::Refusal, step, Direction::Forward);
+            (was_sent && !refused).then(|| (Rule::UnknownAsRefused, Some(step.clone())))
+        }
+        Fact::Undone { step } if !came(Kind::Success, step, Direction::Compensate) => {
+            Some((Rule::HalfUndone, Some(step.clone())))
+        }
+        _ => None,
     })
 }
 

@@ -124,7 +124,7 @@ pub(super) fn decode<'a>(
     match saga(root, &mut cx) {
         Some((definition, schema)) if cx.problems.is_empty() => {
             let Context { files, problems: findings, places, keys, names, .. } = cx;
-            let replies = names.steps.into_iter().map(|step| step.reply).collect();
+            let replies = names.steps.into_iter().map(|step| Some(step.reply?.json.clone())).collect();
             Ok(Decoded { definition, schema, files, findings, places, keys, replies })
         }
         _ => Err(cx.problems),

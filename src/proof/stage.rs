@@ -1,0 +1,126 @@
+//! What the exploration plays on: the definition without its data, what its sagas have around them, and what follows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Surroundings;
+use super::happening::{self, Happening, Kind, NOW, goes_on, under_way};
+use super::skeleton::{Answers, Skeleton};
+use crate::saga::Input;
+use crate::saga::definition::{OnLateReply, Step};
+use crate::saga::id::{Direction, SagaId, StepPath};
+use crate::saga::journal::{Parent, Started};
+use crate::saga::state::{Pending, State};
+use crate::saga::transition::{Decision, transition};
+
+pub(super) struct Stage<'a> {
+    pub(super) skeleton: Skeleton,
+    pub(super) around: &'a Surroundings,
+}
+
+impl Stage<'_> {
+    pub(super) fn beginning(&self) -> (State, Answers) {
+        (State::new(SagaId(Uuid::from_u128(1))), self.skeleton.no_answers())
+    }
+
+    /// What can happen. Where the order of things makes no difference to what they lead to, only one order is tried:
+    /// partial-order reduction (P. Godefroid, "Partial-Order Methods", 1996). Once a saga turns back, what is under way comes
+    /// to its end one after the other. And where several things are under way, the next attempt follows at once: a saga that
+    /// stops before it knows no more than one that stops right after it.
+    pub(super) fn happenings(&self, state: &State) -> Vec<Happening> {
+        if state.seq == 0 {
+            return vec![Happening { kind: Kind::Started, of: None }];
+        }
+        let mut all = happening::all(&self.skeleton.definition, state, self.around);
+        // A success that comes late is more than a repetition if an operator is called for it.
+        all.retain(|one| !one.kind.is_repetition() || one.kind == Kind::LateSuccess && self.late_calls());
+        let turns_back = state.stopping.is_some() && state.ended.is_none() && !self.awaits_pivot(state);
+        let first = all.iter().find(|one| match turns_back {
+            true => one.kind != Kind::LateSuccess && Self::awaited(state, one).is_some_and(goes_on(state)),
+            false => {
+                let is_backoff = matches!(Self::awaited(state, one), Some(Pending::Backoff { .. }));
+                one.kind == Kind::Due && is_backoff && under_way(state) > 1
+            }
+        });
+        let Some(first) = first.cloned() else { return all };
+        all.retain(|one| match turns_back {
+            true => one.kind == Kind::LateSuccess || one.of.is_none() || one.of == first.of,
+            false => *one == first,
+        });
+        all
+    }
+
+    fn late_calls(&self) -> bool {
+        self.skeleton.definition.on_late_reply == OnLateReply::Stuck
+    }
+
+    /// What that waits for which something happens to.
+    fn awaited(state: &State, happening: &Happening) -> Option<Pending> {
+        let (path, direction) = happening.of.as_ref()?;
+        state.step(path)?.pending(*direction)
+    }
+
+    fn awaits_pivot(&self, state: &State) -> bool {
+        state.steps.iter().any(|(path, step)| {
+            step.pending(Direction::Forward).is_some()
+                && self.skeleton.definition.step(path).is_some_and(Step::is_pivot)
+        })
+    }
+
+    /// What follows from something, for each answer that data may give to the questions that it asks.
+    pub(super) fn decisions(
+        &self,
+        state: &State,
+        answers: &Answers,
+        happening: &Happening,
+    ) -> Vec<(Decision, Answers)> {
+        let mut decisions = Vec::new();
+        let mut todo = vec![answers.clone()];
+        while let Some(answers) = todo.pop() {
+            let Some((mut state, input)) = self.come_true(state, &answers, happening) else { break };
+            if let Some(started) = state.started.take() {
+                state.started = Some(self.with_answers(started, &answers));
+            }
+            let Ok(decision) = transition(&self.skeleton.definition, &state, &input, NOW) else { break };
+            match self.skeleton.branch(&decision.entry.facts, &answers) {
+                // The first answer is tried first.
+                Some(branches) => todo.extend(branches.into_iter().rev()),
+                None => decisions.push((decision, answers)),
+            }
+        }
+        decisions
+    }
+
+    fn come_true(&self, state: &State, answers: &Answers, happening: &Happening) -> Option<(State, Input)> {
+        if happening.kind != Kind::Started {
+            return happening.come_true(&self.skeleton.definition, state);
+        }
+        let parent = self.around.is_child.then(|| Parent {
+            saga: SagaId(Uuid::from_u128(2)),
+            step: StepPath::new("part"),
+            attempt: 1,
+        });
+        let started = Started {
+            definition: Arc::clone(&self.skeleton.definition.name),
+            version: self.skeleton.definition.version,
+            key: None,
+            input: Arc::new(self.skeleton.input(answers)),
+            deadline: None,
+            answer: None,
+            trace_id: None,
+            parent,
+            attributes: BTreeMap::new(),
+            carried: None,
+        };
+        Some((state.clone(), Input::Start(Box::new(started))))
+    }
+
+    fn with_answers(&self, started: Arc<Started>, answers: &Answers) -> Arc<Started> {
+        if answers.is_empty() {
+            return started;
+        }
+        Arc::new(Started { input: Arc::new(self.skeleton.input(answers)), ..(*started).clone() })
+    }
+}

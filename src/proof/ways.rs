@@ -1,0 +1,35 @@
+//! How many ways lead to each state.
+
+/// How many ways there are from the first state to each. What is on a circle is not counted; there are none.
+pub(super) fn count(states: usize, edges: &[(u32, u32)]) -> Vec<f64> {
+    let mut to_come = vec![0_u32; states];
+    let mut first = vec![0_usize; states + 1];
+    for (from, to) in edges {
+        to_come[*to as usize] += 1;
+        first[*from as usize + 1] += 1;
+    }
+    for index in 1..=states {
+        first[index] += first[index - 1];
+    }
+    let mut next = first.clone();
+    let mut targets = vec![0_u32; edges.len()];
+    for (from, to) in edges {
+        let place = &mut next[*from as usize];
+        targets[*place] = *to;
+        *place += 1;
+    }
+    let mut paths = vec![0.0; states];
+    let mut ready = vec![0_usize];
+    paths[0] = 1.0;
+    while let Some(from) = ready.pop() {
+        for to in &targets[first[from]..first[from + 1]] {
+            let to = *to as usize;
+            paths[to] += paths[from];
+            to_come[to] -= 1;
+            if to_come[to] == 0 {
+                ready.push(to);
+            }
+        }
+    }
+    paths
+}
