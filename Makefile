@@ -20,6 +20,7 @@ demo: ## Watch sagas run and roll back, with nothing else installed
 test: ## Run all tests, on a RabbitMQ and a PostgreSQL of their own (installed if missing)
 	$(SERVICES) cargo test --workspace --locked
 	$(MAKE) contract
+	$(MAKE) planted
 
 # In this order, cheapest first, so that what fails fails early.
 .PHONY: verify
@@ -38,6 +39,14 @@ contract: ## Hold the admin API to its OpenAPI document, with schemathesis (inst
 .PHONY: bench
 bench: ## Measure throughput and latency on the real broker and database
 	$(SERVICES) cargo bench --locked --bench orders
+
+.PHONY: exhaustive
+exhaustive: ## Measure how the exhaustive check grows with the size of a definition
+	cargo bench --locked --bench exhaustive
+
+.PHONY: planted
+planted: ## Plant mistakes in the core, and have the check of the shipped definitions find each
+	cargo test --locked --test planted -- --ignored --nocapture
 
 .PHONY: crash
 crash: ## Kill orchestrator, broker and database again and again, and count the money

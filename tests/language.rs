@@ -171,7 +171,8 @@ fn yaml(source: &str) -> Value {
 fn texts(directory: &str, extension: &str) -> Vec<(PathBuf, String)> {
     let entries = std::fs::read_dir(root().join(directory)).expect("a directory");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+    let is_scenario = |path: &Path| path.to_string_lossy().ends_with(".test.yaml");
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension) && !is_scenario(path));
     paths.sort();
     let text = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("a text");

@@ -9,15 +9,28 @@ use crate::saga::state::{State, Status};
 /// Tells what happened and what followed from it.
 pub(super) fn tell(definition: &Definition, happening: &Happening, facts: &[Fact], lines: &mut Vec<String>) {
     lines.push(happened(definition, happening));
-    lines.extend(facts.iter().filter_map(|fact| follows(definition, fact)).map(|line| format!("   {line}")));
+    let news = facts.iter().filter(|fact| !says_the_same(happening, fact));
+    lines.extend(news.filter_map(|fact| follows(definition, fact)).map(|line| format!("   {line}")));
+}
+
+/// Whether a fact is what happened, once more.
+fn says_the_same(happening: &Happening, fact: &Fact) -> bool {
+    let Some((path, direction)) = &happening.of else { return false };
+    let (kind, step, of) = match fact {
+        Fact::Completed { step, .. } => (Kind::Success, step, Direction::Forward),
+        Fact::Undone { step } => (Kind::Success, step, Direction::Compensate),
+        Fact::Failed { step, .. } => (Kind::Refusal, step, Direction::Forward),
+        _ => return false,
+    };
+    happening.kind == kind && step == path && of == *direction
 }
 
 /// Tells where it ended.
 pub(super) fn tell_end(state: &State, lines: &mut Vec<String>) {
     lines.push(match state.status() {
-        Status::Stuck => "and waits for an operator".to_owned(),
-        status if status.is_final() => format!("and ends {}", status.as_str()),
-        status => format!("and is {}", status.as_str()),
+        Status::Stuck => "it is stuck until an operator decides".to_owned(),
+        status if status.is_final() => format!("it ends {}", status.as_str()),
+        status => format!("it is {}", status.as_str()),
     });
 }
 

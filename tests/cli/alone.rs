@@ -30,9 +30,19 @@ const SPEAKING: [&str; 21] = [
 async fn every_command_has_a_help_with_examples() {
     let terminal = Terminal::alone();
     let all = terminal.ok("snorri --help").await;
-    for command in
-        SPEAKING.into_iter().chain(["demo", "diff", "explain", "schema", "serve", "config", "completions"])
-    {
+    for command in SPEAKING.into_iter().chain([
+        "demo",
+        "check",
+        "test",
+        "graph",
+        "simulate",
+        "explain",
+        "diff",
+        "schema",
+        "serve",
+        "config",
+        "completions",
+    ]) {
         assert!(all.contains(&format!("\n  {command} ")), "{command} is in the list");
         let help = terminal.ok(&format!("snorri {command} --help")).await;
         assert!(help.contains("Examples:\n  snorri"), "{command} has examples:\n{help}");
