@@ -246,7 +246,7 @@ mod diagnostics {
           "diagnostics": [
             {
               "code": "E0402",
-      "severity": "error",
+              "severity": "error",
               "message": "there is no `inptu` here",
               "line": 8,
               "column": 27,
@@ -256,7 +256,7 @@ mod diagnostics {
             },
             {
               "code": "E0202",
-      "severity": "error",
+              "severity": "error",
               "message": "a command step has no `colour`",
               "line": 9,
               "column": 5,

@@ -76,15 +76,15 @@ fn follows(definition: &Definition, fact: &Fact) -> Option<String> {
         Fact::Sent { step, direction, attempt, .. } => {
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
             let undoes = if *direction == Direction::Compensate { ", the undo of" } else { ", for" };
-            format!("→ sends {}{undoes} `{step}`{again}", command(step, *direction).unwrap_or_default())
+            format!("sends {}{undoes} `{step}`{again}", command(step, *direction).unwrap_or_default())
         }
         Fact::ChildSent { step, direction: Direction::Forward, .. } => {
-            format!("→ starts the saga of `{step}`")
+            format!("starts the saga of `{step}`")
         }
         Fact::ChildSent { step, direction: Direction::Compensate, .. } => {
-            format!("→ has the saga of `{step}` undone")
+            format!("has the saga of `{step}` undone")
         }
-        Fact::Published { step } => format!("→ publishes `{step}`"),
+        Fact::Published { step } => format!("publishes `{step}`"),
         Fact::Omitted { step } => format!("`{step}` is left out"),
         Fact::Chosen { step, branch } => format!("takes branch {} of `{step}`", branch + 1),
         Fact::FannedOut { step, items } => format!("`{step}` has {} items", items.len()),
