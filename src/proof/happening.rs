@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Surroundings;
-use crate::saga::definition::{Action, Awaited, Child, Definition};
+use crate::saga::definition::{Action, Child, Definition};
 use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
-use crate::saga::journal::{Arrival, By, Problem, Source};
+use crate::saga::journal::{Arrival, By, Problem};
 use crate::saga::state::{Outcome, Pending, State, StepState};
 
 /// The time at which everything happens. Whatever is due is due later, until it is chosen to be due.
@@ -172,13 +172,7 @@ impl Happening {
 
 fn arrival(definition: &Definition, path: &StepPath) -> Option<Arrival> {
     let Action::Wait(wait) = &definition.step(path)?.action else { return None };
-    let source = match &wait.awaited {
-        Awaited::Signal(name) => Source::Signal(Arc::clone(name)),
-        Awaited::Event(event) => {
-            Source::Event { exchange: Arc::clone(&event.exchange), event: Arc::clone(&event.event) }
-        }
-    };
-    Some(Arrival { source, id: None, body: Value::Null })
+    Some(Arrival { source: wait.awaited.source(), id: None, body: Value::Null })
 }
 
 /// Has what this step waits for be due, and nothing else.

@@ -1,6 +1,5 @@
 //! What the exploration plays on: the definition without its data, what its sagas have around them, and what follows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -102,18 +101,8 @@ impl Stage<'_> {
             step: StepPath::new("part"),
             attempt: 1,
         });
-        let started = Started {
-            definition: Arc::clone(&self.skeleton.definition.name),
-            version: self.skeleton.definition.version,
-            key: None,
-            input: Arc::new(self.skeleton.input(answers)),
-            deadline: None,
-            answer: None,
-            trace_id: None,
-            parent,
-            attributes: BTreeMap::new(),
-            carried: None,
-        };
+        let input = Arc::new(self.skeleton.input(answers));
+        let started = Started { parent, ..self.skeleton.definition.start(input) };
         Some((state.clone(), Input::Start(Box::new(started))))
     }
 
