@@ -1,5 +1,6 @@
 //! What can happen to a saga in a state: every outcome of all that is under way, and what comes from outside at any time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -134,8 +135,12 @@ pub(super) fn refuses_undo(child: &Child, around: &Surroundings) -> bool {
 
 impl Happening {
     /// The state at the moment at which it happens, and the input that it is.
-    pub(super) fn come_true(&self, definition: &Definition, state: &State) -> Option<(State, Input)> {
-        let mut state = state.clone();
+    pub(super) fn come_true<'s>(
+        &self,
+        definition: &Definition,
+        state: &'s State,
+    ) -> Option<(Cow<'s, State>, Input)> {
+        let mut state = Cow::Borrowed(state);
         let Some((path, direction)) = &self.of else {
             let input = match self.kind {
                 Kind::Cancelled => {
@@ -143,6 +148,7 @@ impl Happening {
                 }
                 Kind::UndoAsked => Input::Undo { attempt: 1 },
                 _ => {
+                    let state = state.to_mut();
                     state.deadline = Some(NOW);
                     state.wake = Some(NOW);
                     Input::Wake
@@ -162,7 +168,7 @@ impl Happening {
             Kind::Unroutable => Input::Unroutable(attempt),
             Kind::Arrival => Input::Arrival(Arc::new(arrival(definition, path)?)),
             _ => {
-                make_due(&mut state, path, *direction);
+                make_due(state.to_mut(), path, *direction);
                 Input::Wake
             }
         };
