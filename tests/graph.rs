@@ -216,12 +216,7 @@ fn all() -> Vec<PathBuf> {
 
 fn shipped() -> Vec<PathBuf> {
     let sources = catalog::read_directory(root().join("sagas")).expect("readable");
-    sources.into_iter().map(|source| source.path).filter(|path| !is_scenario(path)).collect()
-}
-
-/// Scenarios stand beside the definitions that they try.
-fn is_scenario(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.contains(".test."))
+    sources.into_iter().map(|source| source.path).collect()
 }
 
 fn root() -> PathBuf {

@@ -3,10 +3,12 @@
 //! Each explanation is a file of `explanations/`: its first line is the title, and definitions in it are fenced as `yaml wrong`
 //! and `yaml right`.
 
+use serde::Serialize;
+
 use super::suggest;
 
 /// What there is to say about one code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     pub code: &'static str,
     pub title: &'static str,

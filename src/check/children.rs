@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::{Compiled, Diagnostic, code, suggest};
-use crate::saga::definition::{Action, Child, StepIndex};
+use crate::saga::definition::{Child, StepIndex};
 use crate::saga::template::Template;
 
 /// Most references of a schema that are followed to one that is none.
@@ -15,12 +15,7 @@ const MOST_FOLLOWED: usize = 16;
 
 pub(super) fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Vec<Diagnostic> {
     let known = Known { compiled, beside };
-    let children = compiled.definition.steps().iter().enumerate();
-    let children = children.filter_map(|(index, step)| match &step.action {
-        Action::Child(child) => Some((StepIndex(index), &**child)),
-        _ => None,
-    });
-    children.flat_map(|(step, child)| known.child(step, child)).collect()
+    compiled.definition.children().flat_map(|(step, child)| known.child(step, child)).collect()
 }
 
 /// The definitions that can be started.
@@ -35,7 +30,7 @@ impl<'a> Known<'a> {
     }
 
     fn find(&self, child: &Child) -> Option<&'a Compiled> {
-        self.all().find(|it| is(child, it))
+        self.all().find(|it| child.is_of(&it.definition))
     }
 
     fn child(&self, step: StepIndex, child: &Child) -> Vec<Diagnostic> {
@@ -89,10 +84,7 @@ impl<'a> Known<'a> {
             if !seen.insert((&*last.definition.name, last.definition.version)) {
                 continue;
             }
-            let children = last.definition.steps().iter().filter_map(|step| match &step.action {
-                Action::Child(child) => self.find(child),
-                _ => None,
-            });
+            let children = last.definition.children().filter_map(|(_, child)| self.find(child));
             todo.extend(children.map(|next| way.iter().copied().chain([next]).collect()));
         }
         None
@@ -126,10 +118,6 @@ impl<'a> Known<'a> {
         let place = self.compiled.place_of(step, &["input", "saga"]);
         Diagnostic::new(code::CHILD_INPUT, place, message).label(label).help(help)
     }
-}
-
-fn is(child: &Child, compiled: &Compiled) -> bool {
-    compiled.definition.name == child.definition && compiled.definition.version == child.version
 }
 
 /// A field that must be there and is not, or is there and must not.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::catalog::{Compiled, Diagnostic, code};
 use crate::proof::{self, Bounds, Proof, Rule, Surroundings, Violation};
 use crate::saga::Definition;
-use crate::saga::definition::{Action, Child, Step};
+use crate::saga::definition::Step;
 
 pub(super) fn prove(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Bounds) -> Proof {
     let definition = &compiled.definition;
@@ -13,18 +13,11 @@ pub(super) fn prove(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Boun
     let has_pivot = |definition: &&Arc<Definition>| definition.steps().iter().any(Step::is_pivot);
     let around = Surroundings {
         committed: all().filter(has_pivot).map(|other| (other.name.to_string(), other.version)).collect(),
-        is_child: all().flat_map(|other| children(other)).any(|child| {
-            child.undone && child.definition == definition.name && child.version == definition.version
-        }),
+        is_child: all()
+            .flat_map(|other| other.children())
+            .any(|(_, child)| child.undone && child.is_of(definition)),
     };
     proof::prove(definition, &around, bounds)
-}
-
-fn children(definition: &Definition) -> impl Iterator<Item = &Child> {
-    definition.steps().iter().filter_map(|step| match &step.action {
-        Action::Child(child) => Some(&**child),
-        _ => None,
-    })
 }
 
 pub(super) fn findings(compiled: &Compiled, proof: &Proof) -> Vec<Diagnostic> {

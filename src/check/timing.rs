@@ -181,7 +181,7 @@ impl Timing<'_> {
     /// What another definition says of its own time.
     fn child(&self, child: &Child) -> Option<(Duration, String)> {
         let mut definitions = self.beside.iter().map(|compiled| &compiled.definition);
-        let known = definitions.find(|it| it.name == child.definition && it.version == child.version)?;
+        let known = definitions.find(|it| child.is_of(it))?;
         let timeout = known.timeout?;
         Some((timeout, format!("a saga of {}", told(timeout))))
     }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
 
@@ -13,10 +12,9 @@ use super::failure::{Failure, Outcome};
 use super::live;
 use super::output::{self, counted};
 use super::sarif;
+use super::sources::{self, Checked};
 use super::story::{color_of, paint};
-use crate::catalog::{self, Compiled, Diagnostics, Source};
-use crate::check::check;
-use crate::proof::{Bounds, End, Held, Proof};
+use crate::proof::{Bounds, End, Held};
 use crate::saga::Direction;
 
 #[derive(Debug, ClapArgs)]
@@ -66,13 +64,6 @@ enum Format {
     Sarif,
 }
 
-/// What there is to say of one file.
-struct Report {
-    findings: Diagnostics,
-    /// `None`: it is not a definition.
-    checked: Option<(Arc<Compiled>, Proof)>,
-}
-
 pub async fn run(args: Args) -> Outcome {
     let mut reports = tokio::task::block_in_place(|| reports(&args))?;
     look_at_broker(&args, &mut reports).await?;
@@ -87,78 +78,44 @@ pub async fn run(args: Args) -> Outcome {
         }
         Format::Json => {
             let definitions: Vec<_> = reports.iter().map(as_json).collect();
-            let all = json!({ "definitions": definitions, "errors": errors, "warnings": warnings });
-            output::raw(&format!("{all:#}"))?;
+            output::json(&json!({ "definitions": definitions, "errors": errors, "warnings": warnings }))?;
         }
         Format::Sarif => {
             let findings: Vec<_> = reports.iter().map(|report| &report.findings).collect();
-            output::raw(&format!("{:#}", sarif::log(&findings)))?;
+            output::json(&sarif::log(&findings))?;
         }
     }
     let is_wrong = errors > 0 || args.deny_warnings && warnings > 0;
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn reports(args: &Args) -> Result<Vec<Report>, Failure> {
-    let mut reports: Vec<Report> = Vec::new();
-    for Source { path, text, files } in sources(&args.paths)? {
-        let file = path.display().to_string();
-        reports.push(match catalog::compile_with(&file, &text, &files) {
-            Ok(compiled) => {
-                let findings = compiled.findings.clone();
-                Report { findings, checked: Some((Arc::new(compiled), Proof::default())) }
-            }
-            Err(findings) => Report { findings, checked: None },
-        });
-    }
-    let all: Vec<_> =
-        reports.iter().filter_map(|report| Some(Arc::clone(&report.checked.as_ref()?.0))).collect();
-    let bounds = Bounds { states: args.states, attempts: args.attempts, items: args.items };
-    for report in &mut reports {
-        let Some((compiled, proof)) = &mut report.checked else { continue };
-        let beside: Vec<_> = all.iter().filter(|other| !Arc::ptr_eq(other, compiled)).cloned().collect();
-        let checked = check(compiled, &beside, &bounds);
-        (report.findings, *proof) = (checked.findings, checked.proof);
-    }
-    Ok(reports)
-}
-
-/// Adds what a running broker lacks, if it is asked for.
-async fn look_at_broker(args: &Args, reports: &mut [Report]) -> Result<(), Failure> {
-    let mut checked: Vec<_> = reports.iter_mut().filter(|report| report.checked.is_some()).collect();
-    let definitions: Vec<_> =
-        checked.iter().filter_map(|report| Some(Arc::clone(&report.checked.as_ref()?.0))).collect();
-    let missing = args.live.look(&definitions).await?;
-    checked.iter_mut().zip(missing).for_each(|(report, missing)| report.findings.extend(missing.list));
-    Ok(())
-}
-
-/// The definitions at these paths.
-fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
-    let mut sources = Vec::new();
-    for path in paths.iter().filter(|path| !catalog::is_scenarios(path)) {
-        let found = if path.is_dir() {
-            catalog::read_directory(path)
-        } else {
-            catalog::read_definition(path).map(|source| vec![source])
-        };
-        let found = found.with_context(|| format!("cannot read {}", path.display()));
-        sources.extend(found.map_err(|error| Failure::usage(format!("{error:#}")))?);
-    }
+fn reports(args: &Args) -> Result<Vec<Checked>, Failure> {
+    let sources = sources::read(&args.paths).map_err(|error| Failure::usage(format!("{error:#}")))?;
     if sources.is_empty() {
         return Err(Failure::usage(
             "there is no definition here: name a file, or a directory with `*.yaml` in it",
         ));
     }
-    Ok(sources)
+    let bounds = Bounds { states: args.states, attempts: args.attempts, items: args.items };
+    Ok(sources::checked(&sources, &bounds))
 }
 
-fn told(report: &Report, stories: bool) -> String {
+/// Adds what a running broker lacks, if it is asked for.
+async fn look_at_broker(args: &Args, reports: &mut [Checked]) -> Result<(), Failure> {
+    let mut compiled: Vec<_> = reports.iter_mut().filter(|report| report.definition.is_some()).collect();
+    let definitions: Vec<_> =
+        compiled.iter().filter_map(|report| Some(Arc::clone(&report.definition.as_ref()?.0))).collect();
+    let missing = args.live.look(&definitions).await?;
+    compiled.iter_mut().zip(missing).for_each(|(report, missing)| report.findings.extend(missing.list));
+    Ok(())
+}
+
+fn told(report: &Checked, stories: bool) -> String {
     let mut text = report.findings.pretty();
     if !text.is_empty() {
         text.push('\n');
     }
-    let Some((compiled, proof)) = &report.checked else { return text };
+    let Some((compiled, proof)) = &report.definition else { return text };
     let sign = match (report.findings.errors(), report.findings.warnings()) {
         (0, 0) => paint(AnsiColor::Green, "✓"),
         (0, _) => paint(AnsiColor::Yellow, "!"),
@@ -229,9 +186,9 @@ fn summary(files: usize, errors: usize, warnings: usize) -> String {
     }
 }
 
-fn as_json(report: &Report) -> Value {
+fn as_json(report: &Checked) -> Value {
     let mut told = serde_json::to_value(&report.findings).unwrap_or_default();
-    let Some((compiled, proof)) = &report.checked else { return told };
+    let Some((compiled, proof)) = &report.definition else { return told };
     let held = |held: &Held| json!({ "step": held.step, "direction": held.direction });
     let end = |end: &End| {
         let all: Vec<_> = end.held.iter().map(held).collect();

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use anstyle::AnsiColor;
-use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::failure::Failure;
 use super::output;
+use super::sources;
 use super::story::paint;
-use crate::catalog::{self, Source};
 use crate::config::{self as settings, Config};
+use crate::proof::Bounds;
 use crate::{http, telemetry};
 
 #[derive(Debug, ClapArgs)]
@@ -55,23 +55,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many definitions there are; all that is wrong with them is told.
+/// How many definitions there are, if `serve` would take them all.
 fn definitions_of(config: &Config) -> Result<u64, Failure> {
-    let directory = &config.definitions.directory;
-    let sources = catalog::read_directory(directory)
-        .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
-    let (mut ready, mut wrong) = (0, 0);
-    for Source { path, text, files } in sources {
-        match catalog::compile_with(&path.display().to_string(), &text, &files) {
-            Ok(_) => ready += 1,
-            Err(diagnostics) => {
-                wrong += 1;
-                anstream::eprint!("{}", diagnostics.pretty());
-            }
-        }
-    }
-    match wrong {
-        0 => Ok(ready),
-        wrong => Err(anyhow::anyhow!("{} not valid", output::counted(wrong, "definition")).into()),
-    }
+    let sources = sources::read(std::slice::from_ref(&config.definitions.directory))?;
+    let checked = tokio::task::block_in_place(|| sources::checked(&sources, &Bounds::default()));
+    sources::report(&checked)?;
+    Ok(checked.len() as u64)
 }

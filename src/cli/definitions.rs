@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 use comfy_table::Cell;
 
-use super::failure::{EXIT_CODES, Failure, Outcome, exit};
+use super::failure::{EXIT_CODES, Failure, Outcome, diagnosed, exit};
 use super::output::{self, Format, tame};
 use super::remote::{Remote, Session};
+use super::sources;
 use super::story::paint;
 use crate::api::definitions::{
     DefinitionSummary, Definitions, Diff, DiffQuery, RegisterRequest, Version, VersionSummary,
 };
 use crate::api::interventions::ReasonBody;
 use crate::catalog;
+use crate::proof::Bounds;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = format!("\
@@ -46,7 +47,7 @@ enum Action {
     Check {
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// Do not ask the server whether the version is still free
+        /// Check them beside each other only: do not ask the server, which knows what is registered
         #[arg(long)]
         offline: bool,
     },
@@ -93,8 +94,12 @@ pub async fn run(args: Args) -> Outcome {
         Action::List => list(session).await?,
         Action::Show { name } => show(session, &name).await?,
         Action::Check { files, offline } => {
+            if offline {
+                check_here(&files)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             for file in files {
-                check(session, &file, offline).await?;
+                check(session, &file).await?;
             }
         }
         Action::Register { files, reason, actor } => {
@@ -182,33 +187,49 @@ async fn show(session: &Session, name: &str) -> Result<(), Failure> {
     output::print(&output::table(&header, definition.versions.iter().map(row).collect()))
 }
 
-/// A definition and the files it refers to, checked here first: that shows the lines, with what is wrong underlined.
-fn read(file: &Path) -> Result<RegisterRequest, Failure> {
-    let source = catalog::read_definition(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let name = file.display().to_string();
-    if let Err(diagnostics) = catalog::compile_with(&name, &source.text, &source.files) {
-        anstream::eprint!("{}", diagnostics.pretty());
-        return Err(anyhow::anyhow!("{name} is not a definition that runs").into());
-    }
+/// A definition and the files it refers to, compiled here first: that shows the lines, with what is wrong underlined.
+fn read(file: &Path) -> anyhow::Result<RegisterRequest> {
+    let source = catalog::read_definition(file)?;
+    sources::shown(&source)?;
     Ok(RegisterRequest {
         source: source.text,
         files: source.files,
-        file: Some(name),
+        file: Some(file.display().to_string()),
         check_only: false,
         reason: None,
         actor: None,
     })
 }
 
-async fn check(session: &Session, file: &Path, offline: bool) -> Result<(), Failure> {
-    let request = RegisterRequest { check_only: true, ..read(file)? };
-    if !offline {
-        let answer = session.client.post(&["definitions"], &request).await?;
-        if session.format == Format::Json {
-            return output::raw(&answer.text);
-        }
+/// Without the server: beside each other, as `snorri check` does.
+fn check_here(files: &[PathBuf]) -> Result<(), Failure> {
+    let sources = sources::read(files)?;
+    let checked = tokio::task::block_in_place(|| sources::checked(&sources, &Bounds::default()));
+    for (source, _) in sources.iter().zip(&checked).filter(|(_, checked)| checked.findings.errors() == 0) {
+        passes(&source.path)?;
     }
+    sources::report(&checked)
+}
+
+async fn check(session: &Session, file: &Path) -> Result<(), Failure> {
+    let request = RegisterRequest { check_only: true, ..read(file)? };
+    let answer = session.client.post(&["definitions"], &request).await?;
+    if session.format == Format::Json {
+        return output::raw(&answer.text);
+    }
+    warn(&answer.read()?);
+    passes(file)
+}
+
+fn passes(file: &Path) -> Result<(), Failure> {
     output::line(&format!("{} {}", paint(AnsiColor::Green, "✓"), file.display()))
+}
+
+/// Shows what the server finds, which knows what else is registered.
+fn warn(version: &Version) {
+    for line in version.diagnostics.iter().flat_map(diagnosed) {
+        anstream::eprintln!("{} {line}", paint(AnsiColor::Yellow, "warning:"));
+    }
 }
 
 async fn register(
@@ -223,6 +244,7 @@ async fn register(
         return output::raw(&answer.text);
     }
     let version: Version = answer.read()?;
+    warn(&version);
     let what = if answer.status == 201 { "registered" } else { "was registered before:" };
     let sign = paint(AnsiColor::Green, "✓");
     output::line(&format!("{sign} {what} {}@{}", version.name, version.version))

@@ -1,16 +1,16 @@
 //! `snorri diff`: what a new version of a definition changes, and whom that breaks.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::anyhow;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 
+use super::failure::Failure;
+use super::output::{self, ReportFormat};
+use super::sources;
 use super::story::paint;
 use crate::catalog::diff::{Change, Diff, Whom, diff};
-use crate::catalog::{self, Compiled, Source};
 
 /// Something breaks.
 const BREAKING: u8 = 1;
@@ -38,47 +38,29 @@ pub struct Args {
     /// The definition as it shall be
     new: PathBuf,
     /// For people or for programs
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
-    Text,
-    Json,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    output: ReportFormat,
 }
 
 pub fn run(args: &Args) -> ExitCode {
     match compare(args) {
         Ok(diff) if diff.breaking => ExitCode::from(BREAKING),
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            anstream::eprintln!("error: {error:#}");
+        Err(failure) => {
+            failure.print();
             ExitCode::from(FAILED)
         }
     }
 }
 
-fn compare(args: &Args) -> anyhow::Result<Diff> {
-    let (old, new) = (compiled(&args.old)?, compiled(&args.new)?);
-    let diff = diff(&old, &new)?;
-    let text = match args.output {
-        Output::Text => told(&diff),
-        Output::Json => serde_json::to_string_pretty(&diff)? + "\n",
-    };
-    match anstream::stdout().lock().write_all(text.as_bytes()) {
-        // Whoever reads it may have read enough.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(diff),
+fn compare(args: &Args) -> Result<Diff, Failure> {
+    let (old, new) = (sources::definition(&args.old)?, sources::definition(&args.new)?);
+    let diff = diff(&old, &new).map_err(anyhow::Error::from)?;
+    match args.output {
+        ReportFormat::Text => output::print(&told(&diff))?,
+        ReportFormat::Json => output::json(&diff)?,
     }
-}
-
-fn compiled(path: &Path) -> anyhow::Result<Compiled> {
-    let Source { text, files, .. } = catalog::read_definition(path)?;
-    catalog::compile_with(&path.display().to_string(), &text, &files).map_err(|diagnostics| {
-        anstream::eprint!("{}", diagnostics.pretty());
-        anyhow!("{} is not a definition that runs", path.display())
-    })
+    Ok(diff)
 }
 
 fn told(diff: &Diff) -> String {
@@ -86,8 +68,8 @@ fn told(diff: &Diff) -> String {
     let breaking = diff.changes.iter().filter(|change| change.breaks.is_some()).count();
     let summary = match (diff.changes.len(), breaking) {
         (0, _) => "no difference".to_owned(),
-        (all, 0) => format!("{}, all compatible", counted(all)),
-        (all, breaking) => format!("{}, {breaking} breaking", counted(all)),
+        (all, 0) => format!("{}, all compatible", output::counted(all as u64, "change")),
+        (all, breaking) => format!("{}, {breaking} breaking", output::counted(all as u64, "change")),
     };
     let width = diff.changes.iter().map(|change| change.place.chars().count()).max().unwrap_or_default();
     let mut lines = vec![format!("{versions}: {summary}")];
@@ -96,10 +78,6 @@ fn told(diff: &Diff) -> String {
     lines.extend(breaks.into_iter().chain(fits).map(|change| line(change, width)));
     lines.extend(diff.notes.iter().map(|note| format!("{} {note}", paint(AnsiColor::Yellow, "note:"))));
     lines.join("\n") + "\n"
-}
-
-fn counted(changes: usize) -> String {
-    if changes == 1 { "1 change".into() } else { format!("{changes} changes") }
 }
 
 fn line(change: &Change, width: usize) -> String {

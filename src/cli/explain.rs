@@ -1,12 +1,10 @@
 //! `snorri explain`: what a code means, at length.
 
 use anstyle::{AnsiColor, Style};
-use anyhow::Context;
-use clap::{Args as ClapArgs, ValueEnum};
-use serde_json::{Value, json};
+use clap::Args as ClapArgs;
 
 use super::failure::Failure;
-use super::output;
+use super::output::{self, ReportFormat};
 use super::story::paint;
 use crate::catalog::explanation::{Explanation, Part, explain, explanations};
 
@@ -24,46 +22,32 @@ pub struct Args {
     /// A code, such as E0303
     code: Option<String>,
     /// For people or for programs
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let Some(code) = &args.code else { return list(args.format) };
     let explanation = explain(code).map_err(|near| unknown(code, near))?;
     match args.format {
-        Format::Text => output::print(&told(&explanation)),
-        Format::Json => data(&json_of(&explanation)),
+        ReportFormat::Text => output::print(&told(&explanation)),
+        ReportFormat::Json => output::json(&explanation),
     }
 }
 
-fn list(format: Format) -> Result<(), Failure> {
+fn list(format: ReportFormat) -> Result<(), Failure> {
     match format {
-        Format::Text => {
+        ReportFormat::Text => {
             let line = |e: Explanation| format!("{}  {}\n", paint(AnsiColor::Cyan, e.code), e.title);
             output::print(&explanations().map(line).collect::<String>())
         }
-        Format::Json => data(&explanations().map(|explanation| json_of(&explanation)).collect()),
+        ReportFormat::Json => output::json(&explanations().collect::<Vec<_>>()),
     }
 }
 
 fn unknown(code: &str, near: Option<&str>) -> Failure {
     let meant = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
     Failure::usage(format!("there is no code `{code}`: {meant}`snorri explain` lists them all"))
-}
-
-fn json_of(explanation: &Explanation) -> Value {
-    json!({"code": explanation.code, "title": explanation.title, "text": explanation.text})
-}
-
-fn data(value: &Value) -> Result<(), Failure> {
-    output::raw(&serde_json::to_string_pretty(value).context("an explanation as JSON")?)
 }
 
 fn told(explanation: &Explanation) -> String {

@@ -150,14 +150,13 @@ fn of_status(status: u16) -> u8 {
 fn refused(problem: &Problem, call: &str) -> String {
     let mut places: Vec<_> =
         problem.errors.iter().map(|at| format!("{}: {}", at.pointer, at.detail)).collect();
-    places.extend(diagnosed(problem));
+    places.extend(problem.diagnostics.iter().flat_map(diagnosed));
     let what = format!("{} ({})", problem.detail, problem.code);
     lines(&what, Some(call), &places, hint(problem))
 }
 
-/// What is wrong with a definition, as the server tells it.
-fn diagnosed(problem: &Problem) -> Vec<String> {
-    let Some(all) = &problem.diagnostics else { return Vec::new() };
+/// What is found in a definition, as the server tells it.
+pub fn diagnosed(all: &serde_json::Value) -> Vec<String> {
     let file = all["file"].as_str().unwrap_or("definition");
     let told = |one: &serde_json::Value| {
         let text = |field: &str| one[field].as_str().unwrap_or_default().to_owned();
@@ -194,7 +193,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         ("not_stuck", _) => "this is for sagas that wait for an operator: `snorri list --status stuck`",
         ("migration_blocked", _) => "`snorri migrate --preview` tells what stands in the way",
         ("definition_changed", _) => "a registered version never changes: give it a new version",
-        ("invalid_definition", _) => "`snorri definitions check FILE` shows the lines",
+        ("invalid_definition", _) => "`snorri check` of the directory that it stands in shows the lines",
         (_, 401) => "give a token: --token-file, SNORRI_TOKEN, or a profile in cli.toml",
         (_, 403) => "this needs another role than your token has: ask whoever hands out tokens",
         (_, 408 | 429 | 502..=504) => "try again in a moment",

@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::failure::Failure;
-use super::output;
-use crate::catalog;
+use super::{output, sources};
 use crate::graph::{self, Direction, Options};
 
 #[derive(Debug, ClapArgs)]
@@ -51,18 +50,7 @@ enum Grows {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let source = catalog::read_definition(&args.file)
-        .with_context(|| format!("cannot read {}", args.file.display()))?;
-    let compiled = catalog::compile_with(&args.file.display().to_string(), &source.text, &source.files);
-    let compiled = match compiled {
-        Ok(compiled) => compiled,
-        Err(diagnostics) => {
-            anstream::eprint!("{}", diagnostics.pretty());
-            return Err(
-                anyhow!("{} is not a definition, so there is nothing to draw", args.file.display()).into()
-            );
-        }
-    };
+    let compiled = sources::definition(&args.file)?;
     let format = args.format.unwrap_or_else(|| of_name(args.output.as_ref()));
     let options = Options { title: args.title, undo: !args.no_undo };
     let graph = graph::graph(&compiled.definition, &options);

@@ -1,7 +1,7 @@
 //! The command line: one file for each subcommand, or for a few of the same kind.
 //!
-//! `client` speaks to the admin API, `remote` says to which one, `output` shows what it answers, and `failure` is what went
-//! wrong, with the exit code.
+//! `client` speaks to the admin API, `remote` says to which one, `sources` reads definitions from files, `output` shows what
+//! there is to say, and `failure` is what went wrong, with the exit code.
 
 pub mod audit;
 pub mod bulk;
@@ -30,6 +30,7 @@ pub mod serve;
 pub mod show;
 pub mod signal;
 pub mod simulate;
+pub mod sources;
 pub mod start;
 pub mod story;
 pub mod target;

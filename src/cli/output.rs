@@ -7,6 +7,7 @@ use anstyle::AnsiColor;
 use clap::ValueEnum;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -16,6 +17,13 @@ use crate::saga::Status;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Table,
+    Json,
+}
+
+/// The same for commands that need no server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    Text,
     Json,
 }
 
@@ -57,6 +65,11 @@ pub fn raw(text: &str) -> Result<(), Failure> {
         out.write_all(b"\n")?;
     }
     Ok(out.flush()?)
+}
+
+/// For programs.
+pub fn json(value: &impl Serialize) -> Result<(), Failure> {
+    raw(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
 }
 
 /// A table without lines: its columns can be cut and its rows be grepped.

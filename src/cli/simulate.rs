@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, anyhow};
-use clap::{Args as ClapArgs, ValueEnum};
+use anyhow::Context;
+use clap::Args as ClapArgs;
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::output;
+use super::output::{self, ReportFormat};
+use super::sources;
 use crate::catalog::{self, Compiled};
 use crate::simulation::{self, Faults, Plan, Rate, Report, Tally};
 
@@ -31,6 +32,7 @@ Examples:
 pub struct Args {
     /// The definition: a file, or the name of one in `sagas`
     definition: String,
+    /// How many sagas are run
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     runs: u64,
     /// The same seed, the same runs
@@ -72,14 +74,9 @@ pub struct Args {
     /// Run the same once more with these faults too, side by side
     #[arg(long, value_name = "FAULTS")]
     compare: Vec<String>,
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -93,20 +90,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         reports.push((faults.clone(), simulate(&plan, args.runs)));
     }
     match (args.format, reports.as_slice()) {
-        (Format::Json, [(_, report)]) => output::raw(&json(report)?),
-        (Format::Json, reports) => output::raw(&json(&reports)?),
-        (Format::Text, [(_, report)]) => {
+        (ReportFormat::Json, [(_, report)]) => output::json(report),
+        (ReportFormat::Json, reports) => output::json(&reports),
+        (ReportFormat::Text, [(_, report)]) => {
             output::raw(&format!("{}{}", simulation::text(report), made_up(args, report)))
         }
-        (Format::Text, reports) => {
+        (ReportFormat::Text, reports) => {
             let text = simulation::comparison(reports);
             output::raw(&format!("{text}{}", made_up(args, &reports[0].1)))
         }
     }
-}
-
-fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)?)
 }
 
 /// What was not given, and so was made up.
@@ -209,7 +202,8 @@ fn read(path: &Path) -> anyhow::Result<String> {
 /// A definition by its file or its name, and all others in its directory.
 fn definition(name: &str) -> Result<(Arc<Compiled>, Vec<Arc<Compiled>>), Failure> {
     let path = Path::new(name);
-    let directory = match path.parent().filter(|_| path.is_file()) {
+    let is_file = path.is_file();
+    let directory = match path.parent().filter(|_| is_file) {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => Path::new(DIRECTORY),
@@ -219,23 +213,15 @@ fn definition(name: &str) -> Result<(Arc<Compiled>, Vec<Arc<Compiled>>), Failure
     let mut wanted = None;
     let mut beside = Vec::new();
     for source in sources {
-        let compiled = catalog::compile_with(&source.path.display().to_string(), &source.text, &source.files);
-        let is_it = |compiled: &Compiled| {
-            if path.is_file() {
-                source.path.file_name() == path.file_name()
-            } else {
-                *compiled.definition.name == *name
-            }
-        };
-        match compiled {
-            Ok(compiled) if is_it(&compiled) => wanted = Some(Arc::new(compiled)),
-            Ok(compiled) => beside.push(Arc::new(compiled)),
-            Err(diagnostics) if path.is_file() && source.path.file_name() == path.file_name() => {
-                anstream::eprint!("{}", diagnostics.pretty());
-                return Err(anyhow!("{name} is not a definition, so there is nothing to simulate").into());
-            }
+        if is_file && source.path.file_name() == path.file_name() {
+            wanted = Some(Arc::new(sources::shown(&source)?));
+        } else if let Ok(compiled) = sources::compiled(&source).map(Arc::new) {
             // What is wrong with the others is not asked for here.
-            Err(_) => {}
+            if !is_file && *compiled.definition.name == *name {
+                beside.extend(wanted.replace(compiled));
+            } else {
+                beside.push(compiled);
+            }
         }
     }
     let wanted = wanted.ok_or_else(|| {

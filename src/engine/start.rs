@@ -96,16 +96,12 @@ impl Engine {
         let key = compiled.key(&request.input)?;
         let id = saga_id(&request, key.as_deref());
         let started = journal::Started {
-            definition: Arc::clone(&compiled.definition.name),
-            version: compiled.definition.version,
             key: key.clone(),
             attributes: attributes(&compiled, &request)?,
-            input: Arc::new(request.input),
-            deadline: None,
             answer: request.answer,
             trace_id: request.trace_id,
             parent: request.parent,
-            carried: None,
+            ..compiled.definition.start(Arc::new(request.input))
         };
         match self.submit(id, Input::Start(Box::new(started))).await {
             Ok(_) => Ok(Started { id, key, is_new: true, same_input: true, same_parent: true }),

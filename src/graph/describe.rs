@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::model::GroupKind;
-use crate::saga::definition::{Action, Awaited, Command, OnTimeout, OnWaitTimeout, Sleep, Step, Trigger};
+use crate::saga::definition::{Action, Command, OnTimeout, OnWaitTimeout, Sleep, Step, Trigger};
 use crate::saga::template::{Part, Template};
 
 pub(super) const OTHERWISE: &str = "otherwise";
@@ -20,10 +20,7 @@ pub(super) fn label(step: &Step) -> String {
 pub(super) fn detail(step: &Step) -> String {
     match &step.action {
         Action::Command(command) => command.command.name.to_string(),
-        Action::Wait(wait) => match &wait.awaited {
-            Awaited::Signal(signal) => format!("{signal} within {}", span(wait.timeout)),
-            Awaited::Event(event) => format!("{} within {}", event.event, span(wait.timeout)),
-        },
+        Action::Wait(wait) => format!("{} within {}", wait.awaited.name(), span(wait.timeout)),
         Action::Sleep(Sleep::For(duration)) => format!("for {}", span(*duration)),
         Action::Sleep(Sleep::Until(time)) => format!("until {}", time.source()),
         Action::Child(child) => format!("{} v{}", child.definition, child.version),
@@ -90,10 +87,8 @@ pub(super) fn about(step: &Step) -> Vec<String> {
             }
         }
         Action::Wait(wait) => {
-            let (what, name) = match &wait.awaited {
-                Awaited::Signal(signal) => ("signal", signal),
-                Awaited::Event(event) => ("event", &event.event),
-            };
+            let what = if wait.awaited.event().is_some() { "event" } else { "signal" };
+            let name = wait.awaited.name();
             lines.push(format!("waits for the {what} {name}, at most {}", span(wait.timeout)));
             lines.push(match wait.on_timeout {
                 OnWaitTimeout::Fail => "nothing in time: rolls back".into(),

@@ -1,8 +1,9 @@
 //! Which states are the same for what is to come.
 //!
 //! A fingerprint leaves out what nothing follows from: times, outputs, how many attempts a command took that has its
-//! outcome, and what became of a step that nothing is left to be done about. Parallel branches that are alike, and items that are under way together, may change places: their fingerprints are
-//! sorted. This is symmetry reduction as in C. N. Ip and D. L. Dill, "Better verification through symmetry", 1996.
+//! outcome, and what became of a step that nothing is left to be done about. Parallel branches that are alike, and items
+//! that are under way together, may change places: their fingerprints are sorted. This is symmetry reduction as in
+//! C. N. Ip and D. L. Dill, "Better verification through symmetry", 1996.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +39,7 @@ enum Node {
 }
 
 /// A step, and what of it matters.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Leaf {
     name: Arc<str>,
     has_undo: bool,

@@ -1,14 +1,15 @@
 //! What can happen to a saga in a state: every outcome of all that is under way, and what comes from outside at any time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::Surroundings;
-use crate::saga::definition::{Action, Awaited, Child, Definition};
+use crate::saga::definition::{Action, Child, Definition};
 use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
-use crate::saga::journal::{Arrival, By, Problem, Source};
+use crate::saga::journal::{Arrival, By, Problem};
 use crate::saga::state::{Outcome, Pending, State, StepState};
 
 /// The time at which everything happens. Whatever is due is due later, until it is chosen to be due.
@@ -134,8 +135,12 @@ pub(super) fn refuses_undo(child: &Child, around: &Surroundings) -> bool {
 
 impl Happening {
     /// The state at the moment at which it happens, and the input that it is.
-    pub(super) fn come_true(&self, definition: &Definition, state: &State) -> Option<(State, Input)> {
-        let mut state = state.clone();
+    pub(super) fn come_true<'s>(
+        &self,
+        definition: &Definition,
+        state: &'s State,
+    ) -> Option<(Cow<'s, State>, Input)> {
+        let mut state = Cow::Borrowed(state);
         let Some((path, direction)) = &self.of else {
             let input = match self.kind {
                 Kind::Cancelled => {
@@ -143,6 +148,7 @@ impl Happening {
                 }
                 Kind::UndoAsked => Input::Undo { attempt: 1 },
                 _ => {
+                    let state = state.to_mut();
                     state.deadline = Some(NOW);
                     state.wake = Some(NOW);
                     Input::Wake
@@ -162,7 +168,7 @@ impl Happening {
             Kind::Unroutable => Input::Unroutable(attempt),
             Kind::Arrival => Input::Arrival(Arc::new(arrival(definition, path)?)),
             _ => {
-                make_due(&mut state, path, *direction);
+                make_due(state.to_mut(), path, *direction);
                 Input::Wake
             }
         };
@@ -172,13 +178,7 @@ impl Happening {
 
 fn arrival(definition: &Definition, path: &StepPath) -> Option<Arrival> {
     let Action::Wait(wait) = &definition.step(path)?.action else { return None };
-    let source = match &wait.awaited {
-        Awaited::Signal(name) => Source::Signal(Arc::clone(name)),
-        Awaited::Event(event) => {
-            Source::Event { exchange: Arc::clone(&event.exchange), event: Arc::clone(&event.event) }
-        }
-    };
-    Some(Arrival { source, id: None, body: Value::Null })
+    Some(Arrival { source: wait.awaited.source(), id: None, body: Value::Null })
 }
 
 /// Has what this step waits for be due, and nothing else.

@@ -1,6 +1,6 @@
 //! What the exploration plays on: the definition without its data, what its sagas have around them, and what follows.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -78,22 +78,30 @@ impl Stage<'_> {
     ) -> Vec<(Decision, Answers)> {
         let mut decisions = Vec::new();
         let mut todo = vec![answers.clone()];
-        while let Some(answers) = todo.pop() {
-            let Some((mut state, input)) = self.come_true(state, &answers, happening) else { break };
-            if let Some(started) = state.started.take() {
-                state.started = Some(self.with_answers(started, &answers));
+        while let Some(given) = todo.pop() {
+            let Some((mut state, input)) = self.come_true(state, &given, happening) else { break };
+            // The saga has the answers so far in its input; only new ones make another one.
+            if given != *answers && state.started.is_some() {
+                let input = Arc::new(self.skeleton.input(&given));
+                let state = state.to_mut();
+                state.started = state.started.take().map(|it| Arc::new(Started { input, ..(*it).clone() }));
             }
             let Ok(decision) = transition(&self.skeleton.definition, &state, &input, NOW) else { break };
-            match self.skeleton.branch(&decision.entry.facts, &answers) {
+            match self.skeleton.branch(&decision.entry.facts, &given) {
                 // The first answer is tried first.
                 Some(branches) => todo.extend(branches.into_iter().rev()),
-                None => decisions.push((decision, answers)),
+                None => decisions.push((decision, given)),
             }
         }
         decisions
     }
 
-    fn come_true(&self, state: &State, answers: &Answers, happening: &Happening) -> Option<(State, Input)> {
+    fn come_true<'s>(
+        &self,
+        state: &'s State,
+        answers: &Answers,
+        happening: &Happening,
+    ) -> Option<(Cow<'s, State>, Input)> {
         if happening.kind != Kind::Started {
             return happening.come_true(&self.skeleton.definition, state);
         }
@@ -102,25 +110,8 @@ impl Stage<'_> {
             step: StepPath::new("part"),
             attempt: 1,
         });
-        let started = Started {
-            definition: Arc::clone(&self.skeleton.definition.name),
-            version: self.skeleton.definition.version,
-            key: None,
-            input: Arc::new(self.skeleton.input(answers)),
-            deadline: None,
-            answer: None,
-            trace_id: None,
-            parent,
-            attributes: BTreeMap::new(),
-            carried: None,
-        };
-        Some((state.clone(), Input::Start(Box::new(started))))
-    }
-
-    fn with_answers(&self, started: Arc<Started>, answers: &Answers) -> Arc<Started> {
-        if answers.is_empty() {
-            return started;
-        }
-        Arc::new(Started { input: Arc::new(self.skeleton.input(answers)), ..(*started).clone() })
+        let input = Arc::new(self.skeleton.input(answers));
+        let started = Started { parent, ..self.skeleton.definition.start(input) };
+        Some((Cow::Borrowed(state), Input::Start(Box::new(started))))
     }
 }

@@ -3,6 +3,8 @@
 //! A [`Definition`] is what the catalog makes of a YAML file. Whatever could be wrong with it was found there:
 //! nothing is checked again here.
 
+mod lookup;
+
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,7 +13,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::expression::Expression;
-use super::id::{Direction, StepPath};
 use super::journal::Problem;
 use super::retry::Retry;
 use super::template::Template;
@@ -275,125 +276,4 @@ pub trait Schema: Debug + Send + Sync {
     fn check(&self, value: &Value) -> Result<(), Problem>;
     /// The JSON Schema that it is, if it is one.
     fn document(&self) -> Option<&Value>;
-}
-
-impl Definition {
-    /// A definition of `steps` in the order of `body`. Everything else is unset.
-    pub fn new(name: &str, version: u32, steps: Vec<Step>, body: Block) -> Self {
-        let indexes = (0..steps.len()).map(StepIndex);
-        Self {
-            name: name.into(),
-            version,
-            description: None,
-            key: None,
-            attributes: Vec::new(),
-            timeout: None,
-            on_late_reply: OnLateReply::default(),
-            on_compensation_failure: OnCompensationFailure::default(),
-            starts: Vec::new(),
-            lifecycle_events: false,
-            body,
-            output: None,
-            output_schema: None,
-            by_name: steps.iter().map(|step| Arc::clone(&step.name)).zip(indexes).collect(),
-            steps,
-        }
-    }
-
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    pub fn step_at(&self, index: StepIndex) -> &Step {
-        &self.steps[index.0]
-    }
-
-    pub fn index_of(&self, name: &str) -> Option<StepIndex> {
-        self.by_name.get(name).copied()
-    }
-
-    /// The step that stands at `path`, if this definition has it.
-    pub fn step(&self, path: &StepPath) -> Option<&Step> {
-        self.index_of(path.name()).map(|index| self.step_at(index))
-    }
-
-    /// All commands, compensations included.
-    pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        let both = [Direction::Forward, Direction::Compensate];
-        self.steps
-            .iter()
-            .flat_map(move |step| both.into_iter().filter_map(|direction| step.command(direction)))
-    }
-
-    /// All domain events that its sagas listen for.
-    pub fn events(&self) -> impl Iterator<Item = &EventPattern> {
-        let replies = self.commands().flat_map(|command| command.on.iter().map(|reply| &reply.event));
-        let waits = self.steps.iter().filter_map(|step| match &step.action {
-            Action::Wait(wait) => wait.awaited.event(),
-            _ => None,
-        });
-        replies.chain(waits)
-    }
-}
-
-impl Block {
-    /// Steps one after the other: the first `count` of a definition.
-    pub fn in_order(count: usize) -> Self {
-        Self::Sequence((0..count).map(StepIndex).map(Self::Step).collect())
-    }
-}
-
-impl Step {
-    pub fn is_pivot(&self) -> bool {
-        self.kind == Kind::Pivot
-    }
-
-    /// Whether the saga goes on after it, although it came to nothing.
-    pub fn may_miss(&self) -> bool {
-        self.optional
-            || matches!(&self.action, Action::Wait(wait) if wait.on_timeout == OnWaitTimeout::Continue)
-    }
-
-    /// What it sends, if it sends commands.
-    pub fn command(&self, direction: Direction) -> Option<&Command> {
-        let Action::Command(step) = &self.action else { return None };
-        match direction {
-            Direction::Forward => Some(&step.command),
-            Direction::Compensate => step.compensation.as_ref(),
-        }
-    }
-
-    /// Whether there is something to undo once it has happened.
-    pub fn has_undo(&self) -> bool {
-        match &self.action {
-            Action::Command(step) => step.compensation.is_some(),
-            Action::Child(child) => child.undone,
-            _ => false,
-        }
-    }
-}
-
-impl Action {
-    /// What it is, as definitions have it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Command(_) => "command",
-            Self::Choice(_) => "choice",
-            Self::ForEach(_) => "for_each",
-            Self::Wait(_) => "wait",
-            Self::Sleep(_) => "sleep",
-            Self::Child(_) => "saga",
-            Self::Publish(_) => "publish",
-            Self::Fail { .. } => "fail",
-        }
-    }
-}
-
-impl Awaited {
-    pub fn event(&self) -> Option<&EventPattern> {
-        match self {
-            Self::Signal(_) => None,
-            Self::Event(event) => Some(event),
-        }
-    }
 }

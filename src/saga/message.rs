@@ -150,6 +150,18 @@ impl Command {
     }
 }
 
+impl Order {
+    /// The attempt that it wants an answer to, if it wants one.
+    pub fn attempt(&self) -> Option<Attempt> {
+        let (direction, number) = match self.kind {
+            OrderKind::Start => (Direction::Forward, self.parent.attempt),
+            OrderKind::Undo { attempt } => (Direction::Compensate, attempt),
+            OrderKind::Cancel => return None,
+        };
+        Some(Attempt { step: self.parent.step.clone(), direction, number })
+    }
+}
+
 impl Message {
     /// Whether it is from saga to saga, and does not leave Snorri.
     pub fn is_internal(&self) -> bool {

@@ -153,10 +153,7 @@ impl View<'_> {
 fn name_of(action: &Action) -> Option<Arc<str>> {
     match action {
         Action::Command(step) => Some(Arc::clone(&step.command.name)),
-        Action::Wait(wait) => Some(match &wait.awaited {
-            Awaited::Signal(name) => Arc::clone(name),
-            Awaited::Event(event) => Arc::clone(&event.event),
-        }),
+        Action::Wait(wait) => Some(Arc::clone(wait.awaited.name())),
         Action::Child(child) => Some(Arc::clone(&child.definition)),
         Action::Publish(publish) => Some(Arc::clone(&publish.event)),
         Action::Choice(_) | Action::ForEach(_) | Action::Sleep(_) | Action::Fail { .. } => None,

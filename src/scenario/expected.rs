@@ -15,7 +15,7 @@ pub(super) const EXPECT: Shape = Shape {
     keys: &["status", "commands", "events", "output", "problem", "incident", "lasts"],
 };
 const INCIDENT: Shape = Shape { name: "an incident", keys: &["step", "code"] };
-const STATUSES: [(&str, Status); 6] = [
+pub(super) const STATUSES: [(&str, Status); 6] = [
     ("running", Status::Running),
     ("compensating", Status::Compensating),
     ("stuck", Status::Stuck),

@@ -13,7 +13,7 @@ use crate::catalog::{Diagnostic, code, suggest};
 use crate::saga::Direction;
 use crate::saga::definition::{Action, EventPattern};
 use crate::saga::input::ReplyResult;
-use crate::saga::journal::{Arrival, Problem, Source};
+use crate::saga::journal::{Arrival, Problem};
 
 const ANSWER: Shape = Shape {
     name: "an answer",
@@ -228,9 +228,8 @@ pub(super) fn arrival(
         );
         return None;
     };
-    let source = Source::Event { exchange: Arc::clone(&pattern.exchange), event: Arc::clone(&pattern.event) };
     let body = fields.get("body").map_or_else(|| Json::Object(Map::new()), |entry| entry.value.to_json());
-    Some(Arrival { source, id: None, body })
+    Some(Arrival { source: pattern.source(), id: None, body })
 }
 
 /// Whether `direction` of a step is a command or a child saga of its own.

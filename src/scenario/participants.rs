@@ -9,8 +9,7 @@ use super::script::{Aim, Response};
 use super::start::Only;
 use super::world::{Sent, World};
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
-use crate::saga::journal::{Arrival, Problem, Source};
-use crate::saga::message::OrderKind;
+use crate::saga::journal::{Arrival, Parent, Problem, Source};
 use crate::saga::{Direction, Ignored, Message, StepPath};
 
 impl World<'_> {
@@ -20,21 +19,13 @@ impl World<'_> {
                 self.sent(&command.step, command.direction, &command.name, command.payload.get());
                 self.answer(command.attempt());
             }
-            Message::Order(order) => {
-                let path = order.parent.step;
-                match order.kind {
-                    OrderKind::Start => {
-                        self.sent(&path, Direction::Forward, &order.definition, order.input.get());
-                        let number = order.parent.attempt;
-                        self.answer(Attempt { step: path, direction: Direction::Forward, number });
-                    }
-                    OrderKind::Undo { attempt: number } => {
-                        self.sent(&path, Direction::Compensate, &order.definition, order.input.get());
-                        self.answer(Attempt { step: path, direction: Direction::Compensate, number });
-                    }
-                    OrderKind::Cancel => self.cancel_child(&path, order.parent.attempt),
+            Message::Order(order) => match order.attempt() {
+                Some(attempt) => {
+                    self.sent(&attempt.step, attempt.direction, &order.definition, order.input.get());
+                    self.answer(attempt);
                 }
-            }
+                None => self.cancel_child(order.parent),
+            },
             Message::Event(event) => {
                 self.events.push((event.name, parsed(event.payload.get())));
             }
@@ -64,8 +55,9 @@ impl World<'_> {
     }
 
     /// A child that is under way is rolled back, and says so.
-    fn cancel_child(&mut self, path: &StepPath, number: u32) {
-        let attempt = Attempt { step: path.clone(), direction: Direction::Forward, number };
+    fn cancel_child(&mut self, parent: Parent) {
+        let Parent { step, attempt: number, .. } = parent;
+        let attempt = Attempt { step, direction: Direction::Forward, number };
         let is_its = |input: &Input| matches!(input, Input::Reply(reply) if reply.attempt == attempt);
         self.deliveries.retain(|_, input| !is_its(input));
         let problem = Problem::new(Problem::CANCELLED, "the saga that it is part of is rolled back");

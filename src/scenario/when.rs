@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::decode::Reader;
+use super::expected::STATUSES;
 use super::fields::{self, Fields, Shape};
 use super::given;
 use super::script::{Aim, Happening, Once, What};
@@ -26,13 +27,6 @@ const HAPPENING: Shape = Shape {
 const KINDS: [&str; 13] = [
     "cancel", "signal", "event", "reply", "pause", "resume", "retry", "skip", "resolve", "rollback",
     "abandon", "undo", "stop",
-];
-const STATUSES: [(&str, Status); 5] = [
-    ("stuck", Status::Stuck),
-    ("compensating", Status::Compensating),
-    ("completed", Status::Completed),
-    ("compensated", Status::Compensated),
-    ("abandoned", Status::Abandoned),
 ];
 
 /// What happens, in order.
@@ -234,8 +228,10 @@ fn attempt(entry: &Entry, text: &str, reader: &mut Reader<'_>) -> Option<(Aim, O
 fn once(entry: &Entry, reader: &mut Reader<'_>) -> Option<Once> {
     let text = fields::text(entry, &mut reader.problems)?;
     let is_step = reader.compiled.definition.index_of(text).is_some();
-    if let Some((_, status)) = STATUSES.iter().find(|(word, _)| *word == text && !is_step) {
-        return Some(Once::Status(*status));
+    // Every saga is running to begin with: nobody has to wait for that.
+    let mut awaited = STATUSES.into_iter().filter(|(_, status)| *status != Status::Running);
+    if let Some((_, status)) = awaited.find(|(word, _)| *word == text && !is_step) {
+        return Some(Once::Status(status));
     }
     let (aim, number) = attempt(entry, text, reader)?;
     let action = reader.compiled.definition.step(&aim.path).map(|step| &step.action);

@@ -64,7 +64,7 @@ pub fn run(compiled: &Compiled, scenario: &Scenario) -> Observed {
         events: Vec::new(),
         objections: Vec::new(),
     };
-    world.play(compiled.definition.version);
+    world.play();
     world.observed()
 }
 
@@ -96,7 +96,7 @@ enum Next {
 }
 
 impl World<'_> {
-    fn play(&mut self, version: u32) {
+    fn play(&mut self) {
         // It is a saga's own word who is part of whom, so that any can be started as part of another.
         let is_part = self.scenario.when.iter().any(|happening| matches!(happening.what, What::Undo));
         let parent = Parent {
@@ -105,16 +105,10 @@ impl World<'_> {
             attempt: 1,
         };
         let started = Started {
-            definition: Arc::clone(&self.definition.name),
-            version,
             key: self.scenario.key.clone(),
-            input: Arc::clone(&self.scenario.input),
-            deadline: None,
-            answer: None,
-            trace_id: None,
             parent: is_part.then_some(parent),
             attributes: self.scenario.attributes.clone(),
-            carried: None,
+            ..self.definition.start(Arc::clone(&self.scenario.input))
         };
         let _ = self.take(&Input::Start(Box::new(started)));
         for _ in 0..MOST_INPUTS {

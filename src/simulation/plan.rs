@@ -11,7 +11,7 @@ use super::chance::Spread;
 use super::example;
 use crate::catalog::Compiled;
 use crate::saga::Definition;
-use crate::saga::definition::{Action, Awaited};
+use crate::saga::definition::Action;
 
 /// For every step that has none of its own.
 const EVERY: &str = "*";
@@ -101,15 +101,9 @@ impl Plan {
         let mut found: Vec<&Definition> = vec![&self.compiled.definition];
         let mut at = 0;
         while let Some(definition) = found.get(at) {
-            let children: Vec<_> = definition
-                .steps()
-                .iter()
-                .filter_map(|step| match &step.action {
-                    Action::Child(child) => self.child(&child.definition, child.version),
-                    _ => None,
-                })
-                .collect();
-            for child in children {
+            for child in
+                definition.children().filter_map(|(_, child)| self.child(&child.definition, child.version))
+            {
                 if !found.iter().any(|known| known.name == child.definition.name) {
                     found.push(&child.definition);
                 }
@@ -126,11 +120,7 @@ impl Plan {
         let mut awaited: Vec<&str> = Vec::new();
         for step in definitions.iter().flat_map(|it| it.steps()) {
             if let Action::Wait(wait) = &step.action {
-                let name = match &wait.awaited {
-                    Awaited::Signal(signal) => signal,
-                    Awaited::Event(event) => &event.event,
-                };
-                awaited.extend([name, &step.name].map(AsRef::as_ref));
+                awaited.extend([wait.awaited.name(), &step.name].map(AsRef::as_ref));
             }
         }
         let unknown = |name: &String, known: &[&str], what: &str| {
@@ -140,8 +130,9 @@ impl Plan {
         };
         let mut mistakes: Vec<_> = self
             .faults
-            .by_name()
-            .flat_map(|(_, rates)| rates.0.keys())
+            .rates()
+            .into_iter()
+            .flat_map(|rates| rates.0.keys())
             .chain(self.latency.by_name.keys())
             .filter_map(|name| unknown(name, &steps, "step"))
             .collect();
@@ -160,15 +151,8 @@ impl Plan {
 }
 
 impl Faults {
-    fn by_name(&self) -> impl Iterator<Item = (&'static str, &Rates)> {
-        [
-            ("failure", &self.failure),
-            ("error", &self.error),
-            ("timeout", &self.timeout),
-            ("late", &self.late),
-            ("undo-failure", &self.undo_failure),
-        ]
-        .into_iter()
+    fn rates(&self) -> [&Rates; 5] {
+        [&self.failure, &self.error, &self.timeout, &self.late, &self.undo_failure]
     }
 
     fn sum(&self, step: &str) -> f64 {
@@ -249,7 +233,7 @@ impl FromStr for Rate {
 }
 
 /// `2%` or `0.02`.
-pub(super) fn share(text: &str) -> Result<f64, String> {
+fn share(text: &str) -> Result<f64, String> {
     let text = text.trim();
     let (number, of) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
     match number.trim().parse::<f64>() {

@@ -10,10 +10,10 @@ use super::chance::Chance;
 use super::plan::Plan;
 use super::tally::Tally;
 use crate::catalog::Compiled;
-use crate::saga::definition::{Action, Awaited};
+use crate::saga::definition::Action;
 use crate::saga::input::{Attempt, Reply, ReplyResult};
-use crate::saga::journal::{Arrival, By, Parent, Problem, Source, Started};
-use crate::saga::message::{Command, Message, Order, OrderKind, idempotency_key};
+use crate::saga::journal::{Arrival, By, Parent, Problem, Started};
+use crate::saga::message::{Message, Order, OrderKind, idempotency_key};
 use crate::saga::transition::Wake;
 use crate::saga::{Direction, Ignored, Input, SagaId, State, StepPath, Time, transition};
 
@@ -71,7 +71,7 @@ pub(super) struct Running<'a> {
     pub(super) begun: BTreeMap<(StepPath, Direction), Time>,
 }
 
-pub(super) struct Event {
+struct Event {
     at: Time,
     order: u64,
     saga: usize,
@@ -87,18 +87,7 @@ impl<'a> World<'a> {
         input: Arc<Value>,
         key: Option<String>,
     ) -> usize {
-        let started = Started {
-            definition: Arc::clone(&compiled.definition.name),
-            version: compiled.definition.version,
-            key,
-            input,
-            deadline: None,
-            answer: None,
-            trace_id: None,
-            parent,
-            attributes: BTreeMap::new(),
-            carried: None,
-        };
+        let started = Started { key, parent, ..compiled.definition.start(input) };
         let saga = self.sagas.len();
         self.sagas.push(Running { compiled, state: State::new(id), begun: BTreeMap::new() });
         self.put(self.now, saga, Input::Start(Box::new(started)));
@@ -123,7 +112,7 @@ impl<'a> World<'a> {
         }
         for message in decision.messages {
             match message {
-                Message::Command(command) => self.answer(saga, &command),
+                Message::Command(command) => self.reply(saga, command.attempt(), Some(command.deadline)),
                 Message::Order(order) => self.carry_out(saga, &order),
                 Message::Report(report) => {
                     if let Some(parent) = self.find(report.parent) {
@@ -160,12 +149,6 @@ impl<'a> World<'a> {
 
     fn find(&self, id: SagaId) -> Option<usize> {
         self.sagas.iter().position(|running| running.state.id == id)
-    }
-
-    /// What a participant makes of a command.
-    fn answer(&mut self, saga: usize, command: &Command) {
-        let attempt = command.attempt();
-        self.reply(saga, attempt, Some(command.deadline));
     }
 
     /// A reply as the rates have it: `deadline` is that of the attempt, if it has one.
@@ -238,13 +221,13 @@ impl<'a> World<'a> {
         let note =
             format!("{} v{} is not there: a participant answers for it", order.definition, order.version);
         *self.tally.notes.entry(note).or_default() += 1;
-        if let Some(attempt) = attempt_of(order) {
+        if let Some(attempt) = order.attempt() {
             self.reply(parent, attempt, None);
         }
     }
 
     fn refuse_child(&mut self, parent: usize, order: &Order) {
-        if let Some(attempt) = attempt_of(order) {
+        if let Some(attempt) = order.attempt() {
             let result = match attempt.direction {
                 Direction::Forward => {
                     ReplyResult::Failure(Problem::new("invalid_input", "the child's input"))
@@ -261,30 +244,14 @@ impl<'a> World<'a> {
         let Some(Action::Wait(wait)) = compiled.definition.step(path).map(|step| &step.action) else {
             return;
         };
-        let (name, source) = match &wait.awaited {
-            Awaited::Signal(signal) => (signal, Source::Signal(Arc::clone(signal))),
-            Awaited::Event(event) => {
-                let (exchange, event) = (Arc::clone(&event.exchange), &event.event);
-                (event, Source::Event { exchange, event: Arc::clone(event) })
-            }
-        };
         let mut dice = self.chance.about(&format!("{saga}/{path}/arrival"));
         let body = self.plan.outputs.get(path.name()).map(|body| body.as_ref().clone()).unwrap_or_default();
-        if let Some(after) = self.plan.arrival.get(&[path.name(), name]).draw(&mut dice) {
-            let arrival = Arrival { source, id: Some(path.to_string()), body };
+        let awaited = &wait.awaited;
+        if let Some(after) = self.plan.arrival.get(&[path.name(), awaited.name()]).draw(&mut dice) {
+            let arrival = Arrival { source: awaited.source(), id: Some(path.to_string()), body };
             self.put(self.now.after(after), saga, Input::Arrival(Arc::new(arrival)));
         }
     }
-}
-
-/// The attempt that an order wants an answer to.
-fn attempt_of(order: &Order) -> Option<Attempt> {
-    let (direction, number) = match order.kind {
-        OrderKind::Start => (Direction::Forward, order.parent.attempt),
-        OrderKind::Undo { attempt } => (Direction::Compensate, attempt),
-        OrderKind::Cancel => return None,
-    };
-    Some(Attempt { step: order.parent.step.clone(), direction, number })
 }
 
 impl Ord for Event {

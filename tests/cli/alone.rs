@@ -177,3 +177,31 @@ async fn a_definition_is_checked_without_a_server_if_one_wants() {
     let said = terminal.run("snorri definitions check --offline broken.yaml").await.expect(1);
     assert!(said.err.contains("broken.yaml"), "{}", said.err);
 }
+
+#[tokio::test]
+async fn whoever_checks_definitions_finds_the_same() {
+    let terminal = Terminal::alone();
+    terminal.write("snorri.toml", "[broker]\nurl = 'local'\n");
+    terminal.write(
+        "sagas/order.yaml",
+        "\
+saga: order
+version: 1
+defaults: { exchange: shop, retry: { attempts: 1 } }
+steps:
+  - parallel:
+      - - { name: ship, command: parcel.book, pivot: true }
+      - - { name: charge, command: payment.charge, compensate: { command: payment.refund } }
+",
+    );
+    let lines = [
+        "snorri check sagas",
+        "snorri config check --config snorri.toml --definitions sagas",
+        "snorri definitions check --offline sagas/order.yaml",
+    ];
+    for line in lines {
+        let said = terminal.run(line).await.expect(1);
+        let told = format!("{}{}", said.out, said.err);
+        assert!(told.contains("E0602"), "{line}: {told}");
+    }
+}

@@ -29,7 +29,7 @@ async fn what_is_no_definition_is_not_drawn() {
     assert!(said.err.contains("cannot read nowhere.yaml"), "{}", said.err);
     let file = terminal.write("odd.yaml", "saga: odd\nversion: 1\nsteps: [{ name: a, comand: b }]\n");
     let said = terminal.run(&format!("snorri graph {}", file.display())).await.expect(1);
-    assert!(said.err.contains("comand") && said.err.contains("nothing to draw"), "{}", said.err);
+    assert!(said.err.contains("comand") && said.err.contains("not a definition that runs"), "{}", said.err);
     assert!(said.out.is_empty(), "{}", said.out);
 }
 

@@ -7,9 +7,9 @@ use crate::cli::story::Story;
 use crate::scenario::Section;
 
 /// `{passed, failed, took_millis, files, coverage, broken, updated}`.
-pub(super) fn document(report: &Report) -> anyhow::Result<String> {
+pub(super) fn document(report: &Report) -> Value {
     let failed = report.failed();
-    let document = json!({
+    json!({
         "passed": report.runs().count() - failed,
         "failed": failed,
         "took_millis": report.took.as_secs_f64() * 1000.0,
@@ -17,8 +17,7 @@ pub(super) fn document(report: &Report) -> anyhow::Result<String> {
         "coverage": report.covered.iter().map(covered).collect::<Vec<_>>(),
         "broken": report.broken,
         "updated": report.updated,
-    });
-    Ok(serde_json::to_string_pretty(&document)?)
+    })
 }
 
 fn file(file: &FileReport) -> Value {

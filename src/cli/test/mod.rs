@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use tokio::time::Instant;
 
 use super::failure::{Failure, Outcome, exit};
-use super::output;
+use super::output::{self, ReportFormat};
 use crate::catalog::{Compiled, Diagnostics};
 use crate::scenario::{self, Coverage, Observed, Scenario, Section, Suite, Updated};
 use files::Shelf;
@@ -48,14 +48,8 @@ pub struct Args {
     #[arg(long)]
     update: bool,
     /// For people or for programs
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
 }
 
 /// All that came of it.
@@ -127,8 +121,8 @@ impl Report {
 pub fn run(args: &Args) -> Outcome {
     let report = made(args)?;
     match args.format {
-        Format::Text => output::print(&report::text(&report, args))?,
-        Format::Json => output::raw(&json::document(&report)?)?,
+        ReportFormat::Text => output::print(&report::text(&report, args))?,
+        ReportFormat::Json => output::json(&json::document(&report))?,
     }
     Ok(match () {
         () if !report.broken.is_empty() => ExitCode::from(exit::USAGE),
