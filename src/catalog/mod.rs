@@ -17,6 +17,7 @@ mod decode;
 pub(crate) mod diagnostic;
 pub mod diff;
 mod directory;
+pub(crate) mod entry;
 pub mod explanation;
 mod expression;
 mod files;

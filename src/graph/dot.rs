@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::Direction;
-use super::edges::{End, Way, edges};
+use super::edges::{Way, edges};
 use super::model::{Graph, Group, GroupKind, Node, Part};
 
 pub fn write(graph: &Graph, direction: Direction) -> String {
@@ -41,7 +41,6 @@ fn digraph(out: &mut String, graph: &Graph, direction: Direction) -> fmt::Result
         )?;
     }
     for edge in edges(graph) {
-        let (from, to) = (name(edge.from), name(edge.to));
         let mut look = match edge.way {
             Way::Forward => String::new(),
             Way::Undone => " style=dotted, color=\"#d97706\", arrowhead=none, constraint=false".into(),
@@ -50,7 +49,7 @@ fn digraph(out: &mut String, graph: &Graph, direction: Direction) -> fmt::Result
         if let Some(label) = edge.label {
             write!(look, " label={}", quoted(&label))?;
         }
-        writeln!(out, "  {from} -> {to} [{}];", look.trim_start())?;
+        writeln!(out, "  {} -> {} [{}];", edge.from, edge.to, look.trim_start())?;
     }
     writeln!(out, "}}")
 }
@@ -64,18 +63,8 @@ fn parts(out: &mut String, list: &[Part], depth: usize) -> fmt::Result {
 
 fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
     let pad = "  ".repeat(depth);
-    let mut lines = vec![node.label.clone()];
-    lines.push(if node.kind == "command" {
-        node.detail.clone()
-    } else {
-        format!("{} {}", node.kind, node.detail)
-    });
-    let marks = [
-        (node.pivot, "pivot: no way back after this"),
-        (node.retriable, "retriable"),
-        (node.optional, "optional"),
-    ];
-    lines.extend(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| (*mark).to_owned()));
+    let mut lines = vec![node.label.clone(), node.doing()];
+    lines.extend(node.marks().map(str::to_owned));
     let look = match node.kind {
         _ if node.pivot => ", color=\"#9333ea\", fillcolor=\"#faf5ff\", penwidth=3",
         "fail" => ", shape=octagon, style=filled, color=\"#dc2626\", fillcolor=\"#fef2f2\"",
@@ -96,15 +85,11 @@ fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
 
 fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
     let pad = "  ".repeat(depth);
-    let label = match (&group.name, group.kind) {
-        (Some(name), GroupKind::ForEach) => format!("{name}: {}", group.heading),
-        _ => group.heading.clone(),
-    };
     writeln!(out, "{pad}subgraph cluster_g{} {{", group.id)?;
     writeln!(
         out,
         "{pad}  label={}; fontsize=12; style=\"rounded,filled\"; color=\"#cbd5e1\"; fillcolor=\"#f1f5f9\";",
-        quoted(&label)
+        quoted(&group.caption())
     )?;
     match group.kind {
         GroupKind::Parallel => {
@@ -118,18 +103,6 @@ fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
     }
     group.branches.iter().try_for_each(|branch| parts(out, &branch.parts, depth + 1))?;
     writeln!(out, "{pad}}}")
-}
-
-fn name(end: End) -> String {
-    match end {
-        End::Start => "start".into(),
-        End::Completed => "completed".into(),
-        End::Compensated => "compensated".into(),
-        End::Step(index) => format!("s{index}"),
-        End::Undo(index) => format!("u{index}"),
-        End::Open(id) => format!("o{id}"),
-        End::Close(id) => format!("c{id}"),
-    }
 }
 
 /// A string as DOT has it.

@@ -1,5 +1,7 @@
 //! The arrows between the steps, for the pictures that are told as nodes and edges.
 
+use std::fmt;
+
 use super::model::{Branch, Graph, Group, GroupKind, Part};
 
 /// Where an arrow begins or ends.
@@ -14,6 +16,21 @@ pub enum End {
     Open(usize),
     /// Where branches that run side by side come together.
     Close(usize),
+}
+
+/// Its name in a text: a letter for what it is, and its number.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("start"),
+            Self::Completed => f.write_str("completed"),
+            Self::Compensated => f.write_str("compensated"),
+            Self::Step(index) => write!(f, "s{index}"),
+            Self::Undo(index) => write!(f, "u{index}"),
+            Self::Open(id) => write!(f, "o{id}"),
+            Self::Close(id) => write!(f, "c{id}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

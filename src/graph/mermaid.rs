@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::Direction;
-use super::edges::{End, Way, edges};
+use super::edges::{Way, edges};
 use super::model::{Graph, Group, GroupKind, Node, Part};
 
 const STYLES: &str = "  classDef step fill:#ffffff,stroke:#94a3b8,color:#0f172a
@@ -37,7 +37,7 @@ fn flowchart(out: &mut String, graph: &Graph, direction: Direction) -> fmt::Resu
         writeln!(out, "  compensated([\"compensated\"]):::compensated")?;
     }
     for edge in edges(graph) {
-        let (from, to) = (name(edge.from), name(edge.to));
+        let (from, to) = (edge.from, edge.to);
         let label = edge.label.map(|label| format!("|\"{}\"|", escaped(&label))).unwrap_or_default();
         match edge.way {
             Way::Forward => writeln!(out, "  {from} -->{label} {to}")?,
@@ -57,13 +57,7 @@ fn parts(out: &mut String, list: &[Part], depth: usize) -> fmt::Result {
 
 fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
     let pad = "  ".repeat(depth);
-    let marks = [
-        (node.pivot, "pivot: no way back after this"),
-        (node.retriable, "retriable"),
-        (node.optional, "optional"),
-    ];
-    let marks: Vec<_> =
-        marks.iter().filter(|(is, _)| *is).map(|(_, mark)| format!("<br/><i>{mark}</i>")).collect();
+    let marks: String = node.marks().map(|mark| format!("<br/><i>{mark}</i>")).collect();
     let (open, close) = match node.kind {
         "wait" | "sleep" => ("([", "])"),
         "saga" => ("[[", "]]"),
@@ -76,9 +70,8 @@ fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
         "fail" => "fail",
         _ => "step",
     };
-    let verb = if node.kind == "command" { String::new() } else { format!("{} ", node.kind) };
-    let (name, detail, marks) = (escaped(&node.label), escaped(&node.detail), marks.concat());
-    writeln!(out, "{pad}s{}{open}\"<b>{name}</b><br/>{verb}{detail}{marks}\"{close}:::{class}", node.index)?;
+    let (name, doing) = (escaped(&node.label), escaped(&node.doing()));
+    writeln!(out, "{pad}s{}{open}\"<b>{name}</b><br/>{doing}{marks}\"{close}:::{class}", node.index)?;
     if let Some(undo) = &node.undo {
         writeln!(out, "{pad}u{}[\"undo: {}\"]:::undo", node.index, escaped(&undo.detail))?;
     }
@@ -87,11 +80,7 @@ fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
 
 fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
     let pad = "  ".repeat(depth);
-    let title = match (&group.name, group.kind) {
-        (Some(name), GroupKind::ForEach) => format!("{}: {}", escaped(name), escaped(&group.heading)),
-        _ => escaped(&group.heading),
-    };
-    writeln!(out, "{pad}subgraph g{}[\"{title}\"]", group.id)?;
+    writeln!(out, "{pad}subgraph g{}[\"{}\"]", group.id, escaped(&group.caption()))?;
     match group.kind {
         GroupKind::Parallel => {
             writeln!(out, "{pad}  o{id}((\" \")):::gate\n{pad}  c{id}((\" \")):::gate", id = group.id)?;
@@ -103,18 +92,6 @@ fn group(out: &mut String, group: &Group, depth: usize) -> fmt::Result {
     }
     group.branches.iter().try_for_each(|branch| parts(out, &branch.parts, depth + 1))?;
     writeln!(out, "{pad}end")
-}
-
-fn name(end: End) -> String {
-    match end {
-        End::Start => "start".into(),
-        End::Completed => "completed".into(),
-        End::Compensated => "compensated".into(),
-        End::Step(index) => format!("s{index}"),
-        End::Undo(index) => format!("u{index}"),
-        End::Open(id) => format!("o{id}"),
-        End::Close(id) => format!("c{id}"),
-    }
 }
 
 /// Mermaid knows characters by their numbers; all that could mean something to it is written so.

@@ -133,6 +133,33 @@ impl Part {
     }
 }
 
+impl Node {
+    /// What is remarkable about it, in words.
+    pub fn marks(&self) -> impl Iterator<Item = &'static str> {
+        let marks = [
+            (self.pivot, "pivot: no way back after this"),
+            (self.retriable, "retriable"),
+            (self.optional, "optional"),
+        ];
+        marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark)
+    }
+
+    /// What it sends, awaits or does, after the word for it unless it is a command, as most are.
+    pub fn doing(&self) -> String {
+        if self.kind == "command" { self.detail.clone() } else { format!("{} {}", self.kind, self.detail) }
+    }
+}
+
+impl Group {
+    /// What it is, after the name of a list's step: that of a choice is made up.
+    pub fn caption(&self) -> String {
+        match (&self.name, self.kind) {
+            (Some(name), GroupKind::ForEach) => format!("{name}: {}", self.heading),
+            _ => self.heading.clone(),
+        }
+    }
+}
+
 impl GroupKind {
     pub fn word(self) -> &'static str {
         match self {

@@ -35,7 +35,8 @@ pub(super) fn expected(entry: &Entry, reader: &mut Reader<'_>) -> Option<Expecte
     if fields.entries.is_empty() {
         return None;
     }
-    let status = fields.get("status").and_then(|entry| fields::word(entry, &STATUSES, &mut reader.problems));
+    let status =
+        fields.get("status").and_then(|entry| fields::choice(entry, &STATUSES, &mut reader.problems));
     let commands = fields.get("commands").and_then(|entry| {
         let items = fields::list(entry, "[reserve, charge, undo reserve]", &mut reader.problems)?;
         Some(items.iter().flat_map(|item| lines(item, true, reader)).collect())

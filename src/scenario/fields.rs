@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::catalog::Diagnostic;
 use crate::catalog::code;
 use crate::catalog::diagnostic::Problems;
+use crate::catalog::entry::{DURATION_HELP, bad_value, without_unit};
 use crate::catalog::source::{Entry, Node, Value};
 use crate::catalog::suggest;
 
-const DURATION_HELP: &str = "write a number with its unit: `200ms`, `10s`, `5m`, `1h 30m` or `2d`";
+pub(super) use crate::catalog::entry::{choice, text, wrong_type};
 
 /// A kind of mapping: what it is called, and its keys.
 #[derive(Debug)]
@@ -77,33 +78,6 @@ pub(super) fn mapping<'a>(node: &'a Node, name: &str, problems: &mut Problems) -
     Some(entries)
 }
 
-pub(super) fn wrong_type(entry: &Entry, wanted: &str) -> Diagnostic {
-    let message = match entry.value.value {
-        Value::Null => format!("`{}` is empty", entry.key),
-        _ => format!("`{}` must be {wanted}, not {}", entry.key, entry.value.kind()),
-    };
-    Diagnostic::new(code::WRONG_TYPE, place(entry), message).label(format!("expected {wanted}"))
-}
-
-/// An empty value has no place of its own.
-pub(super) fn place(entry: &Entry) -> Range<usize> {
-    if entry.value.span.is_empty() { entry.key_span.clone() } else { entry.value.span.clone() }
-}
-
-pub(super) fn text<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
-    match &entry.value.value {
-        Value::String(text) => Some(text),
-        Value::Number(_) | Value::Bool(_) => {
-            problems.report(wrong_type(entry, "a text").help("put quotes around it"));
-            None
-        }
-        _ => {
-            problems.report(wrong_type(entry, "a text"));
-            None
-        }
-    }
-}
-
 /// The items of a list.
 pub(super) fn list<'a>(entry: &'a Entry, example: &str, problems: &mut Problems) -> Option<&'a [Node]> {
     let Value::Sequence(items) = &entry.value.value else {
@@ -118,12 +92,7 @@ pub(super) fn duration(entry: &Entry, problems: &mut Problems) -> Option<Duratio
     match &entry.value.value {
         Value::String(text) => parse_duration(text, &entry.value.span, problems),
         Value::Number(number) => {
-            let message = format!("`{}` must be a duration, and `{number}` has no unit", entry.key);
-            problems.report(
-                Diagnostic::new(code::WRONG_TYPE, entry.value.span.clone(), message)
-                    .label("seconds? milliseconds?")
-                    .help(format!("write `{number}s` or `{number}ms`")),
-            );
+            problems.report(without_unit(entry, number));
             None
         }
         _ => {
@@ -137,29 +106,10 @@ pub(super) fn parse_duration(text: &str, span: &Range<usize>, problems: &mut Pro
     let parsed = humantime::parse_duration(text.trim()).ok();
     if parsed.is_none() {
         problems.report(
-            Diagnostic::new(code::BAD_VALUE, span.clone(), format!("`{text}` is not a duration"))
+            bad_value(span.clone(), format!("`{text}` is not a duration"))
                 .label("expected a duration")
                 .help(DURATION_HELP),
         );
     }
     parsed
-}
-
-/// One of a few words.
-pub(super) fn word<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
-    let text = text(entry, problems)?;
-    let chosen = choices.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
-    if chosen.is_none() {
-        let words = || choices.iter().map(|(word, _)| *word);
-        problems.report(
-            Diagnostic::new(
-                code::BAD_VALUE,
-                entry.value.span.clone(),
-                format!("`{}` cannot be `{text}`", entry.key),
-            )
-            .label(format!("expected {}", suggest::one_of(words())))
-            .maybe_help(suggest::nearest(text, words()).map(|word| format!("did you mean `{word}`?"))),
-        );
-    }
-    chosen
 }

@@ -1,7 +1,7 @@
 //! The same runs with more that goes wrong, side by side.
 
 use super::report::{Report, StepReport};
-use super::table::{percent, table, time};
+use super::table::{count, percent, table, time};
 use super::tell::row;
 
 /// One of a report's durations.
@@ -44,7 +44,7 @@ pub fn comparison(reports: &[(String, Report)]) -> String {
         "{} v{}: the same {} runs, seed {}\n\n{}",
         base.definition,
         base.version,
-        super::table::count(base.runs),
+        count(base.runs),
         base.seed,
         table(&rows, 2)
     )

@@ -41,7 +41,7 @@ pub fn outputs(definition: &Definition) -> BTreeMap<String, Value> {
 }
 
 /// A small value that a schema allows. What it does not understand of the schema it passes over.
-pub fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
+fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
     if depth > DEEPEST {
         return Value::Null;
     }

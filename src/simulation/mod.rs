@@ -10,7 +10,7 @@
 
 mod chance;
 mod compare;
-pub mod example;
+mod example;
 mod histogram;
 mod observe;
 mod plan;

@@ -115,7 +115,7 @@ pub fn report(plan: &Plan, tally: Tally) -> Report {
     causes.sort_by_key(|cause| (cause.end, std::cmp::Reverse(cause.runs)));
     let (own, others): (Vec<_>, Vec<_>) =
         tally.steps.into_iter().partition(|((name, _), _)| **name == *definition.name);
-    let notes = tally.notes.into_keys().chain(never_begun(plan, &own)).collect();
+    let notes = tally.notes.into_iter().chain(never_begun(plan, &own)).collect();
     Report {
         definition: definition.name.to_string(),
         version: definition.version,

@@ -1,6 +1,6 @@
 //! What became of many runs, counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::saga::Direction;
@@ -15,7 +15,7 @@ pub struct Tally {
     /// By definition and step, in the order of the definition.
     pub steps: BTreeMap<(String, usize), StepTally>,
     /// What could not be simulated as it would be.
-    pub notes: BTreeMap<String, u64>,
+    pub notes: BTreeSet<String>,
 }
 
 /// Why a run did not complete.
@@ -70,9 +70,7 @@ impl Tally {
         for (cause, count) in other.causes {
             *self.causes.entry(cause).or_default() += count;
         }
-        for (note, count) in other.notes {
-            *self.notes.entry(note).or_default() += count;
-        }
+        self.notes.extend(other.notes);
         for (key, step) in other.steps {
             self.steps.entry(key).or_default().add(step);
         }

@@ -7,7 +7,7 @@ use crate::saga::Direction;
 
 /// How wide its bars are.
 const BAR: u64 = 40;
-/// For people.
+
 pub fn text(report: &Report) -> String {
     let mut out = format!(
         "{} v{}: {} runs in virtual time, seed {}\n\n",
@@ -91,7 +91,7 @@ fn causes(report: &Report) -> String {
 }
 
 fn steps(report: &Report) -> String {
-    let head = [
+    const HEAD: [&str; 12] = [
         "step",
         "begun",
         "retries",
@@ -105,7 +105,7 @@ fn steps(report: &Report) -> String {
         "p99",
         "max",
     ];
-    let mut rows = vec![row(head)];
+    let mut rows = vec![row(HEAD)];
     for step in report.steps.iter().filter(|step| step.begun > 0) {
         let name = match step.definition == report.definition {
             true => step.step.clone(),

@@ -220,7 +220,7 @@ impl<'a> World<'a> {
     fn answer_for_child(&mut self, parent: usize, order: &Order) {
         let note =
             format!("{} v{} is not there: a participant answers for it", order.definition, order.version);
-        *self.tally.notes.entry(note).or_default() += 1;
+        self.tally.notes.insert(note);
         if let Some(attempt) = order.attempt() {
             self.reply(parent, attempt, None);
         }

@@ -1,47 +1,20 @@
-//! Texts, numbers, durations and choices.
+//! Texts that are addresses, numbers and durations: what they must be in a definition.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::code;
 use super::super::diagnostic::{Diagnostic, Problems};
+use super::super::entry::{DURATION_HELP, without_unit};
 use super::super::source::{Entry, Value};
-use super::super::suggest;
+
+pub(super) use super::super::entry::{bad_value, choice, text, wrong_type};
 
 /// Longest and shortest duration that can be given.
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 /// Most bytes of an AMQP short string, which exchanges and routing keys are.
 const SHORT_STRING_BYTES: usize = 255;
-const DURATION_HELP: &str = "write a number with its unit: `200ms`, `10s`, `5m`, `1h 30m` or `2d`";
-
-pub(super) fn wrong_type(entry: &Entry, wanted: &str) -> Diagnostic {
-    let message = match entry.value.value {
-        Value::Null => format!("`{}` is empty", entry.key),
-        _ => format!("`{}` must be {wanted}, not {}", entry.key, entry.value.kind()),
-    };
-    // An empty value has no place of its own.
-    let span = if entry.value.span.is_empty() { &entry.key_span } else { &entry.value.span };
-    Diagnostic::new(code::WRONG_TYPE, span.clone(), message).label(format!("expected {wanted}"))
-}
-
-pub(super) fn bad_value(span: Range<usize>, message: String) -> Diagnostic {
-    Diagnostic::new(code::BAD_VALUE, span, message)
-}
-
-pub(super) fn text<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
-    match &entry.value.value {
-        Value::String(text) => Some(text),
-        Value::Number(_) | Value::Bool(_) => {
-            problems.report(wrong_type(entry, "a text").help("put quotes around it"));
-            None
-        }
-        _ => {
-            problems.report(wrong_type(entry, "a text"));
-            None
-        }
-    }
-}
 
 /// The name of an exchange or a command: fixed, and what AMQP takes.
 pub(super) fn address<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
@@ -109,26 +82,6 @@ pub(super) fn integer(entry: &Entry, range: RangeInclusive<u32>, problems: &mut 
     value
 }
 
-/// One of a few words.
-pub(super) fn choice<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
-    let words = || choices.iter().map(|(word, _)| *word);
-    let Value::String(text) = &entry.value.value else {
-        let wanted = suggest::one_of(words());
-        problems.report(wrong_type(entry, &wanted));
-        return None;
-    };
-    let chosen = choices.iter().find(|(word, _)| word == text).map(|&(_, value)| value);
-    if chosen.is_none() {
-        let message = format!("`{}` cannot be `{text}`", entry.key);
-        problems.report(
-            bad_value(entry.value.span.clone(), message)
-                .label(format!("expected {}", suggest::one_of(words())))
-                .maybe_help(suggest::nearest(text, words()).map(|word| format!("did you mean `{word}`?"))),
-        );
-    }
-    chosen
-}
-
 pub(super) fn duration(entry: &Entry, problems: &mut Problems) -> Option<Duration> {
     let Value::String(text) = &entry.value.value else {
         problems.report(match &entry.value.value {
@@ -166,13 +119,6 @@ pub(super) fn backoff(entry: &Entry, problems: &mut Problems) -> Option<(Duratio
         return None;
     }
     Some((first, most))
-}
-
-fn without_unit(entry: &Entry, number: &serde_json::Number) -> Diagnostic {
-    let message = format!("`{}` must be a duration, and `{number}` has no unit", entry.key);
-    Diagnostic::new(code::WRONG_TYPE, entry.value.span.clone(), message)
-        .label("seconds? milliseconds?")
-        .help(format!("write `{number}s` or `{number}ms`"))
 }
 
 fn parse_duration(entry: &Entry, text: &str, problems: &mut Problems) -> Option<Duration> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::catalog::{self, Compiled, Diagnostic, Diagnostics, code};
 use crate::check::check;
 use crate::cli::failure::Failure;
+use crate::cli::sources;
 use crate::proof::Bounds;
 use crate::scenario;
 
@@ -16,13 +17,13 @@ const MOST_STATES: usize = 2_000;
 
 /// The definitions that were read, by their paths.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
-    books: BTreeMap<PathBuf, Book>,
+pub(super) struct Definitions {
+    known: BTreeMap<PathBuf, Known>,
     directories: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
-struct Book {
+struct Known {
     compiled: Result<Arc<Compiled>, Diagnostics>,
     /// Whether it is asked for, or only stands beside what is.
     is_asked_for: bool,
@@ -31,14 +32,14 @@ struct Book {
 }
 
 /// The files of scenarios at these paths.
-pub(super) fn find(paths: &[PathBuf], shelf: &mut Shelf) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn find(paths: &[PathBuf], definitions: &mut Definitions) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
-            shelf.read_directory(path)?;
-            shelf.books.iter_mut().filter(|(book, _)| book.parent() == Some(path)).for_each(|(_, book)| {
-                book.is_asked_for = true;
-            });
+            definitions.read_directory(path)?;
+            for (file, known) in &mut definitions.known {
+                known.is_asked_for |= file.parent() == Some(path);
+            }
             found.extend(in_directory(path)?);
         } else if catalog::is_scenarios(path) {
             found.push(path.clone());
@@ -84,18 +85,18 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("cannot read {}: {error}", path.display()))
 }
 
-impl Shelf {
+impl Definitions {
     /// Reads all definitions of a directory, because they are looked at together.
     fn read_directory(&mut self, directory: &Path) -> Result<(), Failure> {
         if self.directories.iter().any(|read| read == directory) {
             return Ok(());
         }
         let sources = catalog::read_directory(directory);
-        for source in sources.map_err(|error| Failure::usage(told(&error)))? {
-            let name = source.path.display().to_string();
-            let compiled = catalog::compile_with(&name, &source.text, &source.files).map(Arc::new);
-            let book = Book { compiled, is_asked_for: false, findings: None };
-            self.books.entry(source.path).or_insert(book);
+        let told = |error| Failure::usage(format!("{:#}", anyhow::Error::from(error)));
+        for source in sources.map_err(told)? {
+            let compiled = sources::compiled(&source).map(Arc::new);
+            let known = Known { compiled, is_asked_for: false, findings: None };
+            self.known.entry(source.path).or_insert(known);
         }
         self.directories.push(directory.to_owned());
         Ok(())
@@ -120,13 +121,13 @@ impl Shelf {
         let home = wanted.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or(Path::new("."));
         self.read_directory(home)?;
         let key = home.join(wanted.file_name().unwrap_or_default());
-        let Some(book) = self.books.get_mut(&key) else {
+        let Some(known) = self.known.get_mut(&key) else {
             return Ok(Err(Some(missing(path, source, said, &candidates))));
         };
-        book.is_asked_for = true;
-        let Ok(compiled) = &book.compiled else { return Ok(Err(None)) };
+        known.is_asked_for = true;
+        let Ok(compiled) = &known.compiled else { return Ok(Err(None)) };
         let compiled = Arc::clone(compiled);
-        let errors = match &book.findings {
+        let errors = match &known.findings {
             Some(findings) => findings.errors(),
             None => self.look_at(&key, &compiled),
         };
@@ -135,28 +136,31 @@ impl Shelf {
 
     /// Holds everything against a definition, and keeps what is found.
     fn look_at(&mut self, key: &Path, compiled: &Compiled) -> usize {
-        let others = self.books.iter().filter(|(path, _)| *path != key && path.parent() == key.parent());
-        let beside: Vec<_> = others.filter_map(|(_, book)| book.compiled.as_ref().ok().cloned()).collect();
+        let others = self.known.iter().filter(|(path, _)| *path != key && path.parent() == key.parent());
+        let beside: Vec<_> = others.filter_map(|(_, known)| known.compiled.as_ref().ok().cloned()).collect();
         let bounds = Bounds { states: MOST_STATES, ..Bounds::default() };
         let findings = check(compiled, &beside, &bounds).findings;
         let errors = findings.errors();
-        if let Some(book) = self.books.get_mut(key) {
-            book.findings = Some(findings);
+        if let Some(known) = self.known.get_mut(key) {
+            known.findings = Some(findings);
         }
         errors
     }
 
     /// The definitions that can be run, of those that somebody asked for.
     pub(super) fn asked_for(&self) -> impl Iterator<Item = &Arc<Compiled>> {
-        self.books.values().filter(|book| book.is_asked_for).filter_map(|book| book.compiled.as_ref().ok())
+        self.known
+            .values()
+            .filter(|known| known.is_asked_for)
+            .filter_map(|known| known.compiled.as_ref().ok())
     }
 
     /// What is wrong with those that somebody asked for.
     pub(super) fn into_broken(self) -> impl Iterator<Item = Diagnostics> {
-        let asked_for = self.books.into_values().filter(|book| book.is_asked_for);
-        asked_for.filter_map(|book| match book.compiled {
+        let asked_for = self.known.into_values().filter(|known| known.is_asked_for);
+        asked_for.filter_map(|known| match known.compiled {
             Err(diagnostics) => Some(diagnostics),
-            Ok(_) => book.findings.filter(|findings| findings.errors() > 0),
+            Ok(_) => known.findings.filter(|findings| findings.errors() > 0),
         })
     }
 }
@@ -186,11 +190,4 @@ fn missing(
     let mut diagnostics = Diagnostics::none(&path.display().to_string(), source);
     diagnostics.extend([diagnostic]);
     diagnostics
-}
-
-fn told(error: &catalog::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

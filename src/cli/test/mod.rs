@@ -17,7 +17,7 @@ use super::failure::{Failure, Outcome, exit};
 use super::output::{self, ReportFormat};
 use crate::catalog::{Compiled, Diagnostics};
 use crate::scenario::{self, Coverage, Observed, Scenario, Section, Suite, Updated};
-use files::Shelf;
+use files::Definitions;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -133,18 +133,18 @@ pub fn run(args: &Args) -> Outcome {
 
 fn made(args: &Args) -> Result<Report, Failure> {
     let began = Instant::now();
-    let mut shelf = Shelf::default();
-    let paths = files::find(&args.paths, &mut shelf)?;
+    let mut definitions = Definitions::default();
+    let paths = files::find(&args.paths, &mut definitions)?;
     let mut report = Report::default();
     for path in paths {
-        if let Some(file) = tested(&path, args, &mut shelf, &mut report)? {
+        if let Some(file) = tested(&path, args, &mut definitions, &mut report)? {
             report.files.push(file);
         }
     }
     if args.filter.is_none() {
-        report.covered = covered(&report.files, &shelf);
+        report.covered = covered(&report.files, &definitions);
     }
-    report.broken.extend(shelf.into_broken());
+    report.broken.extend(definitions.into_broken());
     if !report.broken.is_empty() {
         // What was not run covers nothing, and that is nobody's fault.
         report.covered.clear();
@@ -157,11 +157,11 @@ fn made(args: &Args) -> Result<Report, Failure> {
 fn tested(
     path: &PathBuf,
     args: &Args,
-    shelf: &mut Shelf,
+    definitions: &mut Definitions,
     report: &mut Report,
 ) -> Result<Option<FileReport>, Failure> {
     let source = files::read(path)?;
-    let compiled = match shelf.definition_of(path, &source)? {
+    let compiled = match definitions.definition_of(path, &source)? {
         Ok(compiled) => compiled,
         Err(wrong) => {
             report.broken.extend(wrong);
@@ -200,7 +200,7 @@ fn runs(compiled: &Compiled, suite: Suite, args: &Args) -> Vec<Run> {
     suite.scenarios.into_iter().filter(wanted).map(|scenario| Run::of(compiled, scenario)).collect()
 }
 
-fn covered(files: &[FileReport], shelf: &Shelf) -> Vec<Covered> {
+fn covered(files: &[FileReport], definitions: &Definitions) -> Vec<Covered> {
     let of = |compiled: &Arc<Compiled>| {
         let definition = &compiled.definition;
         let mut coverage = Coverage::of(definition);
@@ -209,5 +209,5 @@ fn covered(files: &[FileReport], shelf: &Shelf) -> Vec<Covered> {
         }
         Covered { compiled: Arc::clone(compiled), coverage }
     };
-    shelf.asked_for().map(of).collect()
+    definitions.asked_for().map(of).collect()
 }

@@ -43,11 +43,8 @@ pub(super) fn membership(
     }
     let items = Typed { expression: list.expression, of: list.of.items() };
     if !items.of.kinds.may_equal(item.of.kinds) {
-        let at = text.extent(whole);
-        let message = format!("`{}` is never true", text.source.get(at.clone()).unwrap_or_default());
         let label = format!("{}; the items of the list are {}", tell::is(text, item), items.of.kinds);
-        let diagnostic = Diagnostic::new(code::ALWAYS_SAME, at, message).warning().label(label);
-        return Some(tell::declared(diagnostic, [item, &items]));
+        return Some(tell::declared(always(text, whole, "never true", label), [item, &items]));
     }
     let (ours, theirs) = (item.of.values.as_ref()?, items.of.values.as_ref()?);
     if item.of.schema.is_none() && items.of.schema.is_none() || may_meet(ours, theirs) {
@@ -64,10 +61,7 @@ fn by_kind(
     outcome: &str,
     is_equal: bool,
 ) -> Diagnostic {
-    let at = text.extent(whole);
-    let message = format!("`{}` is {outcome}", text.source.get(at.clone()).unwrap_or_default());
-    let label = tell::both(text, left, right);
-    let diagnostic = Diagnostic::new(code::ALWAYS_SAME, at, message).warning().label(label);
+    let diagnostic = always(text, whole, outcome, tell::both(text, left, right));
     let sign = if is_equal { "==" } else { "!=" };
     tell::declared(diagnostic, [left, right]).maybe_help(help_by_kind(text, left, right, sign))
 }
@@ -78,12 +72,9 @@ fn help_by_kind(text: &Text<'_>, left: &Typed<'_>, right: &Typed<'_>, sign: &str
         let name = other.of.schema.as_ref()?;
         (null.of.kinds == Kinds::NULL).then(|| (text.of(other.expression), name.called().to_owned()))
     }) {
-        return Some(
-            format!(
-                "remove it; if `{other}` can be null, let the {name} say so, like `type: [string, 'null']`"
-            )
-            .replace("the the ", "the "),
-        );
+        return Some(format!(
+            "remove it; if `{other}` can be null, let {name} say so, like `type: [string, 'null']`"
+        ));
     }
     let (typed, literal, is_left) = match (&left.of.values, &right.of.values) {
         (_, Some(values)) if right.of.schema.is_none() => (left, values.first()?, true),
@@ -115,11 +106,8 @@ fn by_value(
     right: &Typed<'_>,
     outcome: &str,
 ) -> Diagnostic {
-    let at = text.extent(whole);
-    let message = format!("`{}` is {outcome}", text.source.get(at.clone()).unwrap_or_default());
     let (declared, given) = if left.of.schema.is_some() { (left, right) } else { (right, left) };
-    let can_be = declared.of.values.iter().flatten().map(plain);
-    let can_be: Vec<_> = can_be.collect();
+    let can_be: Vec<_> = declared.of.values.iter().flatten().map(plain).collect();
     let label = match can_be.as_slice() {
         [only] => format!("`{}` is always `{only}`", text.of(declared.expression)),
         _ => format!(
@@ -133,8 +121,12 @@ fn by_value(
             suggest::nearest(value.as_str()?, declared.of.values.iter().flatten().filter_map(Json::as_str))?;
         Some(format!("did you mean `'{meant}'`?"))
     });
-    let diagnostic = Diagnostic::new(code::ALWAYS_SAME, at, message).warning().label(label);
-    tell::declared(diagnostic, [declared, given]).maybe_help(meant)
+    tell::declared(always(text, whole, outcome, label), [declared, given]).maybe_help(meant)
+}
+
+fn always(text: &Text<'_>, whole: &IdedExpr, outcome: &str, label: String) -> Diagnostic {
+    let message = format!("`{}` is {outcome}", text.of(whole));
+    Diagnostic::new(code::ALWAYS_SAME, text.extent(whole), message).warning().label(label)
 }
 
 fn plain(value: &Json) -> String {

@@ -220,7 +220,7 @@ impl<'a> Typing<'a> {
 
     fn binary(&mut self, whole: &IdedExpr, sign: &'static str, left: &Typed<'a>, right: &Typed<'a>) -> Type {
         let given = table::binary(sign, left.of.kinds, right.of.kinds);
-        if given.kinds.is_empty() {
+        if given.is_empty() {
             self.found.push(tell::operands(&self.text, whole, sign, left, right));
             return Type::unknown();
         }
@@ -246,9 +246,9 @@ impl<'a> Typing<'a> {
             && (is_mixed(left) || is_mixed(right))
         {
             self.found.push(tell::mixed(&self.text, whole, sign, left, right));
-            return Type::of(Kinds::NUMERIC & given.kinds);
+            return Type::of(Kinds::NUMERIC & given);
         }
-        Type::of(given.kinds)
+        Type::of(given)
     }
 
     fn equality(

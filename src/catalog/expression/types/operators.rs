@@ -4,12 +4,6 @@ use cel::common::ast::operators;
 
 use super::kind::Kinds;
 
-/// What an operator gives of two values, each of one of these kinds, and whether there are some that it does not take.
-pub(super) struct Given {
-    pub(super) kinds: Kinds,
-    pub(super) may_fail: bool,
-}
-
 /// How an operator is written, if it is one that computes or orders.
 pub(super) fn sign(operator: &str) -> Option<&'static str> {
     Some(match operator {
@@ -30,15 +24,15 @@ pub(super) fn is_ordering(sign: &str) -> bool {
     sign.starts_with(['<', '>'])
 }
 
-pub(super) fn binary(sign: &str, left: Kinds, right: Kinds) -> Given {
-    let mut given = Given { kinds: Kinds::NONE, may_fail: false };
+/// What an operator gives of two values, each of one of these kinds: nothing, if it takes none of them.
+pub(super) fn binary(sign: &str, left: Kinds, right: Kinds) -> Kinds {
+    let mut given = Kinds::NONE;
     for one in left.each() {
         for other in right.each() {
             // An optional value is looked into.
             let kind =
                 if (one | other).may_be(Kinds::OPTIONAL) { Some(Kinds::ANY) } else { of(sign, one, other) };
-            given.may_fail |= kind.is_none();
-            given.kinds = given.kinds | kind.unwrap_or(Kinds::NONE);
+            given = given | kind.unwrap_or(Kinds::NONE);
         }
     }
     given

@@ -1,0 +1,68 @@
+//! What the values of definitions and of scenarios are read with: texts and choices, and what is said of anything else.
+
+use std::ops::Range;
+
+use super::code;
+use super::diagnostic::{Diagnostic, Problems};
+use super::source::{Entry, Value};
+use super::suggest;
+
+pub(crate) const DURATION_HELP: &str = "write a number with its unit: `200ms`, `10s`, `5m`, `1h 30m` or `2d`";
+
+pub(crate) fn wrong_type(entry: &Entry, wanted: &str) -> Diagnostic {
+    let message = match entry.value.value {
+        Value::Null => format!("`{}` is empty", entry.key),
+        _ => format!("`{}` must be {wanted}, not {}", entry.key, entry.value.kind()),
+    };
+    Diagnostic::new(code::WRONG_TYPE, place(entry), message).label(format!("expected {wanted}"))
+}
+
+/// An empty value has no place of its own.
+fn place(entry: &Entry) -> Range<usize> {
+    if entry.value.span.is_empty() { entry.key_span.clone() } else { entry.value.span.clone() }
+}
+
+pub(crate) fn bad_value(span: Range<usize>, message: String) -> Diagnostic {
+    Diagnostic::new(code::BAD_VALUE, span, message)
+}
+
+pub(crate) fn text<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&'a str> {
+    match &entry.value.value {
+        Value::String(text) => Some(text),
+        Value::Number(_) | Value::Bool(_) => {
+            problems.report(wrong_type(entry, "a text").help("put quotes around it"));
+            None
+        }
+        _ => {
+            problems.report(wrong_type(entry, "a text"));
+            None
+        }
+    }
+}
+
+/// One of a few words.
+pub(crate) fn choice<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    let words = || choices.iter().map(|(word, _)| *word);
+    let Value::String(text) = &entry.value.value else {
+        let wanted = suggest::one_of(words());
+        problems.report(wrong_type(entry, &wanted));
+        return None;
+    };
+    let chosen = choices.iter().find(|(word, _)| word == text).map(|&(_, value)| value);
+    if chosen.is_none() {
+        let message = format!("`{}` cannot be `{text}`", entry.key);
+        problems.report(
+            bad_value(entry.value.span.clone(), message)
+                .label(format!("expected {}", suggest::one_of(words())))
+                .maybe_help(suggest::nearest(text, words()).map(|word| format!("did you mean `{word}`?"))),
+        );
+    }
+    chosen
+}
+
+pub(crate) fn without_unit(entry: &Entry, number: &serde_json::Number) -> Diagnostic {
+    let message = format!("`{}` must be a duration, and `{number}` has no unit", entry.key);
+    Diagnostic::new(code::WRONG_TYPE, entry.value.span.clone(), message)
+        .label("seconds? milliseconds?")
+        .help(format!("write `{number}s` or `{number}ms`"))
+}
