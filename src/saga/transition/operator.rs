@@ -39,6 +39,7 @@ impl Draft<'_> {
         if is_first {
             self.record(Fact::Stopping { reason, problem });
         }
+        let is_past_pivot = self.state.is_past_pivot(self.definition);
         for (path, direction, pending) in self.pending() {
             let is_pivot = self.definition.step(&path).is_some_and(Step::is_pivot);
             if direction == Direction::Compensate || is_pivot {
@@ -48,6 +49,8 @@ impl Draft<'_> {
                 Pending::Reply { .. } | Pending::Arrival { .. } | Pending::Sleep { .. } => {}
                 Pending::Child if is_first => self.cancel_child(&path),
                 Pending::Child => {}
+                // It is held because there is no way back: whoever was asked decides.
+                Pending::Operator if is_past_pivot => {}
                 Pending::Backoff { .. } | Pending::Operator => self.give_up(
                     &path,
                     Problem::new(Problem::CANCELLED, "the saga stopped before its next attempt"),
