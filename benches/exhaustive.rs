@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
 fn measure(what: &str, blocks: &[String]) -> anyhow::Result<Duration> {
     let head = "saga: measured\nversion: 1\ntimeout: 1h\ndefaults: { exchange: shop }\nsteps:\n";
     let compiled = catalog::compile("measured.yaml", &format!("{head}{}", blocks.concat()))?;
-    let bounds = Bounds { states: 10_000_000, ..Bounds::default() };
+    let bounds = Bounds { states: 10_000_000, work: usize::MAX, ..Bounds::default() };
     let began = Instant::now();
     let proof = prove(&compiled.definition, &Surroundings::default(), &bounds);
     let took = began.elapsed();

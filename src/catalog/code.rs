@@ -82,6 +82,8 @@ pub const CHILD_INPUT: &str = "E0343";
 pub const REPLIES_DIFFER: &str = "E0344";
 /// The same command with a part of its payload left out.
 pub const PAYLOADS_DIFFER: &str = "E0345";
+/// Two definitions of one name and version.
+pub const TWO_OF_A_VERSION: &str = "E0346";
 
 /// An expression that is not CEL.
 pub const EXPRESSION_SYNTAX: &str = "E0401";
@@ -140,6 +142,8 @@ pub const OUTCOME_CHANGED: &str = "E0608";
 pub const UNKNOWN_AS_REFUSED: &str = "E0609";
 /// A command before what comes before it has ended.
 pub const COMMAND_TOO_EARLY: &str = "E0610";
+/// A step that an operator was asked about, and is asked about no more.
+pub const INCIDENT_LOST: &str = "E0611";
 
 /// Scenarios for a definition that is not there, or is none.
 pub const SCENARIO_DEFINITION: &str = "E0701";

@@ -14,6 +14,21 @@ use crate::saga::definition::{Command, StepIndex};
 use crate::saga::id::Direction;
 use crate::saga::template::Template;
 
+/// Another definition of the same name and version. One of them would not be registered.
+pub(super) fn twin(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Option<Diagnostic> {
+    let is_twin =
+        |other: &&Arc<Compiled>| other.label() == compiled.label() && other.digest != compiled.digest;
+    let twin = beside.iter().find(is_twin)?;
+    let (file, label) = (&twin.findings.file, compiled.label());
+    let message = format!("{label} is in {file} too, and says something else");
+    let at = compiled.places.first().cloned().unwrap_or(0..0);
+    Some(
+        Diagnostic::new(code::TWO_OF_A_VERSION, at, message)
+            .label("only one of the two can be registered")
+            .help("a version never changes: give the newer one the next `version`"),
+    )
+}
+
 pub(super) fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Vec<Diagnostic> {
     let definition = &compiled.definition;
     let newest = newest(beside);

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use crate::catalog::{Compiled, Diagnostic, code};
 use crate::proof::{self, Bounds, Proof, Rule, Surroundings, Violation};
-use crate::saga::Definition;
 use crate::saga::definition::Step;
+use crate::saga::walk::comes_after;
+use crate::saga::{Definition, StepPath};
 
 pub(super) fn prove(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Bounds) -> Proof {
     let definition = &compiled.definition;
     let all = || beside.iter().map(|other| &other.definition).chain([definition]);
+    let id = |definition: &Arc<Definition>| (definition.name.to_string(), definition.version);
     let has_pivot = |definition: &&Arc<Definition>| definition.steps().iter().any(Step::is_pivot);
     let around = Surroundings {
-        committed: all().filter(has_pivot).map(|other| (other.name.to_string(), other.version)).collect(),
+        committed: all().filter(has_pivot).map(id).collect(),
+        known: all().map(id).collect(),
         is_child: all()
             .flat_map(|other| other.children())
             .any(|(_, child)| child.undone && child.is_of(definition)),
@@ -20,8 +23,37 @@ pub(super) fn prove(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Boun
     proof::prove(definition, &around, bounds)
 }
 
-pub(super) fn findings(compiled: &Compiled, proof: &Proof) -> Vec<Diagnostic> {
-    proof.violations.iter().map(|violation| finding(compiled, violation)).collect()
+pub(super) fn findings(compiled: &Compiled, beside: &[Arc<Compiled>], proof: &Proof) -> Vec<Diagnostic> {
+    let missed = if proof.is_cut { not_reached(compiled, beside, proof) } else { Vec::new() };
+    proof.violations.iter().chain(&missed).map(|violation| finding(compiled, violation)).collect()
+}
+
+/// What strands a saga in any case, where the exploration may not have come so far: a child with a pivot that has to be
+/// undone if somebody cancels while it is under way.
+fn not_reached(compiled: &Compiled, beside: &[Arc<Compiled>], proof: &Proof) -> Vec<Violation> {
+    let definition = &compiled.definition;
+    let path = |step: &Step| StepPath::new(Arc::clone(&step.name));
+    let is_after_pivot = |step: &Step| {
+        let pivots = definition.steps().iter().filter(|pivot| pivot.is_pivot() && pivot.when.is_none());
+        step.within.is_empty()
+            && pivots.into_iter().any(|pivot| comes_after(definition, &path(step), &path(pivot)))
+    };
+    let strands = definition.children().filter(|(index, child)| {
+        let of = beside.iter().find(|other| child.is_of(&other.definition));
+        let has_pivot = of.is_some_and(|of| of.definition.steps().iter().any(Step::is_pivot));
+        child.undone && has_pivot && !is_after_pivot(definition.step_at(*index))
+    });
+    let found = strands.map(|(index, _)| Violation {
+        rule: Rule::ChildPastPivot,
+        step: Some(proof.called(&definition.step_at(index).name).to_owned()),
+        story: vec![
+            "somebody cancels the saga while the child is under way, and its pivot succeeds".to_owned(),
+        ],
+    });
+    let is_new = |violation: &Violation| {
+        !proof.violations.iter().any(|known| known.rule == violation.rule && known.step == violation.step)
+    };
+    found.filter(is_new).collect()
 }
 
 fn finding(compiled: &Compiled, violation: &Violation) -> Diagnostic {
@@ -71,6 +103,9 @@ fn told(violation: &Violation) -> (&'static str, String, &'static str) {
         ),
         Rule::OutcomeChanged => {
             (code::OUTCOME_CHANGED, format!("what became of `{step}` can change afterwards"), OURS)
+        }
+        Rule::IncidentLost => {
+            (code::INCIDENT_LOST, format!("`{step}` can stop waiting for an operator by itself"), OURS)
         }
         Rule::UnknownAsRefused => (
             code::UNKNOWN_AS_REFUSED,

@@ -26,10 +26,11 @@ pub struct Checked {
 /// Holds everything against `compiled`. `beside` are the other definitions there are, this one not among them.
 pub fn check(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Bounds) -> Checked {
     let mut findings = compiled.findings.clone();
+    findings.extend(across::twin(compiled, beside));
     findings.extend(timing::check(compiled, beside));
     findings.extend(children::check(compiled, beside));
     findings.extend(across::check(compiled, beside));
     let proof = exhaustive::prove(compiled, beside, bounds);
-    findings.extend(exhaustive::findings(compiled, &proof));
+    findings.extend(exhaustive::findings(compiled, beside, &proof));
     Checked { findings, proof }
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::catalog::{Compiled, Diagnostic, code};
-use crate::saga::definition::{Action, Block, Child, Command, ForEach, Sleep, Step, StepIndex};
+use crate::saga::definition::{
+    Action, Block, Child, Command, ForEach, OnWaitTimeout, Sleep, Step, StepIndex,
+};
 
 pub(super) fn check(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Vec<Diagnostic> {
     let Some(timeout) = compiled.definition.timeout else { return Vec::new() };
@@ -205,10 +207,13 @@ impl Timing<'_> {
             let message = format!("a wait of {own} never gives up within the saga's timeout of {all}");
             ("timeout", message, "the saga is cancelled before", "wait for less time")
         };
-        Diagnostic::new(code::NEVER_IN_TIME, self.compiled.place_of(index, &[place]), message)
+        let found = Diagnostic::new(code::NEVER_IN_TIME, self.compiled.place_of(index, &[place]), message)
             .label(label)
             .also(self.compiled.place_of_timeout(), "cancels the saga, whatever it waits for")
-            .help(format!("raise the saga's `timeout`, or {help}"))
+            .help(format!("raise the saga's `timeout`, or {help}"));
+        // A wait that fails would have it rolled back, too.
+        let fails = matches!(&step.action, Action::Wait(wait) if wait.on_timeout == OnWaitTimeout::Fail);
+        if fails { found.warning() } else { found }
     }
 }
 

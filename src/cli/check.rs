@@ -17,6 +17,9 @@ use super::story::{color_of, paint};
 use crate::proof::{Bounds, End, Held};
 use crate::saga::Direction;
 
+/// Most ends that are listed of one definition; the most frequent come first.
+const MOST_ENDS: usize = 15;
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Definitions are checked together: name all that belong together, or their directory. Beside what stands in them, every
@@ -44,9 +47,9 @@ pub struct Args {
     /// Have warnings fail, too
     #[arg(long)]
     deny_warnings: bool,
-    /// Most states that are tried of each definition
-    #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().states)]
-    states: usize,
+    /// Most states that are tried of each definition [default: 200,000; fewer from 20 steps on]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    states: Option<usize>,
     /// Most attempts of each command that are tried
     #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().attempts, value_parser = clap::value_parser!(u32).range(1..))]
     attempts: u32,
@@ -66,7 +69,8 @@ enum Format {
 
 pub async fn run(args: Args) -> Outcome {
     let mut reports = tokio::task::block_in_place(|| reports(&args))?;
-    look_at_broker(&args, &mut reports).await?;
+    // If the broker does not answer, what was found without it is told all the same.
+    let looked = look_at_broker(&args, &mut reports).await;
     let errors: usize = reports.iter().map(|report| report.findings.errors()).sum();
     let warnings: usize = reports.iter().map(|report| report.findings.warnings()).sum();
     match args.format {
@@ -74,7 +78,7 @@ pub async fn run(args: Args) -> Outcome {
             for report in &reports {
                 output::print(&told(report, args.stories))?;
             }
-            output::line(&summary(reports.len(), errors, warnings))?;
+            output::line(&summary(&reports, errors, warnings))?;
         }
         Format::Json => {
             let definitions: Vec<_> = reports.iter().map(as_json).collect();
@@ -85,6 +89,7 @@ pub async fn run(args: Args) -> Outcome {
             output::json(&sarif::log(&findings))?;
         }
     }
+    looked?;
     let is_wrong = errors > 0 || args.deny_warnings && warnings > 0;
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -96,7 +101,8 @@ fn reports(args: &Args) -> Result<Vec<Checked>, Failure> {
             "there is no definition here: name a file, or a directory with `*.yaml` in it",
         ));
     }
-    let bounds = Bounds { states: args.states, attempts: args.attempts, items: args.items };
+    let few = Bounds { attempts: args.attempts, items: args.items, ..Bounds::default() };
+    let bounds = args.states.map_or(few, |states| Bounds { states, work: usize::MAX, ..few });
     Ok(sources::checked(&sources, &bounds))
 }
 
@@ -117,23 +123,31 @@ fn told(report: &Checked, stories: bool) -> String {
     }
     let Some((compiled, proof)) = &report.definition else { return text };
     let sign = match (report.findings.errors(), report.findings.warnings()) {
-        (0, 0) => paint(AnsiColor::Green, "✓"),
+        (0, 0) if !proof.is_cut => paint(AnsiColor::Green, "✓"),
         (0, _) => paint(AnsiColor::Yellow, "!"),
         _ => paint(AnsiColor::Red, "✗"),
     };
     let bold = Style::new().bold();
-    let states = counted(proof.states as u64, "state");
-    let transitions = counted(proof.transitions as u64, "decision");
+    let count = |count: usize, what: &str| {
+        format!("{} {what}{}", number(count as f64), if count == 1 { "" } else { "s" })
+    };
+    let (states, transitions) = (count(proof.states, "state"), count(proof.transitions, "decision"));
     text.push_str(&format!("{sign} {bold}{}{bold:#}  {states}, {transitions}\n", compiled.label()));
-    let width = proof.ends.iter().map(|end| name_of(end).chars().count()).max().unwrap_or_default();
-    for end in &proof.ends {
+    let shown = if stories { proof.ends.len() } else { proof.ends.len().min(MOST_ENDS) };
+    let (ends, more) = proof.ends.split_at(shown);
+    let width = ends.iter().map(|end| name_of(end).chars().count()).max().unwrap_or_default();
+    for end in ends {
         let name = name_of(end);
         let padding = " ".repeat(width - name.chars().count());
         let name = paint(color_of(end.status), &name);
-        text.push_str(&format!("    {name}{padding}  {:>16} ways\n", number(end.paths)));
+        let ways = if end.paths > 1.0 { "ways" } else { "way" };
+        text.push_str(&format!("    {name}{padding}  {:>16} {ways}\n", number(end.paths)));
         if stories {
             end.story.iter().for_each(|line| text.push_str(&format!("        {line}\n")));
         }
+    }
+    if !more.is_empty() {
+        text.push_str(&format!("    ... and {} more ways to be stuck (--stories tells all)\n", more.len()));
     }
     if !proof.left_out.is_empty() {
         let dim = Style::new().dimmed();
@@ -174,14 +188,22 @@ fn number(count: f64) -> String {
     grouped
 }
 
-fn summary(files: usize, errors: usize, warnings: usize) -> String {
-    let all = counted(files as u64, "definition");
-    match (errors, warnings) {
-        (0, 0) => format!("{all}: {}", paint(AnsiColor::Green, "nothing wrong")),
-        (0, warnings) => format!("{all}: {}", paint(AnsiColor::Yellow, &counted(warnings as u64, "warning"))),
+fn summary(reports: &[Checked], errors: usize, warnings: usize) -> String {
+    let all = counted(reports.len() as u64, "definition");
+    let found = match (errors, warnings) {
+        (0, 0) => paint(AnsiColor::Green, "nothing wrong"),
+        (0, warnings) => paint(AnsiColor::Yellow, &counted(warnings as u64, "warning")),
         (errors, warnings) => {
             let errors = paint(AnsiColor::Red, &counted(errors as u64, "error"));
-            format!("{all}: {errors}, {}", counted(warnings as u64, "warning"))
+            format!("{errors}, {}", counted(warnings as u64, "warning"))
+        }
+    };
+    let proofs = reports.iter().filter_map(|report| report.definition.as_ref());
+    match proofs.filter(|(_, proof)| proof.is_cut).count() {
+        0 => format!("{all}: {found}"),
+        cut => {
+            let cut = paint(AnsiColor::Yellow, &format!("not everything was tried of {cut}"));
+            format!("{all}: {found}, but {cut} (--states allows for more)")
         }
     }
 }

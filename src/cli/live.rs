@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, help_heading = HEADING)]
     live: bool,
     /// Where its management API is, if not on the host of the configured broker, port 15672
-    #[arg(long, help_heading = HEADING, value_name = "URL", env = "SNORRI_MANAGEMENT_URL", hide_env_values = true)]
+    #[arg(long, help_heading = HEADING, value_name = "URL", requires = "live", env = "SNORRI_MANAGEMENT_URL", hide_env_values = true)]
     management_url: Option<String>,
     /// The configuration (TOML) that says which broker and virtual host it is, as `snorri serve` takes it
     #[arg(long, help_heading = HEADING, value_name = "FILE", requires = "live")]

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::catalog::Diagnostics;
+use crate::catalog::explanation::explain;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
@@ -19,7 +21,7 @@ pub fn log(all: &[&Diagnostics]) -> Value {
         let list = told["diagnostics"].as_array().cloned().unwrap_or_default();
         results.extend(list.iter().map(|finding| result(&findings.file, finding)));
     }
-    let rules: Vec<_> = codes.iter().map(|code| json!({ "id": code })).collect();
+    let rules: Vec<_> = codes.iter().map(|code| rule(code)).collect();
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -29,6 +31,25 @@ pub fn log(all: &[&Diagnostics]) -> Value {
             "results": results,
         }],
     })
+}
+
+/// A code, with what `snorri explain` says of it.
+fn rule(code: &str) -> Value {
+    let Ok(explanation) = explain(code) else { return json!({ "id": code }) };
+    json!({
+        "id": code,
+        "shortDescription": { "text": explanation.title },
+        "help": { "text": explanation.text },
+    })
+}
+
+/// A path as a URI reference, which has neither spaces nor `#` nor anything beyond ASCII.
+fn uri(file: &str) -> String {
+    const PLAIN: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+    let path = file.strip_prefix("./").unwrap_or(file);
+    let path = utf8_percent_encode(path, PLAIN).to_string();
+    if path.starts_with('/') { format!("file://{path}") } else { path }
 }
 
 fn result(file: &str, finding: &Value) -> Value {
@@ -46,7 +67,7 @@ fn result(file: &str, finding: &Value) -> Value {
         "level": finding["severity"],
         "message": { "text": text.join("\n") },
         "locations": [{
-            "physicalLocation": { "artifactLocation": { "uri": file.replace('\\', "/") }, "region": region },
+            "physicalLocation": { "artifactLocation": { "uri": uri(file) }, "region": region },
         }],
     })
 }

@@ -15,6 +15,7 @@ use crate::store::{Registered, StoredDefinition};
 
 /// Most states that are tried of a definition while somebody waits for an answer.
 const MOST_STATES: usize = 100_000;
+const MOST_WORK: usize = 2_000_000;
 
 /// A definition that was taken.
 #[derive(Debug)]
@@ -107,14 +108,14 @@ impl Definitions {
         let id = |compiled: &Compiled| (Arc::clone(&compiled.definition.name), compiled.definition.version);
         let own = id(compiled);
         let mut beside: Vec<Arc<Compiled>> =
-            others.iter().filter(|other| id(other) != own).cloned().collect();
+            others.iter().filter(|other| !Arc::ptr_eq(other, compiled)).cloned().collect();
         let registered = self
             .all()
             .into_iter()
             .filter(|known| id(known) != own && !others.iter().any(|other| id(other) == id(known)));
         beside.extend(registered);
         let checked = Arc::clone(compiled);
-        let bounds = Bounds { states: MOST_STATES, ..Bounds::default() };
+        let bounds = Bounds { states: MOST_STATES, work: MOST_WORK, ..Bounds::default() };
         // It computes for a while, and others want to go on.
         match tokio::task::spawn_blocking(move || check(&checked, &beside, &bounds)).await {
             Ok(Checked { findings, .. }) => findings,

@@ -44,6 +44,7 @@ pub(super) struct Explorer<'a> {
     pub(super) stage: Stage<'a>,
     pub(super) prints: Fingerprints,
     pub(super) bounds: &'a Bounds,
+    pub(super) most_states: usize,
     /// How each state was first reached. The first is the beginning, in which there is no saga yet.
     pub(super) ways: Vec<Way>,
     known: HashMap<u64, u32>,
@@ -65,6 +66,7 @@ pub(super) fn explore(definition: &Definition, around: &Surroundings, bounds: &B
         stage: Stage { skeleton, around },
         prints,
         bounds,
+        most_states: bounds.states.min(bounds.work / definition.steps().len().max(1)),
         ways: Vec::new(),
         known: HashMap::new(),
         edges: Vec::new(),
@@ -133,7 +135,7 @@ impl Explorer<'_> {
         let state = decision.state;
         let facts = &decision.entry.facts;
         let broken = rules::of_decision(definition, before, happening, facts, &state);
-        let stranded = rules::stranded_by_child(definition, happening);
+        let stranded = rules::stranded_by_child(definition, self.stage.around, happening);
         if let Some(broken) = &broken {
             self.report(broken, Reached { way: Some(way), repeated: None, at: way.from });
             return;
@@ -142,7 +144,7 @@ impl Explorer<'_> {
             self.repeat(way, &state, &answers);
         }
         let print = self.prints.take(&state, &answers);
-        let full = self.ways.len() >= self.bounds.states;
+        let full = self.ways.len() >= self.most_states;
         let id = match self.known.entry(print) {
             Entry::Occupied(known) => {
                 let to = *known.get();

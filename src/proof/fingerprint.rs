@@ -48,10 +48,10 @@ struct Leaf {
 }
 
 /// Which way a saga goes, as far as it matters for what becomes of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Course {
     Forward,
-    /// It stops, and a pivot that is under way may have it go on.
+    /// It stops, and a pivot that is under way, or has just succeeded, may have it go on.
     Halting,
     /// It turns back, or will once nothing is under way.
     Back,
@@ -93,7 +93,7 @@ impl Fingerprints {
         let loose = state.incidents.iter().filter(|incident| incident.direction.is_none());
         let loose: BTreeSet<_> =
             loose.map(|incident| incident.step.as_ref().map(|step| self.called(step.name()))).collect();
-        (flags, loose, answers, state.ended.as_ref().map(|end| end.status)).hash(&mut hasher);
+        (course, flags, loose, answers, state.ended.as_ref().map(|end| end.status)).hash(&mut hasher);
         self.node(&self.body, state, course, &mut Vec::new()).hash(&mut hasher);
         hasher.finish()
     }
@@ -102,16 +102,14 @@ impl Fingerprints {
         let any_pivot = |is: &dyn Fn(&Outcome) -> bool| {
             self.pivots.iter().any(|pivot| state.step(pivot).is_some_and(|step| is(&step.outcome)))
         };
-        match () {
-            () if any_pivot(&|outcome| {
-                matches!(outcome, Outcome::Completed(_) | Outcome::Unknown { .. })
-            }) =>
-            {
-                Course::Onward
-            }
-            () if state.stopping.is_none() => Course::Forward,
-            () if any_pivot(&|outcome| matches!(outcome, Outcome::Pending(_))) => Course::Halting,
-            () => Course::Back,
+        let is_past =
+            || any_pivot(&|outcome| matches!(outcome, Outcome::Completed(_) | Outcome::Unknown { .. }));
+        let is_awaited = || any_pivot(&|outcome| matches!(outcome, Outcome::Pending(_)));
+        match state.stopping {
+            None if is_past() => Course::Onward,
+            None => Course::Forward,
+            Some(_) if is_past() || is_awaited() => Course::Halting,
+            Some(_) => Course::Back,
         }
     }
 

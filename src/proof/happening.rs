@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Surroundings;
-use crate::saga::definition::{Action, Child, Definition};
+use crate::saga::definition::{Action, Definition};
 use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
 use crate::saga::journal::{Arrival, By, Problem};
@@ -112,7 +112,9 @@ fn of_step(
     };
     match (pending, child) {
         (Pending::Child, Some(child))
-            if direction == Direction::Compensate && !refuses_undo(child, around) =>
+            if direction == Direction::Compensate
+                && around.is_known(child)
+                && !around.is_committed(child) =>
         {
             can(&[Kind::Success]);
         }
@@ -126,11 +128,6 @@ fn of_step(
         (Pending::Sleep { .. }, _) if state.stopping.is_none() => can(&[Kind::Due]),
         (Pending::Operator | Pending::Arrival { .. } | Pending::Sleep { .. }, _) => {}
     }
-}
-
-/// Whether a child that has completed may have passed its own pivot: it cannot be undone then.
-pub(super) fn refuses_undo(child: &Child, around: &Surroundings) -> bool {
-    around.committed.contains(&(child.definition.to_string(), child.version))
 }
 
 impl Happening {

@@ -8,9 +8,11 @@
 //!
 //! It is pure, and bounded by the number of states, not by time: the same definition, the same answer.
 
+mod condition;
 mod explore;
 mod fingerprint;
 mod happening;
+mod items;
 mod report;
 mod rules;
 mod skeleton;
@@ -21,6 +23,7 @@ mod ways;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::saga::Definition;
+use crate::saga::definition::Child;
 use crate::saga::id::Direction;
 use crate::saga::state::Status;
 
@@ -31,6 +34,8 @@ pub use rules::Rule;
 pub struct Bounds {
     /// Most states.
     pub states: usize,
+    /// Most states times the definition's steps: each state takes the longer, the more steps there are.
+    pub work: usize,
     /// Most attempts of one command: one more is like the last.
     pub attempts: u32,
     /// Most items of a `for_each`.
@@ -39,7 +44,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { states: 200_000, attempts: 2, items: 2 }
+        Self { states: 200_000, work: 4_000_000, attempts: 2, items: 2 }
     }
 }
 
@@ -48,8 +53,22 @@ impl Default for Bounds {
 pub struct Surroundings {
     /// The definitions, by name and version, whose sagas may pass a pivot: they cannot be undone with their parent then.
     pub committed: BTreeSet<(String, u32)>,
+    /// The definitions that are known at all. Of others it is not known whether their sagas can be undone.
+    pub known: BTreeSet<(String, u32)>,
     /// Whether its sagas may be part of others, and be undone with them.
     pub is_child: bool,
+}
+
+impl Surroundings {
+    /// Whether a child that has completed may have passed its own pivot: it cannot be undone then.
+    pub fn is_committed(&self, child: &Child) -> bool {
+        self.committed.contains(&(child.definition.to_string(), child.version))
+    }
+
+    /// Whether anything is known of a child.
+    pub fn is_known(&self, child: &Child) -> bool {
+        self.known.contains(&(child.definition.to_string(), child.version))
+    }
 }
 
 /// What the exploration came to.

@@ -78,9 +78,9 @@ impl Explorer<'_> {
 
     fn left_out(&self, definition: &Definition) -> Vec<String> {
         let mut told = self.stage.skeleton.left_out.clone();
-        let Bounds { states, attempts, items } = *self.bounds;
+        let Bounds { attempts, items, .. } = *self.bounds;
         if self.cut {
-            told.push(format!("more than {states} states"));
+            told.push(format!("more than {} states", self.most_states));
         }
         let most = definition.commands().map(|command| command.retry.attempts).max().unwrap_or_default();
         if most > attempts {
@@ -90,6 +90,9 @@ impl Explorer<'_> {
         if has_lists {
             told.push(format!("lists of more than {items} items"));
         }
+        let unknown =
+            definition.children().filter(|(_, child)| child.undone && !self.stage.around.is_known(child));
+        told.extend(unknown.map(|(_, child)| format!("what {}@{} is", child.definition, child.version)));
         told
     }
 }

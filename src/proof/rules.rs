@@ -3,8 +3,9 @@
 //! Nothing is taken from the core but its facts: what may have happened out there is concluded from what was sent and what was
 //! answered.
 
+use super::Surroundings;
 use super::happening::{Happening, Kind};
-use crate::saga::definition::{Definition, OnCompensationFailure};
+use crate::saga::definition::{Action, Definition, OnCompensationFailure, OnWaitTimeout, Step};
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::journal::Fact;
 use crate::saga::state::{Outcome, Pending, State, Status, StepState};
@@ -29,6 +30,8 @@ pub enum Rule {
     OutcomeChanged,
     /// A command that may have been carried out counts as refused.
     UnknownAsRefused,
+    /// What waits for an operator does so no more, and neither an operator nor an answer came.
+    IncidentLost,
     /// A child that has passed its own pivot is to be undone, and cannot be.
     ChildPastPivot,
     /// A step was refused after the pivot beside it had succeeded: there is no way back and none forward.
@@ -46,7 +49,7 @@ pub(super) fn of_decision(
     facts: &[Fact],
     after: &State,
 ) -> Option<Broken> {
-    let rules = [sends, concludes, changes, beside_pivot];
+    let rules = [sends, concludes, changes, keeps_asking, beside_pivot];
     let seen = Seen { definition, before, happening, facts, after };
     rules.iter().find_map(|rule| rule(&seen))
 }
@@ -148,19 +151,40 @@ fn changes(seen: &Seen<'_>) -> Option<Broken> {
     changed.map(|(path, _)| (Rule::OutcomeChanged, Some(path.clone())))
 }
 
-/// A step that says how it is undone may be refused. Held beside a pivot that has succeeded, it strands the saga.
+/// What waits for an operator goes on waiting, unless it is answered after all or the saga stops.
+fn keeps_asking(seen: &Seen<'_>) -> Option<Broken> {
+    let stops = seen.facts.iter().any(|fact| matches!(fact, Fact::Stopping { .. }));
+    let incidents = seen.before.incidents.iter();
+    let held = incidents.filter_map(|incident| Some((incident.step.as_ref()?, incident.direction?)));
+    let mut lost = held.filter(|(step, direction)| {
+        let is_held = |state: &StepState| state.pending(*direction) == Some(Pending::Operator);
+        let is_answered = seen.happening.of.as_ref().is_some_and(|(of, _)| of == *step);
+        !(stops || is_answered || seen.after.step(step).is_some_and(is_held))
+    });
+    lost.next().map(|(step, _)| (Rule::IncidentLost, Some(step.clone())))
+}
+
+/// Beside a pivot that has succeeded, a refusal strands the saga: of a step that says how it is undone, and so may be
+/// refused; of a wait that fails; of a `fail`.
 fn beside_pivot(seen: &Seen<'_>) -> Option<Broken> {
-    if seen.happening.kind != Kind::Refusal || !seen.after.is_past_pivot(seen.definition) {
+    if !seen.after.is_past_pivot(seen.definition) {
         return None;
     }
+    let refuses = |step: &Step| match &step.action {
+        Action::Fail { .. } => true,
+        Action::Wait(wait) => {
+            seen.happening.kind == Kind::NoArrival && wait.on_timeout == OnWaitTimeout::Fail
+        }
+        _ => seen.happening.kind == Kind::Refusal && step.has_undo(),
+    };
     seen.facts.iter().find_map(|fact| {
         let Fact::Held { step, direction: Direction::Forward, .. } = fact else { return None };
-        let has_undo = seen.definition.step(step).is_some_and(|step| step.has_undo());
-        let after_pivot = seen.after.steps.keys().any(|pivot| {
-            seen.definition.step(pivot).is_some_and(|step| step.is_pivot())
+        let is_after = seen.after.steps.keys().any(|pivot| {
+            seen.definition.step(pivot).is_some_and(Step::is_pivot)
                 && comes_after(seen.definition, step, pivot)
         });
-        (has_undo && !after_pivot).then(|| (Rule::RefusedBesidePivot, Some(step.clone())))
+        let refused = seen.definition.step(step).is_some_and(refuses);
+        (refused && !is_after).then(|| (Rule::RefusedBesidePivot, Some(step.clone())))
     })
 }
 
@@ -172,7 +196,7 @@ pub(super) fn of_end(definition: &Definition, state: &State) -> Option<Broken> {
     match state.status() {
         Status::Compensated => find(&|path, step| {
             let may_stand = must_be_undone(definition, path, step) && !step.is_undone();
-            let is_pivot = definition.step(path).is_some_and(|step| step.is_pivot());
+            let is_pivot = definition.step(path).is_some_and(Step::is_pivot);
             let happened = matches!(step.outcome, Outcome::Completed(_) | Outcome::Unknown { .. });
             may_stand || (is_pivot && happened)
         })
@@ -199,9 +223,13 @@ fn must_be_undone(definition: &Definition, path: &StepPath, state: &StepState) -
 }
 
 /// Whether the undo of a child was refused for good, because it had passed its pivot.
-pub(super) fn stranded_by_child(definition: &Definition, happening: &Happening) -> Option<Broken> {
+pub(super) fn stranded_by_child(
+    definition: &Definition,
+    around: &Surroundings,
+    happening: &Happening,
+) -> Option<Broken> {
     let (path, direction) = happening.of.as_ref()?;
-    let is_child = definition.step(path).is_some_and(|step| step.action.kind() == "saga");
+    let Action::Child(child) = &definition.step(path)?.action else { return None };
     let refused = happening.kind == Kind::Refusal && *direction == Direction::Compensate;
-    (is_child && refused).then(|| (Rule::ChildPastPivot, Some(path.clone())))
+    (refused && around.is_committed(child)).then(|| (Rule::ChildPastPivot, Some(path.clone())))
 }

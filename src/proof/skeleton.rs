@@ -12,6 +12,8 @@ use cel::Env;
 use serde_json::{Map, Value};
 
 use super::Bounds;
+use super::condition::{self, Reading};
+use super::items::{Item, combined, lists_of};
 use crate::saga::definition::{
     Action, Awaited, Child, Command, CommandStep, Definition, EventPattern, ForEach, Publish, Sleep, Step,
     StepIndex, Wait,
@@ -21,8 +23,8 @@ use crate::saga::journal::Fact;
 use crate::saga::retry::Retry;
 use crate::saga::template::Template;
 
-/// Most lists that are tried for one `for_each`: they differ in length, and in what is true of their items.
-const MOST_LISTS: usize = 40;
+/// Most lists that are tried for one `for_each`: an answer is kept in a byte.
+const MOST_LISTS: usize = 200;
 
 /// What stands for a definition.
 #[derive(Debug)]
@@ -141,8 +143,8 @@ struct Builder<'a> {
     env: Arc<Env>,
     questions: Vec<Question>,
     asked: Vec<Asked>,
-    /// The questions of all sagas, by their texts.
-    by_text: BTreeMap<String, usize>,
+    /// The questions by what they ask, and whether they ask which of several it is.
+    by_text: BTreeMap<(String, bool), usize>,
     left_out: Vec<String>,
 }
 
@@ -238,22 +240,43 @@ impl<'a> Builder<'a> {
 
     /// What asks for the answer to a condition of `step`, and the question, unless the item at hand knows the answer.
     fn condition(&mut self, step: &Step, condition: &Expression) -> (Expression, Option<usize>) {
-        match self.innermost(step, condition) {
-            Some(each) => (self.expression(&format!("{}.{}", item(each), field(condition.source()))), None),
-            None => {
-                let text = condition.source();
-                let question = self.by_text.get(text).copied().unwrap_or_else(|| {
-                    let question = Question {
-                        field: format!("q{}", self.questions.len()),
-                        answers: vec![true.into(), false.into()],
-                    };
-                    self.questions.push(question);
-                    self.by_text.insert(text.to_owned(), self.questions.len() - 1);
-                    self.questions.len() - 1
-                });
-                (self.expression(&format!("input.{}", self.questions[question].field)), Some(question))
-            }
+        if let Some(each) = self.innermost(step, condition) {
+            return (self.expression(&format!("{}.{}", item(each), field(condition.source()))), None);
         }
+        let Reading { of, literal, negated } = condition::read(condition.source());
+        let literals = literal.as_ref().map(|_| self.literals(&of));
+        let key = (of, literal.is_some());
+        let question = self.by_text.get(&key).copied().unwrap_or_else(|| {
+            let answers = match &literals {
+                // One more: it is none of them.
+                Some(literals) => (0..=literals.len()).map(Value::from).collect(),
+                None => vec![true.into(), false.into()],
+            };
+            self.questions.push(Question { field: format!("q{}", self.questions.len()), answers });
+            self.by_text.insert(key, self.questions.len() - 1);
+            self.questions.len() - 1
+        });
+        let field = &self.questions[question].field;
+        let source = match literals.zip(literal) {
+            Some((literals, literal)) => {
+                let answer = literals.iter().position(|other| *other == literal).unwrap_or(literals.len());
+                format!("input.{field} {} {answer}", if negated { "!=" } else { "==" })
+            }
+            None => format!("{}input.{field}", if negated { "!" } else { "" }),
+        };
+        (self.expression(&source), Some(question))
+    }
+
+    /// All that is compared with the same.
+    fn literals(&self, of: &str) -> Vec<String> {
+        let conditions = self.definition.steps().iter().flat_map(conditions_of);
+        let readings = conditions.map(|condition| condition::read(condition.source()));
+        let mut literals: Vec<_> =
+            readings.filter(|reading| reading.of == of).filter_map(|reading| reading.literal).collect();
+        literals.sort();
+        literals.dedup();
+        literals.truncate(MOST_LISTS);
+        literals
     }
 
     /// The innermost `for_each` around `step` whose items the condition depends on.
@@ -293,49 +316,61 @@ impl<'a> Builder<'a> {
         }))
     }
 
-    /// The lists that a `for_each` may go through: of different lengths and of all kinds of items.
+    /// The lists that a `for_each` may go through: of different lengths, and of all kinds of items as far as they are few.
     fn lists(&mut self, index: StepIndex) -> Vec<Value> {
-        let mut kinds = vec![Map::new()];
-        let definition = self.definition;
-        let mut conditions = BTreeSet::new();
-        for (inner, step) in definition.steps().iter().enumerate() {
-            let both = step.when.iter().chain(match &step.action {
-                Action::Choice(conditions) => conditions.as_slice(),
-                _ => &[],
-            });
-            let own = both.filter(|condition| self.innermost(step, condition) == Some(index));
-            conditions.extend(own.map(|condition| field(condition.source())));
-            if step.within.last() == Some(&index) && matches!(step.action, Action::ForEach(_)) {
-                let lists = self.lists(StepIndex(inner));
-                kinds = product(&kinds, &list_of(StepIndex(inner)), &lists);
-            }
-        }
-        for condition in conditions {
-            kinds = product(&kinds, &condition, &[true.into(), false.into()]);
-        }
-        let all = kinds.len();
-        kinds.truncate(MOST_LISTS);
-        let mut lists: Vec<Vec<Value>> = vec![Vec::new()];
-        let mut shorter = 0;
-        for _ in 0..self.bounds.items {
-            let longer = lists[shorter..].iter().flat_map(|list| {
-                kinds.iter().map(|kind| list.iter().cloned().chain([Value::Object(kind.clone())]).collect())
-            });
-            let longer: Vec<_> = longer.take(MOST_LISTS + 1).collect();
-            shorter = lists.len();
+        let aspects = self.aspects(index);
+        let (kinds, mut all) = combined(&aspects);
+        let mut lists = vec![Vec::new()];
+        for length in 1..=self.bounds.items as usize {
+            let (longer, all_longer) = lists_of(length, &kinds);
             lists.extend(longer);
+            all &= all_longer;
         }
-        if lists.len() > MOST_LISTS || all > MOST_LISTS {
-            lists.truncate(MOST_LISTS);
-            let told = format!(
-                "more than {MOST_LISTS} of the lists that `{}` can have",
-                definition.step_at(index).name
-            );
-            if !self.left_out.contains(&told) {
-                self.left_out.push(told);
-            }
+        all &= lists.len() <= MOST_LISTS;
+        lists.truncate(MOST_LISTS);
+        let name = &self.definition.step_at(index).name;
+        let told = format!("some of what can be true of the items of `{name}` together");
+        if !all && !self.left_out.contains(&told) {
+            self.left_out.push(told);
         }
         lists.into_iter().map(Value::Array).collect()
+    }
+
+    /// What an item can be like, aspect by aspect: which branch of each choice it takes, what each `when` says of it, and
+    /// the lists within it.
+    fn aspects(&mut self, index: StepIndex) -> Vec<Vec<Item>> {
+        let definition = self.definition;
+        let mut aspects = Vec::new();
+        let mut told = BTreeSet::new();
+        let one = |name: String, value: Value| Item::from_iter([(name, value)]);
+        for (inner, step) in definition.steps().iter().enumerate() {
+            if let Action::Choice(conditions) = &step.action {
+                let own =
+                    conditions.iter().filter(|condition| self.innermost(step, condition) == Some(index));
+                let own: Vec<_> = own.map(|condition| field(condition.source())).collect();
+                let taken = (0..=own.len()).map(|taken| {
+                    let answers = own.iter().enumerate();
+                    answers.map(|(at, name)| (name.clone(), Value::Bool(at == taken))).collect()
+                });
+                if !own.is_empty() {
+                    aspects.push(taken.collect());
+                }
+                told.extend(own);
+            }
+            if step.within.last() == Some(&index) && matches!(step.action, Action::ForEach(_)) {
+                let lists = self.lists(StepIndex(inner));
+                aspects.push(lists.into_iter().map(|list| one(list_of(StepIndex(inner)), list)).collect());
+            }
+        }
+        for step in definition.steps() {
+            let own = step.when.iter().filter(|condition| self.innermost(step, condition) == Some(index));
+            for name in own.map(|condition| field(condition.source())) {
+                if told.insert(name.clone()) {
+                    aspects.push([true, false].map(|answer| one(name.clone(), answer.into())).into());
+                }
+            }
+        }
+        aspects
     }
 
     fn expression(&self, source: &str) -> Expression {
@@ -344,14 +379,12 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Each of `kinds` with each of these values.
-fn product(kinds: &[Map<String, Value>], field: &str, values: &[Value]) -> Vec<Map<String, Value>> {
-    let with = |kind: &Map<String, Value>, value: &Value| {
-        let mut kind = kind.clone();
-        kind.insert(field.to_owned(), value.clone());
-        kind
+fn conditions_of(step: &Step) -> impl Iterator<Item = &Expression> {
+    let branches = match &step.action {
+        Action::Choice(conditions) => conditions.as_slice(),
+        _ => &[],
     };
-    kinds.iter().flat_map(|kind| values.iter().map(move |value| with(kind, value))).collect()
+    step.when.iter().chain(branches)
 }
 
 fn item(each: StepIndex) -> String {

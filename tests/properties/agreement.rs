@@ -33,7 +33,8 @@ fn no_random_run_ends_as_the_exhaustive_check_says_none_can() {
         ProptestConfig::default(),
         TestRng::from_seed(RngAlgorithm::ChaCha, b"the same definitions every time."),
     );
-    let around = Surroundings { committed: [("child".to_owned(), 1)].into(), is_child: false };
+    let child = [("child".to_owned(), 1)];
+    let around = Surroundings { committed: child.clone().into(), known: child.into(), is_child: false };
     let is_campaign = std::env::var_os("SNORRI_PROPERTY_CASES").is_some();
     let bounds =
         Bounds { states: if is_campaign { STATES_OF_A_CAMPAIGN } else { STATES }, ..Bounds::default() };
