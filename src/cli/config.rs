@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use anstyle::AnsiColor;
+use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::failure::Failure;
 use super::output;
 use super::sources;
 use super::story::paint;
+use crate::catalog;
 use crate::config::{self as settings, Config};
 use crate::proof::Bounds;
 use crate::{http, telemetry};
@@ -57,7 +59,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 /// How many definitions there are, if `serve` would take them all.
 fn definitions_of(config: &Config) -> Result<u64, Failure> {
-    let sources = sources::read(std::slice::from_ref(&config.definitions.directory))?;
+    let directory = &config.definitions.directory;
+    let sources = catalog::read_directory(directory)
+        .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
     let checked = tokio::task::block_in_place(|| sources::checked(&sources, &Bounds::default()));
     sources::report(&checked)?;
     Ok(checked.len() as u64)
