@@ -3,6 +3,13 @@
 //! `input.vip` and `!input.vip` ask the same; of `input.kind == 'a'` and `input.kind == 'b'` at most one is true. Whatever is not
 //! written like this is a question of its own, the same for the same text.
 
+use std::collections::BTreeSet;
+
+use crate::saga::definition::{Action, Definition};
+
+/// Most literals that are told apart: an answer is kept in a byte.
+const MOST_LITERALS: usize = 200;
+
 /// What a condition asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reading {
@@ -33,6 +40,21 @@ pub(super) fn read(source: &str) -> Reading {
         Some(path) => Reading { of: path.to_owned(), literal: None, negated: true },
         None => Reading { of: text, literal: None, negated: false },
     }
+}
+
+/// All literals that conditions of a definition compare with the same.
+pub(super) fn literals(definition: &Definition, of: &str) -> Vec<String> {
+    let conditions = definition.steps().iter().flat_map(|step| {
+        let branches = match &step.action {
+            Action::Choice(conditions) => conditions.as_slice(),
+            _ => &[],
+        };
+        step.when.iter().chain(branches)
+    });
+    let readings = conditions.map(|condition| read(condition.source()));
+    let literals = readings.filter(|reading| reading.of == of).filter_map(|reading| reading.literal);
+    let literals: BTreeSet<String> = literals.collect();
+    literals.into_iter().take(MOST_LITERALS).collect()
 }
 
 fn is_path(text: &str) -> bool {

@@ -244,7 +244,7 @@ impl<'a> Builder<'a> {
             return (self.expression(&format!("{}.{}", item(each), field(condition.source()))), None);
         }
         let Reading { of, literal, negated } = condition::read(condition.source());
-        let literals = literal.as_ref().map(|_| self.literals(&of));
+        let literals = literal.as_ref().map(|_| condition::literals(self.definition, &of));
         let key = (of, literal.is_some());
         let question = self.by_text.get(&key).copied().unwrap_or_else(|| {
             let answers = match &literals {
@@ -265,18 +265,6 @@ impl<'a> Builder<'a> {
             None => format!("{}input.{field}", if negated { "!" } else { "" }),
         };
         (self.expression(&source), Some(question))
-    }
-
-    /// All that is compared with the same.
-    fn literals(&self, of: &str) -> Vec<String> {
-        let conditions = self.definition.steps().iter().flat_map(conditions_of);
-        let readings = conditions.map(|condition| condition::read(condition.source()));
-        let mut literals: Vec<_> =
-            readings.filter(|reading| reading.of == of).filter_map(|reading| reading.literal).collect();
-        literals.sort();
-        literals.dedup();
-        literals.truncate(MOST_LISTS);
-        literals
     }
 
     /// The innermost `for_each` around `step` whose items the condition depends on.
@@ -377,14 +365,6 @@ impl<'a> Builder<'a> {
         // Names and dots: it cannot be wrong.
         Expression::compile(&self.env, source).unwrap_or_else(|error| unreachable!("{source}: {error}"))
     }
-}
-
-fn conditions_of(step: &Step) -> impl Iterator<Item = &Expression> {
-    let branches = match &step.action {
-        Action::Choice(conditions) => conditions.as_slice(),
-        _ => &[],
-    };
-    step.when.iter().chain(branches)
 }
 
 fn item(each: StepIndex) -> String {
