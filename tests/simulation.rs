@@ -99,9 +99,117 @@ fn what_cannot_be_meant_is_told() {
     assert!(faults.add("failure charge=120%").is_err());
     assert!(faults.add("sabotage charge=1%").is_err());
     let unknown = plan("order", "failure chrage=1%").mistakes();
-    assert_eq!(unknown, ["there is no step `chrage`; there are: reserve, charge, ship"]);
+    assert_eq!(
+        unknown,
+        ["there is no step `chrage`: did you mean `charge`? There are: reserve, charge, ship"]
+    );
     let much = plan("order", "failure ship=60%, timeout ship=60%").mistakes();
     assert_eq!(much, ["what goes wrong with `ship` sums up to 120.0%"]);
+}
+
+#[test]
+fn faults_that_nothing_can_have_are_told() {
+    let told = |name: &str, faults: &str| plan(name, faults).mistakes().join("; ");
+    for (definition, faults, why) in [
+        (
+            "travel-booking",
+            "failure approval=2%",
+            "there is no failure of `approval`: it is a wait, which nobody answers \
+             (`--signal approval=2h` says when it ends); there can be one of: seat, room, tickets",
+        ),
+        (
+            "travel-booking",
+            "timeout legs=2%",
+            "there is no timeout of `legs`: it is a for_each: say it of the steps in it; \
+             there can be one of: seat, room, tickets",
+        ),
+        (
+            "travel-booking",
+            "undo-failure tickets=2%",
+            "there is no undo-failure of `tickets`: it is the pivot, which is never undone; \
+             there can be one of: seat, room",
+        ),
+        (
+            "payment",
+            "failure fraud=2%",
+            "there is no failure of `fraud`: it is the saga `fraud-check`, which is run too: say it of its steps; \
+             there can be one of: authorize, capture, score, case",
+        ),
+    ] {
+        assert_eq!(told(definition, faults), why);
+    }
+    assert_eq!(told("travel-booking", "failure seat=2%, undo-failure *=1%"), "");
+    let mut alone = Plan::new(compile("payment"), Vec::new(), 1);
+    alone.faults.add("failure fraud=2%").expect("faults");
+    assert!(alone.mistakes().is_empty(), "a participant answers for a child that is not there");
+    for name in ["cas", "fraud"] {
+        let mut plan = plan("payment", "");
+        plan.outputs.insert(name.into(), Arc::default());
+        assert_eq!(plan.mistakes().len(), 1, "{name}");
+    }
+}
+
+/// What is optional is left out where it is asked for with `has()`, and is what its schema says where it is not.
+#[test]
+fn made_up_input_is_the_least_that_its_schema_allows() {
+    let text = |count: &str| {
+        format!(
+            "
+saga: pack
+version: 1
+input:
+  type: object
+  required: [rooms]
+  properties:
+    piano: {{ type: boolean }}
+    rooms:
+      type: array
+      items: {{ type: object, properties: {{ name: {{ type: string }}, boxes: {{ type: integer }} }} }}
+steps:
+  - for_each: ${{ input.rooms }}
+    as: room
+    steps:
+      - name: box
+        command: box.pack
+        exchange: e
+        payload: {{ name: '${{ room.name }}', count: '${{ {count} }}' }}
+        compensate: none
+  - name: hoist
+    command: hoist.rent
+    exchange: e
+    when: ${{ has(input.piano) && input.piano }}
+    pivot: true
+"
+        )
+    };
+    let made = |count: &str| {
+        let compiled = catalog::compile("pack.yaml", &text(count)).expect("a definition");
+        let input = simulation::example::input(&compiled);
+        assert!(compiled.check_input(&input).is_ok(), "{input}");
+        input.to_string()
+    };
+    assert_eq!(made("has(room.boxes) ? room.boxes : 0"), r#"{"rooms":[{"name":"name-1"}]}"#);
+    assert_eq!(made("room.boxes"), r#"{"rooms":[{"boxes":1,"name":"name-1"}]}"#);
+}
+
+#[test]
+fn only_commands_are_counted_as_commands() {
+    let report = run("travel-booking", "", 10);
+    let sent = |name: &str| step(&report, name).commands;
+    assert_eq!((sent("approval"), sent("tickets")), (0, 10));
+    let comparison = simulation::comparison(&[("no faults".into(), report.clone())]);
+    let each = report.steps.iter().map(|step| step.commands).sum::<u64>() / 10;
+    assert!(comparison.contains(&format!("commands a run        {each}.00")), "{comparison}");
+}
+
+#[test]
+fn a_comparison_says_what_no_run_came_to() {
+    let reports = ["no faults", "failure score=100%"].map(|faults| {
+        let plan = plan("payment", "");
+        (faults.to_owned(), simulation::report(&plan, simulate(&plan, 0..10)))
+    });
+    let comparison = simulation::comparison(&reports);
+    assert_eq!(comparison.matches("note: no run came to fraud").count(), 1, "{comparison}");
 }
 
 #[test]
@@ -136,7 +244,9 @@ fn run(name: &str, faults: &str, runs: u64) -> Report {
 
 fn plan(name: &str, faults: &str) -> Plan {
     let mut plan = Plan::new(compile(name), vec![compile("fraud-check")], 1);
-    plan.faults.add(faults).expect("faults");
+    if !faults.is_empty() {
+        plan.faults.add(faults).expect("faults");
+    }
     plan
 }
 

@@ -1,24 +1,28 @@
 //! `snorri graph`: a definition as a picture.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::failure::Failure;
-use super::{output, sources};
+use super::{named, output};
 use crate::graph::{self, Direction, Options};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
+Files that are written: .svg, .mmd and .mermaid, .dot and .gv; --format writes any other too.
+
+Exit codes: 0 done, 1 not a definition, 2 wrong usage, or not readable.
+
 Examples:
-  snorri graph sagas/order.yaml -o order.svg
+  snorri graph order -o order.svg
   snorri graph sagas/order.yaml --format mermaid
   snorri graph sagas/order.yaml --format dot | dot -Tpdf > order.pdf")]
 pub struct Args {
-    /// The definition
-    file: PathBuf,
+    /// The definition: a file, or the name of one in `sagas`
+    definition: String,
     /// Default: as the name of the output ends, or svg
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -50,8 +54,12 @@ enum Grows {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let compiled = sources::definition(&args.file)?;
-    let format = args.format.unwrap_or_else(|| of_name(args.output.as_ref()));
+    let format = match (args.format, args.output.as_deref()) {
+        (Some(format), _) => format,
+        (None, Some(path)) => of_name(path)?,
+        (None, None) => Format::Svg,
+    };
+    let compiled = named::definition(&args.definition)?;
     let options = Options { title: args.title, undo: !args.no_undo };
     let graph = graph::graph(&compiled.definition, &options);
     let direction = match args.direction {
@@ -73,10 +81,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// What a file of this name holds.
-fn of_name(output: Option<&PathBuf>) -> Format {
-    match output.and_then(|path| path.extension()).and_then(|extension| extension.to_str()) {
-        Some("mmd" | "mermaid") => Format::Mermaid,
-        Some("dot" | "gv") => Format::Dot,
-        _ => Format::Svg,
+fn of_name(path: &Path) -> Result<Format, Failure> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("svg") | None => Ok(Format::Svg),
+        Some("mmd" | "mermaid") => Ok(Format::Mermaid),
+        Some("dot" | "gv") => Ok(Format::Dot),
+        Some(other) => Err(Failure::usage(format!(
+            "cannot tell what {} is to be: .{other} is none of .svg, .mmd, .mermaid, .dot and .gv; name it so, or give --format",
+            path.display()
+        ))),
     }
 }

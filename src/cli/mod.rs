@@ -20,6 +20,7 @@ pub mod interventions;
 pub mod list;
 pub mod live;
 pub mod migrate;
+mod named;
 pub mod output;
 mod profile;
 pub mod remote;

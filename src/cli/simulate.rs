@@ -1,29 +1,33 @@
 //! `snorri simulate`: what a failure rate does to a saga, before it happens.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::Context;
 use clap::Args as ClapArgs;
+use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::named;
 use super::output::{self, ReportFormat};
-use super::sources;
-use crate::catalog::{self, Compiled};
+use crate::catalog::InvalidInput;
 use crate::simulation::{self, Faults, Plan, Rate, Report, Tally};
 
-/// Where a definition is looked for that is given by its name.
-const DIRECTORY: &str = "sagas";
 /// Threads that share the runs, if there are so many processors.
 const MOST_THREADS: u64 = 8;
+const MOST_RUNS: u64 = 1_000_000;
+/// So many runs of a thread are told to whoever looks on.
+const STRIDE: usize = 100;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Rates are of each attempt. `*` stands for every step that has none of its own.
 Durations like 20ms..300ms are where 90% of all are (log-normal); uniform:20ms..300ms, 50ms and never are possible too.
+
+Exit codes: 0 done, 1 not a definition, 2 wrong usage, or not readable.
 
 Examples:
   snorri simulate order --failure charge=2% --timeout '*=0.5%'
@@ -32,8 +36,8 @@ Examples:
 pub struct Args {
     /// The definition: a file, or the name of one in `sagas`
     definition: String,
-    /// How many sagas are run
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    /// How many sagas are run, from 1 to 1,000,000
+    #[arg(long, default_value_t = 10_000, value_parser = number_of_runs)]
     runs: u64,
     /// The same seed, the same runs
     #[arg(long, default_value_t = 1)]
@@ -82,13 +86,17 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let plan = plan(args)?;
     let base = if plan.faults == Faults::default() { "no faults" } else { "as given" };
-    let mut reports = vec![(base.to_owned(), simulate(&plan, args.runs))];
+    let mut plans = vec![(base.to_owned(), plan.clone())];
     for faults in &args.compare {
         let mut plan = plan.clone();
-        plan.faults.add(faults).map_err(Failure::usage)?;
+        plan.faults.add(faults).map_err(|why| Failure::usage(format!("--compare '{faults}': {why}")))?;
         check(&plan)?;
-        reports.push((faults.clone(), simulate(&plan, args.runs)));
+        plans.push((faults.clone(), plan));
     }
+    let bar = output::progress(args.runs * plans.len() as u64);
+    let reports: Vec<_> =
+        plans.into_iter().map(|(name, plan)| (name, simulate(&plan, args.runs, &bar))).collect();
+    bar.finish_and_clear();
     match (args.format, reports.as_slice()) {
         (ReportFormat::Json, [(_, report)]) => output::json(report),
         (ReportFormat::Json, reports) => output::json(&reports),
@@ -123,27 +131,38 @@ fn made_up(args: &Args, report: &Report) -> String {
 }
 
 /// The runs are shared by a few threads. What comes of them does not depend on how.
-fn simulate(plan: &Plan, runs: u64) -> Report {
+fn simulate(plan: &Plan, runs: u64, bar: &ProgressBar) -> Report {
     let threads =
         thread::available_parallelism().map_or(1, |count| count.get() as u64).clamp(1, MOST_THREADS);
     let part = runs.div_ceil(threads);
     let tally = thread::scope(|scope| {
         let parts = (0..threads).map(|index| (index * part).min(runs)..((index + 1) * part).min(runs));
-        let running: Vec<_> =
-            parts.map(|runs| scope.spawn(move || simulation::simulate(plan, runs))).collect();
+        let running: Vec<_> = parts.map(|runs| scope.spawn(move || in_strides(plan, runs, bar))).collect();
         running.into_iter().filter_map(|part| part.join().ok()).fold(Tally::default(), Tally::with)
     });
     simulation::report(plan, tally)
 }
 
+fn in_strides(plan: &Plan, runs: Range<u64>, bar: &ProgressBar) -> Tally {
+    let end = runs.end;
+    runs.step_by(STRIDE).fold(Tally::default(), |tally, from| {
+        let to = from.saturating_add(STRIDE as u64).min(end);
+        let tally = tally.with(simulation::simulate(plan, from..to));
+        bar.inc(to - from);
+        tally
+    })
+}
+
 fn plan(args: &Args) -> Result<Plan, Failure> {
-    let (compiled, beside) = definition(&args.definition)?;
+    let (compiled, beside) = named::with_beside(&args.definition)?;
     let mut plan = Plan::new(compiled, beside, args.seed);
     if let Some(text) = text_of(args.input.as_deref(), args.input_file.as_deref())? {
-        plan.input = Arc::new(serde_json::from_str(&text).context("the input is not JSON")?);
+        let input = serde_json::from_str(&text)
+            .map_err(|error| Failure::usage(format!("the input is not JSON: {error}")))?;
+        plan.input = Arc::new(input);
     }
     if let Err(invalid) = plan.compiled.check_input(&plan.input) {
-        let why: Vec<_> = invalid.iter().map(ToString::to_string).collect();
+        let why: Vec<_> = invalid.iter().map(complaint).collect();
         return Err(Failure::usage(format!(
             "a saga cannot be started with the input {}: {}. Give another with --input",
             plan.input,
@@ -158,8 +177,10 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     })?;
     plan.key = key;
     if let Some(path) = &args.outputs {
-        let outputs: std::collections::BTreeMap<String, Value> = serde_json::from_str(&read(path)?)
-            .with_context(|| format!("{} is not a JSON object of outputs by step", path.display()))?;
+        let outputs: std::collections::BTreeMap<String, Value> =
+            serde_json::from_str(&read(path)?).map_err(|error| {
+                Failure::usage(format!("{} is not a JSON object of outputs by step: {error}", path.display()))
+            })?;
         plan.outputs.extend(outputs.into_iter().map(|(name, output)| (name, Arc::new(output))));
     }
     let faults = &mut plan.faults;
@@ -195,42 +216,20 @@ fn text_of(text: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Fa
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))
 }
 
-/// A definition by its file or its name, and all others in its directory.
-fn definition(name: &str) -> Result<(Arc<Compiled>, Vec<Arc<Compiled>>), Failure> {
-    let path = Path::new(name);
-    let is_file = path.is_file();
-    let directory = match path.parent().filter(|_| is_file) {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new(DIRECTORY),
-    };
-    let sources = catalog::read_directory(directory)
-        .with_context(|| format!("there is no file {name}, and no definitions in {}", directory.display()))?;
-    let mut wanted = None;
-    let mut beside = Vec::new();
-    for source in sources {
-        if is_file && source.path.file_name() == path.file_name() {
-            wanted = Some(Arc::new(sources::shown(&source)?));
-        } else if let Ok(compiled) = sources::compiled(&source).map(Arc::new) {
-            // What is wrong with the others is not asked for here.
-            if !is_file && *compiled.definition.name == *name {
-                beside.extend(wanted.replace(compiled));
-            } else {
-                beside.push(compiled);
-            }
-        }
+/// What is wrong with an input, and where in it.
+fn complaint(invalid: &InvalidInput) -> String {
+    match invalid.path.as_str() {
+        "" => invalid.message.clone(),
+        path => format!("at {path}, {}", invalid.message),
     }
-    let wanted = wanted.ok_or_else(|| {
-        let names: Vec<_> = beside.iter().map(|compiled| &*compiled.definition.name).collect();
-        Failure::usage(format!(
-            "there is no file and no definition `{name}`; in {} there are {}",
-            directory.display(),
-            names.join(", ")
-        ))
-    })?;
-    Ok((wanted, beside))
+}
+
+fn number_of_runs(text: &str) -> Result<u64, String> {
+    let runs = text.parse().ok().filter(|runs| (1..=MOST_RUNS).contains(runs));
+    runs.ok_or_else(|| "it is a number from 1 to 1,000,000".to_owned())
 }

@@ -7,11 +7,12 @@ use crate::saga::definition::{Action, Block, OnWaitTimeout, Step, StepIndex};
 
 pub(super) fn graph(definition: &Definition, options: &Options) -> Graph {
     let mut builder = Builder { definition, undo: options.undo, groups: 0 };
+    let title = options.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
     let mut committed = false;
     let parts = builder.parts(&definition.body, &mut committed);
     Graph {
         name: definition.name.to_string(),
-        title: options.title.clone().unwrap_or_else(|| definition.name.to_string()),
+        title: title.unwrap_or(&definition.name).to_owned(),
         version: definition.version,
         description: definition.description.clone(),
         starts: definition.starts.iter().map(describe::trigger).collect(),

@@ -3,7 +3,7 @@
 /// What is to be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Instead of the definition's name.
+    /// Instead of the definition's name, if there is anything in it.
     pub title: Option<String>,
     /// Whether the way back is shown too.
     pub undo: bool,

@@ -1,6 +1,6 @@
 //! The same runs with more that goes wrong, side by side.
 
-use super::report::{Report, StepReport};
+use super::report::Report;
 use super::table::{count, percent, table, time};
 use super::tell::row;
 
@@ -37,21 +37,38 @@ pub fn comparison(reports: &[(String, Report)]) -> String {
     }
     rows.push(line("commands a run", reports, |report| {
         #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-        let each = report.steps.iter().map(sent).sum::<u64>() as f64 / report.runs.max(1) as f64;
+        let each =
+            report.steps.iter().map(|step| step.commands).sum::<u64>() as f64 / report.runs.max(1) as f64;
         format!("{each:.2}")
     }));
     format!(
-        "{} v{}: the same {} runs, seed {}\n\n{}",
+        "{} v{}: the same {} runs, seed {}\n\n{}{}",
         base.definition,
         base.version,
         count(base.runs),
         base.seed,
-        table(&rows, 2)
+        table(&rows, 2),
+        notes(reports)
     )
 }
 
-fn sent(step: &StepReport) -> u64 {
-    step.attempts + step.undos + step.undo_retries
+/// Those of all, each once; with whose they are, if not those of the first.
+fn notes(reports: &[(String, Report)]) -> String {
+    let mut told: Vec<&String> = Vec::new();
+    let mut text = String::new();
+    for (index, (name, report)) in reports.iter().enumerate() {
+        for note in &report.notes {
+            if told.contains(&note) {
+                continue;
+            }
+            told.push(note);
+            match index {
+                0 => text.push_str(&format!("\nnote: {note}\n")),
+                _ => text.push_str(&format!("\nnote: {name}: {note}\n")),
+            }
+        }
+    }
+    text
 }
 
 fn line(name: &str, reports: &[(String, Report)], cell: impl Fn(&Report) -> String) -> Vec<String> {

@@ -7,34 +7,35 @@ use serde_json::{Map, Value, json};
 use super::wants::{Root, wants};
 use crate::catalog::Compiled;
 use crate::saga::Definition;
-use crate::saga::definition::{Action, Schema};
+use crate::saga::definition::{Action, Schema, Step};
 
 /// How deep schemas are followed.
 const DEEPEST: usize = 12;
 
 /// An input that a saga can be started with, as far as can be told.
 pub fn input(compiled: &Compiled) -> Value {
-    let least = compiled.input_schema.as_ref().map_or(Value::Null, |schema| of_schema(schema, schema, 0));
+    let schema = compiled.input_schema.as_ref();
+    let least = schema.map_or(Value::Null, |schema| of_schema(schema, schema, 0));
     let mut input = if least.is_null() { json!({}) } else { least };
     for want in wants(&compiled.definition).iter().filter(|want| want.root == Root::Input) {
-        want.put_into(&mut input);
+        want.put_into(&mut input, schema);
     }
     input
 }
 
-/// What the participants answer, by step, and what signals and events carry.
-pub fn outputs(definition: &Definition) -> BTreeMap<String, Value> {
+/// What the participants answer, by step, and what signals and events carry, for the steps to which that is said.
+pub fn outputs(definition: &Definition, is_answered: &dyn Fn(&Step) -> bool) -> BTreeMap<String, Value> {
     let wants = wants(definition);
-    let answered = definition.steps().iter().filter_map(|step| match &step.action {
-        Action::Command(command) => Some((&step.name, command.reply_schema.as_deref())),
-        Action::Wait(_) | Action::Child(_) => Some((&step.name, None)),
-        _ => None,
-    });
-    let made = answered.map(|(name, schema)| {
+    let answered = definition.steps().iter().filter(|step| is_answered(step));
+    let made = answered.map(|step| {
+        let (name, schema) = match &step.action {
+            Action::Command(command) => (&step.name, command.reply_schema.as_deref()),
+            _ => (&step.name, None),
+        };
         let document = schema.and_then(Schema::document);
         let mut output = document.map_or_else(|| json!({}), |schema| of_schema(schema, schema, 0));
         let root = Root::Output(name.to_string());
-        wants.iter().filter(|want| want.root == root).for_each(|want| want.put_into(&mut output));
+        wants.iter().filter(|want| want.root == root).for_each(|want| want.put_into(&mut output, document));
         (name.to_string(), output)
     });
     made.collect()
@@ -64,6 +65,22 @@ fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
         "boolean" => json!(true),
         _ => Value::Null,
     }
+}
+
+/// The schema of what stands in a value: of a field, or of the items of a list.
+pub(super) fn within<'a>(schema: &'a Value, root: &'a Value, field: Option<&str>) -> Option<&'a Value> {
+    let mut schema = schema;
+    for _ in 0..DEEPEST {
+        match schema.get("$ref").and_then(Value::as_str) {
+            Some(target) => schema = root.pointer(target.strip_prefix('#')?)?,
+            None => break,
+        }
+    }
+    let parts = schema.get("allOf").and_then(Value::as_array).into_iter().flatten();
+    std::iter::once(schema).chain(parts).find_map(|part| match field {
+        Some(name) => part.get("properties")?.get(name),
+        None => part.get("items"),
+    })
 }
 
 fn kind(schema: &Value) -> &str {

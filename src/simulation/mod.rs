@@ -12,6 +12,7 @@ mod chance;
 mod compare;
 mod example;
 mod histogram;
+mod mistakes;
 mod observe;
 mod plan;
 mod report;

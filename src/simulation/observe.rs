@@ -33,6 +33,7 @@ impl World<'_> {
                 };
                 *begun += u64::from(first);
                 *attempts += 1;
+                tally.commands += u64::from(matches!(fact, Fact::Sent { .. }));
             }
             Fact::Completed { .. } | Fact::Failed { .. } | Fact::Unknown { .. } => {
                 tally.refused += u64::from(matches!(fact, Fact::Failed { .. }));

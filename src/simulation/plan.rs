@@ -11,10 +11,10 @@ use super::chance::Spread;
 use super::example;
 use crate::catalog::Compiled;
 use crate::saga::Definition;
-use crate::saga::definition::Action;
+use crate::saga::definition::{Action, Step};
 
 /// For every step that has none of its own.
-const EVERY: &str = "*";
+pub(super) const EVERY: &str = "*";
 
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -82,7 +82,11 @@ impl Plan {
             beside,
             seed,
         };
-        let outputs: Vec<_> = plan.definitions().into_iter().flat_map(example::outputs).collect();
+        let definitions = plan.definitions();
+        let outputs: Vec<_> = definitions
+            .into_iter()
+            .flat_map(|it| example::outputs(it, &|step| plan.is_answered(step)))
+            .collect();
         for (name, output) in outputs {
             plan.outputs.entry(name).or_insert(Arc::new(output));
         }
@@ -94,6 +98,15 @@ impl Plan {
         let all = std::iter::once(&self.compiled).chain(&self.beside);
         all.map(AsRef::as_ref)
             .find(|compiled| *compiled.definition.name == *name && compiled.definition.version == version)
+    }
+
+    /// Whether its output is what somebody else says, rather than what becomes of it here.
+    fn is_answered(&self, step: &Step) -> bool {
+        match &step.action {
+            Action::Command(_) | Action::Wait(_) => true,
+            Action::Child(child) => self.child(&child.definition, child.version).is_none(),
+            _ => false,
+        }
     }
 
     /// Its own definition, and those of all sagas that are part of its sagas.
@@ -112,50 +125,21 @@ impl Plan {
         }
         found
     }
-
-    /// What is said of steps, signals or events that there are not.
-    pub fn mistakes(&self) -> Vec<String> {
-        let definitions = self.definitions();
-        let steps: Vec<&str> = definitions.iter().flat_map(|it| it.steps()).map(|step| &*step.name).collect();
-        let mut awaited: Vec<&str> = Vec::new();
-        for step in definitions.iter().flat_map(|it| it.steps()) {
-            if let Action::Wait(wait) = &step.action {
-                awaited.extend([wait.awaited.name(), &step.name].map(AsRef::as_ref));
-            }
-        }
-        let unknown = |name: &String, known: &[&str], what: &str| {
-            let is_known = name == EVERY || known.contains(&name.as_str());
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            (!is_known).then(|| format!("there is no {what} `{name}`; there are: {known}"))
-        };
-        let mut mistakes: Vec<_> = self
-            .faults
-            .rates()
-            .into_iter()
-            .flat_map(|rates| rates.0.keys())
-            .chain(self.latency.by_name.keys())
-            .filter_map(|name| unknown(name, &steps, "step"))
-            .collect();
-        let waits = self.arrival.by_name.keys();
-        mistakes.extend(
-            waits.filter_map(|name| unknown(name, &awaited, "signal or event that it waits for named")),
-        );
-        for step in &steps {
-            let sum = self.faults.sum(step);
-            if sum > 1.0 {
-                mistakes.push(format!("what goes wrong with `{step}` sums up to {:.1}%", sum * 100.0));
-            }
-        }
-        mistakes
-    }
 }
 
 impl Faults {
-    fn rates(&self) -> [&Rates; 5] {
-        [&self.failure, &self.error, &self.timeout, &self.late, &self.undo_failure]
+    /// By their names in texts.
+    pub(super) fn rates(&self) -> [(&'static str, &Rates); 5] {
+        [
+            ("failure", &self.failure),
+            ("error", &self.error),
+            ("timeout", &self.timeout),
+            ("late", &self.late),
+            ("undo-failure", &self.undo_failure),
+        ]
     }
 
-    fn sum(&self, step: &str) -> f64 {
+    pub(super) fn sum(&self, step: &str) -> f64 {
         let transient: f64 =
             [&self.error, &self.timeout, &self.late].map(|rates| rates.of(step)).iter().sum();
         transient + self.failure.of(step).max(self.undo_failure.of(step))
@@ -163,7 +147,11 @@ impl Faults {
 
     /// Adds what a text like `failure charge=2%, cancel 1%` says.
     pub fn add(&mut self, text: &str) -> Result<(), String> {
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let parts: Vec<_> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() {
+            return Err("nothing goes wrong in it: say what does, like `failure charge=2%`".into());
+        }
+        for part in parts {
             let wrong = || {
                 format!(
                     "`{part}` is not like `failure charge=2%`: there are failure, error, timeout, late, \
@@ -192,6 +180,10 @@ impl Faults {
 impl Rates {
     pub fn set(&mut self, rate: Rate) {
         self.0.insert(rate.step, rate.share);
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     pub fn of(&self, step: &str) -> f64 {

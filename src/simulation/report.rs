@@ -71,6 +71,8 @@ pub struct StepReport {
     pub held: u64,
     pub undos: u64,
     pub undo_retries: u64,
+    /// All that were sent for it, forward and back.
+    pub commands: u64,
     pub undone: u64,
     pub late: u64,
     pub took: Durations,
@@ -161,6 +163,7 @@ fn step_report(definition: String, mut step: StepTally) -> StepReport {
         held: step.held,
         undos: step.undos,
         undo_retries: step.undo_attempts.saturating_sub(step.undos),
+        commands: step.commands,
         undone: step.undone,
         late: step.late,
         took: Durations::of(&mut step.took),

@@ -49,19 +49,21 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     format!("{:.2}%", share * 100.0)
 }
 
-/// Milliseconds in the unit that fits them, with three digits.
+/// Milliseconds as exactly as people care for: three digits up to a minute, and two units from there.
 pub(super) fn time(millis: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-    let number = millis as f64;
-    let (number, unit) = match millis {
-        0..1_000 => return format!("{millis}ms"),
-        1_000..60_000 => (number / 1_000.0, "s"),
-        60_000..3_600_000 => (number / 60_000.0, "m"),
-        3_600_000..172_800_000 => (number / 3_600_000.0, "h"),
-        _ => (number / 86_400_000.0, "d"),
-    };
-    let digits = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
-    format!("{number:.digits$}{unit}")
+    let seconds = millis / 1_000;
+    match seconds {
+        0 => format!("{millis}ms"),
+        1..60 => {
+            #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+            let number = millis as f64 / 1_000.0;
+            let digits = if number < 9.995 { 2 } else { 1 };
+            format!("{number:.digits$}s")
+        }
+        60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
 }
 
 /// A bar as long as its share of `width`, in eighths of a character; what is there at all is seen.
@@ -86,7 +88,7 @@ mod tests {
             ("999".into(), "10,000".into(), "1,234,567".into())
         );
         let times = [999, 1_234, 12_345, 65_000, 5_400_000, 200_000_000];
-        assert_eq!(times.map(time), ["999ms", "1.23s", "12.3s", "1.08m", "1.50h", "2.31d"]);
+        assert_eq!(times.map(time), ["999ms", "1.23s", "12.3s", "1m 05s", "1h 30m", "2d 7h"]);
         assert_eq!((bar(8, 8, 2), bar(1, 1_000, 4), bar(0, 8, 2)), ("██".into(), "▏".into(), String::new()));
     }
 }

@@ -40,6 +40,8 @@ pub struct StepTally {
     pub held: u64,
     pub undos: u64,
     pub undo_attempts: u64,
+    /// That were sent, forward and back. Whoever waits, or is a saga, is begun without any.
+    pub commands: u64,
     pub undone: u64,
     pub late: u64,
     /// From when it was begun to when it was known what became of it, in milliseconds.
@@ -88,6 +90,7 @@ impl StepTally {
         self.held += other.held;
         self.undos += other.undos;
         self.undo_attempts += other.undo_attempts;
+        self.commands += other.commands;
         self.undone += other.undone;
         self.late += other.late;
         self.took.extend(other.took);

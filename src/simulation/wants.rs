@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
 use serde_json::{Map, Value, json};
 
+use super::example;
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Sleep};
 use crate::saga::expression::Expression;
@@ -39,7 +40,7 @@ enum Kind {
 
 /// All that is wanted, what is deepest first.
 pub(super) fn wants(definition: &Definition) -> Vec<Want> {
-    let mut reader = Reader { definition, items: BTreeMap::new(), found: Vec::new() };
+    let mut reader = Reader { definition, items: BTreeMap::new(), guarded: Vec::new(), found: Vec::new() };
     for step in definition.steps() {
         if let Action::ForEach(each) = &step.action {
             let path = names_of(&each.list.program().expression().expr);
@@ -79,6 +80,8 @@ struct Reader<'a> {
     definition: &'a Definition,
     /// The names of items, and the path of the list that each is of.
     items: BTreeMap<String, Vec<String>>,
+    /// What the expression that is read asks with `has()`.
+    guarded: Vec<(Root, Vec<String>)>,
     found: Vec<Want>,
 }
 
@@ -88,12 +91,19 @@ impl Reader<'_> {
     }
 
     fn expression(&mut self, expression: &Expression, kind: Kind) {
+        let before = self.found.len();
         self.visit(expression.program().expression(), kind);
+        let guarded = std::mem::take(&mut self.guarded);
+        let is_guarded = |want: &Want| {
+            guarded.iter().any(|(root, path)| want.root == *root && want.path.starts_with(path))
+        };
+        let found = self.found.split_off(before);
+        self.found.extend(found.into_iter().filter(|want| !is_guarded(want)));
     }
 
     fn visit(&mut self, expression: &IdedExpr, kind: Kind) {
         if let Some(path) = names_of(&expression.expr) {
-            return self.want(&path, kind, 0);
+            return self.want(&path, kind);
         }
         match &expression.expr {
             Expr::Call(call) => {
@@ -102,7 +112,14 @@ impl Reader<'_> {
                     self.visit(operand, kind_of_operand(&call.func_name, index, &operands, kind));
                 }
             }
-            Expr::Select(select) if !select.test => self.visit(&select.operand, Kind::Text),
+            Expr::Select(select) if select.test => {
+                let path = names_of(&select.operand.expr).map(|mut path| {
+                    path.push(select.field.clone());
+                    path
+                });
+                self.guarded.extend(path.and_then(|path| self.place(&path, 0)));
+            }
+            Expr::Select(select) => self.visit(&select.operand, Kind::Text),
             Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element, Kind::Text)),
             Expr::Map(map) => map.entries.iter().for_each(|entry| match &entry.expr {
                 EntryExpr::MapEntry(entry) => self.visit(&entry.value, Kind::Text),
@@ -116,22 +133,26 @@ impl Reader<'_> {
         }
     }
 
-    fn want(&mut self, path: &[String], kind: Kind, depth: usize) {
-        let Some((first, rest)) = path.split_first() else { return };
+    fn want(&mut self, path: &[String], kind: Kind) {
+        if let Some((root, path)) = self.place(path, 0).filter(|(_, path)| !path.is_empty()) {
+            self.found.push(Want { root, path, kind });
+        }
+    }
+
+    /// Where names in an expression lead.
+    fn place(&self, path: &[String], depth: usize) -> Option<(Root, Vec<String>)> {
+        let (first, rest) = path.split_first()?;
         if let Some(list) = self.items.get(first).filter(|_| depth < 8) {
             let path: Vec<_> =
                 list.iter().cloned().chain([ITEM.to_owned()]).chain(rest.iter().cloned()).collect();
-            return self.want(&path, kind, depth + 1);
+            return self.place(&path, depth + 1);
         }
-        let (root, path) = match rest.split_first() {
-            _ if first == "input" => (Root::Input, rest),
+        match rest.split_first() {
+            _ if first == "input" => Some((Root::Input, rest.to_vec())),
             Some((output, rest)) if output == "output" && self.definition.index_of(first).is_some() => {
-                (Root::Output(first.clone()), rest)
+                Some((Root::Output(first.clone()), rest.to_vec()))
             }
-            _ => return,
-        };
-        if !path.is_empty() {
-            self.found.push(Want { root, path: path.to_vec(), kind });
+            _ => None,
         }
     }
 }
@@ -174,21 +195,27 @@ fn names_of(expression: &Expr) -> Option<Vec<String>> {
 }
 
 impl Want {
-    /// Puts it there, if nothing is.
-    pub fn put_into(&self, value: &mut Value) {
+    /// Puts it there, if nothing is: as its schema has it, as far as there is one.
+    pub fn put_into(&self, value: &mut Value, schema: Option<&Value>) {
+        let (root, mut schema) = (schema, schema);
+        let made = |schema: Option<&Value>| {
+            let made = schema.zip(root).map(|(schema, root)| example::of_schema(schema, root, 0));
+            made.filter(|made| !made.is_null())
+        };
         let mut at = value;
         for name in &self.path {
-            let next = if name == ITEM {
-                if at.is_null() {
-                    *at = json!([null]);
-                }
+            let is_item = name == ITEM;
+            if at.is_null() {
+                let empty = || if is_item { json!([null]) } else { Value::Object(Map::new()) };
+                *at = made(schema).unwrap_or_else(empty);
+            }
+            let next = if is_item {
                 at.as_array_mut().and_then(|items| items.first_mut())
             } else {
-                if at.is_null() {
-                    *at = Value::Object(Map::new());
-                }
                 at.as_object_mut().map(|fields| fields.entry(name.clone()).or_insert(Value::Null))
             };
+            let field = (!is_item).then_some(name.as_str());
+            schema = schema.zip(root).and_then(|(schema, root)| example::within(schema, root, field));
             match next {
                 Some(next) => at = next,
                 None => return,
@@ -196,12 +223,13 @@ impl Want {
         }
         if at.is_null() {
             let name = self.path.iter().rev().find(|name| *name != ITEM).map_or("item", String::as_str);
-            *at = match self.kind {
-                Kind::Time => json!("2026-01-02T00:00:00Z"),
-                Kind::List => json!([format!("{name}-1")]),
-                Kind::Number => json!(1),
-                Kind::Bool => json!(true),
-                Kind::Text => json!(format!("{name}-1")),
+            *at = match (made(schema), self.kind) {
+                (Some(made), _) if made != "text" => made,
+                (_, Kind::Time) => json!("2026-01-02T00:00:00Z"),
+                (None, Kind::List) => json!([format!("{name}-1")]),
+                (None, Kind::Number) => json!(1),
+                (None, Kind::Bool) => json!(true),
+                _ => json!(format!("{name}-1")),
             };
         }
     }

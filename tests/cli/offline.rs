@@ -25,12 +25,44 @@ async fn a_definition_is_drawn_as_the_name_of_the_output_says() {
 #[tokio::test]
 async fn what_is_no_definition_is_not_drawn() {
     let terminal = Terminal::alone();
-    let said = terminal.run("snorri graph nowhere.yaml").await.expect(1);
+    let said = terminal.run("snorri graph nowhere.yaml").await.expect(2);
     assert!(said.err.contains("cannot read nowhere.yaml"), "{}", said.err);
+    let said = terminal.run(&format!("snorri graph {SAGAS}/order.yaml -o order.png")).await.expect(2);
+    assert!(said.err.contains(".png is none of .svg, .mmd, .mermaid, .dot and .gv"), "{}", said.err);
+    assert!(!std::path::Path::new("order.png").exists());
     let file = terminal.write("odd.yaml", "saga: odd\nversion: 1\nsteps: [{ name: a, comand: b }]\n");
     let said = terminal.run(&format!("snorri graph {}", file.display())).await.expect(1);
     assert!(said.err.contains("comand") && said.err.contains("not a definition that runs"), "{}", said.err);
     assert!(said.out.is_empty(), "{}", said.out);
+}
+
+#[tokio::test]
+async fn a_definition_is_drawn_by_its_name() {
+    let terminal = Terminal::alone();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let picture = terminal.ok(&format!("cd {root} && snorri graph order --title ''")).await;
+    assert!(picture.contains(">order, version 1<"), "{picture}");
+    let said = terminal.run(&format!("cd {root} && snorri graph ordr")).await.expect(2);
+    assert!(said.err.contains("no definition `ordr`: did you mean `order`?"), "{}", said.err);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named() {
+    let terminal = Terminal::alone();
+    let file = terminal.path("order.yaml");
+    std::fs::copy(format!("{SAGAS}/order.yaml"), &file).expect("a copy");
+    std::fs::write(terminal.path("broken.yaml"), [0xff, 0xfe, 0xff]).expect("a file");
+    let said = terminal.run(&format!("snorri simulate {} --runs 10", file.display())).await.expect(2);
+    assert!(
+        said.err.contains("broken.yaml: ") && said.err.contains("order.yaml is read with"),
+        "{}",
+        said.err
+    );
+    terminal.ok(&format!("snorri graph {}", file.display())).await;
+    for option in ["--input-file nowhere.json", "--outputs nowhere.json"] {
+        let said = terminal.run(&format!("snorri simulate {SAGAS}/order.yaml {option}")).await.expect(2);
+        assert!(said.err.contains("cannot read nowhere.json"), "{}", said.err);
+    }
 }
 
 #[tokio::test]
@@ -54,13 +86,20 @@ async fn what_cannot_be_simulated_is_wrong_usage() {
     let terminal = Terminal::alone();
     let order = format!("snorri simulate {SAGAS}/order.yaml");
     for (options, told) in [
-        ("--failure chrage=2%", "there is no step `chrage`; there are: reserve, charge, ship"),
+        (
+            "--failure chrage=2%",
+            "there is no step `chrage`: did you mean `charge`? There are: reserve, charge, ship",
+        ),
         ("--failure charge=two", "not a share between 0% and 100%"),
         ("--latency charge=fast", "not a duration"),
         ("--signal approved=1h", "it waits for named `approved`; there are: none"),
         ("--compare 'sabotage charge=1%'", "is not like `failure charge=2%`"),
         ("--input '{}'", "a saga cannot be started with the input {}"),
-        ("--runs 0", "0 is not in 1.."),
+        ("--input '{}'", "input {}: \"orderId\" is a required property"),
+        ("--input '{bad'", "the input is not JSON"),
+        ("--compare ''", "--compare '': nothing goes wrong in it"),
+        ("--undo-failure charge=2% --failure nothing=1%", "there is no step `nothing`"),
+        ("--runs 0", "a number from 1 to 1,000,000"),
     ] {
         let said = terminal.run(&format!("{order} {options}")).await.expect(2);
         assert!(said.err.contains(told), "{options}: {}", said.err);
