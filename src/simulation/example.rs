@@ -42,7 +42,7 @@ pub fn outputs(definition: &Definition, is_answered: &dyn Fn(&Step) -> bool) -> 
 }
 
 /// A small value that a schema allows. What it does not understand of the schema it passes over.
-fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
+pub(super) fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
     if depth > DEEPEST {
         return Value::Null;
     }
