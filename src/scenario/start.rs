@@ -67,10 +67,23 @@ fn started(entry: &Entry, reader: &mut Reader<'_>) -> Option<Json> {
         }
     };
     made.map_err(|error| {
-        let message = format!("no input can be made of it: {error}");
-        reader.problems.report(Diagnostic::new(code::SCENARIO_INPUT, entry.key_span.clone(), message));
+        let body = fields.get("body").map(|entry| entry.value.to_json()).unwrap_or_default();
+        let wrong = not_made("no input can be made of it", &error, &body, entry.key_span.clone());
+        reader.problems.report(wrong);
     })
     .ok()
+}
+
+/// What cannot be made, and of which expression. Of a field that is not there it is told which one, and which there are.
+fn not_made(what: &str, error: &EvaluationError, from: &Json, at: Range<usize>) -> Diagnostic {
+    let Some(key) = error.message.strip_prefix("No such key: ") else {
+        return Diagnostic::new(code::SCENARIO_INPUT, at, format!("{what}: {error}"));
+    };
+    let message = format!("{what}: it has no `{key}`");
+    let names = from.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+    Diagnostic::new(code::SCENARIO_INPUT, at, message)
+        .label(format!("`{}` asks for `{key}`", error.expression))
+        .help(suggest::did_you_mean(key, names).unwrap_or_else(|| format!("add `{key}: ...`")))
 }
 
 fn by_event(
@@ -153,12 +166,18 @@ fn checked(
         }
         return None;
     }
-    let made = compiled.key(&input).and_then(|key| Ok((key, compiled.attributes(&input)?)));
+    let made = match compiled.key(&input) {
+        Ok(key) => compiled
+            .attributes(&input)
+            .map(|attributes| (key, attributes))
+            .map_err(|error| ("an attribute", error)),
+        Err(error) => Err(("the key", error)),
+    };
     match made {
         Ok((key, attributes)) => Some(Begin { input: Arc::new(input), key, attributes }),
-        Err(error) => {
-            let message = format!("no saga can be started with this input: {error}");
-            reader.problems.report(Diagnostic::new(code::SCENARIO_INPUT, head.clone(), message));
+        Err((what, error)) => {
+            let what = format!("{what} cannot be made from this input");
+            reader.problems.report(not_made(&what, &error, &input, head.clone()));
             None
         }
     }
