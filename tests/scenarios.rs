@@ -317,6 +317,11 @@ fn sagas_are_started_by_what_starts_them() {
     let without = wrong("{ event: day.over, body: { dy: monday, sales: 3 } }");
     assert!(without.contains("no input can be made of it: it has no `day`"), "{without}");
     assert!(without.contains("did you mean `dy`?"), "{without}");
+    let nested = source.replace("${ input.day }", "${ input.on.day }");
+    let nested = catalog::compile("report.yaml", &nested).expect("a definition");
+    let text = "scenarios: [{ name: x, input: { on: { dayy: monday } } }]";
+    let without = scenario::read("report.test.yaml", text, &nested).expect_err("no scenario").to_string();
+    assert!(without.contains("did you mean `dayy`?"), "{without}");
     let text = "scenarios: [{ name: x, input: { Day: monday } }]";
     let without = scenario::read("report.test.yaml", text, &compiled).expect_err("no scenario").to_string();
     assert!(without.contains("the key cannot be made from this input: it has no `day`"), "{without}");

@@ -112,7 +112,7 @@ fn comment_in<'a>(own: &'a str, item: &Item, start: usize) -> &'a str {
             Some(_) => {}
             None if c == '#' && before == Some(' ') => return &behind[behind[..at].trim_end().len()..],
             None if ['"', '\''].contains(&c) && before.is_some_and(|c| " {[,:".contains(c)) => {
-                quote = Some(c)
+                quote = Some(c);
             }
             None => {}
         }

@@ -79,11 +79,20 @@ fn not_made(what: &str, error: &EvaluationError, from: &Json, at: Range<usize>) 
     let Some(key) = error.message.strip_prefix("No such key: ") else {
         return Diagnostic::new(code::SCENARIO_INPUT, at, format!("{what}: {error}"));
     };
-    let message = format!("{what}: it has no `{key}`");
-    let names = from.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
-    Diagnostic::new(code::SCENARIO_INPUT, at, message)
+    // `input.customer.id` looks for `id` within `customer`.
+    let mut looked_at = from;
+    for name in error.expression.split('.').skip(1).take_while(|name| *name != key) {
+        looked_at = looked_at.get(name).unwrap_or(looked_at);
+    }
+    let names: Vec<_> = looked_at.as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    let help = match suggest::nearest(key, names.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if names.is_empty() => format!("add `{key}: ...`"),
+        None => format!("add `{key}: ...` to {}", suggest::all_of(names)),
+    };
+    Diagnostic::new(code::SCENARIO_INPUT, at, format!("{what}: it has no `{key}`"))
         .label(format!("`{}` asks for `{key}`", error.expression))
-        .help(suggest::did_you_mean(key, names).unwrap_or_else(|| format!("add `{key}: ...`")))
+        .help(help)
 }
 
 fn by_event(
