@@ -205,9 +205,44 @@ scenarios:
     input: *heavy
     given: { van: { failure: no_van } }
     expect: { commands: [insurance: { parcelId: p-1 }, van, undo insurance] }
+  - name: not to be undone
+    input: *heavy
+    given: { van: { failure: no_van }, undo insurance: { failure: claimed } }
+    expect: { status: stuck, incident: { step: undo insurance, code: claimed } }
 ",
         );
     }
+}
+
+/// An answer that nobody asked for is a mistake in the scenario, unless it is there for all of a file.
+#[test]
+fn answers_that_nobody_asked_for_are_told() {
+    let objections =
+        |text: &str| -> Vec<_> { run(text).into_iter().flat_map(|(_, it)| it.objections).collect() };
+    let shared = "given: { 'pack[9]': error, truck: error }\nscenarios:\n  - name: it\n    when: [{ signal: released }]\n";
+    assert_eq!(objections(shared), [] as [&str; 0]);
+    let own =
+        format!("{shared}    given: {{ 'pack[9]': {{ failure: wet }}, undo van: error, pack: success }}\n");
+    assert_eq!(
+        objections(&own),
+        [
+            "`pack[9]` was never begun: nobody asked for its answer",
+            "`undo van` was never begun: nobody asked for its answer"
+        ]
+    );
+}
+
+/// What stands in reports can be copied into `lasts`.
+#[test]
+fn times_are_read_as_reports_tell_them() {
+    passes(
+        "scenarios:
+  - { name: days, when: [{ at: 1d, signal: released }], expect: { lasts: 1d 0h } }
+  - { name: hours, when: [{ at: 3h, signal: released }], expect: { lasts: 3h 00m } }
+  - { name: seconds, when: [{ at: 3500ms, signal: released }], expect: { lasts: 3.5 s } }
+  - { name: at once, when: [{ signal: released }], expect: { lasts: 0 ms } }
+",
+    );
 }
 
 mod happenings {
@@ -279,7 +314,18 @@ fn sagas_are_started_by_what_starts_them() {
         wrong("{ event: day.over, body: { day: monday, sales: 0 } }")
             .contains("its `when` is not true of it")
     );
-    assert!(wrong("{ event: day.over }").contains("no input can be made of it"));
+    let without = wrong("{ event: day.over, body: { dy: monday, sales: 3 } }");
+    assert!(without.contains("no input can be made of it: it has no `day`"), "{without}");
+    assert!(without.contains("did you mean `dy`?"), "{without}");
+    let nested = source.replace("${ input.day }", "${ input.on.day }");
+    let nested = catalog::compile("report.yaml", &nested).expect("a definition");
+    let text = "scenarios: [{ name: x, input: { on: { dayy: monday } } }]";
+    let without = scenario::read("report.test.yaml", text, &nested).expect_err("no scenario").to_string();
+    assert!(without.contains("did you mean `dayy`?"), "{without}");
+    let text = "scenarios: [{ name: x, input: { Day: monday } }]";
+    let without = scenario::read("report.test.yaml", text, &compiled).expect_err("no scenario").to_string();
+    assert!(without.contains("the key cannot be made from this input: it has no `day`"), "{without}");
+    assert!(without.contains("did you mean `Day`?"), "{without}");
     assert!(wrong("{ event: day.ovr }").contains("did you mean `day.over`?"));
 }
 
@@ -298,8 +344,8 @@ fn coverage_counts_what_can_become_of_each_step() {
         .iter()
         .map(|(step, outcomes)| format!("{step}: {}", outcomes.join(", ")))
         .collect();
-    insta::assert_snapshot!(format!("{} %\n{}", coverage.percent(), told.join("\n")), @r"
-    38 %
+    insta::assert_snapshot!(format!("{}%\n{}", coverage.percent(), told.join("\n")), @r"
+    38%
     pack: failure, retried, unknown, undo failed
     insurance: success, failure, undone, undo failed
     route: branch 1
@@ -382,12 +428,18 @@ mod command {
 
         let said = terminal.run("snorri test sagas/failing.test.yaml --filter passes").await.expect(0);
         insta::assert_snapshot!(steady(&said.out), @r"
-        sagas/failing.test.yaml  parcel 3
+        sagas/failing.test.yaml  parcel@3
           ✓ passes       0 ms  ...
 
         1 scenario: all pass; 0 ms of virtual time
         ");
-        let said = terminal.run("snorri test --filter passes --coverage").await.expect(0);
+        let said = terminal.run("snorri test --filter zzz").await.expect(2);
+        insta::assert_snapshot!(said.err, @"
+        error: no scenario has `zzz` in its name: the 5 are `passes`, `another way than expected`, `nothing is expected`, `what never happens` and `what is refused`
+          help: see --help
+        ");
+
+        let said = terminal.run("snorri test --filter PASSES --coverage").await.expect(0);
         assert!(!said.out.contains("Outcomes"), "{}", said.out);
     }
 
@@ -402,6 +454,7 @@ mod command {
         assert_eq!(wrong["differences"][0]["got"][0], "status: compensated");
         assert!(wrong["story"].as_array().is_some_and(|story| story.len() > 5));
         assert_eq!(told["coverage"][0]["definition"], "parcel");
+        assert_eq!(told["coverage"][0]["total"], 31);
     }
 
     #[tokio::test]
@@ -409,7 +462,9 @@ mod command {
         let terminal = terminal(&["parcel.yaml", "stale.test.yaml"]);
         terminal.run("snorri test").await.expect(1);
         let out = terminal.ok("snorri test sagas/stale.test.yaml --update").await;
-        assert!(out.contains("updated sagas/stale.test.yaml"), "{out}");
+        assert!(out.contains("  ✓ right "), "{out}");
+        assert!(out.contains("  ~ between braces "), "{out}");
+        assert!(out.contains("updated sagas/stale.test.yaml: 9 scenarios (~)"), "{out}");
         assert!(terminal.ok("snorri test").await.contains("all pass"));
     }
 
@@ -422,18 +477,20 @@ mod command {
                 &std::fs::read_to_string(root("sagas").join(file)).expect("a file"),
             );
         }
-        terminal.ok("snorri test sagas/order.yaml --min-coverage 100").await;
+        terminal.ok("snorri test sagas/order.yaml --min-coverage 100%").await;
         let said = terminal.run("snorri test --min-coverage 50").await.expect(1);
         assert!(
-            said.out.contains("fraud-check has 0 % of its outcomes tried, and needs 50 %"),
+            said.out.contains("fraud-check@1 has 0% of its outcomes tried, and needs 50%"),
             "{}",
             said.out
         );
         terminal.run("snorri test --min-coverage 50 --filter card").await.expect(2);
+        let said = terminal.run("snorri test --min-coverage most").await.expect(2);
+        assert!(said.err.contains("write a whole number from 0 to 100, like `90` or `90%`"), "{}", said.err);
         let out = terminal.ok("snorri test sagas/order.yaml --coverage").await;
         let (_, table) = out.split_once("Outcomes that some scenario tried:\n").expect("a table");
         insta::assert_snapshot!(steady(table), @r"
-          order  100 %  16 of 16
+          order@1  100%  16 of 16
               ✓ reserve  success      an order goes through
               ✓ reserve  failure      what is sold out costs nothing
               ✓ reserve  retried      services that are slow to come up are asked again
@@ -463,7 +520,11 @@ mod command {
         let said = terminal.run("snorri test sagas/parcel.yaml").await.expect(2);
         assert!(said.err.contains("write some into sagas/parcel.test.yaml"), "{}", said.err);
         let said = terminal.run("snorri test elsewhere.test.yaml").await.expect(2);
-        assert!(said.err.contains("cannot read elsewhere.test.yaml"), "{}", said.err);
+        assert!(said.err.contains("there is no elsewhere.test.yaml: name a directory"), "{}", said.err);
+        let said = terminal.run("snorri test sagas/parcels.yaml").await.expect(2);
+        assert!(said.err.contains("there is no sagas/parcels.yaml"), "{}", said.err);
+        let said = Terminal::alone().run("snorri test").await.expect(2);
+        assert!(said.err.contains("there is no sagas: run this from where it stands"), "{}", said.err);
 
         terminal.write("sagas/other.test.yaml", "definition: othr.yaml\nscenarios: []\n");
         let said = terminal.run("snorri test").await.expect(2);

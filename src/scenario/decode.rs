@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::expected;
 use super::fields::{self, Fields, Shape};
 use super::given;
+use super::listed::Item;
 use super::script::{Aim, Given, Place, Scenario, Spot, Suite};
 use super::start::{self, Begin};
 use super::when;
@@ -126,7 +127,9 @@ impl Reader<'_> {
             let name = fields::text(entry, &mut self.problems)?;
             Some((name.to_owned(), entry.value.span.clone()))
         });
-        let given = given::given(fields.get("given"), self).or(&shared.given);
+        let given = given::given(fields.get("given"), self);
+        let answered = given.0.keys().cloned().collect();
+        let given = given.or(&shared.given);
         let when = when::when(fields.get("when"), self);
         let expected = fields.get("expect").and_then(|entry| expected::expected(entry, self));
         let starts_at = self.starts_at(fields).unwrap_or(shared.starts_at);
@@ -141,6 +144,7 @@ impl Reader<'_> {
             key,
             attributes,
             given,
+            answered,
             when,
             expected,
         });
@@ -228,6 +232,10 @@ fn place(fields: Fields<'_>, node: &Node, source: &str) -> Place {
         Some(Value::Mapping(parts)) => parts.iter().map(|part| (part.key.clone(), spot(part))).collect(),
         _ => Vec::new(),
     };
+    let lists = match expect.map(|entry| &entry.value.value) {
+        Some(Value::Mapping(parts)) => parts.iter().filter_map(list).collect(),
+        _ => Vec::new(),
+    };
     // What is merged into it stands elsewhere.
     let line = |at: usize| source.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
     let column = |entry: &&Entry| entry.key_span.start - line(entry.key_span.start);
@@ -238,5 +246,20 @@ fn place(fields: Fields<'_>, node: &Node, source: &str) -> Place {
         in_braces: source.get(node.span.start..).is_some_and(|text| text.starts_with('{')),
         expect: expect.map(spot),
         parts,
+        lists,
     }
+}
+
+/// Where the items of a list stand.
+fn list(part: &Entry) -> Option<(String, Vec<Item>)> {
+    let Value::Sequence(items) = &part.value.value else { return None };
+    let item = |node: &Node| match &node.value {
+        Value::Mapping(entries) => {
+            let entry = entries.first()?;
+            Some(Item { span: entry.key_span.clone(), times: expected::times(&entry.key).1 })
+        }
+        Value::String(text) => Some(Item { span: node.span.clone(), times: expected::times(text).1 }),
+        _ => None,
+    };
+    Some((part.key.clone(), items.iter().map(item).collect::<Option<_>>()?))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -64,16 +65,10 @@ fn compare(expected: &Expected, observed: &Observed) -> Vec<Section> {
         let said = |status: Status| Said::One(status.as_str().to_owned());
         add("status", said(status), said(observed.status));
     }
-    if let Some(lines) = &expected.commands {
-        add("commands", said_lines(lines), said_lines(&like(lines, sent(lines, &observed.commands))));
-    }
-    if let Some(lines) = &expected.events {
-        let published = observed.events.iter().map(|(name, payload)| Line {
-            what: name.to_string(),
-            name: None,
-            payload: Some(payload.clone()),
-        });
-        add("events", said_lines(lines), said_lines(&like(lines, published.collect())));
+    for key in ["commands", "events"] {
+        if let Some((lines, got)) = lines(key, expected, observed) {
+            add(key, Said::Items(items(lines)), Said::Items(items(&got)));
+        }
     }
     if let Some(output) = &expected.output {
         add("output", said_value(output), said_value(observed.output.as_ref().unwrap_or(&Value::Null)));
@@ -96,12 +91,37 @@ fn compare(expected: &Expected, observed: &Observed) -> Vec<Section> {
     sections
 }
 
-/// What was sent, called as it is in what is expected: with or without the items.
+/// What was expected under `commands` or `events`, and what was got.
+pub(super) fn lines<'a>(
+    key: &str,
+    expected: &'a Expected,
+    observed: &Observed,
+) -> Option<(&'a [Line], Vec<Line>)> {
+    let published = |(name, payload): &(Arc<str>, Value)| Line {
+        what: name.to_string(),
+        name: None,
+        payload: Some(payload.clone()),
+    };
+    let (lines, got) = match key {
+        "commands" => (expected.commands.as_ref()?, sent(expected.commands.as_ref()?, &observed.commands)),
+        "events" => (expected.events.as_ref()?, observed.events.iter().map(published).collect()),
+        _ => return None,
+    };
+    Some((lines, like(lines, got)))
+}
+
+/// What was sent, called as it is in what is expected: with the items, or without them if none of that step is named.
 fn sent(expected: &[Line], commands: &[Sent]) -> Vec<Line> {
     let is_expected = |what: &str| expected.iter().any(|line| line.what == what);
+    let names_items = |step: &str| {
+        let item = format!("{step}[");
+        let names = |line: &Line| line.what.strip_prefix("undo ").unwrap_or(&line.what).starts_with(&item);
+        expected.iter().any(names)
+    };
     let line = |sent: &Sent| {
         let (exactly, all) = (sent.aim.to_string(), Aim::of_all_items(&sent.aim).to_string());
-        let what = if !is_expected(&exactly) && is_expected(&all) { all } else { exactly };
+        let by_item = is_expected(&exactly) || (names_items(sent.aim.path.name()) && !is_expected(&all));
+        let what = if by_item { exactly } else { all };
         Line { what, name: Some(sent.name.to_string()), payload: Some(sent.payload.clone()) }
     };
     commands.iter().map(line).collect()
@@ -125,7 +145,7 @@ fn like(expected: &[Line], got: Vec<Line>) -> Vec<Line> {
 }
 
 /// The same in a row is told once, with how often.
-fn said_lines(lines: &[Line]) -> Said {
+pub(super) fn items(lines: &[Line]) -> Vec<String> {
     let mut told: Vec<(String, usize, bool)> = Vec::new();
     for Line { what, name, payload } in lines {
         let text = match (name, payload) {
@@ -147,7 +167,7 @@ fn said_lines(lines: &[Line]) -> Said {
             None => format!("{text} x{times}"),
         },
     };
-    Said::Items(told.into_iter().map(item).collect())
+    told.into_iter().map(item).collect()
 }
 
 fn said_value(value: &Value) -> Said {
@@ -189,8 +209,23 @@ fn said_incidents(incidents: &[ExpectedIncident]) -> Said {
 
 fn said_time(range: &RangeInclusive<Duration>) -> Said {
     let (least, most) = (range.start(), range.end());
-    let told = |span: &Duration| humantime::format_duration(*span).to_string();
-    Said::One(if least == most { told(least) } else { format!("{}..{}", told(least), told(most)) })
+    Said::One(if least == most { told(*least) } else { format!("{}..{}", told(*least), told(*most)) })
+}
+
+/// As reports tell how long a saga took, `1d 0h` or `2h 05m`, but with all of it: no less would be the same again.
+fn told(span: Duration) -> String {
+    let (seconds, minutes, hours) = (span.as_secs() % 60, span.as_secs() / 60 % 60, span.as_secs() / 3_600);
+    let millis = span.subsec_millis();
+    // The unit below the greatest is told even if there is none of it.
+    let (begins, below) = match (hours, minutes) {
+        (24.., _) => (format!("{}d {}h", hours / 24, hours % 24), [(minutes, "m"), (seconds, "s")]),
+        (1.., _) => (format!("{hours}h {minutes:02}m"), [(0, "m"), (seconds, "s")]),
+        (0, 1..) => (format!("{minutes}m {seconds:02}s"), [(0, "m"), (0, "s")]),
+        _ if span.is_zero() || seconds > 0 => (format!("{seconds}s"), [(0, "m"), (0, "s")]),
+        _ => return format!("{millis}ms"),
+    };
+    let below = below.into_iter().chain([(u64::from(millis), "ms")]).filter(|(count, _)| *count > 0);
+    below.fold(begins, |told, (count, unit)| format!("{told} {count}{unit}"))
 }
 
 impl Said {

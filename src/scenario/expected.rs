@@ -73,10 +73,7 @@ fn lines(node: &Node, is_command: bool, reader: &mut Reader<'_>) -> Vec<Line> {
             return Vec::new();
         }
     };
-    let (what, times) = match text.rsplit_once(" x").map(|(what, times)| (what, times.parse())) {
-        Some((what, Ok(times))) if (1..=MOST_TIMES).contains(&times) => (what, times),
-        _ => (text.as_str(), 1),
-    };
+    let (what, times) = times(text);
     if is_command && reader.aim(what, span).is_none() {
         return Vec::new();
     }
@@ -87,6 +84,14 @@ fn lines(node: &Node, is_command: bool, reader: &mut Reader<'_>) -> Vec<Line> {
     };
     let line = Line { what: what.to_owned(), name, payload };
     vec![line; times]
+}
+
+/// `charge x3` is the same as three times `charge`.
+pub(super) fn times(text: &str) -> (&str, usize) {
+    match text.rsplit_once(" x").map(|(what, times)| (what, times.parse())) {
+        Some((what, Ok(times))) if (1..=MOST_TIMES).contains(&times) => (what, times),
+        _ => (text, 1),
+    }
 }
 
 /// One, or a list of them.

@@ -37,7 +37,10 @@ impl<'a> Fields<'a> {
             problems.report(
                 Diagnostic::new(code::UNKNOWN_KEY, entry.key_span.clone(), message)
                     .label("unknown key")
-                    .maybe_help(suggest::did_you_mean(&entry.key, shape.keys.iter().copied())),
+                    .maybe_help(match meant(&entry.key, shape.keys.iter().copied()) {
+                        Some(key) => Some(format!("did you mean `{key}`?")),
+                        None => suggest::did_you_mean(&entry.key, shape.keys.iter().copied()),
+                    }),
             );
         }
         let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
@@ -76,6 +79,14 @@ pub(super) fn mapping<'a>(node: &'a Node, name: &str, problems: &mut Problems) -
         return None;
     };
     Some(entries)
+}
+
+/// The nearest of these words, or one that begins in the same way: `fail` is short for `failure`.
+pub(super) fn meant<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    const SHORTEST: usize = 4;
+    let beginning = wrong.to_lowercase().chars().take(SHORTEST).collect::<String>();
+    let begins = |word: &&str| beginning.len() >= SHORTEST && word.starts_with(&beginning);
+    suggest::nearest(wrong, right.clone()).or_else(|| right.into_iter().find(begins))
 }
 
 /// The items of a list.

@@ -102,7 +102,7 @@ fn answer(aim: &Aim, entry: &Entry, node: &Node, reader: &mut Reader<'_>) -> Opt
 }
 
 fn not_an_answer(word: &str) -> String {
-    match suggest::nearest(word, KINDS) {
+    match fields::meant(word, KINDS) {
         Some(kind) => format!("did you mean `{kind}`?"),
         None => format!(
             "write `{{ failure: {word} }}` if that is why it is refused, or {}",

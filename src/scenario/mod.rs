@@ -14,7 +14,7 @@
 //! - [`world`], `participants`: how it is run
 //! - [`expect`]: what was expected and what was got, in the same words
 //! - [`coverage`]: which outcomes of which steps no scenario tried
-//! - [`update`]: what really happened, written into the file
+//! - [`update`], `listed`: what really happened, written into the file
 
 pub mod coverage;
 mod decode;
@@ -22,6 +22,7 @@ pub mod expect;
 mod expected;
 mod fields;
 mod given;
+mod listed;
 mod participants;
 pub mod script;
 mod start;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::listed::Item;
 use crate::saga::input::{Intervention, ReplyResult};
 use crate::saga::journal::{Arrival, Problem};
 use crate::saga::{Direction, Status, StepPath, Time};
@@ -28,6 +29,8 @@ pub struct Scenario {
     pub(super) key: Option<String>,
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) given: Given,
+    /// Whom it answers for itself, and not the file for all.
+    pub(super) answered: Vec<Aim>,
     pub(super) when: Vec<Happening>,
     /// `None`: it expects nothing, and so shows nothing.
     pub(super) expected: Option<Expected>,
@@ -43,6 +46,8 @@ pub(super) struct Place {
     /// `expect`, and what it has.
     pub(super) expect: Option<Spot>,
     pub(super) parts: Vec<(String, Spot)>,
+    /// The items of those that are lists.
+    pub(super) lists: Vec<(String, Vec<Item>)>,
 }
 
 /// An entry of a mapping: its key, and as much of its value as stands on the first line.

@@ -67,10 +67,32 @@ fn started(entry: &Entry, reader: &mut Reader<'_>) -> Option<Json> {
         }
     };
     made.map_err(|error| {
-        let message = format!("no input can be made of it: {error}");
-        reader.problems.report(Diagnostic::new(code::SCENARIO_INPUT, entry.key_span.clone(), message));
+        let body = fields.get("body").map(|entry| entry.value.to_json()).unwrap_or_default();
+        let wrong = not_made("no input can be made of it", &error, &body, entry.key_span.clone());
+        reader.problems.report(wrong);
     })
     .ok()
+}
+
+/// What cannot be made, and of which expression. Of a field that is not there it is told which one, and which there are.
+fn not_made(what: &str, error: &EvaluationError, from: &Json, at: Range<usize>) -> Diagnostic {
+    let Some(key) = error.message.strip_prefix("No such key: ") else {
+        return Diagnostic::new(code::SCENARIO_INPUT, at, format!("{what}: {error}"));
+    };
+    // `input.customer.id` looks for `id` within `customer`.
+    let mut looked_at = from;
+    for name in error.expression.split('.').skip(1).take_while(|name| *name != key) {
+        looked_at = looked_at.get(name).unwrap_or(looked_at);
+    }
+    let names: Vec<_> = looked_at.as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    let help = match suggest::nearest(key, names.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if names.is_empty() => format!("add `{key}: ...`"),
+        None => format!("add `{key}: ...` to {}", suggest::all_of(names)),
+    };
+    Diagnostic::new(code::SCENARIO_INPUT, at, format!("{what}: it has no `{key}`"))
+        .label(format!("`{}` asks for `{key}`", error.expression))
+        .help(help)
 }
 
 fn by_event(
@@ -153,12 +175,18 @@ fn checked(
         }
         return None;
     }
-    let made = compiled.key(&input).and_then(|key| Ok((key, compiled.attributes(&input)?)));
+    let made = match compiled.key(&input) {
+        Ok(key) => compiled
+            .attributes(&input)
+            .map(|attributes| (key, attributes))
+            .map_err(|error| ("an attribute", error)),
+        Err(error) => Err(("the key", error)),
+    };
     match made {
         Ok((key, attributes)) => Some(Begin { input: Arc::new(input), key, attributes }),
-        Err(error) => {
-            let message = format!("no saga can be started with this input: {error}");
-            reader.problems.report(Diagnostic::new(code::SCENARIO_INPUT, head.clone(), message));
+        Err((what, error)) => {
+            let what = format!("{what} cannot be made from this input");
+            reader.problems.report(not_made(&what, &error, &input, head.clone()));
             None
         }
     }

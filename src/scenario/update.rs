@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::decode::plain;
 use super::expect::{self, Said, Section};
+use super::listed::{self, Item};
 use super::script::{Place, Scenario, Spot};
 use super::world::Observed;
 
@@ -15,6 +16,8 @@ const WIDE: usize = 110;
 #[derive(Debug)]
 pub struct Updated {
     pub text: String,
+    /// The scenarios that something was written into.
+    pub changed: Vec<String>,
     /// The scenarios that are written between braces: `expect` has no lines of its own there.
     pub left: Vec<String>,
 }
@@ -24,13 +27,17 @@ pub fn updated(source: &str, runs: &[(&Scenario, &Observed)]) -> Updated {
     let text = plain(source);
     // Two scenarios that share an `expect` by an alias share its place.
     let mut edits: BTreeMap<usize, (usize, String)> = BTreeMap::new();
-    let mut left = Vec::new();
+    let (mut changed, mut left) = (Vec::new(), Vec::new());
     for (scenario, observed) in runs {
         match edits_of(text, scenario, observed) {
             None => left.push(scenario.name.clone()),
-            Some(new) => new.into_iter().for_each(|(range, new)| {
-                edits.entry(range.start).or_insert((range.end, new));
-            }),
+            Some(new) if new.is_empty() => {}
+            Some(new) => {
+                changed.push(scenario.name.clone());
+                new.into_iter().for_each(|(range, new)| {
+                    edits.entry(range.start).or_insert((range.end, new));
+                });
+            }
         }
     }
     let mut written = text.to_owned();
@@ -43,7 +50,7 @@ pub fn updated(source: &str, runs: &[(&Scenario, &Observed)]) -> Updated {
         }
     }
     let mark = &source[..source.len() - text.len()];
-    Updated { text: format!("{mark}{written}"), left }
+    Updated { text: format!("{mark}{written}"), changed, left }
 }
 
 /// `None`: there is no place for them.
@@ -69,13 +76,31 @@ fn edits_of(text: &str, scenario: &Scenario, observed: &Observed) -> Option<Vec<
     }
     if text.get(expect.value.start..).is_some_and(|value| value.starts_with('{')) {
         let whole = extent(text, expect.key.start);
-        let all = expect::sections(scenario, observed);
+        let mut all = expect::sections(scenario, observed);
+        all.sort_by_key(|section| place.parts.iter().position(|(key, _)| key == section.key));
         let indent = column(text, expect.key.start);
         let comment = comment_behind(text, expect);
         let new = in_braces(&all).map(|line| line + comment).unwrap_or_else(|| block(&all, indent));
         return Some(vec![(whole, new)]);
     }
-    Some(differing.iter().filter_map(|section| edit(text, place, section)).collect())
+    let edit = |section| list_edit(text, scenario, observed, section).or_else(|| edit(text, place, section));
+    Some(differing.iter().filter_map(edit).collect())
+}
+
+/// Replaces what is wrong in a list that has lines of its own.
+fn list_edit(
+    text: &str,
+    scenario: &Scenario,
+    observed: &Observed,
+    Section { key, .. }: &Section,
+) -> Option<(Range<usize>, String)> {
+    let named = |list: &&(String, Vec<Item>)| list.0 == *key;
+    let (_, items) = scenario.place.lists.iter().find(named)?;
+    let (_, spot) = scenario.place.parts.iter().find(|(part, _)| part == key)?;
+    let (expected, got) = expect::lines(key, scenario.expected.as_ref()?, observed)?;
+    let extent = extent(text, spot.key.start);
+    let new = listed::rewritten(text, &extent, items, expected, &got)?;
+    Some((extent, new))
 }
 
 /// Replaces one key of `expect`, or takes it away.

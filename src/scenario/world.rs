@@ -133,6 +133,11 @@ impl World<'_> {
         for happening in self.scenario.when.iter().skip(self.happened) {
             self.objections.push(format!("`{}` never happened{}", happening.told, why_never(happening)));
         }
+        for aim in &self.scenario.answered {
+            if !self.begun.iter().any(|(path, direction, ..)| aim.matches(path, *direction)) {
+                self.objections.push(format!("`{aim}` was never begun: nobody asked for its answer"));
+            }
+        }
     }
 
     /// Whoever acts comes before an answer, and an answer before its deadline.

@@ -10,7 +10,7 @@
 
 mod chance;
 mod compare;
-mod example;
+pub mod example;
 mod histogram;
 mod mistakes;
 mod observe;

@@ -42,10 +42,16 @@ pub(super) fn find(paths: &[PathBuf], definitions: &mut Definitions) -> Result<V
             }
             found.extend(in_directory(path)?);
         } else if catalog::is_scenarios(path) {
+            if !path.exists() {
+                return Err(nothing_there(path));
+            }
             found.push(path.clone());
         } else {
             let beside = ["test.yaml", "test.yml"].map(|end| path.with_extension(end));
             let Some(beside) = beside.into_iter().find(|beside| beside.is_file()) else {
+                if !path.exists() {
+                    return Err(nothing_there(path));
+                }
                 let (path, beside) = (path.display(), path.with_extension("test.yaml"));
                 return Err(Failure::usage(format!(
                     "{path} has no scenarios: write some into {}",
@@ -66,6 +72,14 @@ pub(super) fn find(paths: &[PathBuf], definitions: &mut Definitions) -> Result<V
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+fn nothing_there(path: &Path) -> Failure {
+    let help = match path == Path::new("sagas") {
+        true => "run this from where it stands, or name the directory of your definitions",
+        false => "name a directory, a definition or a file of scenarios",
+    };
+    Failure::usage(format!("there is no {}: {help}", path.display()))
 }
 
 fn in_directory(directory: &Path) -> Result<Vec<PathBuf>, Failure> {

@@ -37,6 +37,7 @@ fn scenario(file: &FileReport, run: &Run) -> Value {
     json!({
         "name": run.scenario.name,
         "passed": run.passes(),
+        "updated": run.is_updated,
         "expects_something": run.scenario.expects_something(),
         "status": run.observed.status,
         "lasted_millis": run.observed.lasted.as_millis(),
@@ -62,6 +63,7 @@ fn covered(Covered { compiled, coverage }: &Covered) -> Value {
         "version": compiled.definition.version,
         "percent": coverage.percent(),
         "tried": coverage.tried(),
+        "total": coverage.outcomes.len(),
         "outcomes": coverage.outcomes.iter().map(outcome).collect::<Vec<_>>(),
     })
 }

@@ -4,6 +4,7 @@ mod files;
 mod json;
 mod report;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use super::failure::{Failure, Outcome, exit};
 use super::output::{self, ReportFormat};
-use crate::catalog::{Compiled, Diagnostics};
+use crate::catalog::{Compiled, Diagnostics, suggest};
 use crate::scenario::{self, Coverage, Observed, Scenario, Section, Suite, Updated};
 use files::Definitions;
 
@@ -35,14 +36,14 @@ pub struct Args {
     /// Directories, files of scenarios, and definitions that have scenarios beside them
     #[arg(default_value = "sagas")]
     paths: Vec<PathBuf>,
-    /// Only scenarios with this in their name; coverage is left out
+    /// Only scenarios with this in their name, in capitals or not; coverage is left out
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// Tell of every outcome of every step which scenario tried it
     #[arg(long)]
     coverage: bool,
     /// Fail if less of any definition is tried
-    #[arg(long, value_name = "PERCENT", conflicts_with = "filter", value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(long, value_name = "PERCENT", conflicts_with = "filter", value_parser = percent)]
     min_coverage: Option<u8>,
     /// Write what really happens into the files, where it is not what they expect
     #[arg(long)]
@@ -50,6 +51,15 @@ pub struct Args {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     format: ReportFormat,
+}
+
+/// `90` or `90%`.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.trim().trim_end_matches('%').trim_end().parse();
+    number
+        .ok()
+        .filter(|percent| *percent <= 100)
+        .ok_or_else(|| "write a whole number from 0 to 100, like `90` or `90%`".to_owned())
 }
 
 /// All that came of it.
@@ -61,6 +71,8 @@ struct Report {
     /// What keeps scenarios from being run.
     broken: Vec<Diagnostics>,
     updated: Vec<PathBuf>,
+    /// The scenarios that were not asked for.
+    passed_over: Vec<String>,
     /// The scenarios that could not be updated.
     left: Vec<(PathBuf, String)>,
     took: Duration,
@@ -79,6 +91,8 @@ struct Run {
     scenario: Scenario,
     observed: Observed,
     differing: Vec<Section>,
+    /// Whether what happened was written into it.
+    is_updated: bool,
     took: Duration,
 }
 
@@ -94,7 +108,7 @@ impl Run {
         let observed = scenario::run(compiled, &scenario);
         let took = began.elapsed();
         let differing = scenario::expect::differing(&scenario, &observed);
-        Self { scenario, observed, differing, took }
+        Self { scenario, observed, differing, is_updated: false, took }
     }
 
     fn passes(&self) -> bool {
@@ -141,6 +155,12 @@ fn made(args: &Args) -> Result<Report, Failure> {
             report.files.push(file);
         }
     }
+    if let Some(text) = &args.filter
+        && report.runs().next().is_none()
+        && report.broken.is_empty()
+    {
+        return Err(nobody_named(text, &report.passed_over));
+    }
     if args.filter.is_none() {
         report.covered = covered(&report.files, &definitions);
     }
@@ -151,6 +171,15 @@ fn made(args: &Args) -> Result<Report, Failure> {
     }
     report.took = began.elapsed();
     Ok(report)
+}
+
+fn nobody_named(text: &str, names: &[String]) -> Failure {
+    let there_is = match names.len() {
+        0 => "there are no scenarios at all".to_owned(),
+        1 => format!("the only one is {}", suggest::all_of(names.iter().map(String::as_str))),
+        all => format!("the {all} are {}", suggest::all_of(names.iter().map(String::as_str))),
+    };
+    Failure::usage(format!("no scenario has `{text}` in its name: {there_is}"))
 }
 
 /// Runs the scenarios of one file. `None`: they cannot be run, and the report says why.
@@ -177,10 +206,11 @@ fn tested(
             return Ok(None);
         }
     };
+    let mut written: BTreeSet<String> = BTreeSet::new();
     if args.update {
-        let runs = runs(&compiled, suite, args);
+        let runs = runs(&compiled, suite, args).0;
         let observed: Vec<_> = runs.iter().map(|run| (&run.scenario, &run.observed)).collect();
-        let Updated { text: updated, left } = scenario::updated(&source, &observed);
+        let Updated { text: updated, changed, left } = scenario::updated(&source, &observed);
         report.left.extend(left.into_iter().map(|scenario| (path.clone(), scenario)));
         suite = read(&updated).map_err(|wrong| {
             anyhow!("{name} was left as it is: what would be written cannot be read\n{wrong}")
@@ -189,15 +219,24 @@ fn tested(
             std::fs::write(path, &updated)
                 .map_err(|error| Failure::usage(format!("cannot write {name}: {error}")))?;
             report.updated.push(path.clone());
+            written.extend(changed);
         }
     }
-    let runs = runs(&compiled, suite, args);
+    let (mut runs, passed_over) = runs(&compiled, suite, args);
+    runs.iter_mut().for_each(|run| run.is_updated = written.contains(&run.scenario.name));
+    report.passed_over.extend(passed_over);
     Ok(Some(FileReport { path: path.clone(), compiled, runs }))
 }
 
-fn runs(compiled: &Compiled, suite: Suite, args: &Args) -> Vec<Run> {
-    let wanted = |scenario: &Scenario| args.filter.as_ref().is_none_or(|text| scenario.name.contains(text));
-    suite.scenarios.into_iter().filter(wanted).map(|scenario| Run::of(compiled, scenario)).collect()
+/// The runs of the scenarios that are asked for, and the names of the others.
+fn runs(compiled: &Compiled, suite: Suite, args: &Args) -> (Vec<Run>, Vec<String>) {
+    let text = args.filter.as_ref().map(|text| text.to_lowercase());
+    let is_wanted = |scenario: &Scenario| {
+        text.as_ref().is_none_or(|text| scenario.name.to_lowercase().contains(text.as_str()))
+    };
+    let (wanted, others): (Vec<_>, Vec<_>) = suite.scenarios.into_iter().partition(is_wanted);
+    let runs = wanted.into_iter().map(|scenario| Run::of(compiled, scenario)).collect();
+    (runs, others.into_iter().map(|scenario| scenario.name).collect())
 }
 
 fn covered(files: &[FileReport], definitions: &Definitions) -> Vec<Covered> {

@@ -25,7 +25,12 @@ pub(super) fn text(report: &Report, args: &Args) -> String {
         of_file(&mut text, file);
     }
     for path in &report.updated {
-        line(&mut text, &format!("{} {}", paint(AnsiColor::Yellow, "updated"), path.display()));
+        let runs = report.files.iter().filter(|file| file.path == *path).flat_map(|file| &file.runs);
+        let scenarios = counted(runs.filter(|run| run.is_updated).count() as u64, "scenario");
+        line(
+            &mut text,
+            &format!("{} {}: {scenarios} (~)", paint(AnsiColor::Yellow, "updated"), path.display()),
+        );
     }
     for (path, scenario) in &report.left {
         let why = "it is written between braces, and `expect` needs lines of its own";
@@ -45,13 +50,16 @@ fn line(text: &mut String, line: &str) {
 }
 
 fn of_file(text: &mut String, file: &FileReport) {
-    let definition = &file.compiled.definition;
     let dim = Style::new().dimmed();
-    line(text, &format!("{}  {dim}{} {}{dim:#}", file.path.display(), definition.name, definition.version));
+    line(text, &format!("{}  {dim}{}{dim:#}", file.path.display(), file.compiled.label()));
     let names = file.runs.iter().map(|run| run.scenario.name.chars().count());
     let width = names.filter(|&width| width <= WIDEST).max().unwrap_or_default();
     for run in &file.runs {
-        let sign = if run.passes() { paint(AnsiColor::Green, "✓") } else { paint(AnsiColor::Red, "✗") };
+        let sign = match (run.passes(), run.is_updated) {
+            (false, _) => paint(AnsiColor::Red, "✗"),
+            (true, true) => paint(AnsiColor::Yellow, "~"),
+            (true, false) => paint(AnsiColor::Green, "✓"),
+        };
         let name = tame(&run.scenario.name);
         let times = format!("{:>9}  {:.1} ms", lasted(run.observed.lasted), millis(run.took));
         line(text, &format!("  {sign} {name:width$}  {dim}{times}{dim:#}"));
@@ -103,14 +111,13 @@ fn difference(text: &mut String, section: &Section) {
 
 fn coverage(text: &mut String, report: &Report, args: &Args) {
     line(text, "Outcomes that some scenario tried:");
-    let width =
-        report.covered.iter().map(|covered| covered.compiled.definition.name.len()).max().unwrap_or_default();
+    let width = report.covered.iter().map(|covered| covered.compiled.label().len()).max().unwrap_or_default();
     for Covered { compiled, coverage } in &report.covered {
         let percent = coverage.percent();
         let color = if percent == 100 { AnsiColor::Green } else { AnsiColor::Yellow };
         let all = format!("{} of {}", coverage.tried(), coverage.outcomes.len());
-        let percent = paint(color, &format!("{percent:>3} %"));
-        line(text, &format!("  {:width$}  {percent}  {all}", compiled.definition.name));
+        let percent = paint(color, &format!("{percent:>3}%"));
+        line(text, &format!("  {:width$}  {percent}  {all}", compiled.label()));
         if args.coverage {
             each_outcome(text, &coverage.outcomes);
         } else {
@@ -164,13 +171,13 @@ fn summary(text: &mut String, report: &Report, args: &Args) {
         line(text, &paint(AnsiColor::Red, &format!("{errors} in files: what stands in them was not run")));
     }
     for covered in report.below(args.min_coverage) {
-        let (name, percent) = (&covered.compiled.definition.name, covered.coverage.percent());
+        let (name, percent) = (covered.compiled.label(), covered.coverage.percent());
         let least = args.min_coverage.unwrap_or_default();
         line(
             text,
             &paint(
                 AnsiColor::Red,
-                &format!("{name} has {percent} % of its outcomes tried, and needs {least} %"),
+                &format!("{name} has {percent}% of its outcomes tried, and needs {least}%"),
             ),
         );
     }
