@@ -104,7 +104,12 @@ pub(super) fn integer(entry: &Entry, range: RangeInclusive<u32>, problems: &mut 
         number.as_u64().and_then(|value| u32::try_from(value).ok()).filter(|value| range.contains(value));
     if value.is_none() {
         let message = format!("`{}` must be a whole number from {least} to {most}", entry.key);
-        problems.report(bad_value(entry.value.span.clone(), message).label("out of range"));
+        let help = match number.as_f64() {
+            Some(number) if number > f64::from(*most) => format!("write `{most}` at most"),
+            Some(number) if number < f64::from(*least) => format!("write `{least}` at least"),
+            _ => "leave out what is behind the point".into(),
+        };
+        problems.report(bad_value(entry.value.span.clone(), message).label("out of range").help(help));
     }
     value
 }
@@ -114,7 +119,7 @@ pub(super) fn choice<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &m
     let words = || choices.iter().map(|(word, _)| *word);
     let Value::String(text) = &entry.value.value else {
         let wanted = suggest::one_of(words());
-        problems.report(wrong_type(entry, &wanted));
+        problems.report(wrong_type(entry, &wanted).help(format!("write {wanted}")));
         return None;
     };
     let chosen = choices.iter().find(|(word, _)| word == text).map(|&(_, value)| value);
@@ -123,10 +128,20 @@ pub(super) fn choice<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &m
         problems.report(
             bad_value(entry.value.span.clone(), message)
                 .label(format!("expected {}", suggest::one_of(words())))
-                .maybe_help(suggest::nearest(text, words()).map(|word| format!("did you mean `{word}`?"))),
+                .help(meant(text, words())),
         );
     }
     chosen
+}
+
+/// Which of a few words was meant. There are so few that one that begins like it is near enough.
+fn meant<'a>(wrong: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
+    let start = wrong.get(..2);
+    let begins = || words.clone().find(|word| start.is_some() && word.get(..2) == start);
+    match suggest::nearest(wrong, words.clone()).or_else(begins) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => format!("write {}", suggest::one_of(words)),
+    }
 }
 
 pub(super) fn duration(entry: &Entry, problems: &mut Problems) -> Option<Duration> {
@@ -147,6 +162,16 @@ pub(super) fn backoff(entry: &Entry, problems: &mut Problems) -> Option<(Duratio
         return Some((single, single));
     };
     let Some((first, most)) = text.split_once("..") else {
+        let is_duration = |text: &str| humantime::parse_duration(text.trim()).is_ok();
+        let both = text.split_once(['-', '–', '…']).or_else(|| text.split_once(" to "));
+        if let Some((first, most)) = both.filter(|(first, most)| is_duration(first) && is_duration(most)) {
+            problems.report(
+                bad_value(entry.value.span.clone(), format!("`{text}` is not a duration"))
+                    .label("expected a duration, or two with `..` between them")
+                    .help(format!("write `{}..{}`", first.trim(), most.trim())),
+            );
+            return None;
+        }
         let single = parse_duration(entry, text, problems)?;
         return Some((single, single));
     };
@@ -180,9 +205,10 @@ fn parse_duration(entry: &Entry, text: &str, problems: &mut Problems) -> Option<
     let span = || entry.value.span.clone();
     match humantime::parse_duration(text) {
         Ok(duration) if (SHORTEST..=LONGEST).contains(&duration) => Some(duration),
-        Ok(_) => {
+        Ok(duration) => {
             let message = format!("`{}` must be from 1ms to 365d", entry.key);
-            problems.report(bad_value(span(), message).label("out of range"));
+            let help = if duration > LONGEST { "write `365d` at most" } else { "write `1ms` at least" };
+            problems.report(bad_value(span(), message).label("out of range").help(help));
             None
         }
         Err(_) => {
