@@ -192,8 +192,8 @@ impl Part {
             return None;
         }
         let properties = facets.iter().filter_map(|(_, schema)| schema.get("properties")?.as_object());
-        suggest::nearest(name, properties.flat_map(|properties| properties.keys().map(String::as_str)))
-            .map(str::to_owned)
+        let known = properties.flat_map(|properties| properties.keys().map(String::as_str));
+        suggest::nearest(name, known.filter(|known| may_be_misspelt(known, name))).map(str::to_owned)
     }
 
     /// What all items of the list are.
@@ -206,6 +206,13 @@ impl Part {
             facets.iter().find(|(_, schema)| schema.get("items").is_some_and(Json::is_object))?;
         Some(self.at(format!("{pointer}/items")))
     }
+}
+
+/// `ip` beside `id`, and `line2` beside `line1`, are names of their own.
+fn may_be_misspelt(known: &str, name: &str) -> bool {
+    const SHORT: usize = 3;
+    let letters = |name: &str| name.replace(|character: char| character.is_ascii_digit(), "");
+    known.eq_ignore_ascii_case(name) || (name.len() > SHORT && letters(known) != letters(name))
 }
 
 /// What one schema itself says.
