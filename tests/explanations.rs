@@ -43,6 +43,11 @@ fn what_is_shown_as_wrong_is_wrong_like_this() {
             let found = found(yaml);
             let codes: Vec<_> = found.list.iter().map(|diagnostic| diagnostic.code).collect();
             assert!(codes.contains(&explanation.code), "{}: {codes:?} in\n{yaml}", explanation.code);
+            for found in found.list.iter().filter(|found| found.code == explanation.code) {
+                let severity = format!("{:?}", found.severity).to_lowercase();
+                let said = explanation.severity;
+                assert!(said.contains(&severity), "{} is said to be: {said}", explanation.code);
+            }
         }
     }
 }
@@ -76,13 +81,14 @@ fn a_code_is_found_as_people_write_it_and_a_near_one_is_named() {
 fn the_page_about_checks_has_all_of_them() {
     let path = root().join("docs/checks.md");
     let page = fs::read_to_string(&path).expect("the page");
-    let row = |e: catalog::explanation::Explanation| format!("| {} | {} |\n", e.code, e.title);
+    let row =
+        |e: catalog::explanation::Explanation| format!("| {} | {} | {} |\n", e.code, e.title, e.severity);
     let rows: String = explanations().map(row).collect();
-    let (before, table) = page.split_once("| --- | --- |\n").expect("a table");
+    let (before, table) = page.split_once("| --- | --- | --- |\n").expect("a table");
     let length: usize =
         table.lines().take_while(|line| line.starts_with("| E")).map(|line| line.len() + 1).sum();
     if table[..length] != rows && std::env::var_os("SNORRI_UPDATE_CHECKS").is_some() {
-        let page = format!("{before}| --- | --- |\n{rows}{}", &table[length..]);
+        let page = format!("{before}| --- | --- | --- |\n{rows}{}", &table[length..]);
         return fs::write(path, page).expect("written");
     }
     assert_eq!(&table[..length], rows, "docs/checks.md: run this with SNORRI_UPDATE_CHECKS=1");

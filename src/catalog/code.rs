@@ -114,6 +114,8 @@ pub const NO_FIELDS: &str = "E0412";
 pub const MAY_BE_MISSING: &str = "E0413";
 /// Arithmetic that works for some numbers only.
 pub const MIXED_NUMBERS: &str = "E0414";
+/// A field that an open schema does not know, while it knows one that is nearly called the same.
+pub const UNKNOWN_TO_SCHEMA: &str = "E0415";
 
 /// A schema that is not a JSON Schema.
 pub const BAD_SCHEMA: &str = "E0501";

@@ -45,7 +45,7 @@ pub(crate) fn choice<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &m
     let words = || choices.iter().map(|(word, _)| *word);
     let Value::String(text) = &entry.value.value else {
         let wanted = suggest::one_of(words());
-        problems.report(wrong_type(entry, &wanted));
+        problems.report(wrong_type(entry, &wanted).help(format!("write {wanted}")));
         return None;
     };
     let chosen = choices.iter().find(|(word, _)| word == text).map(|&(_, value)| value);
@@ -54,10 +54,20 @@ pub(crate) fn choice<T: Copy>(entry: &Entry, choices: &[(&str, T)], problems: &m
         problems.report(
             bad_value(entry.value.span.clone(), message)
                 .label(format!("expected {}", suggest::one_of(words())))
-                .maybe_help(suggest::nearest(text, words()).map(|word| format!("did you mean `{word}`?"))),
+                .help(meant(text, words())),
         );
     }
     chosen
+}
+
+/// Which of a few words was meant. There are so few that one that begins like it is near enough.
+fn meant<'a>(wrong: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
+    let start = wrong.get(..2);
+    let begins = || words.clone().find(|word| start.is_some() && word.get(..2) == start);
+    match suggest::nearest(wrong, words.clone()).or_else(begins) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => format!("write {}", suggest::one_of(words)),
+    }
 }
 
 pub(crate) fn without_unit(entry: &Entry, number: &serde_json::Number) -> Diagnostic {

@@ -12,6 +12,8 @@ use super::suggest;
 pub struct Explanation {
     pub code: &'static str,
     pub title: &'static str,
+    /// Whether it is an error or a warning, for people.
+    pub severity: &'static str,
     /// Markdown, without the title.
     pub text: &'static str,
 }
@@ -91,6 +93,7 @@ files! {
     "E0412"
     "E0413"
     "E0414"
+    "E0415"
 
     "E0501"
     "E0502"
@@ -125,12 +128,31 @@ files! {
     "E0807"
 }
 
+/// What is always a warning; the definition is taken.
+const WARNINGS: [&str; 11] =
+    ["E0314", "E0316", "E0317", "E0320", "E0322", "E0342", "E0344", "E0345", "E0411", "E0414", "E0807"];
+/// What is an error or a warning, as it is worse in some places than in others.
+const EITHER: [&str; 4] = ["E0315", "E0408", "E0413", "E0415"];
+
 /// All explanations, by code.
 pub fn explanations() -> impl Iterator<Item = Explanation> {
     FILES.iter().map(|(code, file)| {
         let (title, text) = file.split_once('\n').unwrap_or((file, ""));
-        Explanation { code, title: title.trim_start_matches('#').trim(), text: text.trim() }
+        Explanation {
+            code,
+            title: title.trim_start_matches('#').trim(),
+            severity: severity(code),
+            text: text.trim(),
+        }
     })
+}
+
+fn severity(code: &str) -> &'static str {
+    match code {
+        _ if WARNINGS.contains(&code) => "warning",
+        _ if EITHER.contains(&code) => "error or warning",
+        _ => "error",
+    }
 }
 
 /// The explanation of a code, or the code that may have been meant. `e303` and `303` are understood, too.

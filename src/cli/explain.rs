@@ -52,7 +52,8 @@ fn unknown(code: &str, near: Option<&str>) -> Failure {
 
 fn told(explanation: &Explanation) -> String {
     let bold = Style::new().bold();
-    let mut text = format!("{bold}{}: {}{bold:#}\n", explanation.code, explanation.title);
+    let Explanation { code, title, severity, .. } = explanation;
+    let mut text = format!("{bold}{code}: {title}{bold:#} ({severity})\n");
     for part in explanation.parts() {
         text.push('\n');
         text.push_str(&match part {

@@ -170,3 +170,34 @@ steps:
 ";
     catalog::compile("order.yaml", source).expect("compiles, and nothing after it needs an undo");
 }
+
+/// The table of `docs/definitions.md`.
+#[test]
+fn durations_are_taken_as_they_are_written() {
+    let sleeps = |text: &str| {
+        let source = format!("saga: nap\nversion: 1\nsteps:\n  - name: nap\n    sleep: {text}\n");
+        let compiled = catalog::compile("nap.yaml", &source).ok()?;
+        match compiled.definition.steps()[0].action {
+            Action::Sleep(Sleep::For(duration)) => Some(duration.as_millis()),
+            _ => None,
+        }
+    };
+    const HOUR: u128 = 3_600_000;
+    let taken = [
+        ("200ms", 200),
+        ("90s", 90_000),
+        ("1h 30m", HOUR * 3 / 2),
+        ("1h30m", HOUR * 3 / 2),
+        ("1.5h", HOUR * 3 / 2),
+        ("2 days", 48 * HOUR),
+        ("1 wk", 168 * HOUR),
+        ("1ms", 1),
+        ("365d", 365 * 24 * HOUR),
+    ];
+    for (text, milliseconds) in taken {
+        assert_eq!(sleeps(text), Some(milliseconds), "{text}");
+    }
+    for text in ["0s", "999us", "366d", "1 year", "10", "ten seconds", "1s-10s"] {
+        assert_eq!(sleeps(text), None, "{text}");
+    }
+}

@@ -51,9 +51,17 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
-    /// The entry of a key that must be there; `example` is what to write if it is not.
+    /// What stands under a wrong key that seems to mean this one: the wrong key was told.
+    pub(super) fn misspelt(&self, key: &str) -> Option<&'a Entry> {
+        self.entries.iter().find(|entry| {
+            !self.shape.takes(&entry.key) && self.shape.meant(&entry.key).is_some_and(|meant| meant == key)
+        })
+    }
+
+    /// The entry of a key that must be there; `example` is what to write if it is not. A misspelt one is taken for it, so
+    /// that one mistake is not told twice.
     pub(super) fn require(&self, key: &str, example: &str, problems: &mut Problems) -> Option<&'a Entry> {
-        let entry = self.get(key);
+        let entry = self.get(key).or_else(|| self.misspelt(key));
         if entry.is_none() {
             let message = format!("{} needs `{key}`", self.shape.name);
             problems.report(

@@ -59,6 +59,9 @@ fn condition(branch: &Node, is_last: bool, index: usize, cx: &mut Context<'_>) -
         (None, _) => {
             // What else is in the branch has been looked at with the tree.
             let fields = Fields::known(branch, &BRANCH)?;
+            if fields.misspelt("otherwise").is_some() {
+                return None;
+            }
             let entry = fields.require("when", "when: ${ input.amount > 0 }", &mut cx.problems)?;
             template::expression(entry, Scope::step(index), cx)
         }

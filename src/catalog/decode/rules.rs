@@ -7,6 +7,7 @@ use super::super::code;
 use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::source::Value;
 use super::tree::{Outline, Tree};
+use super::words::BRANCH;
 use crate::saga::definition::Block;
 
 /// Whether the pivot has succeeded when a step is reached.
@@ -29,6 +30,14 @@ impl Committed {
 
 pub(super) fn check(tree: &Tree<'_>, body: &Block, problems: &mut Problems) {
     check_names(tree, problems);
+    let is_unclear = |outline: &Outline<'_>| {
+        let said = outline.get("pivot").map(|entry| &entry.value.value);
+        said.is_some_and(|value| !matches!(value, Value::Bool(_)))
+    };
+    // Nobody knows yet where there is a way back.
+    if tree.outlines.iter().any(is_unclear) {
+        return;
+    }
     Pivots { tree, problems }.block(body, Committed::No);
 }
 
@@ -121,7 +130,9 @@ impl Pivots<'_, '_> {
         let branches = self.tree.outlines[choice].get("choice").map(|entry| &entry.value.value);
         let Some(Value::Sequence(branches)) = branches else { return false };
         branches.last().is_some_and(|last| match &last.value {
-            Value::Mapping(entries) => entries.iter().any(|entry| entry.key == "otherwise"),
+            Value::Mapping(entries) => {
+                entries.iter().any(|entry| BRANCH.meant(&entry.key) == Some("otherwise"))
+            }
             _ => false,
         })
     }

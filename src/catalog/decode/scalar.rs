@@ -77,7 +77,12 @@ pub(super) fn integer(entry: &Entry, range: RangeInclusive<u32>, problems: &mut 
         number.as_u64().and_then(|value| u32::try_from(value).ok()).filter(|value| range.contains(value));
     if value.is_none() {
         let message = format!("`{}` must be a whole number from {least} to {most}", entry.key);
-        problems.report(bad_value(entry.value.span.clone(), message).label("out of range"));
+        let help = match number.as_f64() {
+            Some(number) if number > f64::from(*most) => format!("write `{most}` at most"),
+            Some(number) if number < f64::from(*least) => format!("write `{least}` at least"),
+            _ => "leave out what is behind the point".into(),
+        };
+        problems.report(bad_value(entry.value.span.clone(), message).label("out of range").help(help));
     }
     value
 }
@@ -100,6 +105,16 @@ pub(super) fn backoff(entry: &Entry, problems: &mut Problems) -> Option<(Duratio
         return Some((single, single));
     };
     let Some((first, most)) = text.split_once("..") else {
+        let is_duration = |text: &str| humantime::parse_duration(text.trim()).is_ok();
+        let both = text.split_once(['-', '–', '…']).or_else(|| text.split_once(" to "));
+        if let Some((first, most)) = both.filter(|(first, most)| is_duration(first) && is_duration(most)) {
+            problems.report(
+                bad_value(entry.value.span.clone(), format!("`{text}` is not a duration"))
+                    .label("expected a duration, or two with `..` between them")
+                    .help(format!("write `{}..{}`", first.trim(), most.trim())),
+            );
+            return None;
+        }
         let single = parse_duration(entry, text, problems)?;
         return Some((single, single));
     };
@@ -126,9 +141,10 @@ fn parse_duration(entry: &Entry, text: &str, problems: &mut Problems) -> Option<
     let span = || entry.value.span.clone();
     match humantime::parse_duration(text) {
         Ok(duration) if (SHORTEST..=LONGEST).contains(&duration) => Some(duration),
-        Ok(_) => {
+        Ok(duration) => {
             let message = format!("`{}` must be from 1ms to 365d", entry.key);
-            problems.report(bad_value(span(), message).label("out of range"));
+            let help = if duration > LONGEST { "write `365d` at most" } else { "write `1ms` at least" };
+            problems.report(bad_value(span(), message).label("out of range").help(help));
             None
         }
         Err(_) => {

@@ -112,6 +112,9 @@ fn text_template(node: &Node, text: &str, scope: Scope, wanted: Wanted, cx: &mut
             return Template::null();
         }
     };
+    if let Some(finding) = spaced(node, text, cx) {
+        cx.problems.find(finding);
+    }
     cx.expressions += sources.len();
     if cx.expressions > MAX_EXPRESSIONS {
         if cx.expressions - sources.len() <= MAX_EXPRESSIONS {
@@ -149,6 +152,26 @@ fn text_template(node: &Node, text: &str, scope: Scope, wanted: Wanted, cx: &mut
             Template::null()
         }
     }
+}
+
+/// What would be an expression without the space in `$ {`.
+fn spaced(node: &Node, text: &str, cx: &Context<'_>) -> Option<Diagnostic> {
+    let (at, _) = text.match_indices('$').find(|(at, _)| {
+        let rest = &text[at + 1..];
+        rest.starts_with(char::is_whitespace) && rest.trim_start().starts_with('{')
+    })?;
+    let open = at + text[at..].find('{')?;
+    let end = open + text[open..].find('}')? + 1;
+    let inner = text[open + 1..end - 1].trim();
+    Expression::compile(&cx.env, inner).ok()?;
+    let message = format!("`{}` is no expression, but a text", &text[at..end]);
+    let span = node.find(cx.source, at..end).unwrap_or_else(|| node.span.clone());
+    Some(
+        Diagnostic::new(code::NOT_AN_EXPRESSION, span, message)
+            .label("taken literally")
+            .help(format!("did you mean `${{ {inner} }}`? there is nothing between `$` and `{{`"))
+            .warning(),
+    )
 }
 
 fn report(found: Vec<Diagnostic>, node: &Node, at: &Range<usize>, scope: Scope, cx: &mut Context<'_>) {

@@ -13,7 +13,7 @@ use super::super::source::{Entry, Node, Value};
 use super::super::suggest;
 use super::fields::Fields;
 use super::name::{self, DEFAULT_ITEM};
-use super::words::{BRANCH, CHOICE, FOR_EACH, KINDS, PARALLEL, STEP};
+use super::words::{BRANCH, CHOICE, COMMAND, FOR_EACH, KINDS, PARALLEL, STEP};
 use crate::saga::MAX_STEP_EXECUTIONS;
 use crate::saga::definition::{Block, StepIndex};
 
@@ -72,7 +72,11 @@ struct List<'a, 'b> {
 impl<'a> Outline<'a> {
     pub(super) fn get(&self, key: &str) -> Option<&'a Entry> {
         let Value::Mapping(entries) = &self.node.value else { return None };
-        entries.iter().find(|entry| entry.key == key)
+        let is_misspelt = |entry: &&Entry| {
+            let is_unknown = self.kind == "command" && !COMMAND.takes(&entry.key);
+            is_unknown && COMMAND.meant(&entry.key).is_some_and(|meant| meant == key)
+        };
+        entries.iter().find(|entry| entry.key == key).or_else(|| entries.iter().find(is_misspelt))
     }
 
     /// The place of a key, where it says `true`.
@@ -186,7 +190,8 @@ impl<'a> Tree<'a> {
     ) -> Option<usize> {
         let index = self.outlines.len();
         let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
-        let name = entries.iter().find(|entry| entry.key == "name").and_then(written);
+        let is_name = |entry: &&Entry| COMMAND.meant(&entry.key) == Some("name");
+        let name = entries.iter().filter(is_name).find_map(written);
         let has = |key: &str, value: &Value| {
             entries.iter().any(|entry| entry.key == key && entry.value.value == *value)
         };
@@ -258,7 +263,8 @@ impl<'a> Tree<'a> {
         let mut blocks = Vec::with_capacity(branches.len());
         for (branch, node) in branches.iter().enumerate() {
             let Some(fields) = Fields::of(node, &BRANCH, problems) else { continue };
-            let steps = fields.get("otherwise").or_else(|| fields.require("steps", "steps: [...]", problems));
+            let otherwise = fields.get("otherwise").or_else(|| fields.misspelt("otherwise"));
+            let steps = otherwise.or_else(|| fields.require("steps", "steps: [...]", problems));
             let Some(steps) = steps else { continue };
             blocks.push(self.list(
                 &List {
@@ -336,7 +342,7 @@ fn kind_of(entries: &[Entry], problems: &mut Problems) -> Option<&'static str> {
         }
         (Some((kind, _)), None) => Some(kind),
         (None, _) => {
-            let stranger = |entry: &&Entry| !super::words::COMMAND.takes(&entry.key);
+            let stranger = |entry: &&Entry| !COMMAND.takes(&entry.key);
             let near = entries.iter().filter(stranger).find_map(|entry| {
                 suggest::nearest(&entry.key, KINDS)
                     .filter(|near| *near != "command")

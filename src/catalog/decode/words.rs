@@ -175,6 +175,17 @@ const SHAPES: [&Shape; 22] = [
 pub(super) const KINDS: [&str; 9] =
     ["command", "parallel", "choice", "for_each", "wait", "sleep", "saga", "publish", "fail"];
 
+/// What keys are called elsewhere, and here.
+const ELSEWHERE: [(&str, &str); 8] = [
+    ("if", "when"),
+    ("condition", "when"),
+    ("else", "otherwise"),
+    ("default", "otherwise"),
+    ("then", "steps"),
+    ("do", "steps"),
+    ("id", "name"),
+    ("step", "name"),
+];
 /// Most places that help to say where a key belongs.
 const MOST_HOMES: usize = 4;
 /// Most keys of a mapping that are told instead of those places.
@@ -194,10 +205,19 @@ impl Shape {
         self.keys.contains(&key)
     }
 
+    /// The key that seems to be meant by one that is not taken.
+    pub(super) fn meant(&self, key: &str) -> Option<&'static str> {
+        let elsewhere = ELSEWHERE.iter().find(|(other, own)| *other == key && self.takes(own));
+        suggest::nearest(key, self.keys.iter().copied()).or(elsewhere.map(|(_, own)| *own))
+    }
+
     pub(super) fn stranger(&self, key: &str) -> Stranger {
         let homes: Vec<_> = SHAPES.iter().filter(|shape| shape.takes(key)).map(|shape| shape.place).collect();
         match homes.as_slice() {
-            [] => Stranger::Unknown(suggest::did_you_mean(key, self.keys.iter().copied())),
+            [] => Stranger::Unknown(match self.meant(key) {
+                Some(meant) => Some(format!("did you mean `{meant}`?")),
+                None => suggest::did_you_mean(key, self.keys.iter().copied()),
+            }),
             [home] => Stranger::Misplaced(match suggest::nearest(key, self.keys.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`? `{key}` is written {home}"),
                 None => format!("write it {home}"),

@@ -56,6 +56,10 @@ const FUNCTIONS: &[(&str, Call)] = &[
     ("value", Call::OnValue),
 ];
 
+/// What to say of a function that is like none of them.
+const NEAREST_TO_NONE: &str = "it has `size`, `contains`, `startsWith`, `endsWith`, `matches`, `string`, `int`, `double`, `timestamp`, \
+     `duration`, and for lists `map`, `filter`, `all` and `exists`; what they cannot do, a participant must";
+
 /// Functions that are called with a namespace.
 const QUALIFIED: [(&str, &str); 3] =
     [("optional", "none"), ("optional", "of"), ("optional", "ofNonZeroValue")];
@@ -81,8 +85,8 @@ pub(super) fn check(name: &str, call: &CallExpr) -> Option<(String, Option<Strin
     match known {
         None => {
             let near = suggest::nearest(name, FUNCTIONS.iter().map(|(known, _)| *known));
-            let help = near.map(|near| format!("did you mean `{near}`?"));
-            Some((format!("CEL has no function `{name}`"), help))
+            let help = near.map_or_else(|| NEAREST_TO_NONE.into(), |near| format!("did you mean `{near}`?"));
+            Some((format!("CEL has no function `{name}`"), Some(help)))
         }
         Some(Call::Macro(example)) => {
             Some((format!("`{name}` is not called like this"), Some(format!("write it like `{example}`"))))

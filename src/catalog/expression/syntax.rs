@@ -7,6 +7,9 @@ use cel::{Env, ParseError};
 use super::super::code;
 use super::super::diagnostic::Diagnostic;
 
+const HELP: &str = "close each bracket, put quotes around texts, like `'paid'`, and write operators as CEL does: `==`, `&&`, `||`, `!`, \
+                    `condition ? one : other`";
+
 /// Compiles `source` once more, for the place of the error; `message` is what compiling it said.
 pub(super) fn explain(env: &Env, source: &str, message: String) -> Diagnostic {
     let whole = 0..source.len();
@@ -30,7 +33,7 @@ pub(super) fn explain(env: &Env, source: &str, message: String) -> Diagnostic {
     let what = if is_end { "it ends too early" } else { &what };
     Diagnostic::new(code::EXPRESSION_SYNTAX, span, format!("an expression is not CEL: {what}"))
         .label(if is_end { "something is missing after this" } else { "here" })
-        .maybe_help(help.map(str::to_owned))
+        .help(help.unwrap_or(HELP))
 }
 
 /// What an error means, the token that it is about, and what to write instead.
@@ -53,6 +56,8 @@ fn translate(message: &str) -> (String, &str, Option<&'static str>) {
             let help = "close the text with the quote that it begins with; a backslash is written `\\\\`";
             ("a text is not closed".into(), token, Some(help))
         }
+        Some(token @ "and") => (format!("unexpected `{token}`"), token, Some("write `&&`")),
+        Some(token @ "or") => (format!("unexpected `{token}`"), token, Some("write `||`")),
         Some(token) => (format!("unexpected `{token}`"), token, None),
         None if message.contains("Recursi") => ("it nests too deep".into(), "", None),
         None => match message.strip_prefix("reserved identifier: ") {

@@ -16,7 +16,10 @@ use super::{compare, operators as table, tell};
 pub(super) struct Missing<'a> {
     pub(super) expression: &'a IdedExpr,
     pub(super) path: String,
+    /// What it is, or what it is taken from if it is not known.
     pub(super) of: Type,
+    /// The field that the schema does know, and that seems to be meant.
+    pub(super) meant: Option<String>,
     /// It is compared with null, by someone who wants to know whether it is there: with `==`, or not.
     pub(super) is_compared_with_null: Option<bool>,
 }
@@ -113,12 +116,14 @@ impl<'a> Typing<'a> {
         let taken = operand.of.field(name);
         let Some(path) = guard::path(whole) else { return taken.of };
         let is_told = self.missing.iter().any(|missing| missing.path == path);
-        if taken.may_be_missing && !is_told && !self.present.contains(&path) {
-            let of = taken.of.clone();
+        let may_be_missing = taken.may_be_missing || taken.meant.is_some();
+        if may_be_missing && !is_told && !self.present.contains(&path) {
+            let of = if taken.meant.is_some() { operand.of.clone() } else { taken.of.clone() };
             self.missing.push(Missing {
                 expression: whole,
                 path: path.clone(),
                 of,
+                meant: taken.meant,
                 is_compared_with_null: None,
             });
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::super::super::source::{Node, Value};
+use super::super::super::suggest;
 use super::kind::Kinds;
 
 /// Most references and parts that are followed for one answer.
@@ -45,8 +46,14 @@ pub(super) struct Part {
 
 /// What a schema says of a field.
 pub(super) enum Field {
-    Open,
-    Known { part: Part, is_required: bool },
+    /// Nothing, but it may know a field with nearly the same name.
+    Open {
+        near: Option<String>,
+    },
+    Known {
+        part: Part,
+        is_required: bool,
+    },
 }
 
 impl Part {
@@ -150,7 +157,9 @@ impl Part {
         let has = |(_, schema): &&(String, &Json)| {
             schema.get("properties").and_then(|properties| properties.get(name)).is_some()
         };
-        let Some((pointer, _)) = facets.iter().find(has) else { return Field::Open };
+        let Some((pointer, _)) = facets.iter().find(has) else {
+            return Field::Open { near: self.near(&facets, name) };
+        };
         let requires = |schema: &Json| {
             let required = schema.get("required").and_then(Json::as_array);
             required.is_some_and(|required| required.iter().any(|key| key == name))
@@ -166,6 +175,27 @@ impl Part {
         Field::Known { part: self.at(format!("{pointer}/properties/{name}")), is_required }
     }
 
+    /// The property that `name` is a misspelling of, as it seems. Where a schema may name more of them elsewhere, none is.
+    fn near(&self, facets: &[(String, &Json)], name: &str) -> Option<String> {
+        let may_name_more = |schema: &Json| {
+            let is_lost = |target: &str| self.target(target).is_none();
+            let requires = |required: &Json| {
+                required.as_array().is_some_and(|names| names.iter().any(|required| required == name))
+            };
+            CONDITIONS.iter().any(|key| schema.get(key).is_some())
+                || schema.get("patternProperties").is_some()
+                || schema.get("additionalProperties").is_some_and(Json::is_object)
+                || schema.get("required").is_some_and(requires)
+                || schema.get("$ref").and_then(Json::as_str).is_some_and(is_lost)
+        };
+        if facets.len() == MOST_FOLLOWED || facets.iter().any(|(_, schema)| may_name_more(schema)) {
+            return None;
+        }
+        let properties = facets.iter().filter_map(|(_, schema)| schema.get("properties")?.as_object());
+        let known = properties.flat_map(|properties| properties.keys().map(String::as_str));
+        suggest::nearest(name, known.filter(|known| may_be_misspelt(known, name))).map(str::to_owned)
+    }
+
     /// What all items of the list are.
     pub(super) fn items(&self) -> Option<Self> {
         let facets = self.facets();
@@ -176,6 +206,13 @@ impl Part {
             facets.iter().find(|(_, schema)| schema.get("items").is_some_and(Json::is_object))?;
         Some(self.at(format!("{pointer}/items")))
     }
+}
+
+/// `ip` beside `id`, and `line2` beside `line1`, are names of their own.
+fn may_be_misspelt(known: &str, name: &str) -> bool {
+    const SHORT: usize = 3;
+    let letters = |name: &str| name.replace(|character: char| character.is_ascii_digit(), "");
+    known.eq_ignore_ascii_case(name) || (name.len() > SHORT && letters(known) != letters(name))
 }
 
 /// What one schema itself says.

@@ -29,6 +29,9 @@ pub(super) fn tell(
 ) -> Diagnostic {
     let harm = harm(scope, names, wanted);
     let name = missing.path.rsplit('.').next().unwrap_or_default();
+    if let Some(meant) = &missing.meant {
+        return unknown(text, missing, name, meant, &harm, scope);
+    }
     let diagnostic = Diagnostic::new(
         code::MAY_BE_MISSING,
         text.extent(missing.expression),
@@ -47,6 +50,29 @@ pub(super) fn tell(
         Some(guarded) => format!("{required}, or write `{guarded}`"),
         None => required,
     })
+}
+
+/// A field that the schema does not know, where it knows one with nearly the same name.
+fn unknown(
+    text: &Text<'_>,
+    missing: &Missing<'_>,
+    name: &str,
+    meant: &str,
+    harm: &Harm,
+    scope: Scope,
+) -> Diagnostic {
+    let whole = missing.expression;
+    let owner = match &whole.expr {
+        Expr::Select(select) => text.of(&select.operand),
+        _ => operand(text, missing),
+    };
+    let message = format!("`{owner}` has no `{name}` that its schema knows: without it, {}", harm.what);
+    let schema = missing.of.schema.as_ref().map_or("the schema", |part| part.called());
+    let diagnostic = Diagnostic::new(code::UNKNOWN_TO_SCHEMA, text.field(whole, name), message)
+        .label(format!("not in {schema}"))
+        .help(format!("did you mean `{meant}`? if not, add `{name}` to `properties` in {schema}"));
+    // Without a key, no saga can ever be started.
+    if harm.is_stuck || scope.at == At::Key { diagnostic } else { diagnostic.warning() }
 }
 
 /// The same, where it may be missing.

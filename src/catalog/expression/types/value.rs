@@ -32,6 +32,8 @@ pub(super) struct Taken {
     pub(super) of: Type,
     /// Whether it may be missing.
     pub(super) may_be_missing: bool,
+    /// The field that seems to be meant, as the schema does not know this one.
+    pub(super) meant: Option<String>,
 }
 
 impl Type {
@@ -109,16 +111,19 @@ impl Type {
 
     /// What a field of it is.
     pub(super) fn field(&self, name: &str) -> Taken {
-        let sure = |of| Taken { of, may_be_missing: false };
+        let sure = |of| Taken { of, may_be_missing: false, meant: None };
         if let Some(fields) = &self.fields {
             return sure(fields.get(name).cloned().unwrap_or_else(Self::unknown));
         }
         match self.schema.as_ref().map(|part| part.field(name)) {
             Some(Field::Known { part, is_required }) => {
                 let of = Self { is_vouched: self.is_vouched, ..Self::by(&part) };
-                Taken { of, may_be_missing: !is_required && !self.is_vouched }
+                Taken { of, may_be_missing: !is_required && !self.is_vouched, meant: None }
             }
-            Some(Field::Open) => sure(Self { is_vouched: self.is_vouched, ..Self::json() }),
+            Some(Field::Open { near }) => {
+                let meant = near.filter(|_| !self.is_vouched);
+                Taken { meant, ..sure(Self { is_vouched: self.is_vouched, ..Self::json() }) }
+            }
             None => sure(if self.kinds.is(Kinds::JSON) { Self::json() } else { Self::unknown() }),
         }
     }
