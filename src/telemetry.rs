@@ -1,5 +1,7 @@
 //! What is told to the outside about the inside: logs and spans. Payloads are never logged.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -18,7 +20,7 @@ pub fn init(options: &Log, silenced: &[&str]) -> Result<(), Error> {
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter(options, silenced)?).with_writer(std::io::stderr);
     let set = match options.format {
-        LogFormat::Pretty => builder.try_init(),
+        LogFormat::Pretty => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     set.map_err(|_| Error::AlreadySet)

@@ -92,6 +92,8 @@ steps:
   - { name: charge, command: payment.charge, compensate: { command: payment.refund } }
 ";
         insta::assert_snapshot!("child_past_its_pivot", told(parent, &[child]));
+        let parent_first = told(child, &[parent]);
+        assert!(parent_first.contains("`parcel` of order@1 is this saga"), "{parent_first}");
         let first = parent
             .replace("version: 1 }", "version: 1, pivot: true }")
             .replace("compensate: { command: payment.refund }", "optional: true");
@@ -110,6 +112,63 @@ steps:
       - - { name: charge, command: payment.charge, compensate: { command: payment.refund } }
 ";
         insta::assert_snapshot!("refused_beside_the_pivot", told(order, &[]));
+    }
+}
+
+#[test]
+fn what_was_cut_is_told_without_the_exploration() {
+    let child = "{ saga: parcel, version: 1, defaults: { exchange: x }, steps: [{ name: book, command: book, pivot: true }] }";
+    let parent = "{ saga: order, version: 1, defaults: { exchange: x }, steps: [{ name: charge, command: charge, compensate: none }, { name: parcel, saga: parcel, version: 1 }] }";
+    let bounds = Bounds { states: 3, ..Bounds::default() };
+    let checked = check(&compiled(parent), &[compiled(child)], &bounds);
+    assert!(checked.proof.is_cut && checked.proof.violations.is_empty());
+    assert_eq!(checked.findings.list.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["E0601"]);
+}
+
+#[test]
+fn conditions_that_exclude_each_other_are_answered_together() {
+    let source = |one: &str, other: &str| {
+        format!(
+            "\
+saga: order
+version: 1
+defaults: {{ exchange: shop }}
+steps:
+  - parallel:
+      - - {{ name: ship, command: parcel.book, pivot: true, when: \"${{ {one} }}\" }}
+      - - {{ name: charge, command: payment.charge, compensate: {{ command: payment.refund }}, when: \"${{ {other} }}\" }}
+"
+        )
+    };
+    let broken = |one, other| proof_of(&source(one, other), &Bounds::default()).violations.len();
+    assert_eq!(broken("input.vip", "!input.vip"), 0);
+    assert_eq!(broken("input.kind == 'a'", "input.kind == 'b'"), 0);
+    assert_eq!(broken("input.kind == 'a'", "input.kind == 'a'"), 1);
+    assert_eq!(broken("input.vip", "input.rich"), 1);
+}
+
+#[test]
+fn lists_of_many_kinds_of_items_are_tried_kind_by_kind() {
+    let branches = (0..8).map(|kind| {
+        format!("          - {{ when: \"${{ item.kind == {kind} }}\", steps: [{{ name: s{kind}, command: c{kind}, compensate: {{ command: u{kind} }} }}] }}\n")
+    });
+    let source = format!(
+        "\
+saga: order
+version: 1
+defaults: {{ exchange: shop }}
+steps:
+  - for_each: ${{ input.items }}
+    steps:
+      - choice:
+{}",
+        branches.collect::<String>()
+    );
+    let proof = proof_of(&source, &Bounds::default());
+    for kind in 0..8 {
+        let name = format!("s{kind}");
+        let is_held = |end: &&End| end.held.iter().any(|held| held.step == name);
+        assert!(proof.ends.iter().find(is_held).is_some(), "{name} is never held: {}", ends(&proof));
     }
 }
 

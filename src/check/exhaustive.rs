@@ -28,24 +28,13 @@ pub(super) fn findings(compiled: &Compiled, beside: &[Arc<Compiled>], proof: &Pr
     proof.violations.iter().chain(&missed).map(|violation| finding(compiled, violation)).collect()
 }
 
-/// What strands a saga in any case, where the exploration may not have come so far: a child with a pivot that has to be
-/// undone if somebody cancels while it is under way.
+/// What strands a saga in any case, where the exploration may not have come so far.
 fn not_reached(compiled: &Compiled, beside: &[Arc<Compiled>], proof: &Proof) -> Vec<Violation> {
     let definition = &compiled.definition;
-    let path = |step: &Step| StepPath::new(Arc::clone(&step.name));
-    let is_after_pivot = |step: &Step| {
-        let pivots = definition.steps().iter().filter(|pivot| pivot.is_pivot() && pivot.when.is_none());
-        step.within.is_empty()
-            && pivots.into_iter().any(|pivot| comes_after(definition, &path(step), &path(pivot)))
-    };
-    let strands = definition.children().filter(|(index, child)| {
-        let of = beside.iter().find(|other| child.is_of(&other.definition));
-        let has_pivot = of.is_some_and(|of| of.definition.steps().iter().any(Step::is_pivot));
-        child.undone && has_pivot && !is_after_pivot(definition.step_at(*index))
-    });
-    let found = strands.map(|(index, _)| Violation {
+    let strands = beside.iter().flat_map(|part| stranding(definition, &part.definition));
+    let found = strands.map(|step| Violation {
         rule: Rule::ChildPastPivot,
-        step: Some(proof.called(&definition.step_at(index).name).to_owned()),
+        step: Some(proof.called(&step.name).to_owned()),
         story: vec![
             "somebody cancels the saga while the child is under way, and its pivot succeeds".to_owned(),
         ],
@@ -54,6 +43,37 @@ fn not_reached(compiled: &Compiled, beside: &[Arc<Compiled>], proof: &Proof) -> 
         !proof.violations.iter().any(|known| known.rule == violation.rule && known.step == violation.step)
     };
     found.filter(is_new).collect()
+}
+
+/// The steps of a definition that are sagas of `part`, have to be undone, and cannot be: somebody may cancel while one is
+/// under way, and its pivot may succeed.
+fn stranding<'a>(definition: &'a Definition, part: &'a Definition) -> impl Iterator<Item = &'a Step> {
+    let path = |step: &Step| StepPath::new(Arc::clone(&step.name));
+    let is_after_pivot = move |step: &Step| {
+        let mut pivots = definition.steps().iter().filter(|pivot| pivot.is_pivot() && pivot.when.is_none());
+        step.within.is_empty() && pivots.any(|pivot| comes_after(definition, &path(step), &path(pivot)))
+    };
+    let has_pivot = part.steps().iter().any(Step::is_pivot);
+    let parts =
+        definition.children().filter(move |(_, child)| child.undone && has_pivot && child.is_of(part));
+    parts.map(|(index, _)| definition.step_at(index)).filter(move |step| !is_after_pivot(step))
+}
+
+/// What a definition would do to those that have its sagas for parts, and that may have been registered before it.
+pub(super) fn as_part(compiled: &Compiled, beside: &[Arc<Compiled>]) -> Vec<Diagnostic> {
+    let own = &compiled.definition;
+    let pivot = own.steps().iter().position(Step::is_pivot);
+    let at = pivot.and_then(|pivot| compiled.places.get(pivot)).cloned().unwrap_or(0..0);
+    let stranded = beside.iter().flat_map(|whole| {
+        stranding(&whole.definition, own).map(|step| format!("`{}` of {}", step.name, whole.label()))
+    });
+    let told = stranded.map(|step| {
+        let message = format!("{step} is this saga, and may have to undo it after its pivot");
+        Diagnostic::new(code::CHILD_PAST_PIVOT, at.clone(), message)
+            .label("cannot be undone any more then")
+            .help("mend the saga that it is a part of, or give this one a new `version`")
+    });
+    told.collect()
 }
 
 fn finding(compiled: &Compiled, violation: &Violation) -> Diagnostic {

@@ -32,5 +32,6 @@ pub fn check(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Bounds) -> 
     findings.extend(across::check(compiled, beside));
     let proof = exhaustive::prove(compiled, beside, bounds);
     findings.extend(exhaustive::findings(compiled, beside, &proof));
+    findings.extend(exhaustive::as_part(compiled, beside));
     Checked { findings, proof }
 }

@@ -61,19 +61,21 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   snorri demo                                     see it work, with nothing installed
+  snorri check                                    what is wrong in the definitions of sagas/, and what they can end in
+  snorri test                                     run the scenarios beside them
   snorri serve --definitions sagas                orchestrate
   snorri list --status stuck                      what waits for somebody
   snorri show order/o-17                          why, and what can be done about it
   snorri retry order/o-17 --reason '…' --preview  what that would do
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not allowed, 6 the server does not answer.
-`wait` and `diff` have some of their own.";
+`wait`, `diff`, `test` and `check --live` have some of their own.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the order saga with demo participants; nothing needs to be installed
     Demo(demo::Args),
-    /// Hold everything against definitions before they run
+    /// Check definitions: all that is wrong in them, and everything that can happen to their sagas
     Check(check::Args),
     /// Run the scenarios beside definitions, in virtual time
     Test(test::Args),

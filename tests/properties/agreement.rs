@@ -22,7 +22,7 @@ const DEFINITIONS: usize = 500;
 const RUNS_OF_EACH: u32 = 25;
 /// Definitions with more states than these are passed over. Without optimization, the definitions are small.
 const STATES: usize = 1_500;
-const STATES_OF_A_CAMPAIGN: usize = 200_000;
+const STATES_OF_A_CAMPAIGN: usize = 20_000;
 
 /// How a run ended: the status, and what was held.
 type Ending = (Status, BTreeSet<(String, Option<Direction>)>);

@@ -1,9 +1,14 @@
 //! What is missing, and which steps miss it: said once, however many they are.
 
-use crate::catalog::{Compiled, Diagnostic, Diagnostics};
+use crate::catalog::{Compiled, Diagnostic, Diagnostics, code};
+use crate::saga::definition::StepIndex;
 
 #[derive(Debug, Default)]
-pub(super) struct Findings(Vec<Finding>);
+pub(super) struct Findings {
+    list: Vec<Finding>,
+    /// The key of the step that is looked at: `command` or `compensate`.
+    pub(super) key: &'static str,
+}
 
 #[derive(Debug)]
 struct Finding {
@@ -13,35 +18,36 @@ struct Finding {
     help: String,
     /// `None`: what starts the saga by itself.
     steps: Vec<Option<usize>>,
+    key: &'static str,
 }
 
 impl Findings {
     pub(super) fn error(&mut self, code: &'static str, step: Option<usize>, what: String, help: String) {
-        self.add(Finding { code, is_warning: false, what, help, steps: vec![step] });
+        self.add(Finding { code, is_warning: false, what, help, steps: vec![step], key: self.key });
     }
 
     pub(super) fn warning(&mut self, code: &'static str, step: Option<usize>, what: String, help: String) {
-        self.add(Finding { code, is_warning: true, what, help, steps: vec![step] });
+        self.add(Finding { code, is_warning: true, what, help, steps: vec![step], key: self.key });
     }
 
     fn add(&mut self, mut new: Finding) {
         // What is named on the broker may not steer the terminal.
         new.what = new.what.replace(char::is_control, "\u{fffd}");
         new.help = new.help.replace(char::is_control, "\u{fffd}");
-        match self.0.iter_mut().find(|known| known.code == new.code && known.what == new.what) {
+        match self.list.iter_mut().find(|known| known.code == new.code && known.what == new.what) {
             Some(known) => new.steps.iter().for_each(|step| {
                 if !known.steps.contains(step) {
                     known.steps.push(*step);
                 }
             }),
-            None => self.0.push(new),
+            None => self.list.push(new),
         }
     }
 
     /// At the first of the steps in each case.
     pub(super) fn told(self, compiled: &Compiled) -> Diagnostics {
         let mut told = Diagnostics::none(&compiled.findings.file, &compiled.findings.source);
-        told.extend(self.0.into_iter().map(|finding| finding.told(compiled)));
+        told.extend(self.list.into_iter().map(|finding| finding.told(compiled)));
         told
     }
 }
@@ -51,10 +57,21 @@ impl Finding {
         let steps = compiled.definition.steps();
         let name = |step: &Option<usize>| step.map_or("start", |index| &steps[index].name).to_owned();
         let names: Vec<_> = self.steps.iter().map(name).collect();
-        let place = self.steps.iter().flatten().find_map(|index| compiled.places.get(*index));
+        let step = self.steps.iter().flatten().next();
+        let place = step.map(|index| compiled.place_of(StepIndex(*index), &[self.key]));
         let message = format!("{}: {}: {}", compiled.definition.name, names.join(", "), self.what);
-        let diagnostic =
-            Diagnostic::new(self.code, place.cloned().unwrap_or_default(), message).help(self.help);
+        let diagnostic = Diagnostic::new(self.code, place.unwrap_or_default(), message)
+            .label(label(self.code))
+            .help(self.help);
         if self.is_warning { diagnostic.warning() } else { diagnostic }
+    }
+}
+
+fn label(code: &str) -> &'static str {
+    match code {
+        code::NO_SUCH_EXCHANGE | code::OTHER_EXCHANGE => "goes there",
+        code::NO_ROUTE => "arrives nowhere",
+        code::NO_CONSUMER => "is answered by nobody",
+        _ => "ends up there",
     }
 }

@@ -32,6 +32,7 @@ pub fn check_topology(compiled: &Compiled, observed: &Observed, declares: bool) 
                 look.command(index, step, command, &definition.name, direction);
             }
         }
+        look.findings.key = step.action.kind();
         match &step.action {
             Action::Publish(publish) => look.exchange(Some(index), &publish.exchange),
             Action::Wait(wait) => wait.awaited.event().into_iter().for_each(|event| look.event(index, event)),
@@ -56,6 +57,10 @@ impl<'a> Look<'a> {
         saga: &'a str,
         direction: Direction,
     ) {
+        self.findings.key = match direction {
+            Direction::Forward => "command",
+            Direction::Compensate => "compensate",
+        };
         command.on.iter().for_each(|reply| self.event(index, &reply.event));
         self.exchange(Some(index), &command.exchange);
         let Some(exchange) = self.observed.exchanges.get(&*command.exchange) else { return };
