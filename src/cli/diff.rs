@@ -31,15 +31,15 @@ Exit codes: 0 no difference or compatible, 1 breaking, 2 no answer (a file is no
 Examples:
   snorri diff order.old.yaml sagas/order.yaml
   snorri diff <(git show main:sagas/order.yaml) sagas/order.yaml
-  snorri diff --output json old.yaml new.yaml | jq '.changes[] | select(.breaks)'")]
+  snorri diff --format json old.yaml new.yaml | jq '.changes[] | select(.breaks)'")]
 pub struct Args {
     /// The definition as it was
     old: PathBuf,
     /// The definition as it shall be
     new: PathBuf,
     /// For people or for programs
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-    output: ReportFormat,
+    #[arg(long, visible_alias = "output", value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
 }
 
 pub fn run(args: &Args) -> ExitCode {
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn compare(args: &Args) -> Result<Diff, Failure> {
     let (old, new) = (sources::definition(&args.old)?, sources::definition(&args.new)?);
     let diff = diff(&old, &new).map_err(anyhow::Error::from)?;
-    match args.output {
+    match args.format {
         ReportFormat::Text => output::print(&told(&diff))?,
         ReportFormat::Json => output::json(&diff)?,
     }
