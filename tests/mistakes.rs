@@ -12,9 +12,6 @@ use snorri::proof::Bounds;
 /// What a file without mistakes says on its first line, in a folder where another one has some.
 const NOTHING: &str = "nothing";
 
-/// How many states are tried of each: enough for what is wrong with these to show.
-const STATES: usize = 5_000;
-
 /// Each file of `tests/mistakes`, and each folder of definitions that stand beside each other, is told what stands beside
 /// it; its codes are those on its first line.
 #[test]
@@ -85,7 +82,7 @@ fn findings(place: &Path) -> Vec<(String, Diagnostics)> {
         let others = compiled.iter().enumerate().filter(|(index, _)| *index != own);
         others.filter_map(|(_, other)| other.as_ref().ok().cloned()).collect()
     };
-    let bounds = Bounds { states: STATES, ..Bounds::default() };
+    let bounds = Bounds::default();
     let found = compiled.iter().enumerate().map(|(index, compiled)| match compiled {
         Ok(compiled) => check(compiled, &beside(index), &bounds).findings,
         Err(diagnostics) => diagnostics.clone(),

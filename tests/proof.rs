@@ -122,7 +122,10 @@ fn what_was_cut_is_told_without_the_exploration() {
     let bounds = Bounds { states: 3, ..Bounds::default() };
     let checked = check(&compiled(parent), &[compiled(child)], &bounds);
     assert!(checked.proof.is_cut && checked.proof.violations.is_empty());
-    assert_eq!(checked.findings.list.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["E0601"]);
+    assert_eq!(
+        checked.findings.list.iter().map(|finding| finding.code).collect::<Vec<_>>(),
+        ["E0612", "E0601"]
+    );
 }
 
 #[test]

@@ -146,6 +146,8 @@ pub const UNKNOWN_AS_REFUSED: &str = "E0609";
 pub const COMMAND_TOO_EARLY: &str = "E0610";
 /// A step that an operator was asked about, and is asked about no more.
 pub const INCIDENT_LOST: &str = "E0611";
+/// A definition of which not everything was tried.
+pub const NOT_ALL_TRIED: &str = "E0612";
 
 /// Scenarios for a definition that is not there, or is none.
 pub const SCENARIO_DEFINITION: &str = "E0701";

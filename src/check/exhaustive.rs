@@ -25,7 +25,18 @@ pub(super) fn prove(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Boun
 
 pub(super) fn findings(compiled: &Compiled, beside: &[Arc<Compiled>], proof: &Proof) -> Vec<Diagnostic> {
     let missed = if proof.is_cut { not_reached(compiled, beside, proof) } else { Vec::new() };
-    proof.violations.iter().chain(&missed).map(|violation| finding(compiled, violation)).collect()
+    let found = proof.violations.iter().chain(&missed).map(|violation| finding(compiled, violation));
+    found.chain(proof.is_cut.then(|| not_all_tried(compiled, proof))).collect()
+}
+
+fn not_all_tried(compiled: &Compiled, proof: &Proof) -> Diagnostic {
+    let at = compiled.places.first().cloned().unwrap_or(0..0);
+    let message =
+        format!("{} has more than {} states: not all of them were tried", compiled.label(), proof.states);
+    Diagnostic::new(code::NOT_ALL_TRIED, at, message)
+        .label("what can happen from here on is too much")
+        .help("`snorri check --states` tries more; or move a part of it to a saga of its own")
+        .warning()
 }
 
 /// What strands a saga in any case, where the exploration may not have come so far.

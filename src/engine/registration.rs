@@ -15,6 +15,7 @@ use crate::store::{Registered, StoredDefinition};
 
 /// Most states that are tried of a definition while somebody waits for an answer.
 const MOST_STATES: usize = 100_000;
+/// The same, times its steps.
 const MOST_WORK: usize = 2_000_000;
 
 /// A definition that was taken.
@@ -119,10 +120,8 @@ impl Definitions {
         // It computes for a while, and others want to go on.
         match tokio::task::spawn_blocking(move || check(&checked, &beside, &bounds)).await {
             Ok(Checked { findings, .. }) => findings,
-            Err(error) => {
-                tracing::error!(%error, "a definition could not be checked");
-                compiled.findings.clone()
-            }
+            // What could not be checked is not taken: the mistake is the caller's to hear of, as if it had happened here.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
