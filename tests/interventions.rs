@@ -108,7 +108,7 @@ fn input(what: &str, state: &State) -> Input {
         let number = state.step(&step).expect("it was sent").attempts(direction).last;
         Input::Reply(Reply { attempt: Attempt { step, direction, number }, result })
     };
-    let problem = || Problem::new("no", "");
+    let problem = || Problem::of_participant("no", "");
     let held = || {
         let step = state.incidents.first().and_then(|incident| incident.step.clone());
         step.unwrap_or_else(|| StepPath::new("reserve"))

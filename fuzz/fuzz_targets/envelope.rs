@@ -7,7 +7,6 @@ use libfuzzer_sys::fuzz_target;
 use snorri::broker::envelope::{answer_refused, decode_reply, decode_start};
 use snorri::broker::{Delivery, HeaderValue, Properties};
 use snorri::saga::Time;
-use snorri::saga::journal::Problem;
 
 #[derive(Debug, Arbitrary)]
 struct Message {
@@ -69,5 +68,5 @@ fuzz_target!(|message: Message| {
         Ok(start) => assert!(!start.definition.is_empty() && start.version != Some(0)),
         Err(problem) => assert!(!problem.reason.is_empty()),
     }
-    let _ = answer_refused(&delivery.properties, &Problem::new("refused", ""), Time(0));
+    let _ = answer_refused(&delivery.properties, "refused", "", Time(0));
 });

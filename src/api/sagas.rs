@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::whole;
+use crate::saga::problem::Owner;
 use crate::saga::{Direction, Status};
 
 /// What a saga is to be started with.
@@ -190,6 +191,8 @@ pub struct Saga {
 pub struct SagaProblem {
     /// Stable.
     pub code: String,
+    /// Whose code it is: a participant's `timeout` is not Snorri's.
+    pub owner: Owner,
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
@@ -253,6 +256,8 @@ pub struct Incident {
     pub step: Option<String>,
     pub direction: Option<Direction>,
     pub code: String,
+    /// Whose code it is.
+    pub owner: Owner,
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,

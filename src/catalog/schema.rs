@@ -11,7 +11,7 @@ use super::files::Files;
 use super::source::{Entry, Node, Value};
 use super::suggest;
 use crate::saga::definition;
-use crate::saga::journal::Problem;
+use crate::saga::journal::{Problem, Reason};
 
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
@@ -40,7 +40,7 @@ impl definition::Schema for Schema {
     fn check(&self, value: &Json) -> Result<(), Problem> {
         let complaints: Vec<_> =
             self.complaints(value).into_iter().map(|(path, message)| format!("{path}: {message}")).collect();
-        if complaints.is_empty() { Ok(()) } else { Err(Problem::new(Problem::SCHEMA, complaints.join("; "))) }
+        if complaints.is_empty() { Ok(()) } else { Err(Problem::new(Reason::Schema, complaints.join("; "))) }
     }
 
     fn document(&self) -> Option<&Json> {

@@ -185,7 +185,7 @@ fn waits(problem: &Problem) -> String {
 
 fn told(problem: &Problem) -> String {
     if problem.message.is_empty() {
-        tame(&problem.code)
+        tame(problem.code.as_str())
     } else {
         tame(&format!("{} ({})", problem.code, problem.message))
     }

@@ -10,7 +10,7 @@ use super::operator::Asked;
 use crate::broker::envelope::{correlation_id, header};
 use crate::broker::topology::Names;
 use crate::saga::input::{Reply, ReplyResult};
-use crate::saga::journal::{Fact, Problem, Source};
+use crate::saga::journal::{Fact, Reason, Source};
 use crate::saga::transition::Wake;
 use crate::saga::{Decision, Entry, Input, SagaId, State, Status, Time};
 use crate::store::{
@@ -72,7 +72,7 @@ impl Gathered {
         let broken = entry.facts.iter().find_map(|fact| match fact {
             Fact::RetryScheduled { step, problem, .. }
             | Fact::Held { step, problem, .. }
-            | Fact::Unknown { step, problem } => (problem.code == Problem::SCHEMA).then_some((step, problem)),
+            | Fact::Unknown { step, problem } => (problem.is(Reason::Schema)).then_some((step, problem)),
             _ => None,
         });
         let (Some((step, problem)), Some((queue, properties, body))) = (broken, came_as(names, saga, input))
@@ -83,7 +83,7 @@ impl Gathered {
             id: Uuid::now_v7(),
             at: entry.at,
             queue,
-            code: problem.code.clone(),
+            code: problem.code.to_string(),
             reason: problem.message.clone(),
             saga: Some(saga),
             step: Some(step.to_string()),
@@ -156,7 +156,8 @@ fn codes(state: &State) -> Vec<String> {
     if state.incidents.is_empty() || state.ended.is_some() {
         return Vec::new();
     }
-    let mut codes: Vec<_> = state.incidents.iter().map(|incident| incident.problem.code.clone()).collect();
+    let mut codes: Vec<_> =
+        state.incidents.iter().map(|incident| incident.problem.code.to_string()).collect();
     codes.sort_unstable();
     codes.dedup();
     codes

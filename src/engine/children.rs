@@ -6,20 +6,14 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::start::{StartError, StartRequest};
 use super::{Engine, SubmitError};
 use crate::saga::input::{Attempt, Reply, ReplyResult};
-use crate::saga::journal::{By, Problem};
+use crate::saga::journal::{By, Problem, Reason};
 use crate::saga::message::{Order, OrderKind, Report, idempotency_key};
 use crate::saga::{Direction, Ignored, Input, SagaId};
-
-/// The code of a child that has the business key of a saga that is not part of this parent.
-const KEY_IN_USE: &str = "key_in_use";
-
-/// The code of a child that cannot be read.
-const UNREADABLE: &str = "unreadable";
 
 impl Engine {
     /// Gives a child what its parent wants of it. `false`: it could not be done now.
@@ -40,10 +34,10 @@ impl Engine {
         let result = match self.submit(child, input).await {
             Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => return true,
             Err(SubmitError::Stopping | SubmitError::Changed { .. }) => return false,
-            Err(SubmitError::Unreadable(why)) => ReplyResult::Failure(Problem::new(UNREADABLE, why)),
+            Err(SubmitError::Unreadable(why)) => ReplyResult::Failure(Problem::new(Reason::Unreadable, why)),
             Err(SubmitError::Ignored(Ignored::AlreadyCompensated)) => ReplyResult::Success(Arc::default()),
             Err(SubmitError::Ignored(ignored)) => {
-                ReplyResult::Failure(Problem::new(ignored.code(), format!("child saga {child}: {ignored}")))
+                ReplyResult::Failure(refused(ignored.code(), format!("child saga {child}: {ignored}")))
             }
         };
         match attempt {
@@ -62,7 +56,7 @@ impl Engine {
     async fn start_child(&self, order: &Order) -> Result<SagaId, Option<Problem>> {
         let key = idempotency_key(order.parent.saga, &order.parent.step, Direction::Forward);
         let input: Value = serde_json::from_str(order.input.get())
-            .map_err(|error| Some(Problem::new(Problem::EXPRESSION_FAILED, error.to_string())))?;
+            .map_err(|error| Some(Problem::new(Reason::ExpressionFailed, error.to_string())))?;
         let request = StartRequest {
             definition: order.definition.to_string(),
             version: Some(order.version),
@@ -77,7 +71,7 @@ impl Engine {
             Ok(started) => {
                 let message =
                     format!("saga {} has the same business key and is not part of this one", started.id);
-                Err(Some(Problem::new(KEY_IN_USE, message)))
+                Err(Some(Problem::new(Reason::KeyInUse, message)))
             }
             Err(error) if error.is_temporary() => Err(None),
             Err(error) => Err(Some(refusal(&error))),
@@ -123,5 +117,9 @@ fn by_parent(order: &Order) -> By {
 }
 
 fn refusal(error: &StartError) -> Problem {
-    Problem::new(error.code(), format!("the child saga was not started: {error}"))
+    refused(error.code(), format!("the child saga was not started: {error}"))
+}
+
+fn refused(code: &str, message: String) -> Problem {
+    Problem { details: Some(json!({ "code": code })), ..Problem::new(Reason::ChildRefused, message) }
 }

@@ -13,7 +13,6 @@ use tracing::Instrument;
 use super::start::{StartError, StartRequest};
 use super::{Engine, Options, SubmitError};
 use crate::broker::{Delivery, Handler, Properties, Published, Verdict, envelope};
-use crate::saga::journal::Problem;
 use crate::saga::{Ignored, Input};
 
 /// Takes in replies.
@@ -128,8 +127,7 @@ async fn accept(engine: Engine, starter: Properties, request: StartRequest) -> V
 
 /// Tells the starter, if there is one who listens; else the start goes to the dead letters.
 async fn refuse(engine: &Engine, starter: &Properties, code: &'static str, reason: String) -> Verdict {
-    let problem = Problem::new(code, reason.as_str());
-    if let Some(answer) = envelope::answer_refused(starter, &problem, engine.clock().now())
+    if let Some(answer) = envelope::answer_refused(starter, code, &reason, engine.clock().now())
         && engine.broker().publish(vec![answer]).await == [Published::Confirmed]
     {
         return Verdict::Ack;

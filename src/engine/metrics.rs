@@ -118,7 +118,7 @@ impl Tally {
                 match fact {
                     Fact::Ended { status, .. } => tally.ended.push(*status),
                     Fact::Held { problem, .. } | Fact::IncidentRaised { problem, .. } => {
-                        tally.incidents.push(problem.code.clone());
+                        tally.incidents.push(problem.code.to_string());
                     }
                     Fact::LateReply { .. } => tally.late_replies += 1,
                     _ => {}

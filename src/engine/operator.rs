@@ -118,7 +118,7 @@ fn summary(state: &State) -> Value {
     if state.seq == 0 {
         return Value::Null;
     }
-    let codes: Vec<&str> = state.incidents.iter().map(|incident| &*incident.problem.code).collect();
+    let codes: Vec<&str> = state.incidents.iter().map(|incident| incident.problem.code.as_str()).collect();
     json!({
         "status": state.status(),
         "version": state.version(),

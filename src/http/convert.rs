@@ -129,7 +129,8 @@ fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<S
     let State { started, ended, stopping, .. } = state;
     let started = started.clone()?;
     let problem = stopping.as_ref().map(|stop| SagaProblem {
-        code: stop.problem.code.clone(),
+        code: stop.problem.code.to_string(),
+        owner: stop.problem.code.owner(),
         message: stop.problem.message.clone(),
         details: stop.problem.details.clone(),
     });
@@ -218,7 +219,8 @@ fn incident(definition: &Definition, state: &State, incident: &state::Incident) 
     Incident {
         step: incident.step.as_ref().map(ToString::to_string),
         direction: incident.direction,
-        code: incident.problem.code.clone(),
+        code: incident.problem.code.to_string(),
+        owner: incident.problem.code.owner(),
         message: incident.problem.message.clone(),
         details: incident.problem.details.clone(),
         since: rfc3339(incident.at),

@@ -160,8 +160,8 @@ impl Happening {
             Kind::Success | Kind::LateSuccess | Kind::Duplicate => {
                 reply(ReplyResult::Success(Arc::default()))
             }
-            Kind::Refusal => reply(ReplyResult::Failure(Problem::new("refused", ""))),
-            Kind::Error => reply(ReplyResult::Error(Problem::new("error", ""))),
+            Kind::Refusal => reply(ReplyResult::Failure(Problem::of_participant("refused", ""))),
+            Kind::Error => reply(ReplyResult::Error(Problem::of_participant("error", ""))),
             Kind::Unroutable => Input::Unroutable(attempt),
             Kind::Arrival => Input::Arrival(Arc::new(arrival(definition, path)?)),
             _ => {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::id::{Direction, SagaId, StepPath, Time};
+pub use super::problem::{Problem, Reason};
 use super::state::Status;
 
 /// One accepted input and what it led to.
@@ -298,36 +299,4 @@ pub enum StopReason {
     TimedOut,
     /// The saga that this one is part of is rolled back.
     Undone,
-}
-
-/// What went wrong: a participant's `{code, message, details}`, or one of Snorri's own codes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Problem {
-    pub code: String,
-    #[serde(default)]
-    pub message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub details: Option<Value>,
-}
-
-/// The codes of the problems that Snorri itself finds. They are stable.
-impl Problem {
-    pub const ABANDONED: &str = "abandoned";
-    pub const CANCELLED: &str = "cancelled";
-    pub const EXPRESSION_FAILED: &str = "expression_failed";
-    pub const JOURNAL_LIMIT: &str = "journal_limit";
-    pub const LATE_REPLY: &str = "late_reply";
-    pub const PAST_PIVOT: &str = "past_pivot";
-    pub const PAYLOAD_TOO_LARGE: &str = "payload_too_large";
-    pub const RESOLVED_AS_NOT_DONE: &str = "resolved_as_not_done";
-    pub const SAGA_TIMEOUT: &str = "saga_timeout";
-    pub const SCHEMA: &str = "schema";
-    pub const STEP_LIMIT: &str = "step_limit";
-    pub const TIMEOUT: &str = "timeout";
-    pub const TOO_MANY_ITEMS: &str = "too_many_items";
-    pub const UNROUTABLE: &str = "unroutable";
-
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), details: None }
-    }
 }

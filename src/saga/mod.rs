@@ -8,6 +8,7 @@
 //! - [`expression`]: CEL between `${ }`
 //! - [`template`]: JSON with such expressions in it
 //! - [`retry`]: when the next attempt is due
+//! - [`problem`]: what went wrong, and whose code says so
 //! - [`journal`]: what happened, the only truth about a saga
 //! - [`state`]: the fold of the journal
 //! - [`variables`]: what its expressions see
@@ -27,6 +28,7 @@ pub mod journal;
 pub mod message;
 pub mod migration;
 pub mod outlook;
+pub mod problem;
 pub mod restart;
 pub mod retry;
 pub mod state;

@@ -2,7 +2,7 @@
 
 use super::definition::{Action, Block, Definition, Step, StepIndex};
 use super::id::{Direction, StepPath};
-use super::journal::{Carried, Fact, Problem};
+use super::journal::{Carried, Fact, Problem, Reason};
 use super::state::{Entered, Outcome, State, StepState};
 
 /// Why no saga can go on from there.
@@ -139,7 +139,7 @@ fn concluded(step: &Step, state: &StepState, path: StepPath) -> Result<Fact, Can
             Fact::Skipped { step: path, direction: Direction::Forward }
         }
         Outcome::Unknown { .. } if step.may_miss() => {
-            let problem = Problem::new(Problem::TIMEOUT, "the saga that was gone on from did not know");
+            let problem = Problem::new(Reason::Timeout, "the saga that was gone on from did not know");
             Fact::Unknown { step: path, problem }
         }
         _ => return Err(CannotRestart::NotConcluded(path)),

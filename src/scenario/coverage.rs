@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::world::Observed;
 use crate::saga::definition::{Action, Block, Command, Definition, Step, StepIndex};
-use crate::saga::journal::{Cause, Entry, Fact, Problem, ReplyKind};
+use crate::saga::journal::{Cause, Entry, Fact, Problem, Reason, ReplyKind};
 use crate::saga::{Direction, StepPath};
 
 /// What can become of the steps of a definition.
@@ -147,7 +147,7 @@ fn completed(step: &Step) -> &'static str {
 
 fn failed(step: &Step, problem: &Problem) -> Option<&'static str> {
     match step.action {
-        Action::Wait(_) => (problem.code == Problem::TIMEOUT).then_some("timed out"),
+        Action::Wait(_) => (problem.is(Reason::Timeout)).then_some("timed out"),
         Action::Fail { .. } => Some("failed"),
         _ => Some("failure"),
     }
@@ -162,7 +162,7 @@ fn held(step: &Step, entry: &Entry, problem: &Problem) -> &'static str {
     };
     match step.action {
         Action::Wait(_) => "timed out",
-        _ if is_refusal && problem.code != Problem::TIMEOUT => "failure",
+        _ if is_refusal && !problem.is(Reason::Timeout) => "failure",
         _ => "unknown",
     }
 }

@@ -189,7 +189,7 @@ fn incident(expected: &[ExpectedIncident], nth: usize, is: &Incident) -> Expecte
     });
     ExpectedIncident {
         step: step.filter(|_| shape.is_none_or(|shape| shape.step.is_some())),
-        code: shape.is_none_or(|shape| shape.code.is_some()).then(|| is.problem.code.clone()),
+        code: shape.is_none_or(|shape| shape.code.is_some()).then(|| is.problem.code.to_string()),
     }
 }
 

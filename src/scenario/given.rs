@@ -114,8 +114,8 @@ fn not_an_answer(word: &str) -> String {
 fn by_word(word: &str) -> Option<Response> {
     Some(match word {
         "success" => Response::Reply(ReplyResult::Success(Arc::default())),
-        "failure" => Response::Reply(ReplyResult::Failure(Problem::new("failure", ""))),
-        "error" => Response::Reply(ReplyResult::Error(Problem::new("error", ""))),
+        "failure" => Response::Reply(ReplyResult::Failure(Problem::of_participant("failure", ""))),
+        "error" => Response::Reply(ReplyResult::Error(Problem::of_participant("error", ""))),
         "nothing" => Response::Nothing,
         "unroutable" => Response::Unroutable,
         _ => return None,
@@ -171,8 +171,8 @@ pub(super) fn result(entry: &Entry, reader: &mut Reader<'_>) -> Option<ReplyResu
 /// A code, or `{ code, message, details }`.
 fn problem_of(entry: &Entry, reader: &mut Reader<'_>) -> Option<Problem> {
     match &entry.value.value {
-        Value::Null => Some(Problem::new(&entry.key, "")),
-        Value::String(code) => Some(Problem::new(code, "")),
+        Value::Null => Some(Problem::of_participant(&entry.key, "")),
+        Value::String(code) => Some(Problem::of_participant(code, "")),
         Value::Mapping(_) => {
             let fields = Fields::of(&entry.value, &PROBLEM, &mut reader.problems)?;
             let code = fields.require("code", "code: card_declined", &mut reader.problems)?;

@@ -9,7 +9,7 @@ use super::script::{Aim, Response};
 use super::start::Only;
 use super::world::{Sent, World};
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
-use crate::saga::journal::{Arrival, Parent, Problem, Source};
+use crate::saga::journal::{Arrival, Parent, Problem, Reason, Source};
 use crate::saga::{Direction, Ignored, Message, StepPath};
 
 impl World<'_> {
@@ -60,7 +60,7 @@ impl World<'_> {
         let attempt = Attempt { step, direction: Direction::Forward, number };
         let is_its = |input: &Input| matches!(input, Input::Reply(reply) if reply.attempt == attempt);
         self.deliveries.retain(|_, input| !is_its(input));
-        let problem = Problem::new(Problem::CANCELLED, "the saga that it is part of is rolled back");
+        let problem = Problem::new(Reason::Cancelled, "the saga that it is part of is rolled back");
         self.deliver_after(
             Duration::ZERO,
             Input::Reply(Reply { attempt, result: ReplyResult::Failure(problem) }),

@@ -214,5 +214,5 @@ impl Scenario {
 
 /// A participant's problem.
 pub(super) fn problem(code: &str, message: &str, details: Option<Value>) -> Problem {
-    Problem { details, ..Problem::new(code, message) }
+    Problem { details, ..Problem::of_participant(code, message) }
 }

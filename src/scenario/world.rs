@@ -266,7 +266,7 @@ impl World<'_> {
             commands: self.commands,
             events: self.events,
             output: ended.and_then(|end| end.output.as_deref().cloned()),
-            problem: self.state.stopping.as_ref().map(|stop| stop.problem.code.clone()),
+            problem: self.state.stopping.as_ref().map(|stop| stop.problem.code.to_string()),
             incidents: self.state.incidents,
             entries: self.entries,
         }

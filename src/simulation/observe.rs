@@ -71,7 +71,7 @@ impl World<'_> {
                 end,
                 step: incident.step.as_ref().map(|step| step.name().to_owned()),
                 direction: incident.direction.unwrap_or(Direction::Forward),
-                what: incident.problem.code.clone(),
+                what: incident.problem.code.to_string(),
             };
             *self.tally.causes.entry(cause).or_default() += 1;
         }
@@ -112,7 +112,7 @@ fn reason(entry: &Entry) -> Option<(Option<String>, String)> {
         _ => None,
     });
     Some(match reason {
-        StopReason::StepFailed => (step, problem.code.clone()),
+        StopReason::StepFailed => (step, problem.code.to_string()),
         StopReason::Cancelled => (None, "cancelled".into()),
         StopReason::TimedOut => (None, "saga timeout".into()),
         StopReason::Undone => (None, "undone".into()),

@@ -12,7 +12,7 @@ use super::tally::Tally;
 use crate::catalog::Compiled;
 use crate::saga::definition::Action;
 use crate::saga::input::{Attempt, Reply, ReplyResult};
-use crate::saga::journal::{Arrival, By, Parent, Problem, Started};
+use crate::saga::journal::{Arrival, By, Parent, Problem, Reason, Started};
 use crate::saga::message::{Message, Order, OrderKind, idempotency_key};
 use crate::saga::transition::Wake;
 use crate::saga::{Direction, Ignored, Input, SagaId, State, StepPath, Time, transition};
@@ -135,7 +135,7 @@ impl<'a> World<'a> {
         let result = match ignored {
             Ignored::Duplicate => return,
             Ignored::AlreadyCompensated => ReplyResult::Success(Arc::default()),
-            ignored => ReplyResult::Failure(Problem::new(ignored.code(), ignored.to_string())),
+            ignored => ReplyResult::Failure(Problem::new(Reason::ChildRefused, ignored.to_string())),
         };
         let started = self.sagas[saga].state.started.clone();
         if let Some(parent) = started.as_ref().and_then(|started| started.parent.as_ref())
@@ -165,7 +165,7 @@ impl<'a> World<'a> {
             Direction::Forward => faults.failure.of(name),
             Direction::Compensate => faults.undo_failure.of(name),
         };
-        let problem = |what: &str| Problem::new(what, "simulated");
+        let problem = |what: &str| Problem::of_participant(what, "simulated");
         let takes = self.plan.latency.get(&[name]).draw(&mut dice);
         let mut at = takes.map(|takes| self.now.after(takes));
         let result = match () {
@@ -230,7 +230,7 @@ impl<'a> World<'a> {
         if let Some(attempt) = order.attempt() {
             let result = match attempt.direction {
                 Direction::Forward => {
-                    ReplyResult::Failure(Problem::new("invalid_input", "the child's input"))
+                    ReplyResult::Failure(Problem::of_participant("invalid_input", "the child's input"))
                 }
                 Direction::Compensate => ReplyResult::Success(Arc::default()),
             };

@@ -93,8 +93,8 @@ fn run(definition: &Arc<Definition>, proof: &Proof, random: &mut Random) -> Endi
                 if let Some(attempt) = any_attempt(&state, random) {
                     let result = match random.below(10) {
                         0..=5 => ReplyResult::Success(Arc::new(Value::Null)),
-                        6 | 7 => ReplyResult::Failure(Problem::new("no", "")),
-                        _ => ReplyResult::Error(Problem::new("busy", "")),
+                        6 | 7 => ReplyResult::Failure(Problem::of_participant("no", "")),
+                        _ => ReplyResult::Error(Problem::of_participant("busy", "")),
                     };
                     // Children know no errors.
                     let is_child = state.step(&attempt.step).and_then(|step| step.pending(attempt.direction))

@@ -52,8 +52,8 @@ enum Happening {
 fn happening() -> impl Strategy<Value = Happening> {
     let result = prop_oneof![
         5 => Just(ReplyResult::Success(Arc::new(Value::Null))),
-        2 => Just(ReplyResult::Failure(Problem::new("no", ""))),
-        2 => Just(ReplyResult::Error(Problem::new("busy", ""))),
+        2 => Just(ReplyResult::Failure(Problem::of_participant("no", ""))),
+        2 => Just(ReplyResult::Error(Problem::of_participant("busy", ""))),
     ];
     let reply =
         (any_attempt(), result.clone()).prop_map(|(attempt, result)| Input::Reply(Reply { attempt, result }));

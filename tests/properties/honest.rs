@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult};
-use snorri::saga::journal::{Arrival, Problem, Source};
+use snorri::saga::journal::{Arrival, Problem, Reason, Source};
 use snorri::saga::message::{self, Order, OrderKind};
 use snorri::saga::state::Outcome;
 use snorri::saga::{Definition, Direction, Input, Message, Status, StepPath};
@@ -48,13 +48,13 @@ struct Books {
 impl Books {
     fn forward(&mut self, manner: Manner) -> ReplyResult {
         self.seen += 1;
-        let busy = ReplyResult::Error(Problem::new("busy", ""));
+        let busy = ReplyResult::Error(Problem::of_participant("busy", ""));
         match manner {
-            _ if self.undone || self.refused => return ReplyResult::Failure(Problem::new("too_late", "")),
+            _ if self.undone || self.refused => return ReplyResult::Failure(Problem::of_participant("too_late", "")),
             _ if self.done => {}
             Manner::Refuses => {
                 self.refused = true;
-                return ReplyResult::Failure(Problem::new("no", ""));
+                return ReplyResult::Failure(Problem::of_participant("no", ""));
             }
             Manner::FailsFirst(times) if self.seen <= times => return busy,
             Manner::LiesFirst(times) if self.seen <= times => {
@@ -78,7 +78,7 @@ impl Books {
     fn cancel(&mut self) -> Option<ReplyResult> {
         (!self.done && !self.refused).then(|| {
             self.refused = true;
-            ReplyResult::Failure(Problem::new("cancelled", ""))
+            ReplyResult::Failure(Problem::of_participant("cancelled", ""))
         })
     }
 }
@@ -238,11 +238,11 @@ impl World {
     fn repair(&mut self) {
         let incident = self.saga.state.incidents[0].clone();
         let step = incident.step.clone();
-        let is_refusal = ["no", "too_late", "cancelled", Problem::TIMEOUT].contains(&&*incident.problem.code);
+        let is_refusal = ["no", "too_late", "cancelled", Reason::Timeout].contains(&&*incident.problem.code);
         let is_wait = step.as_ref().is_some_and(|step| {
             self.saga.definition.step(step).is_some_and(|step| step.command(Direction::Forward).is_none())
         });
-        let is_final = is_refusal && (is_wait || incident.problem.code != Problem::TIMEOUT);
+        let is_final = is_refusal && (is_wait || incident.!problem.is(Reason::Timeout));
         let action = match (incident.direction, is_final) {
             // A refusal after the pivot stays one: the operator does without it.
             (None, _) | (Some(Direction::Forward), true) => Intervention::Skip { step },

@@ -138,7 +138,7 @@ pub(crate) fn all_kinds() -> Vec<Entry> {
 fn facts() -> Vec<Fact> {
     let step = || "ship[3][0]".parse().expect("a path");
     let direction = Direction::Forward;
-    let problem = || Problem { details: Some(value()), ..Problem::new("refused", AWKWARD) };
+    let problem = || Problem { details: Some(value()), ..Problem::of_participant("refused", AWKWARD) };
     let started = Started {
         definition: "order".into(),
         version: u32::MAX,

@@ -8,7 +8,7 @@ use super::token::Token;
 use super::{Undecodable, json, kind};
 use crate::broker::Delivery;
 use crate::saga::input::{Reply, ReplyResult};
-use crate::saga::journal::Problem;
+use crate::saga::journal::{Problem, Reason};
 use crate::saga::{MAX_PAYLOAD_BYTES, SagaId};
 
 /// The code of a failure or error whose body names none.
@@ -17,14 +17,14 @@ const UNSPECIFIED: &str = "unspecified";
 /// Reads a participant's reply: the `correlation_id` of the command echoed, a `type` of `success`, `failure` or
 /// `error`, and as JSON body the output or `{code, message, details}`.
 ///
-/// A body of more than [`MAX_PAYLOAD_BYTES`] counts as an error with the code [`Problem::PAYLOAD_TOO_LARGE`].
+/// A body of more than [`MAX_PAYLOAD_BYTES`] counts as an error with the code [`Reason::PayloadTooLarge`].
 pub fn decode_reply(delivery: &Delivery) -> Result<(SagaId, Reply), Undecodable> {
     let Token { saga, attempt } = token(delivery)?;
     let kind = reply_kind(delivery)?;
     if delivery.body.len() > MAX_PAYLOAD_BYTES {
         let message =
             format!("the reply has {} bytes; at most {MAX_PAYLOAD_BYTES} are taken", delivery.body.len());
-        let problem = Problem::new(Problem::PAYLOAD_TOO_LARGE, message);
+        let problem = Problem::new(Reason::PayloadTooLarge, message);
         return Ok((saga, Reply { attempt, result: ReplyResult::Error(problem) }));
     }
     let body = json(&delivery.body)?;
@@ -94,5 +94,6 @@ fn problem(body: Value) -> Problem {
         other => (None, String::new(), Some(other)),
     };
     let details = details.filter(|details| !details.is_null());
-    Problem { code: code.unwrap_or_else(|| UNSPECIFIED.to_owned()), message, details }
+    let code = code.unwrap_or_else(|| UNSPECIFIED.to_owned());
+    Problem { details, ..Problem::of_participant(code, message) }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json as to_json};
 
 use super::{APP_ID, CONTENT_TYPE, Undecodable, header, json, kind, seconds};
 use crate::broker::{Delivery, HeaderValue, Properties, Publication};
-use crate::saga::journal::{AnswerTo, Parent, Problem};
+use crate::saga::journal::{AnswerTo, Parent};
 use crate::saga::{MAX_PAYLOAD_BYTES, Time};
 
 /// A message that asks for a new saga.
@@ -60,12 +60,9 @@ pub fn trace_id_of(properties: &Properties) -> Option<String> {
 }
 
 /// Tells whoever asked for a saga with these properties that there will be none, and why. `None`: nobody wants to know.
-pub fn answer_refused(start: &Properties, problem: &Problem, at: Time) -> Option<Publication> {
+pub fn answer_refused(start: &Properties, code: &str, reason: &str, at: Time) -> Option<Publication> {
     let AnswerTo { queue, correlation_id } = answer_to(start)?;
-    let mut body = to_json!({ "code": problem.code, "message": problem.message });
-    if let Some(details) = &problem.details {
-        body["details"] = details.clone();
-    }
+    let body = to_json!({ "code": code, "message": reason });
     Some(Publication {
         exchange: String::new(),
         routing_key: queue,

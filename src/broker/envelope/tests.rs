@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::saga::input::{Attempt, Reply, ReplyResult};
-use crate::saga::journal::{AnswerTo, Problem};
+use crate::saga::journal::{AnswerTo, Problem, Reason};
 use crate::saga::{Direction, MAX_PAYLOAD_BYTES, Status, StepPath};
 
 fn saga() -> SagaId {
@@ -53,7 +53,7 @@ fn result(kind: &str, body: &str) -> ReplyResult {
 }
 
 fn problem(code: &str, message: &str, details: Option<Value>) -> Problem {
-    Problem { code: code.to_owned(), message: message.to_owned(), details }
+    Problem { details, ..Problem::of_participant(code, message) }
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn an_oversized_reply_is_an_error() {
     let ReplyResult::Error(problem) = result("success", &format!("{fits} ")) else {
         panic!("not an error");
     };
-    assert_eq!(problem.code, Problem::PAYLOAD_TOO_LARGE);
+    assert!(problem.is(Reason::PayloadTooLarge));
 }
 
 #[test]
@@ -234,12 +234,15 @@ fn a_start_says_who_asks_and_in_which_trace() {
 
 #[test]
 fn whoever_wants_an_answer_hears_of_a_refusal() {
-    let problem = Problem::new("unknown_definition", "there is no definition `order`");
     let mut start = start("order", "{}").properties;
-    assert_eq!(answer_refused(&start, &problem, Time(9_000)), None);
+    assert_eq!(
+        answer_refused(&start, "unknown_definition", "there is no definition `order`", Time(9_000)),
+        None
+    );
     start.reply_to = Some("shop.outcomes".to_owned());
     start.correlation_id = Some("4711".to_owned());
-    let answer = answer_refused(&start, &problem, Time(9_000)).expect("an answer");
+    let answer = answer_refused(&start, "unknown_definition", "there is no definition `order`", Time(9_000))
+        .expect("an answer");
     assert_eq!((answer.exchange.as_str(), answer.routing_key.as_str()), ("", "shop.outcomes"));
     assert_eq!(answer.properties.kind.as_deref(), Some("rejected"));
     assert_eq!(answer.properties.correlation_id.as_deref(), Some("4711"));

@@ -8,7 +8,7 @@ use super::Draft;
 use super::begin::{bounded_json, render};
 use crate::saga::definition::{Action, Command, Step};
 use crate::saga::id::{Direction, StepPath, Time};
-use crate::saga::journal::{Fact, Problem, StopReason};
+use crate::saga::journal::{Fact, Problem, Reason, StopReason};
 use crate::saga::message::{self, Message};
 use crate::saga::state::{Outcome, Pending, Status};
 use crate::saga::variables::Variables;
@@ -76,7 +76,7 @@ impl Draft<'_> {
             return true;
         }
         for (step, ..) in idle {
-            let problem = Problem::new(Problem::CANCELLED, "the saga stopped meanwhile");
+            let problem = Problem::new(Reason::Cancelled, "the saga stopped meanwhile");
             self.record(Fact::Failed { step, problem });
         }
         self.record(Fact::RollbackBegan);

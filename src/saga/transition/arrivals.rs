@@ -122,9 +122,8 @@ fn comes_from(awaited: &Awaited, source: &Source) -> bool {
 fn result_of(result: EventResult, event: &str, body: &Value) -> ReplyResult {
     let text = |field: &str| body.get(field).and_then(Value::as_str);
     let problem = || Problem {
-        code: text("code").unwrap_or(event).to_owned(),
-        message: text("message").unwrap_or_default().to_owned(),
         details: Some(body.clone()),
+        ..Problem::of_participant(text("code").unwrap_or(event), text("message").unwrap_or_default())
     };
     match result {
         EventResult::Success => ReplyResult::Success(Arc::new(body.clone())),

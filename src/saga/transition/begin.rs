@@ -8,8 +8,9 @@ use super::Draft;
 use crate::saga::definition::{Action, Child, Definition, ForEach, Publish, Sleep, Step, StepIndex};
 use crate::saga::expression::{EvaluationError, Expression, Scope};
 use crate::saga::id::{Direction, StepPath, Time};
-use crate::saga::journal::{Fact, Parent, Problem};
+use crate::saga::journal::{Fact, Parent, Problem, Reason};
 use crate::saga::message::{Event, Message, Order, OrderKind};
+use crate::saga::problem::Code;
 use crate::saga::state::Entered;
 use crate::saga::template::Template;
 use crate::saga::variables::Variables;
@@ -67,7 +68,8 @@ impl Draft<'_> {
                     Value::String(text) => text,
                     other => other.to_string(),
                 };
-                return Err(Problem::new(code, message));
+                let code = Code::Definition(code.clone());
+                return Err(Problem { code, message, details: None });
             }
         }
         Ok(())
@@ -97,7 +99,7 @@ impl Draft<'_> {
         let value = each.list.evaluate(&self.seen_from(path)).map_err(of_expression)?;
         let Value::Array(items) = value else {
             return Err(Problem::new(
-                Problem::EXPRESSION_FAILED,
+                Reason::ExpressionFailed,
                 format!("`{}` is not a list", each.list.source()),
             ));
         };
@@ -108,7 +110,7 @@ impl Draft<'_> {
         let all = lists.sum::<usize>() + items.len();
         if all > MAX_ITEMS {
             let message = format!("{all} items; all lists of a saga together have at most {MAX_ITEMS}");
-            return Err(Problem::new(Problem::TOO_MANY_ITEMS, message));
+            return Err(Problem::new(Reason::TooManyItems, message));
         }
         Ok(items)
     }
@@ -145,7 +147,7 @@ impl Draft<'_> {
                         "`{}` is not a time as RFC 3339 has it, like 2026-11-21T09:00:00Z",
                         expression.source()
                     );
-                    Problem::new(Problem::EXPRESSION_FAILED, message)
+                    Problem::new(Reason::ExpressionFailed, message)
                 })
             }
         }
@@ -226,7 +228,7 @@ impl Draft<'_> {
             return Ok(());
         }
         Err(Problem::new(
-            Problem::STEP_LIMIT,
+            Reason::StepLimit,
             format!("a saga executes at most {MAX_STEP_EXECUTIONS} steps, attempts included"),
         ))
     }
@@ -260,7 +262,7 @@ fn is_true(condition: &Expression, scope: &dyn Scope) -> Result<bool, Problem> {
         Value::Bool(value) => Ok(value),
         _ => {
             let message = format!("`{}` is neither true nor false", condition.source());
-            Err(Problem::new(Problem::EXPRESSION_FAILED, message))
+            Err(Problem::new(Reason::ExpressionFailed, message))
         }
     }
 }
@@ -271,15 +273,15 @@ pub(super) fn render(template: &Template, scope: &dyn Scope) -> Result<Value, Pr
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn of_expression(error: EvaluationError) -> Problem {
-    Problem::new(Problem::EXPRESSION_FAILED, error.to_string())
+    Problem::new(Reason::ExpressionFailed, error.to_string())
 }
 
 pub(super) fn bounded_json(payload: &Value) -> Result<Box<RawValue>, Problem> {
     let json = serde_json::value::to_raw_value(payload)
-        .map_err(|error| Problem::new(Problem::EXPRESSION_FAILED, error.to_string()))?;
+        .map_err(|error| Problem::new(Reason::ExpressionFailed, error.to_string()))?;
     if json.get().len() > MAX_PAYLOAD_BYTES {
         let message = format!("{} bytes; a payload has at most {MAX_PAYLOAD_BYTES}", json.get().len());
-        return Err(Problem::new(Problem::PAYLOAD_TOO_LARGE, message));
+        return Err(Problem::new(Reason::PayloadTooLarge, message));
     }
     Ok(json)
 }

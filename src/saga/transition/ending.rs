@@ -8,7 +8,7 @@ use super::Draft;
 use super::begin::render;
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::input::{Attempt, ReplyResult};
-use crate::saga::journal::{Fact, Problem};
+use crate::saga::journal::{Fact, Problem, Reason};
 use crate::saga::message::{Change, Lifecycle, Message, Outcome, Report};
 use crate::saga::state::Status;
 use crate::saga::variables::Variables;
@@ -79,11 +79,11 @@ impl Draft<'_> {
             }
             (Status::Compensated, Direction::Compensate) => ReplyResult::Success(Arc::default()),
             (Status::Completed, Direction::Compensate) => ReplyResult::Failure(Problem::new(
-                Problem::PAST_PIVOT,
+                Reason::PastPivot,
                 "the child saga had passed its pivot and has completed",
             )),
             (Status::Abandoned, _) => {
-                ReplyResult::Failure(Problem::new(Problem::ABANDONED, "an operator abandoned the child saga"))
+                ReplyResult::Failure(Problem::new(Reason::Abandoned, "an operator abandoned the child saga"))
             }
             _ => ReplyResult::Failure(self.state.stopping.as_ref()?.problem.clone()),
         };

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::definition::{Action, Command, CommandStep, Definition, OnWaitTimeout, Step};
 use super::id::{Direction, StepPath, Time};
 use super::input::Input;
-use super::journal::{Cause, Entry, Fact, Problem, Started, StopReason};
+use super::journal::{Cause, Entry, Fact, Problem, Reason, Started, StopReason};
 use super::message::Message;
 use super::migration::Obstacle;
 use super::state::{Pending, State, StepState};
@@ -209,7 +209,7 @@ impl<'a> Draft<'a> {
                     self.attempt_failed(
                         &path,
                         direction,
-                        &Problem::new(Problem::TIMEOUT, "no reply by the deadline"),
+                        &Problem::new(Reason::Timeout, "no reply by the deadline"),
                     );
                 }
                 Pending::Backoff { until } if until <= self.now() => self.send(&path, direction),
@@ -226,7 +226,7 @@ impl<'a> Draft<'a> {
 
     fn nothing_arrived(&mut self, path: &StepPath) {
         let Some(Action::Wait(wait)) = self.definition.step(path).map(|step| &step.action) else { return };
-        let problem = Problem::new(Problem::TIMEOUT, "what the step waits for did not come");
+        let problem = Problem::new(Reason::Timeout, "what the step waits for did not come");
         match wait.on_timeout {
             OnWaitTimeout::Fail => self.step_failed(path, problem),
             OnWaitTimeout::Continue => self.record(Fact::Failed { step: path.clone(), problem }),
@@ -241,7 +241,7 @@ impl<'a> Draft<'a> {
         if !is_stuck && !self.state.is_past_pivot(self.definition) {
             self.stop(
                 StopReason::TimedOut,
-                Problem::new(Problem::SAGA_TIMEOUT, "the saga took longer than its timeout"),
+                Problem::new(Reason::SagaTimeout, "the saga took longer than its timeout"),
             );
         }
     }
@@ -251,11 +251,10 @@ impl<'a> Draft<'a> {
 impl Draft<'_> {
     fn check_journal(&mut self) {
         let is_last_entry = self.state.seq + 1 >= MAX_JOURNAL_ENTRIES;
-        let is_full =
-            self.state.incidents.iter().any(|incident| incident.problem.code == Problem::JOURNAL_LIMIT);
+        let is_full = self.state.incidents.iter().any(|incident| incident.problem.is(Reason::JournalLimit));
         if is_last_entry && !is_full && self.state.ended.is_none() {
             let problem =
-                Problem::new(Problem::JOURNAL_LIMIT, format!("{MAX_JOURNAL_ENTRIES} journal entries"));
+                Problem::new(Reason::JournalLimit, format!("{MAX_JOURNAL_ENTRIES} journal entries"));
             self.record(Fact::IncidentRaised { step: None, problem });
         }
     }

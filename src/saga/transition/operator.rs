@@ -4,13 +4,13 @@ use super::{Draft, Ignored};
 use crate::saga::definition::Step;
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::input::{Intervention, Resolution};
-use crate::saga::journal::{By, Cause, Fact, Problem, StopReason};
+use crate::saga::journal::{By, Cause, Fact, Problem, Reason, StopReason};
 use crate::saga::state::{Incident, Pending, Status};
 
 impl Draft<'_> {
     pub(super) fn cancel(&mut self, by: &By) -> Result<Cause, Ignored> {
         self.check_way_back()?;
-        let problem = Problem::new(Problem::CANCELLED, format!("cancelled by {}: {}", by.actor, by.reason));
+        let problem = Problem::new(Reason::Cancelled, format!("cancelled by {}: {}", by.actor, by.reason));
         self.stop(StopReason::Cancelled, problem);
         Ok(Cause::Cancel(by.clone()))
     }
@@ -53,7 +53,7 @@ impl Draft<'_> {
                 Pending::Operator if is_past_pivot => {}
                 Pending::Backoff { .. } | Pending::Operator => self.give_up(
                     &path,
-                    Problem::new(Problem::CANCELLED, "the saga stopped before its next attempt"),
+                    Problem::new(Reason::Cancelled, "the saga stopped before its next attempt"),
                 ),
             }
         }
@@ -75,7 +75,7 @@ impl Draft<'_> {
         self.record(Fact::UndoAsked { attempt });
         if self.state.stopping.is_none() {
             let problem =
-                Problem::new(Problem::CANCELLED, "the saga that this one is part of was rolled back");
+                Problem::new(Reason::Cancelled, "the saga that this one is part of was rolled back");
             self.stop(StopReason::Undone, problem);
         }
         Ok(Cause::Undo)
@@ -97,7 +97,7 @@ impl Draft<'_> {
             Intervention::RollBack => {
                 self.check_way_back()?;
                 let problem =
-                    Problem::new(Problem::CANCELLED, format!("rolled back by {}: {}", by.actor, by.reason));
+                    Problem::new(Reason::Cancelled, format!("rolled back by {}: {}", by.actor, by.reason));
                 self.stop(StopReason::Cancelled, problem);
             }
             Intervention::Abandon => self.end(Status::Abandoned, None),
@@ -129,7 +129,7 @@ impl Draft<'_> {
             (Resolution::NotDone, Direction::Compensate) => return Err(Ignored::CompensationNotDone),
             (Resolution::NotDone, Direction::Forward) => {
                 let problem =
-                    Problem::new(Problem::RESOLVED_AS_NOT_DONE, "an operator said that it did not happen");
+                    Problem::new(Reason::ResolvedAsNotDone, "an operator said that it did not happen");
                 self.record(Fact::Failed { step: path.clone(), problem: problem.clone() });
                 if !self.state.is_past_pivot(self.definition) {
                     self.stop(StopReason::StepFailed, problem);
@@ -145,7 +145,7 @@ impl Draft<'_> {
         let held = step.and_then(|path| self.held(Some(path)).into_iter().next());
         if let Some(incident) = self.state.incidents.iter().find(loose).cloned() {
             self.record(Fact::IncidentPassed { step: step.cloned() });
-            if [Problem::EXPRESSION_FAILED, Problem::SCHEMA].contains(&&*incident.problem.code) {
+            if incident.problem.is(Reason::ExpressionFailed) || incident.problem.is(Reason::Schema) {
                 self.end(Status::Completed, None);
             }
         } else if let Some((path, direction)) = held {

@@ -8,7 +8,7 @@ use super::{Draft, Ignored};
 use crate::saga::definition::{OnLateReply, OnTimeout};
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::input::{Attempt, Reply, ReplyResult};
-use crate::saga::journal::{Cause, Fact, Problem, StopReason};
+use crate::saga::journal::{Cause, Fact, Problem, Reason, StopReason};
 use crate::saga::message;
 use crate::saga::state::{Outcome, Pending, StepState};
 
@@ -87,7 +87,7 @@ impl Draft<'_> {
         let Some(state) = self.state.step(path) else { return };
         let attempts = state.attempts(direction);
         let Some((step, command)) = self.command(path, direction) else { return };
-        let is_timeout = problem.code == Problem::TIMEOUT;
+        let is_timeout = problem.is(Reason::Timeout);
         let on_timeout = self.command_step(path).map(|step| step.on_timeout).unwrap_or_default();
         let gives_up = is_timeout && direction == Direction::Forward && on_timeout == OnTimeout::Unknown;
         let is_stopping =
@@ -109,7 +109,7 @@ impl Draft<'_> {
         let holds = match direction {
             Direction::Compensate => true,
             Direction::Forward if is_stopping => false,
-            Direction::Forward if problem.code == Problem::UNROUTABLE => true,
+            Direction::Forward if problem.is(Reason::Unroutable) => true,
             Direction::Forward if step.optional => false,
             Direction::Forward => must_succeed || on_timeout == OnTimeout::Hold,
         };
@@ -138,7 +138,7 @@ impl Draft<'_> {
         self.record(Fact::LateReply { step: path.clone(), output: Arc::clone(output) });
         if self.definition.on_late_reply == OnLateReply::Stuck {
             let problem =
-                Problem::new(Problem::LATE_REPLY, format!("`{path}` succeeded after it had been given up"));
+                Problem::new(Reason::LateReply, format!("`{path}` succeeded after it had been given up"));
             self.record(Fact::IncidentRaised { step: Some(path.clone()), problem });
         }
     }
@@ -152,7 +152,7 @@ impl Draft<'_> {
         }
         let Some((_, command)) = self.command(path, *direction) else { return Err(Ignored::Unexpected) };
         let message = format!("no queue is bound to exchange `{}` for `{}`", command.exchange, command.name);
-        self.attempt_failed(path, *direction, &Problem::new(Problem::UNROUTABLE, message));
+        self.attempt_failed(path, *direction, &Problem::new(Reason::Unroutable, message));
         Ok(Cause::Unroutable { step: path.clone(), direction: *direction, attempt: *number })
     }
 }

@@ -1,0 +1,195 @@
+//! What went wrong, and whose code says so.
+//!
+//! A code has an owner. Snorri's own are a closed set, [`Reason`], and only they are compared in decisions. A participant
+//! may send any code, also `timeout` or `schema`: it is carried and shown, and never taken for one of Snorri's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A code with its owner, a sentence for people, and what else is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "StoredProblem", from = "StoredProblem")]
+pub struct Problem {
+    pub code: Code,
+    pub message: String,
+    pub details: Option<Value>,
+}
+
+/// A code, by its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    Snorri(Reason),
+    /// Sent by a participant with a `failure` or an `error`.
+    Participant(String),
+    /// Written in a `fail` step.
+    Definition(String),
+}
+
+/// The owner of a code, as the journal and the API name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    Snorri,
+    Participant,
+    Definition,
+}
+
+/// The problems that Snorri itself finds. Their names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    Abandoned,
+    Cancelled,
+    /// A child saga was not started or not compensated; the details have the code of the refusal.
+    ChildRefused,
+    ExpressionFailed,
+    JournalLimit,
+    KeyInUse,
+    LateReply,
+    PastPivot,
+    PayloadTooLarge,
+    ResolvedAsNotDone,
+    SagaTimeout,
+    Schema,
+    StepLimit,
+    Timeout,
+    TooManyItems,
+    Unreadable,
+    Unroutable,
+}
+
+impl Problem {
+    /// A problem that Snorri found.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { code: Code::Snorri(reason), message: message.into(), details: None }
+    }
+
+    /// A problem that a participant reported.
+    pub fn of_participant(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: Code::Participant(code.into()), message: message.into(), details: None }
+    }
+
+    /// Whether Snorri found it, for this reason.
+    pub fn is(&self, reason: Reason) -> bool {
+        self.code == Code::Snorri(reason)
+    }
+}
+
+impl Code {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Snorri(reason) => reason.as_str(),
+            Self::Participant(code) | Self::Definition(code) => code,
+        }
+    }
+
+    pub fn owner(&self) -> Owner {
+        match self {
+            Self::Snorri(_) => Owner::Snorri,
+            Self::Participant(_) => Owner::Participant,
+            Self::Definition(_) => Owner::Definition,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Reason {
+    pub const ALL: [Self; 17] = [
+        Self::Abandoned,
+        Self::Cancelled,
+        Self::ChildRefused,
+        Self::ExpressionFailed,
+        Self::JournalLimit,
+        Self::KeyInUse,
+        Self::LateReply,
+        Self::PastPivot,
+        Self::PayloadTooLarge,
+        Self::ResolvedAsNotDone,
+        Self::SagaTimeout,
+        Self::Schema,
+        Self::StepLimit,
+        Self::Timeout,
+        Self::TooManyItems,
+        Self::Unreadable,
+        Self::Unroutable,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Abandoned => "abandoned",
+            Self::Cancelled => "cancelled",
+            Self::ChildRefused => "child_refused",
+            Self::ExpressionFailed => "expression_failed",
+            Self::JournalLimit => "journal_limit",
+            Self::KeyInUse => "key_in_use",
+            Self::LateReply => "late_reply",
+            Self::PastPivot => "past_pivot",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::ResolvedAsNotDone => "resolved_as_not_done",
+            Self::SagaTimeout => "saga_timeout",
+            Self::Schema => "schema",
+            Self::StepLimit => "step_limit",
+            Self::Timeout => "timeout",
+            Self::TooManyItems => "too_many_items",
+            Self::Unreadable => "unreadable",
+            Self::Unroutable => "unroutable",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+/// The form in which a problem is stored: fields are added, never changed.
+#[derive(Serialize, Deserialize)]
+struct StoredProblem {
+    code: String,
+    owner: Owner,
+    #[serde(default)]
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    details: Option<Value>,
+}
+
+impl From<Problem> for StoredProblem {
+    fn from(Problem { code, message, details }: Problem) -> Self {
+        Self { owner: code.owner(), code: code.as_str().to_owned(), message, details }
+    }
+}
+
+impl From<StoredProblem> for Problem {
+    /// A reason that this release does not know comes from a later one: it is kept as text, and decides nothing.
+    fn from(StoredProblem { code, owner, message, details }: StoredProblem) -> Self {
+        let code = match (owner, Reason::named(&code)) {
+            (Owner::Snorri, Some(reason)) => Code::Snorri(reason),
+            (Owner::Definition, _) => Code::Definition(code),
+            (Owner::Snorri | Owner::Participant, _) => Code::Participant(code),
+        };
+        Self { code, message, details }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_participants_code_is_never_taken_for_one_of_snorris() {
+        for reason in Reason::ALL {
+            let own = Problem::new(reason, "");
+            let theirs = Problem::of_participant(reason.as_str(), "");
+            assert!(own.is(reason) && !theirs.is(reason));
+            for problem in [own, theirs] {
+                let stored = serde_json::to_string(&problem).expect("JSON");
+                assert_eq!(serde_json::from_str::<Problem>(&stored).expect("a problem"), problem, "{stored}");
+            }
+        }
+    }
+}
