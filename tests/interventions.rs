@@ -120,7 +120,7 @@ fn input(what: &str, state: &State) -> Input {
         "failure" => reply(Direction::Forward, ReplyResult::Failure(problem())),
         "error" => reply(Direction::Forward, ReplyResult::Error(problem())),
         "undo-failure" => reply(Direction::Compensate, ReplyResult::Failure(problem())),
-        "timeout" => Input::Wake,
+        "timeout" => Input::wake(),
         "cancel" => Input::Cancel(by()),
         "pause" => Input::Pause(by()),
         "resume" => Input::Resume(by()),

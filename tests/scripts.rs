@@ -10,10 +10,12 @@
 //! | `success STEP [JSON]`, `failure STEP CODE`, `error STEP CODE` | a reply to the step's latest attempt |
 //! | `... undo STEP ...` | the same to its compensation; `#N` before the step names an earlier attempt |
 //! | `unroutable [undo] STEP` | the broker returns the latest attempt |
+//! | `unsent [undo] STEP` | from here on the broker has not confirmed the latest attempt |
+//! | `taken [undo] STEP` | the broker takes it only now |
 //! | `signal NAME [#ID] [JSON]`, `event EXCHANGE EVENT [#ID] [JSON]` | a signal or a domain event comes |
 //! | `start-child JSON`, `undo-asked N` | the saga is part of another, which wants it undone |
 //! | `after DURATION` | time passes; the saga is woken whenever it wants to be |
-//! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `roll-back`, `abandon`, `pause`, `resume` | an operator acts |
+//! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `roll-back`, `abandon`, `raise-limits`, `pause`, `resume` | an operator acts |
 //! | `migrate [OLD => NEW]` | the saga goes on with the next version, which says `NEW` for `OLD`; `\n` is the end of a line |
 //! | `restart STEP` | a new saga with the same input goes on from there |
 //! | `look` | tells what is to come, what is waited for, and what can be done |
@@ -77,6 +79,7 @@ struct Stage {
     state: State,
     entries: Vec<snorri::saga::Entry>,
     now: Time,
+    unsent: Vec<Attempt>,
     out: String,
 }
 
@@ -89,6 +92,7 @@ impl Stage {
             state,
             entries: Vec::new(),
             now: Time(0),
+            unsent: Vec::new(),
             out: String::new(),
         }
     }
@@ -110,14 +114,23 @@ impl Stage {
                 let (attempt, rest) = self.attempt(rest);
                 let result = match verb {
                     "success" => ReplyResult::Success(Arc::new(json(rest))),
-                    "failure" => ReplyResult::Failure(Problem::new(rest, "")),
-                    _ => ReplyResult::Error(Problem::new(rest, "")),
+                    "failure" => ReplyResult::Failure(Problem::of_participant(rest, "")),
+                    _ => ReplyResult::Error(Problem::of_participant(rest, "")),
                 };
                 self.take(&Input::Reply(Reply { attempt, result }));
             }
             "unroutable" => {
                 let (attempt, _) = self.attempt(rest);
                 self.take(&Input::Unroutable(attempt));
+            }
+            "unsent" => {
+                let (attempt, _) = self.attempt(rest);
+                self.unsent.push(attempt);
+            }
+            "taken" => {
+                let (attempt, _) = self.attempt(rest);
+                self.unsent.retain(|unsent| *unsent != attempt);
+                self.take(&Input::StartClock(attempt));
             }
             "cancel" => self.take(&Input::Cancel(by())),
             "pause" => self.take(&Input::Pause(by())),
@@ -223,7 +236,12 @@ impl Stage {
             self.now = at.max(self.now);
             writeln!(self.out, "  ({} passed)", humantime::format_duration(self.now.since(Time(0))))
                 .expect("written");
-            self.take(&Input::Wake);
+            let before = self.state.seq;
+            self.take(&Input::Wake { unsent: self.unsent.clone() });
+            // What is put off is asked again after the next thing that happens.
+            if self.state.seq == before {
+                break;
+            }
         }
         self.now = end;
     }
@@ -270,6 +288,14 @@ fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Op
             };
             format!("send {}{step} #{attempt}: {payload}", undo(*direction))
         }
+        Fact::ClockStarted { step, direction, attempt, deadline } => {
+            let until = humantime::format_duration(deadline.since(Time(0)));
+            format!("{}{step} #{attempt} waits until {until}", undo(*direction))
+        }
+        Fact::WaitingForRoute { step, direction, returns, .. } => {
+            format!("{}{step} waits for a route, came back {returns} times", undo(*direction))
+        }
+        Fact::LimitsRaised => "limits raised".to_owned(),
         Fact::RetryScheduled { step, direction, problem, .. } => {
             format!("{}{step} again later: {}", undo(*direction), problem.code)
         }
@@ -360,6 +386,7 @@ fn intervention(verb: &str, rest: &str) -> Intervention {
         "resolve-not-done" => Intervention::Resolve { step: path(rest), outcome: Resolution::NotDone },
         "roll-back" => Intervention::RollBack,
         "abandon" => Intervention::Abandon,
+        "raise-limits" => Intervention::RaiseLimits,
         other => panic!("nothing is called `{other}`"),
     }
 }

@@ -223,6 +223,8 @@ pub enum StepStatus {
     Awaiting,
     /// It will be tried again.
     Backoff,
+    /// No queue takes its command: it is sent again until one does.
+    WaitingForRoute,
     /// It waits for an operator.
     Held,
     Completed,

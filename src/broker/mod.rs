@@ -16,6 +16,7 @@ pub mod management;
 pub mod topology;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct Properties {
     pub app_id: Option<String>,
     /// Seconds since the Unix epoch.
     pub timestamp: Option<u64>,
+    /// How long a queue keeps it; whole milliseconds.
+    pub expiration: Option<Duration>,
     pub headers: BTreeMap<String, HeaderValue>,
 }
 
@@ -60,6 +63,8 @@ pub enum Published {
     /// It did not arrive and will not, as things are: no queue is bound for it, its exchange is missing or refuses us,
     /// or it does not fit into AMQP.
     Unroutable,
+    /// The broker did not take it: a queue is full. It may the next time.
+    Refused,
     /// No answer, or not in time: it may or may not have arrived.
     Unknown,
 }

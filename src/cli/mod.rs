@@ -131,6 +131,9 @@ pub enum Command {
     /// Roll back a stuck saga
     #[command(after_help = examples("rollback order/o-17", "the carrier is gone for good"))]
     Rollback(interventions::Plain),
+    /// Grant a saga its limits once more, before what they hold is retried
+    #[command(after_help = examples("raise-limits payout/o-17", "a thousand people, as agreed"))]
+    RaiseLimits(interventions::Plain),
     /// Give up a stuck saga as it is
     #[command(after_help = examples("abandon order/o-17", "settled by phone"))]
     Abandon(interventions::Plain),
@@ -188,6 +191,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Resolve(args) => interventions::resolve(args).await?,
         Command::Skip(args) => interventions::of_step(args, "skip").await?,
         Command::Rollback(args) => interventions::plain(args, "roll-back").await?,
+        Command::RaiseLimits(args) => interventions::plain(args, "raise-limits").await?,
         Command::Abandon(args) => interventions::plain(args, "abandon").await?,
         Command::Restart(args) => restart::run(args).await?,
         Command::Signal(args) => signal::run(args).await?,

@@ -197,6 +197,7 @@ fn came(step: &Step, width: usize) -> String {
     let (sign, color, word) = match step.status {
         StepStatus::Awaiting => ("→", AnsiColor::Cyan, "sent, awaiting the reply"),
         StepStatus::Backoff => ("…", AnsiColor::Yellow, "will be tried again"),
+        StepStatus::WaitingForRoute => ("…", AnsiColor::Yellow, "waits for a queue that takes its command"),
         StepStatus::Held => ("!", AnsiColor::Magenta, "waits for an operator"),
         StepStatus::Completed => ("✓", AnsiColor::Green, "completed"),
         StepStatus::Failed => ("✗", AnsiColor::Red, "refused"),

@@ -88,6 +88,16 @@ impl<'a> Story<'a> {
                 let text = format!("again in {}: {}", lasted(due.since(at)), told(problem));
                 self.about(AnsiColor::Yellow, "…", step, &text)
             }
+            Fact::WaitingForRoute { step, at: due, problem, .. } => {
+                let text =
+                    format!("waits for a route, sent again in {}: {}", lasted(due.since(at)), told(problem));
+                self.about(AnsiColor::Yellow, "…", step, &text)
+            }
+            Fact::ClockStarted { step, deadline, .. } => {
+                let text = format!("taken by the broker only now, {} to answer", lasted(deadline.since(at)));
+                self.about(AnsiColor::Cyan, "→", step, &text)
+            }
+            Fact::LimitsRaised => paint(AnsiColor::Magenta, "■ limits raised"),
             Fact::Omitted { step } => self.about(AnsiColor::Cyan, "·", step, "not needed"),
             Fact::Chosen { .. } | Fact::FannedOut { .. } | Fact::Taken { .. } => return None,
             Fact::Waiting { step, .. } => self.about(AnsiColor::Cyan, "⏳", step, "waits"),

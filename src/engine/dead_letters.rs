@@ -141,8 +141,17 @@ impl Engine {
 
 /// Properties as people and [`from_json`] read them.
 fn to_json(properties: &Properties) -> Value {
-    let Properties { kind, message_id, correlation_id, reply_to, content_type, app_id, timestamp, headers } =
-        properties;
+    let Properties {
+        kind,
+        message_id,
+        correlation_id,
+        reply_to,
+        content_type,
+        app_id,
+        timestamp,
+        headers,
+        ..
+    } = properties;
     let texts = [
         ("type", kind),
         ("message_id", message_id),
@@ -192,6 +201,7 @@ fn from_json(json: &Value) -> Properties {
         content_type: text("content_type"),
         app_id: text("app_id"),
         timestamp: json.get("timestamp").and_then(Value::as_u64),
+        expiration: None,
         headers: headers.map(|all| all.iter().filter_map(header).collect()).unwrap_or_default(),
     }
 }

@@ -25,7 +25,7 @@ use super::clock::Clock;
 use super::definitions::Definitions;
 use super::metrics::{Metrics, Tally};
 use super::operator::Terms;
-use super::outbox::Outbox;
+use super::outbox::{self, Outbox};
 use crate::broker::topology::Names;
 use crate::catalog::Compiled;
 use crate::saga::{Entry, Ignored, Input, SagaId, State, Status, transition};
@@ -175,12 +175,14 @@ impl Lane {
         }
         let unsent = gathered.outbox().to_vec();
         let tally = Tally::of(gathered.entries());
+        let concluded = outbox::conclusions(gathered.entries());
         let reserved_until = self.clock.now().after(self.outbox_lease);
         let committing = self.metrics.commit_seconds.start();
         self.store.commit(gathered.into_batch(sent.to_vec(), reserved_until)).await?;
         committing.stop();
         self.metrics.observe_batch(&tally);
         self.keep(known);
+        self.outbox.conclude(&concluded, self.clock.now());
         self.outbox.send(unsent);
         Ok(results)
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
@@ -29,6 +30,12 @@ pub struct Metrics {
     pub late_replies: Counter,
     /// Messages by what became of them.
     published: Family<Labels, Counter>,
+    /// Commands that were not sent because nobody awaited them any more, by reason.
+    dropped: Family<Reasons, Counter>,
+    /// Commands that no queue took, by destination.
+    unroutable: Family<Destinations, Counter>,
+    /// Commands that wait for room at their destination.
+    waiting: Family<Destinations, Gauge>,
     /// Commits that another writer was before.
     pub conflicts: Counter,
     batch_entries: Histogram,
@@ -39,6 +46,23 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     kind: Cow<'static, str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reasons {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Destinations {
+    exchange: String,
+    routing_key: String,
+}
+
+impl Destinations {
+    fn of(exchange: &str, routing_key: &str) -> Self {
+        Self { exchange: exchange.to_owned(), routing_key: routing_key.to_owned() }
+    }
 }
 
 impl Metrics {
@@ -52,6 +76,9 @@ impl Metrics {
             incidents: Family::default(),
             late_replies: Counter::default(),
             published: Family::default(),
+            dropped: Family::default(),
+            unroutable: Family::default(),
+            waiting: Family::default(),
             conflicts: Counter::default(),
             batch_entries: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             commit_seconds: Stopwatch::default(),
@@ -63,6 +90,13 @@ impl Metrics {
         registry.register("incidents", "Incidents raised, by code", metrics.incidents.clone());
         registry.register("late_replies", "Contradicting late replies", metrics.late_replies.clone());
         registry.register("messages_published", "Messages by what became of them", metrics.published.clone());
+        registry.register(
+            "commands_dropped",
+            "Commands not sent: not awaited any more",
+            metrics.dropped.clone(),
+        );
+        registry.register("commands_unroutable", "Commands that no queue took", metrics.unroutable.clone());
+        registry.register("commands_waiting", "Commands that wait for room", metrics.waiting.clone());
         registry.register("commit_conflicts", "Commits that lost a race", metrics.conflicts.clone());
         registry.register("batch_entries", "Entries in one commit", metrics.batch_entries.clone());
         let time = |registry: &mut Registry, name: &str, help: &str, watch: &Stopwatch| {
@@ -87,12 +121,26 @@ impl Metrics {
         count(&self.ignored, ignored.code());
     }
 
+    pub(super) fn observe_dropped(&self, reason: &'static str) {
+        self.dropped.get_or_create(&Reasons { reason }).inc();
+    }
+
+    pub(super) fn observe_unroutable(&self, exchange: &str, routing_key: &str) {
+        self.unroutable.get_or_create(&Destinations::of(exchange, routing_key)).inc();
+    }
+
+    pub(super) fn observe_waiting(&self, exchange: &str, routing_key: &str, waiting: usize) {
+        let gauge = self.waiting.get_or_create(&Destinations::of(exchange, routing_key));
+        gauge.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
     pub(super) fn observe_published(&self, published: Published) {
         count(
             &self.published,
             match published {
                 Published::Confirmed => "confirmed",
                 Published::Unroutable => "unroutable",
+                Published::Refused => "refused",
                 Published::Unknown => "unknown",
             },
         );
@@ -138,6 +186,7 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::Start => "start",
         Cause::Reply { .. } => "reply",
         Cause::Unroutable { .. } => "unroutable",
+        Cause::ClockStarted { .. } => "clock_started",
         Cause::Wake => "wake",
         Cause::Arrival(_) => "arrival",
         Cause::Undo => "undo",

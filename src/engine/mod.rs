@@ -15,6 +15,7 @@ pub mod dead_letters;
 pub mod definitions;
 mod events;
 pub mod feed;
+pub mod flow;
 pub mod intake;
 pub mod lane;
 pub mod metrics;
@@ -51,7 +52,7 @@ use lane::{HotStates, Lane, Task, Work};
 use metrics::Metrics;
 use operator::Terms;
 pub use options::Options;
-use outbox::{Confirmed, Outbox};
+use outbox::{Confirmed, Outbox, SharedFlow};
 use registration::Registration;
 pub use start::{StartError, StartRequest, Started};
 
@@ -126,6 +127,7 @@ impl Engine {
     pub fn spawn(parts: &Parts, options: &Options) -> (Self, Running) {
         let (stop_timers, stop_lanes) = (CancellationToken::new(), CancellationToken::new());
         let confirmed = Confirmed::default();
+        let flow = SharedFlow::new(options.max_unanswered.get(), options.outbox_lease);
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..options.lanes.get()).map(|_| mpsc::channel(options.lane_capacity.get())).unzip();
         let feed = Feed::new();
@@ -140,7 +142,7 @@ impl Engine {
         let mut publishers = Vec::new();
         let mut outboxes = Vec::new();
         for tasks in receivers {
-            let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.names.clone());
+            let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.names.clone(), flow.clone());
             publishers.push(tokio::spawn(publisher.run(Arc::clone(&parts.broker), engine.clone())));
             outboxes.push(outbox.clone());
             let lane = Lane {
@@ -158,8 +160,13 @@ impl Engine {
             lanes.push(tokio::spawn(lane.run(stop_lanes.clone())));
         }
         let timers = vec![
-            tokio::spawn(timers::wake(engine.clone(), options.clone(), stop_timers.clone())),
-            tokio::spawn(timers::sweep(engine.clone(), outboxes, options.clone(), stop_timers.clone())),
+            tokio::spawn(timers::wake(
+                engine.clone(),
+                confirmed.clone(),
+                options.clone(),
+                stop_timers.clone(),
+            )),
+            tokio::spawn(timers::sweep(engine.clone(), outboxes, flow, options.clone(), stop_timers.clone())),
             tokio::spawn(schedules::run(engine.clone(), stop_timers.clone())),
             tokio::spawn(feed::run(engine.clone(), feed, stop_timers.clone())),
             tokio::spawn(definitions::refresh(engine.clone(), stop_timers.clone())),

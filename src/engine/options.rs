@@ -28,6 +28,9 @@ pub struct Options {
     /// How long a message of the outbox is ours to send before any process may. Longer than a confirm may take.
     #[serde(with = "humantime_serde")]
     pub outbox_lease: Duration,
+    /// Commands to one exchange and routing key that are unanswered at once, at most, for each process. More wait, without
+    /// using attempts.
+    pub max_unanswered: NonZeroUsize,
     /// How often messages that were left in the outbox are looked for.
     #[serde(with = "humantime_serde")]
     pub sweep_interval: Duration,

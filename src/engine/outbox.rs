@@ -2,18 +2,27 @@
 //!
 //! A message is in the store's outbox before it comes here, so nothing is lost if this process dies, or if a message is
 //! passed over because too many wait: whoever claims what is left sends it then.
+//!
+//! A command may come to be sent long after it was committed: the broker was away or full, or its participant is behind (see
+//! `flow`). Then its saga is asked first, and answers by starting the clock of the attempt anew. What is not awaited any more is
+//! not sent: nothing goes forward after its undo, or past its deadline.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+use super::flow::{Conclusion, Destination, Flow};
 use super::{Engine, SubmitError};
 use crate::broker::topology::Names;
-use crate::broker::{Broker, Published, envelope};
-use crate::saga::{Input, Message};
-use crate::store::{OutboxId, Unsent};
+use crate::broker::{Broker, Publication, Published, envelope};
+use crate::saga::message::Command;
+use crate::saga::{Direction, Ignored, Input, Message, Time};
+use crate::store::{Appended, OutboxId, Unsent};
 
 /// Most batches whose confirms are awaited side by side, so that the next need not wait for the last one's.
 const UNDER_WAY_LIMIT: usize = 4;
@@ -25,6 +34,20 @@ const WAITING_LIMIT: usize = 64;
 pub struct Outbox {
     batches: mpsc::Sender<Vec<Unsent>>,
     confirmed: Confirmed,
+    flow: SharedFlow,
+}
+
+/// The windows of all destinations, shared by all that send and all that hear of replies.
+#[derive(Debug, Clone)]
+pub struct SharedFlow(Arc<FlowState>);
+
+#[derive(Debug)]
+struct FlowState {
+    flow: Mutex<Flow>,
+    /// Something that waited may be sent.
+    ready: Notify,
+    /// How long a message may wait in memory.
+    patience: Duration,
 }
 
 /// Rows of the outbox that can go.
@@ -37,14 +60,7 @@ pub struct Publisher {
     batches: mpsc::Receiver<Vec<Unsent>>,
     confirmed: Confirmed,
     names: Names,
-}
-
-/// What it takes to publish one batch.
-struct Publishing {
-    confirmed: Confirmed,
-    names: Names,
-    broker: Arc<dyn Broker>,
-    engine: Engine,
+    flow: SharedFlow,
 }
 
 impl Confirmed {
@@ -56,6 +72,13 @@ impl Confirmed {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Of these rows, those that the broker has confirmed as far as this process knows.
+    pub(super) fn among(&self, ids: impl Iterator<Item = OutboxId>) -> HashSet<OutboxId> {
+        let confirmed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let confirmed: HashSet<_> = confirmed.iter().copied().collect();
+        ids.filter(|id| confirmed.contains(id)).collect()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
@@ -63,10 +86,15 @@ impl Confirmed {
 
 impl Outbox {
     /// An outbox and its publisher. Replies to its commands shall go to `names`.
-    pub fn new(confirmed: Confirmed, names: Names) -> (Self, Publisher) {
+    pub fn new(confirmed: Confirmed, names: Names, flow: SharedFlow) -> (Self, Publisher) {
         let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
-        let outbox = Self { batches: sender, confirmed: confirmed.clone() };
-        (outbox, Publisher { batches: receiver, confirmed, names })
+        let outbox = Self { batches: sender, confirmed: confirmed.clone(), flow: flow.clone() };
+        (outbox, Publisher { batches: receiver, confirmed, names, flow })
+    }
+
+    /// Takes note of what journal entries say of commands that were sent.
+    pub fn conclude(&self, concluded: &[(super::flow::CommandKey, Conclusion)], now: Time) {
+        self.flow.conclude(concluded, now);
     }
 
     /// Hands over messages that are committed. If too many wait already, these stay in the store for later.
@@ -91,21 +119,83 @@ impl Outbox {
     }
 }
 
+/// What it takes to publish one batch.
+struct Publishing {
+    confirmed: Confirmed,
+    names: Names,
+    broker: Arc<dyn Broker>,
+    engine: Engine,
+    flow: SharedFlow,
+}
+
+impl SharedFlow {
+    /// At most `limit` unanswered commands to one destination. The rows of what waits are reserved for `lease`.
+    pub fn new(limit: usize, lease: Duration) -> Self {
+        let (flow, ready) = (Mutex::new(Flow::new(limit)), Notify::new());
+        // Before the reservation passes, so that nobody else sends it meanwhile.
+        Self(Arc::new(FlowState { flow, ready, patience: lease / 2 }))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Flow> {
+        self.0.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, messages: Vec<Unsent>, now: Time) -> Vec<Unsent> {
+        self.lock().admit(messages, now, now.after(self.0.patience))
+    }
+
+    fn refuse(&self, unsent: Unsent, now: Time) {
+        self.lock().refuse(unsent, now, now.after(self.0.patience));
+    }
+
+    pub(super) fn conclude(&self, concluded: &[(super::flow::CommandKey, Conclusion)], now: Time) {
+        if concluded.is_empty() {
+            return;
+        }
+        let mut flow = self.lock();
+        let any_waits =
+            concluded.iter().filter(|(key, conclusion)| flow.conclude(key, *conclusion, now)).count() > 0;
+        drop(flow);
+        if any_waits {
+            self.0.ready.notify_one();
+        }
+    }
+
+    /// Has what waits be looked at: time has passed.
+    pub(super) fn tick(&self, now: Time) {
+        let mut flow = self.lock();
+        if flow.is_waiting() {
+            flow.forget_overdue(now);
+            self.0.ready.notify_one();
+        }
+    }
+}
+
+/// What entries that are about to be committed say of commands that were sent.
+pub(super) fn conclusions(entries: &[Appended]) -> Vec<(super::flow::CommandKey, Conclusion)> {
+    super::flow::conclusions(entries.iter().map(|appended| (appended.saga, &appended.entry))).collect()
+}
+
 impl Publisher {
     /// Publishes until every sender is gone.
     pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
-        let Self { mut batches, confirmed, names } = self;
-        let publishing = Publishing { confirmed, names, broker, engine };
+        let Self { mut batches, confirmed, names, flow } = self;
+        let publishing = Publishing { confirmed, names, broker, engine, flow };
         let mut waiting = Vec::new();
         let mut under_way = FuturesUnordered::new();
         loop {
+            let has_room = under_way.len() < UNDER_WAY_LIMIT;
             tokio::select! {
                 Some(()) = under_way.next() => {}
-                received = batches.recv_many(&mut waiting, WAITING_LIMIT), if under_way.len() < UNDER_WAY_LIMIT => {
+                received = batches.recv_many(&mut waiting, WAITING_LIMIT), if has_room => {
                     if received == 0 {
                         break;
                     }
-                    under_way.push(publishing.publish(waiting.drain(..).flatten().collect()));
+                    let batch = waiting.drain(..).flatten().collect();
+                    under_way.push(publishing.publish(Batch::New(batch)));
+                }
+                () = publishing.flow.0.ready.notified(), if has_room => {
+                    under_way.push(publishing.publish(Batch::Ready));
                 }
             }
         }
@@ -113,14 +203,28 @@ impl Publisher {
     }
 }
 
+/// What is to be published.
+enum Batch {
+    New(Vec<Unsent>),
+    /// What has waited and has room now.
+    Ready,
+}
+
 impl Publishing {
-    async fn publish(&self, messages: Vec<Unsent>) {
-        let (leaving, staying): (Vec<_>, Vec<_>) =
-            messages.into_iter().partition(|unsent| !unsent.message.is_internal());
-        staying.into_iter().for_each(|unsent| self.deliver(unsent));
-        if !leaving.is_empty() {
-            self.send(leaving).await;
-        }
+    async fn publish(&self, batch: Batch) {
+        let now = self.engine.clock().now();
+        let admitted = match batch {
+            Batch::Ready => self.flow.lock().take_ready(now),
+            Batch::New(messages) => {
+                let (leaving, staying): (Vec<_>, Vec<_>) =
+                    messages.into_iter().partition(|unsent| !unsent.message.is_internal());
+                staying.into_iter().for_each(|unsent| self.deliver(unsent));
+                self.flow.admit(leaving, now)
+            }
+        };
+        let (late, timely): (Vec<_>, Vec<_>) =
+            admitted.into_iter().partition(|unsent| is_late(&unsent.message, now));
+        tokio::join!(self.send(timely), async { self.send(self.renew(late).await).await });
     }
 
     /// Gives a message between two sagas to the one that it is for.
@@ -138,22 +242,83 @@ impl Publishing {
         });
     }
 
+    /// Has the clocks of commands that were not sent in time start anew. The rows of those that are not awaited any more go.
+    async fn renew(&self, late: Vec<Unsent>) -> Vec<Unsent> {
+        let renewed = late.into_iter().map(|unsent| async move {
+            let Message::Command(command) = &*unsent.message else { return Some(unsent) };
+            let now = self.engine.clock().now();
+            let deadline = now.after(command.deadline.since(command.sent_at));
+            match self.engine.submit(command.saga, Input::StartClock(command.attempt())).await {
+                Ok(_) => {
+                    let message = Message::Command(Command { sent_at: now, deadline, ..command.clone() });
+                    Some(Unsent { message: Arc::new(message), ..unsent })
+                }
+                Err(SubmitError::Ignored(ignored)) if ignored != Ignored::Paused => {
+                    tracing::info!(saga = %command.saga, step = %command.step, direction = %command.direction,
+                        reason = %ignored, "a command is not awaited any more, and is not sent");
+                    self.engine.metrics().observe_dropped(ignored.code());
+                    self.let_go(command);
+                    self.confirmed.add([unsent.id]);
+                    None
+                }
+                // The row stays, and is claimed again later.
+                Err(_) => {
+                    self.let_go(command);
+                    None
+                }
+            }
+        });
+        join_all(renewed).await.into_iter().flatten().collect()
+    }
+
+    /// Gives the place of a command back that is not sent.
+    fn let_go(&self, command: &Command) {
+        let key = (command.saga, command.step.clone(), command.direction);
+        self.flow.conclude(&[(key, Conclusion::NotTaken)], self.engine.clock().now());
+    }
+
     async fn send(&self, messages: Vec<Unsent>) {
+        if messages.is_empty() {
+            return;
+        }
         let metrics = self.engine.metrics();
-        let publication = |unsent: &Unsent| envelope::publication(&unsent.message, &self.names);
+        let now = self.engine.clock().now();
+        let publications = messages.iter().filter_map(|unsent| self.publication(unsent, now)).collect();
         let publishing = metrics.publish_seconds.start();
-        let published = self.broker.publish(messages.iter().filter_map(publication).collect()).await;
+        let published = self.broker.publish(publications).await;
         publishing.stop();
+        let now = self.engine.clock().now();
         let mut gone = Vec::with_capacity(messages.len());
-        for (unsent, published) in messages.iter().zip(published) {
+        for (unsent, published) in messages.into_iter().zip(published) {
             metrics.observe_published(published);
             match published {
+                Published::Confirmed if is_late(&unsent.message, now) => self.confirmed_late(unsent),
                 Published::Confirmed => gone.push(unsent.id),
-                Published::Unroutable => self.report_unroutable(unsent),
+                Published::Unroutable => self.report_unroutable(&unsent),
+                Published::Refused => self.flow.refuse(unsent, now),
                 Published::Unknown => {}
             }
         }
         self.confirmed.add(gone);
+    }
+
+    /// A forward command expires with its attempt, so that no participant takes it after it was given up. An undo never does.
+    fn publication(&self, unsent: &Unsent, now: Time) -> Option<Publication> {
+        let mut publication = envelope::publication(&unsent.message, &self.names)?;
+        if let Message::Command(command) = &*unsent.message
+            && command.direction == Direction::Forward
+        {
+            publication.properties.expiration =
+                Some(command.deadline.since(now).max(Duration::from_millis(1)));
+        }
+        Some(publication)
+    }
+
+    /// The attempt has only begun now. Its row goes once the saga knows.
+    fn confirmed_late(&self, unsent: Unsent) {
+        let Message::Command(command) = &*unsent.message else { return self.confirmed.add([unsent.id]) };
+        self.flow.lock().taken(&Destination::of(command));
+        self.submit_then_remove(command.saga, Input::StartClock(command.attempt()), unsent.id);
     }
 
     /// A command that came back is an input of its saga. Its row goes once the saga has dealt with it, so that a crash in
@@ -161,15 +326,13 @@ impl Publishing {
     fn report_unroutable(&self, unsent: &Unsent) {
         match &*unsent.message {
             Message::Command(command) => {
-                let (engine, confirmed, id) = (self.engine.clone(), self.confirmed.clone(), unsent.id);
-                let (saga, attempt) = (command.saga, command.attempt());
-                tokio::spawn(async move {
-                    match engine.submit(saga, Input::Unroutable(attempt)).await {
-                        Ok(_) | Err(SubmitError::Ignored(_)) => confirmed.add([id]),
-                        // Once the saga can be read again, it is told: the row stays.
-                        Err(_) => {}
-                    }
-                });
+                self.let_go(command);
+                self.engine.metrics().observe_unroutable(&command.exchange, &command.name);
+                if self.flow.lock().is_news(&Destination::of(command), self.engine.clock().now()) {
+                    tracing::warn!(exchange = %command.exchange, routing_key = %command.name, saga = %command.saga,
+                        step = %command.step, "no queue is bound for a command: it waits for one");
+                }
+                self.submit_then_remove(command.saga, Input::Unroutable(command.attempt()), unsent.id);
             }
             Message::Outcome(outcome) => {
                 tracing::warn!(saga = %outcome.saga, queue = outcome.to.queue, "nobody is there to hear the outcome");
@@ -179,4 +342,26 @@ impl Publishing {
             _ => self.confirmed.add([unsent.id]),
         }
     }
+
+    fn submit_then_remove(&self, saga: crate::saga::SagaId, input: Input, id: OutboxId) {
+        let (engine, confirmed) = (self.engine.clone(), self.confirmed.clone());
+        tokio::spawn(async move {
+            match engine.submit(saga, input).await {
+                Ok(_) | Err(SubmitError::Ignored(_)) => confirmed.add([id]),
+                // Once the saga can be read again, it is told: the row stays.
+                Err(_) => {}
+            }
+        });
+    }
+}
+
+/// How long after its decision a command still counts as sent with it: a tenth of its patience, from 50 ms to 1 s.
+fn tolerance(patience: Duration) -> Duration {
+    (patience / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
+}
+
+/// Whether the clock of a command's attempt has run for too long without the broker having it.
+fn is_late(message: &Message, now: Time) -> bool {
+    let Message::Command(command) = message else { return false };
+    now.since(command.sent_at) > tolerance(command.deadline.since(command.sent_at))
 }

@@ -2,36 +2,78 @@
 //!
 //! Any number of processes may do this side by side: the store gives each of them others, for the length of a lease.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::outbox::{Confirmed, Outbox};
+use super::flow::{CommandKey, Conclusion};
+use super::outbox::{Confirmed, Outbox, SharedFlow};
 use super::{Engine, Options};
-use crate::saga::Input;
+use crate::saga::input::Attempt;
+use crate::saga::state::Pending;
+use crate::saga::{Input, SagaId, State};
+use crate::store;
 
 /// How long confirmed messages may stay in the outbox when no commit takes them along.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+/// Commands in the way of others whose sagas are looked at, each time.
+const LOOKED_AT: usize = 1_000;
 
 /// Wakes sagas that are due, until `stop` is cancelled.
-pub async fn wake(engine: Engine, options: Options, stop: CancellationToken) {
+pub async fn wake(engine: Engine, confirmed: Confirmed, options: Options, stop: CancellationToken) {
     let mut ticks = Ticks::new(options.timer_interval, stop);
     while ticks.next().await {
-        while wake_some(&engine, &options).await {}
+        while wake_some(&engine, &confirmed, &options).await {}
     }
 }
 
 /// Sends what nobody has sent: what a process left that died, or what the broker did not confirm.
-pub async fn sweep(engine: Engine, outboxes: Vec<Outbox>, options: Options, stop: CancellationToken) {
+pub async fn sweep(
+    engine: Engine,
+    outboxes: Vec<Outbox>,
+    flow: SharedFlow,
+    options: Options,
+    stop: CancellationToken,
+) {
     let mut ticks = Ticks::new(options.sweep_interval, stop);
     let mut outboxes = outboxes.iter().cycle();
     while ticks.next().await {
+        make_room(&engine, &flow).await;
         while let Some(outbox) = outboxes.next()
             && sweep_some(&engine, outbox, &options).await
         {}
     }
+}
+
+/// Gives back the places of commands of which another process heard what became of them, if others wait for them.
+async fn make_room(engine: &Engine, flow: &SharedFlow) {
+    flow.tick(engine.clock().now());
+    for (destination, waiting) in flow.lock().waiting() {
+        engine.metrics().observe_waiting(&destination.exchange, &destination.routing_key, waiting);
+    }
+    let in_the_way = flow.lock().in_the_way(LOOKED_AT);
+    if in_the_way.is_empty() {
+        return;
+    }
+    let sagas: HashSet<SagaId> = in_the_way.iter().map(|(saga, ..)| *saga).collect();
+    let journals = match engine.store().load(&sagas.into_iter().collect::<Vec<_>>()).await {
+        Ok(journals) => journals,
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot look for answered commands");
+            return;
+        }
+    };
+    let is_awaited = |(saga, step, direction): &CommandKey| {
+        let state = State::replay(*saga, journals.get(saga).into_iter().flatten());
+        let pending = state.step(step).and_then(|step| step.pending(*direction));
+        state.ended.is_none() && matches!(pending, Some(Pending::Reply { .. }))
+    };
+    let answered =
+        in_the_way.into_iter().filter(|key| !is_awaited(key)).map(|key| (key, Conclusion::Answered));
+    flow.conclude(&answered.collect::<Vec<_>>(), engine.clock().now());
 }
 
 /// Removes confirmed messages when no commit has taken them along for a while.
@@ -45,13 +87,27 @@ pub async fn flush(engine: Engine, confirmed: Confirmed, stop: CancellationToken
 }
 
 /// Whether there may be more.
-async fn wake_some(engine: &Engine, options: &Options) -> bool {
+async fn wake_some(engine: &Engine, confirmed: &Confirmed, options: &Options) -> bool {
     let limit = options.claim_limit.get();
     match engine.store().claim_due(engine.clock().now(), options.timer_lease, limit).await {
         Ok(due) => {
             let is_full = due.len() >= limit as usize;
+            let mut unsent = match unsent_of(engine, confirmed, &due).await {
+                Ok(unsent) => unsent,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot look for unsent commands"
+                    );
+                    return false;
+                }
+            };
             // What a saga makes of it is journaled; one that is not due any more ignores it.
-            join_all(due.into_iter().map(|saga| engine.submit(saga, Input::Wake))).await;
+            join_all(due.into_iter().map(|saga| {
+                let unsent = unsent.remove(&saga).unwrap_or_default();
+                engine.submit(saga, Input::Wake { unsent })
+            }))
+            .await;
             is_full
         }
         Err(error) => {
@@ -59,6 +115,24 @@ async fn wake_some(engine: &Engine, options: &Options) -> bool {
             false
         }
     }
+}
+
+/// The commands of these sagas that the broker has not confirmed.
+async fn unsent_of(
+    engine: &Engine,
+    confirmed: &Confirmed,
+    sagas: &[SagaId],
+) -> Result<HashMap<SagaId, Vec<Attempt>>, store::Error> {
+    let mut unsent = HashMap::<_, Vec<_>>::new();
+    if sagas.is_empty() {
+        return Ok(unsent);
+    }
+    let commands = engine.store().unsent_commands(sagas).await?;
+    let removable = confirmed.among(commands.iter().map(|command| command.id));
+    for command in commands.into_iter().filter(|command| !removable.contains(&command.id)) {
+        unsent.entry(command.saga).or_default().push(command.attempt);
+    }
+    Ok(unsent)
 }
 
 /// Whether there may be more.

@@ -187,6 +187,7 @@ fn step_status(step: &StepState) -> StepStatus {
         (Some(Some(_)), _) => StepStatus::Compensating,
         (None, Outcome::Pending(Pending::Reply { .. })) => StepStatus::Awaiting,
         (None, Outcome::Pending(Pending::Backoff { .. })) => StepStatus::Backoff,
+        (None, Outcome::Pending(Pending::Route { .. })) => StepStatus::WaitingForRoute,
         (None, Outcome::Pending(Pending::Operator)) => StepStatus::Held,
         (None, Outcome::Pending(Pending::Arrival { .. } | Pending::Child)) => StepStatus::Waiting,
         (None, Outcome::Pending(Pending::Sleep { .. })) => StepStatus::Sleeping,

@@ -26,6 +26,7 @@ const OF_A_SAGA: &[&str] = &[
     "resolve_saga",
     "skip_saga",
     "roll_back_saga",
+    "raise_limits",
     "abandon_saga",
     "signal_saga",
     "restart_saga",

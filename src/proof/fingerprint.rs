@@ -215,6 +215,7 @@ fn waits(pending: Pending) -> u8 {
         Pending::Sleep { .. } => 4,
         Pending::Child => 5,
         Pending::Operator => 6,
+        Pending::Route { .. } => 7,
     }
 }
 

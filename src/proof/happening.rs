@@ -10,7 +10,7 @@ use crate::saga::definition::{Action, Definition};
 use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
 use crate::saga::journal::{Arrival, By, Problem};
-use crate::saga::state::{Outcome, Pending, State, StepState};
+use crate::saga::state::{NoRoute, Outcome, Pending, State, StepState};
 
 /// The time at which everything happens. Whatever is due is due later, until it is chosen to be due.
 pub(super) const NOW: Time = Time(1_000_000_000_000);
@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Refusal,
     Error,
     Unroutable,
+    /// No queue for longer than the command waits for one.
+    NoRoute,
     /// No reply by the deadline.
     Timeout,
     /// The time of the next attempt, or the end of a sleep, has come.
@@ -120,9 +122,11 @@ fn of_step(
         }
         (Pending::Child, _) => can(&[Kind::Success, Kind::Refusal]),
         (Pending::Reply { .. }, _) => {
-            can(&[Kind::Success, Kind::Refusal, Kind::Error, Kind::Timeout, Kind::Unroutable]);
+            can(&[Kind::Success, Kind::Refusal, Kind::Error, Kind::Timeout, Kind::Unroutable, Kind::NoRoute]);
         }
-        (Pending::Backoff { .. }, _) => can(&[Kind::Due, Kind::Success, Kind::Refusal]),
+        (Pending::Backoff { .. } | Pending::Route { .. }, _) => {
+            can(&[Kind::Due, Kind::Success, Kind::Refusal])
+        }
         (Pending::Operator, _) if was_sent && child.is_none() => can(&[Kind::Success, Kind::Refusal]),
         (Pending::Arrival { .. }, _) if state.stopping.is_none() => can(&[Kind::Arrival, Kind::NoArrival]),
         (Pending::Sleep { .. }, _) if state.stopping.is_none() => can(&[Kind::Due]),
@@ -148,7 +152,7 @@ impl Happening {
                     let state = state.to_mut();
                     state.deadline = Some(NOW);
                     state.wake = Some(NOW);
-                    Input::Wake
+                    Input::wake()
                 }
             };
             return Some((state, input));
@@ -163,10 +167,14 @@ impl Happening {
             Kind::Refusal => reply(ReplyResult::Failure(Problem::of_participant("refused", ""))),
             Kind::Error => reply(ReplyResult::Error(Problem::of_participant("error", ""))),
             Kind::Unroutable => Input::Unroutable(attempt),
+            Kind::NoRoute => {
+                lose_route(state.to_mut(), path, *direction);
+                Input::Unroutable(attempt)
+            }
             Kind::Arrival => Input::Arrival(Arc::new(arrival(definition, path)?)),
             _ => {
                 make_due(state.to_mut(), path, *direction);
-                Input::Wake
+                Input::wake()
             }
         };
         Some((state, input))
@@ -192,11 +200,19 @@ fn make_due(state: &mut State, path: &StepPath, direction: Direction) {
     if let Some(
         Pending::Reply { deadline: at }
         | Pending::Backoff { until: at }
+        | Pending::Route { until: at }
         | Pending::Arrival { deadline: at }
         | Pending::Sleep { until: at },
     ) = pending
     {
         *at = NOW;
+    }
+}
+
+/// Has the command of this step come back for as long as it waits for a queue.
+fn lose_route(state: &mut State, path: &StepPath, direction: Direction) {
+    if let Some(step) = state.steps.get_mut(path) {
+        step.attempts_mut(direction).no_route = Some(NoRoute { since: Time(0), returns: 1 });
     }
 }
 
@@ -217,7 +233,7 @@ pub(super) fn under_way(state: &State) -> usize {
 pub(super) fn goes_on(state: &State) -> impl Fn(Pending) -> bool {
     let is_stopping = state.stopping.is_some();
     move |pending| match pending {
-        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Child => true,
+        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Route { .. } | Pending::Child => true,
         Pending::Arrival { .. } | Pending::Sleep { .. } => !is_stopping,
         Pending::Operator => false,
     }

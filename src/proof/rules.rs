@@ -96,7 +96,9 @@ fn sent(seen: &Seen<'_>, step: &StepPath, direction: Direction, stopped: bool) -
 
 fn is_too_early(seen: &Seen<'_>, sent: &StepPath) -> bool {
     seen.after.steps.iter().any(|(path, state)| {
-        state.pending(Direction::Forward).is_some() && comes_after(seen.definition, sent, path)
+        let is_open =
+            state.pending(Direction::Forward).is_some() || may_be_there(seen.definition, path, state);
+        is_open && comes_after(seen.definition, sent, path)
     })
 }
 
@@ -204,12 +206,20 @@ pub(super) fn of_end(definition: &Definition, state: &State) -> Option<Broken> {
         Status::Completed => find(&|path, step| {
             let may_miss = definition.step(path).is_none_or(|step| step.may_miss());
             let missing = matches!(step.outcome, Outcome::Failed(_) | Outcome::Unknown { .. }) && !may_miss;
-            missing || step.undo.is_some()
+            let was_unknown = matches!(step.outcome, Outcome::Unknown { .. });
+            missing || may_be_there(definition, path, step) || (step.undo.is_some() && !was_unknown)
         })
         .map(|step| (Rule::HalfDone, step)),
         Status::Running | Status::Compensating => Some((Rule::WaitsForEver, None)),
         Status::Stuck | Status::Abandoned => None,
     }
+}
+
+/// Whether an optional step that the saga goes on without may have happened and was not undone, by nobody's decision.
+fn may_be_there(definition: &Definition, path: &StepPath, state: &StepState) -> bool {
+    let has_undo = definition.step(path).is_some_and(|step| step.optional && step.has_undo());
+    let is_unknown = matches!(state.outcome, Outcome::Unknown { .. });
+    has_undo && is_unknown && !state.passed_over && !state.is_undone()
 }
 
 /// Whether a step may have happened and has something to undo.

@@ -221,6 +221,7 @@ impl<'a> Builder<'a> {
             name: Arc::clone(&command.name),
             payload: Template::null(),
             timeout: command.timeout,
+            unroutable_timeout: command.unroutable_timeout,
             retry,
             on: Vec::new(),
         }

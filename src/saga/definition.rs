@@ -123,6 +123,8 @@ pub struct Command {
     /// How long one attempt waits for its reply.
     pub timeout: Duration,
     pub retry: Retry,
+    /// How long the saga waits for a queue to be bound for it, before an operator is asked.
+    pub unroutable_timeout: Duration,
     /// The domain events that are replies to it, beside direct ones.
     pub on: Vec<EventReply>,
 }

@@ -16,8 +16,13 @@ pub enum Input {
     Reply(Reply),
     /// The broker returned a command: no queue is bound for it.
     Unroutable(Attempt),
+    /// The broker takes a command only now, long after it was committed: the clock of the attempt starts here.
+    StartClock(Attempt),
     /// The time has come that the saga wanted to be woken at. It only asks what is due.
-    Wake,
+    Wake {
+        /// The commands that the broker has not confirmed: their attempts have not begun, and do not time out.
+        unsent: Vec<Attempt>,
+    },
     /// A signal, or a domain event that may be about this saga.
     Arrival(Arc<Arrival>),
     Cancel(By),
@@ -77,6 +82,13 @@ impl PartialEq for Migrate {
     }
 }
 
+impl Input {
+    /// A wake-up while the broker has confirmed all commands.
+    pub fn wake() -> Self {
+        Self::Wake { unsent: Vec::new() }
+    }
+}
+
 impl ReplyResult {
     pub fn kind(&self) -> ReplyKind {
         match self {
@@ -101,6 +113,8 @@ pub enum Intervention {
     RollBack,
     /// Ends the saga as it is.
     Abandon,
+    /// Grants the saga all its limits once more. It need not be stuck.
+    RaiseLimits,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +134,7 @@ impl Intervention {
             Self::Skip { .. } => "skip",
             Self::RollBack => "roll_back",
             Self::Abandon => "abandon",
+            Self::RaiseLimits => "raise_limits",
         }
     }
 
@@ -128,7 +143,7 @@ impl Intervention {
         match self {
             Self::Retry { step } | Self::Skip { step } => step.as_ref(),
             Self::Resolve { step, .. } => Some(step),
-            Self::RollBack | Self::Abandon => None,
+            Self::RollBack | Self::Abandon | Self::RaiseLimits => None,
         }
     }
 }

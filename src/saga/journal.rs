@@ -38,6 +38,12 @@ pub enum Cause {
         direction: Direction,
         attempt: u32,
     },
+    /// The broker took the command long after it was committed.
+    ClockStarted {
+        step: StepPath,
+        direction: Direction,
+        attempt: u32,
+    },
     /// A wake-up that the saga had asked for.
     Wake,
     /// A signal or a domain event.
@@ -89,6 +95,22 @@ pub enum Fact {
         direction: Direction,
         attempt: u32,
         deadline: Time,
+    },
+    /// The broker takes the command only now: the attempt waits for its reply until this deadline.
+    ClockStarted {
+        step: StepPath,
+        direction: Direction,
+        attempt: u32,
+        deadline: Time,
+    },
+    /// No queue takes the command. The attempt is not used up: the command is sent again `at`.
+    WaitingForRoute {
+        step: StepPath,
+        direction: Direction,
+        /// How often it came back, this time included.
+        returns: u32,
+        at: Time,
+        problem: Problem,
     },
     /// The last attempt came to nothing; the next one is due `at`.
     RetryScheduled {
@@ -169,6 +191,8 @@ pub enum Fact {
         direction: Direction,
         problem: Problem,
     },
+    /// An operator granted the saga its limits once more.
+    LimitsRaised,
     /// An operator gave it its attempts anew.
     Retried {
         step: StepPath,

@@ -10,7 +10,8 @@
 //! - [`retry`]: when the next attempt is due
 //! - [`problem`]: what went wrong, and whose code says so
 //! - [`journal`]: what happened, the only truth about a saga
-//! - [`state`]: the fold of the journal
+//! - [`limits`]: how much one saga may do
+//! - [`status`] and [`state`]: the fold of the journal
 //! - [`variables`]: what its expressions see
 //! - [`walk`]: what may start next and what must be undone next, derived from the state
 //! - [`input`]: what can happen to a saga
@@ -25,6 +26,7 @@ pub mod expression;
 pub mod id;
 pub mod input;
 pub mod journal;
+pub mod limits;
 pub mod message;
 pub mod migration;
 pub mod outlook;
@@ -32,6 +34,7 @@ pub mod problem;
 pub mod restart;
 pub mod retry;
 pub mod state;
+pub mod status;
 mod step_state;
 pub mod template;
 pub mod transition;
@@ -42,19 +45,10 @@ pub use definition::Definition;
 pub use id::{Direction, SagaId, StepPath, Time};
 pub use input::Input;
 pub use journal::Entry;
+pub use limits::{
+    MAX_CONCURRENCY, MAX_ITEMS, MAX_JOURNAL_ENTRIES, MAX_KEPT_ARRIVALS, MAX_OUTPUT_BYTES, MAX_PAYLOAD_BYTES,
+    MAX_STEP_EXECUTIONS,
+};
 pub use message::Message;
 pub use state::{State, Status};
 pub use transition::{Decision, Ignored, transition};
-
-/// Most bytes of JSON in a saga's input, a command's payload or a reply's body.
-pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
-/// Most commands (attempts included) that one saga sends forward.
-pub const MAX_STEP_EXECUTIONS: u32 = 1_000;
-/// Most journal entries of one saga. An operator's interventions may go beyond it.
-pub const MAX_JOURNAL_ENTRIES: u32 = 10_000;
-/// Most items under way at once in one `for_each`.
-pub const MAX_CONCURRENCY: u32 = 100;
-/// Most items of all `for_each` blocks of one saga.
-pub const MAX_ITEMS: usize = 1_000;
-/// Most signals and events that are kept for a step that has not begun to wait for them.
-pub const MAX_KEPT_ARRIVALS: usize = 100;

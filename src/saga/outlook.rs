@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::definition::{Action, Awaited, Block, Definition, Step, StepIndex};
 use super::id::{Direction, StepPath, Time};
 use super::input::{Input, Intervention, Resolution};
-use super::journal::By;
+use super::journal::{By, Fact};
 use super::state::{Entered, Incident, Outcome, Pending, State, Status};
 use super::transition::transition;
 
@@ -226,6 +226,9 @@ fn of_step(
         Pending::Backoff { until } => {
             format!("attempt {} of `{command}` of `{path}` at {}", number + 1, until.to_rfc3339())
         }
+        Pending::Route { until } => {
+            format!("a queue for `{command}` of `{path}`: it is sent again at {}", until.to_rfc3339())
+        }
         Pending::Arrival { deadline } => {
             let what = match action {
                 Some(Action::Wait(wait)) => match &wait.awaited {
@@ -259,7 +262,7 @@ pub fn timers(state: &State) -> Vec<Timer> {
         both.into_iter().filter_map(move |direction| {
             let (what, at) = match step.pending(direction)? {
                 Pending::Reply { deadline } => ("deadline", deadline),
-                Pending::Backoff { until } => ("retry", until),
+                Pending::Backoff { until } | Pending::Route { until } => ("retry", until),
                 Pending::Arrival { deadline } if !is_stopping => ("deadline", deadline),
                 Pending::Sleep { until } if !is_stopping => ("sleep", until),
                 _ => return None,
@@ -273,7 +276,7 @@ pub fn timers(state: &State) -> Vec<Timer> {
     timers
 }
 
-/// The names of the interventions that would be accepted now, by asking.
+/// The names of the interventions that would be accepted now and do not just lead to the same incident again, by asking.
 pub fn possible(definition: &Definition, state: &State, incident: &Incident) -> Vec<&'static str> {
     let step = incident.step.clone();
     let resolve = step
@@ -284,12 +287,26 @@ pub fn possible(definition: &Definition, state: &State, incident: &Incident) -> 
         resolve,
         Some(Intervention::Skip { step }),
         Some(Intervention::RollBack),
+        incident.problem.is_limit().then_some(Intervention::RaiseLimits),
         Some(Intervention::Abandon),
     ];
-    let is_accepted = |action: &Intervention| {
+    let helps = |action: &Intervention| {
         let by = By { actor: String::new(), reason: String::new() };
         let input = Input::Intervene { action: action.clone(), by };
-        transition(definition, state, &input, incident.at).is_ok()
+        let decision = transition(definition, state, &input, incident.at);
+        decision.is_ok_and(|decision| !decision.entry.facts.iter().any(|fact| raises_again(fact, incident)))
     };
-    asked.into_iter().flatten().filter(is_accepted).map(|action| action.name()).collect()
+    asked.into_iter().flatten().filter(helps).map(|action| action.name()).collect()
+}
+
+fn raises_again(fact: &Fact, incident: &Incident) -> bool {
+    match fact {
+        Fact::Held { step, problem, .. } => {
+            incident.step.as_ref() == Some(step) && problem.code == incident.problem.code
+        }
+        Fact::IncidentRaised { step, problem } => {
+            *step == incident.step && problem.code == incident.problem.code
+        }
+        _ => false,
+    }
 }

@@ -47,6 +47,8 @@ pub enum Reason {
     JournalLimit,
     KeyInUse,
     LateReply,
+    /// The outputs of the saga have more bytes than it may have.
+    OutputLimit,
     PastPivot,
     PayloadTooLarge,
     ResolvedAsNotDone,
@@ -74,6 +76,12 @@ impl Problem {
     pub fn is(&self, reason: Reason) -> bool {
         self.code == Code::Snorri(reason)
     }
+
+    /// Whether an operator can raise the limit that it is about.
+    pub fn is_limit(&self) -> bool {
+        use Reason::{JournalLimit, OutputLimit, StepLimit, TooManyItems};
+        [JournalLimit, OutputLimit, StepLimit, TooManyItems].into_iter().any(|reason| self.is(reason))
+    }
 }
 
 impl Code {
@@ -100,7 +108,7 @@ impl fmt::Display for Code {
 }
 
 impl Reason {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Abandoned,
         Self::Cancelled,
         Self::ChildRefused,
@@ -108,6 +116,7 @@ impl Reason {
         Self::JournalLimit,
         Self::KeyInUse,
         Self::LateReply,
+        Self::OutputLimit,
         Self::PastPivot,
         Self::PayloadTooLarge,
         Self::ResolvedAsNotDone,
@@ -129,6 +138,7 @@ impl Reason {
             Self::JournalLimit => "journal_limit",
             Self::KeyInUse => "key_in_use",
             Self::LateReply => "late_reply",
+            Self::OutputLimit => "output_limit",
             Self::PastPivot => "past_pivot",
             Self::PayloadTooLarge => "payload_too_large",
             Self::ResolvedAsNotDone => "resolved_as_not_done",

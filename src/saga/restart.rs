@@ -110,6 +110,12 @@ impl Carrying<'_> {
         let step = self.definition.step_at(index);
         let path = self.path(index);
         let Some(state) = self.state.step(&path) else { return Err(CannotRestart::NotConcluded(path)) };
+        if step.optional && state.is_undone() {
+            let problem =
+                Problem::new(Reason::Timeout, "it was unknown, and compensated before the saga went on");
+            self.facts.push(Fact::Failed { step: path, problem });
+            return Ok(());
+        }
         if state.undo.is_some() {
             return Err(CannotRestart::Undone(path));
         }

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-pub use super::step_state::{Attempts, Outcome, Pending, StepState, Undo};
+pub use super::status::Status;
+pub use super::step_state::{Attempts, NoRoute, Outcome, Pending, StepState, Undo};
 
 use super::definition::{Definition, Step};
 use super::id::{Direction, SagaId, StepPath, Time};
 use super::journal::{Arrival, Carried, Entry, Fact, Problem, Started, StopReason};
+use super::limits::output_bytes;
 
 /// All that is known of one saga.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +44,12 @@ pub struct State {
     /// The attempt in which the saga that this one is part of wants it undone.
     pub undo_asked: Option<u32>,
     pub incidents: Vec<Incident>,
-    /// What was begun on the way forward: commands (attempts included), events, waits, children.
+    /// What was begun on the way forward: commands (further attempts not counted), events, waits, children.
     pub executions: u32,
+    /// The bytes of all outputs, as [`limits::output_bytes`](super::limits::output_bytes) counts them.
+    pub output_bytes: usize,
+    /// How often an operator granted the saga its limits once more.
+    pub limits_raised: u32,
     pub late_replies: u32,
     /// Whether the saga's own timeout has passed and was taken note of.
     pub overdue: bool,
@@ -52,17 +58,6 @@ pub struct State {
     pub ended: Option<End>,
     /// The id as expressions see it.
     pub(super) id_text: Arc<str>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Running,
-    Compensating,
-    Stuck,
-    Completed,
-    Compensated,
-    Abandoned,
 }
 
 /// What a block of others has decided.
@@ -104,23 +99,6 @@ pub struct End {
     pub at: Time,
 }
 
-impl Status {
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Compensated | Self::Abandoned)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Compensating => "compensating",
-            Self::Stuck => "stuck",
-            Self::Completed => "completed",
-            Self::Compensated => "compensated",
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
-
 impl State {
     /// A saga that nothing is known of.
     pub fn new(id: SagaId) -> Self {
@@ -140,6 +118,8 @@ impl State {
             undo_asked: None,
             incidents: Vec::new(),
             executions: 0,
+            output_bytes: 0,
+            limits_raised: 0,
             late_replies: 0,
             overdue: false,
             wake: None,
@@ -214,8 +194,17 @@ impl State {
             Fact::Sent { step, direction, attempt, deadline } => {
                 self.sent(step, *direction, *attempt, Pending::Reply { deadline: *deadline });
             }
+            Fact::ClockStarted { step, direction, deadline, .. } => {
+                self.waits(step, *direction, Pending::Reply { deadline: *deadline });
+            }
+            Fact::WaitingForRoute { step, direction, returns, at: until, .. } => {
+                self.no_route(step, *direction, *returns, at, *until);
+            }
             Fact::RetryScheduled { step, direction, at, .. } => self.retry_scheduled(step, *direction, *at),
-            Fact::Completed { step, output } => self.conclude(step, Outcome::Completed(Arc::clone(output))),
+            Fact::Completed { step, output } => {
+                self.output_bytes += output_bytes(output);
+                self.conclude(step, Outcome::Completed(Arc::clone(output)));
+            }
             Fact::Failed { step, problem } => self.conclude(step, Outcome::Failed(problem.clone())),
             Fact::Unknown { step, .. } => self.conclude(step, Outcome::Unknown { late_output: None }),
             Fact::Undone { step } => self.undone(step),
@@ -251,6 +240,7 @@ impl State {
             }
             Fact::Skipped { step, direction: Direction::Compensate } => self.undone(step),
             Fact::Held { step, direction, problem } => self.held(step, *direction, problem, at),
+            Fact::LimitsRaised => self.limits_raised += 1,
             Fact::Retried { step, direction } => self.retried(step, *direction),
             Fact::Stopping { reason, problem } => {
                 self.stopping = Some(Stop { reason: *reason, problem: problem.clone() });
@@ -301,20 +291,33 @@ impl State {
     fn sent(&mut self, path: &StepPath, direction: Direction, attempt: u32, pending: Pending) {
         match direction {
             Direction::Forward => {
-                self.executions += 1;
                 let step = self.steps.entry(path.clone()).or_insert_with(|| StepState::new(pending));
+                self.executions += u32::from(step.forward.last == 0);
                 step.outcome = Outcome::Pending(pending);
-                step.forward.last = attempt;
-                step.forward.tried += 1;
+                step.forward.sent(attempt);
             }
             Direction::Compensate => {
                 if let Some(step) = self.steps.get_mut(path) {
                     let undo = step.undo.get_or_insert_with(|| Undo::new(pending));
                     undo.pending = Some(pending);
-                    undo.attempts.last = attempt;
-                    undo.attempts.tried += 1;
+                    undo.attempts.sent(attempt);
                 }
             }
+        }
+    }
+
+    fn waits(&mut self, path: &StepPath, direction: Direction, pending: Pending) {
+        if let Some(step) = self.steps.get_mut(path) {
+            step.set_pending(direction, pending);
+        }
+    }
+
+    fn no_route(&mut self, path: &StepPath, direction: Direction, returns: u32, now: Time, until: Time) {
+        self.waits(path, direction, Pending::Route { until });
+        if let Some(step) = self.steps.get_mut(path) {
+            let attempts = step.attempts_mut(direction);
+            let since = attempts.no_route.map_or(now, |no_route| no_route.since);
+            attempts.no_route = Some(NoRoute { since, returns });
         }
     }
 
@@ -330,8 +333,9 @@ impl State {
     }
 
     fn retry_scheduled(&mut self, path: &StepPath, direction: Direction, until: Time) {
+        self.waits(path, direction, Pending::Backoff { until });
         if let Some(step) = self.steps.get_mut(path) {
-            step.set_pending(direction, Pending::Backoff { until });
+            step.attempts_mut(direction).no_route = None;
         }
     }
 
@@ -362,7 +366,8 @@ impl State {
     fn retried(&mut self, path: &StepPath, direction: Direction) {
         self.drop_incident(path, direction);
         if let Some(step) = self.steps.get_mut(path) {
-            step.attempts_mut(direction).tried = 0;
+            let attempts = step.attempts_mut(direction);
+            (attempts.tried, attempts.no_route) = (0, None);
         }
     }
 

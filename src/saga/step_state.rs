@@ -49,6 +49,10 @@ pub enum Pending {
     Backoff {
         until: Time,
     },
+    /// A queue for the command; it is sent again then.
+    Route {
+        until: Time,
+    },
     /// A signal or an event.
     Arrival {
         deadline: Time,
@@ -67,6 +71,16 @@ pub struct Attempts {
     pub last: u32,
     /// How many of them count against the retry budget: an operator's retry begins it anew.
     pub tried: u32,
+    /// Since when no queue takes the command.
+    pub no_route: Option<NoRoute>,
+}
+
+/// A command that the broker returns, because no queue is bound for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoRoute {
+    pub since: Time,
+    /// How often it came back, from 1.
+    pub returns: u32,
 }
 
 impl StepState {
@@ -102,6 +116,12 @@ impl StepState {
         }
     }
 
+    /// Whether it may have happened and was not undone, although the saga goes on without it: an operator who passed
+    /// over it decided that already.
+    pub fn stands_unknown(&self) -> bool {
+        matches!(self.outcome, Outcome::Unknown { .. }) && !self.passed_over && !self.is_undone()
+    }
+
     pub fn is_undone(&self) -> bool {
         self.undo.as_ref().is_some_and(|undo| undo.pending.is_none())
     }
@@ -109,7 +129,9 @@ impl StepState {
     /// When something becomes due. Nothing that was only waited for does once the saga is stopping.
     pub(super) fn due(&self, is_stopping: bool) -> Option<Time> {
         let due = |pending| match pending {
-            Pending::Reply { deadline: at } | Pending::Backoff { until: at } => Some(at),
+            Pending::Reply { deadline: at }
+            | Pending::Backoff { until: at }
+            | Pending::Route { until: at } => Some(at),
             Pending::Arrival { deadline: at } | Pending::Sleep { until: at } => {
                 Some(at).filter(|_| !is_stopping)
             }
@@ -129,7 +151,7 @@ impl StepState {
         }
     }
 
-    pub(super) fn attempts_mut(&mut self, direction: Direction) -> &mut Attempts {
+    pub(crate) fn attempts_mut(&mut self, direction: Direction) -> &mut Attempts {
         match direction {
             Direction::Forward => &mut self.forward,
             Direction::Compensate => {
@@ -153,10 +175,19 @@ impl Pending {
         match self {
             Self::Reply { deadline: at }
             | Self::Backoff { until: at }
+            | Self::Route { until: at }
             | Self::Arrival { deadline: at }
             | Self::Sleep { until: at } => *at = at.after(held),
             Self::Child | Self::Operator => {}
         }
+    }
+}
+
+impl Attempts {
+    /// A command that came back for want of a queue is sent again as the same attempt.
+    pub(super) fn sent(&mut self, attempt: u32) {
+        self.tried += u32::from(attempt > self.last);
+        self.last = attempt;
     }
 }
 

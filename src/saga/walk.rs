@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::definition::{Action, Block, Definition, OnCompensationFailure, Step, StepIndex};
 use super::id::{Direction, StepPath};
-use super::state::{Entered, Outcome, Pending, State};
+use super::state::{Entered, Outcome, Pending, State, StepState};
 
 /// What a walk found.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +18,8 @@ pub enum Next {
     Done,
 }
 
-/// What may start next. A `for_each` whose items are all through is found once more, to collect their outputs.
+/// What may start next. An optional step of which nobody knows whether it happened is found to be compensated before what
+/// comes after it. A `for_each` whose items are all through is found once more, to collect their outputs.
 pub fn forward(definition: &Definition, state: &State) -> Next {
     walk(definition, state, |walk| walk.ahead(&definition.body))
 }
@@ -140,7 +141,13 @@ impl<'a> Walk<'a> {
     fn step_ahead(&mut self, index: StepIndex) -> bool {
         let path = self.path(index);
         match self.state.step(&path) {
-            Some(step) => step.pending(Direction::Forward).is_none(),
+            Some(state) if is_to_be_cleared(self.step(index), state) => {
+                if state.undo.is_none() {
+                    self.found.push(path);
+                }
+                false
+            }
+            Some(state) => state.pending(Direction::Forward).is_none(),
             None => {
                 self.found.push(path);
                 false
@@ -233,6 +240,12 @@ impl<'a> Walk<'a> {
     fn path(&self, index: StepIndex) -> StepPath {
         StepPath::at(Arc::clone(&self.step(index).name), &self.items)
     }
+}
+
+/// Whether the saga goes on without a step that may have happened, and has to compensate it first: then a missing output means
+/// that nothing is there.
+pub fn is_to_be_cleared(step: &Step, state: &StepState) -> bool {
+    step.optional && step.has_undo() && state.stands_unknown()
 }
 
 fn index_of_end(items: &[serde_json::Value]) -> u32 {

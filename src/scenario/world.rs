@@ -126,7 +126,7 @@ impl World<'_> {
                     }
                 }
                 Next::Wake => {
-                    let _ = self.take(&Input::Wake);
+                    let _ = self.take(&Input::wake());
                 }
             }
         }

@@ -108,7 +108,7 @@ impl<'a> World<'a> {
         self.take_note(saga, &decision.entry);
         self.sagas[saga].state = decision.state;
         if let Wake::At(at) = decision.wake {
-            self.put(at, saga, Input::Wake);
+            self.put(at, saga, Input::wake());
         }
         for message in decision.messages {
             match message {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, OutboxId,
-    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, Unsent, journal,
+    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, Unsent, UnsentCommand, journal,
 };
 use crate::saga::{Entry, Message, SagaId, Time};
 
@@ -178,6 +178,17 @@ impl Store for MemoryStore {
             Unsent { id: *id, message: Arc::clone(&row.message) }
         });
         Ok(claimed.collect())
+    }
+
+    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
+        let tables = self.tables();
+        let command = |(id, row): (&OutboxId, &Reserved)| match &*row.message {
+            Message::Command(command) if sagas.contains(&command.saga) => {
+                Some(UnsentCommand { id: *id, saga: command.saga, attempt: command.attempt() })
+            }
+            _ => None,
+        };
+        Ok(tables.outbox.iter().filter_map(command).collect())
     }
 
     async fn count_unsent(&self) -> Result<u64, Error> {

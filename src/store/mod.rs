@@ -26,7 +26,7 @@ pub use memory::MemoryStore;
 pub use query::{AuditFilter, Count, Filter, LetterFilter};
 pub use rows::{
     Appended, Attributes, AuditEntry, Batch, DeadLetter, OpenIncidents, OutboxId, Registered, SagaRow,
-    ScheduleRun, StoredDefinition, Unsent,
+    ScheduleRun, StoredDefinition, Unsent, UnsentCommand,
 };
 pub use sql::SqlStore;
 
@@ -59,6 +59,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// At most `limit` messages whose reservation has passed at `now`, the oldest first, reserved anew until
     /// `now + lease`.
     async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error>;
+
+    /// The commands of these sagas that the outbox holds.
+    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error>;
 
     /// How many messages the outbox holds.
     async fn count_unsent(&self) -> Result<u64, Error>;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 #[cfg(doc)]
 use super::Store;
+use crate::saga::input::Attempt;
 use crate::saga::{Entry, Message, SagaId, Status, Time};
 
 /// Everything that one batch of inputs led to. It is committed as a whole or not at all.
@@ -102,6 +103,14 @@ pub struct OutboxId(pub Uuid);
 pub struct Unsent {
     pub id: OutboxId,
     pub message: Arc<Message>,
+}
+
+/// A command of the outbox, without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsentCommand {
+    pub id: OutboxId,
+    pub saga: SagaId,
+    pub attempt: Attempt,
 }
 
 /// A message that nothing could be made of, for people to look at.

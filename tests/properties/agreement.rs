@@ -118,7 +118,7 @@ fn run(definition: &Arc<Definition>, proof: &Proof, random: &mut Random) -> Endi
             _ => {
                 if let Some(at) = state.wake {
                     now = now.max(at).after(Duration::from_millis(u64::from(random.below(30)) * 100));
-                    take(&mut state, &Input::Wake, now);
+                    take(&mut state, &Input::wake(), now);
                 }
             }
         }
@@ -152,7 +152,7 @@ fn any_attempt(state: &State, random: &mut Random) -> Option<Attempt> {
 
 fn is_quiet(state: &State) -> bool {
     let goes_on = |pending| match pending {
-        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Child => true,
+        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Route { .. } | Pending::Child => true,
         Pending::Arrival { .. } | Pending::Sleep { .. } => state.stopping.is_none(),
         Pending::Operator => false,
     };

@@ -50,7 +50,9 @@ impl Books {
         self.seen += 1;
         let busy = ReplyResult::Error(Problem::of_participant("busy", ""));
         match manner {
-            _ if self.undone || self.refused => return ReplyResult::Failure(Problem::of_participant("too_late", "")),
+            _ if self.undone || self.refused => {
+                return ReplyResult::Failure(Problem::of_participant("too_late", ""));
+            }
             _ if self.done => {}
             Manner::Refuses => {
                 self.refused = true;
@@ -205,7 +207,7 @@ impl World {
     fn wake(&mut self) {
         if let Some(at) = self.saga.state.wake {
             self.saga.now = self.saga.now.max(at);
-            self.take(&Input::Wake);
+            self.take(&Input::wake());
         }
     }
 
@@ -242,7 +244,7 @@ impl World {
         let is_wait = step.as_ref().is_some_and(|step| {
             self.saga.definition.step(step).is_some_and(|step| step.command(Direction::Forward).is_none())
         });
-        let is_final = is_refusal && (is_wait || incident.!problem.is(Reason::Timeout));
+        let is_final = is_refusal && (is_wait || !incident.problem.is(Reason::Timeout));
         let action = match (incident.direction, is_final) {
             // A refusal after the pivot stays one: the operator does without it.
             (None, _) | (Some(Direction::Forward), true) => Intervention::Skip { step },

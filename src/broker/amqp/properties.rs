@@ -1,6 +1,7 @@
 //! Our properties to lapin's and back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString, ShortStringError};
@@ -34,6 +35,9 @@ pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, ShortS
     if let Some(timestamp) = properties.timestamp {
         amqp = amqp.with_timestamp(timestamp);
     }
+    if let Some(expiration) = properties.expiration {
+        amqp = amqp.with_expiration(short(&expiration.as_millis().to_string())?);
+    }
     if properties.headers.is_empty() {
         return Ok(amqp);
     }
@@ -63,6 +67,7 @@ pub(super) fn from_amqp(amqp: &BasicProperties) -> Properties {
         content_type: text(amqp.content_type()),
         app_id: text(amqp.app_id()),
         timestamp: *amqp.timestamp(),
+        expiration: text(amqp.expiration()).and_then(|text| text.parse().ok()).map(Duration::from_millis),
         headers: amqp.headers().as_ref().map(headers_from_amqp).unwrap_or_default(),
     }
 }
@@ -147,6 +152,7 @@ mod tests {
             content_type: text("t"),
             app_id: text("a"),
             timestamp: Some(5),
+            expiration: Some(Duration::from_millis(1_500)),
             headers,
         }
     }
@@ -173,6 +179,9 @@ mod tests {
         assert_eq!(names, ["odd", "snorri-queue", "snorri-reason"]);
         let read = from_amqp(&copy);
         assert_eq!(read.headers.get("snorri-reason"), Some(&HeaderValue::Text("no JSON".to_owned())));
-        assert_eq!(Properties { headers: properties().headers, ..read }, properties());
+        assert_eq!(
+            Properties { headers: properties().headers, expiration: None, ..properties() },
+            Properties { headers: properties().headers, ..read }
+        );
     }
 }

@@ -51,8 +51,9 @@ pub(super) fn conclude(window: &[&Publication], answers: &[Answer], returned: &[
         .iter()
         .map(|answer| match answer {
             Answer::Ack => Published::Confirmed,
-            // A queue that should have it does not; another may.
-            Answer::Nack | Answer::None => Published::Unknown,
+            // A queue that should have it does not. Where several should, others may: it is sent to all again.
+            Answer::Nack => Published::Refused,
+            Answer::None => Published::Unknown,
             Answer::Impossible => Published::Unroutable,
         })
         .collect();
@@ -96,6 +97,7 @@ mod tests {
         let letter = |result: &Published| match result {
             Published::Confirmed => 'C',
             Published::Unroutable => 'U',
+            Published::Refused => 'R',
             Published::Unknown => '?',
         };
         results.iter().map(letter).collect()
@@ -106,7 +108,7 @@ mod tests {
         use Answer::{Ack, Impossible, Nack, None};
         assert_eq!(concluded(&["a", "b", "c"], &[Ack, Ack, Ack], &["b"]), "CUC");
         assert_eq!(concluded(&["a", "a", "c"], &[Ack, Ack, Ack], &["a", "a"]), "UUC");
-        assert_eq!(concluded(&["a", "b"], &[Ack, Nack], &[]), "C?");
+        assert_eq!(concluded(&["a", "b"], &[Ack, Nack], &[]), "CR");
         assert_eq!(concluded(&["a", "b"], &[Impossible, Ack], &[]), "UC");
         assert_eq!(concluded(&["a", "b"], &[Ack, None], &[]), "C?");
         // b's return came, but who knows whether a's or c's is still to come?

@@ -83,6 +83,7 @@ fn a_command_has_all_that_the_contract_says() {
             content_type: Some("application/json".to_owned()),
             app_id: Some("snorri".to_owned()),
             timestamp: Some(1_700_000_000),
+            expiration: None,
             headers,
         }
     );

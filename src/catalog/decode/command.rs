@@ -7,7 +7,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::expression::Scope;
 use super::super::source::{Entry, Value};
 use super::fields::Fields;
-use super::policy::Defaults;
+use super::policy::{Defaults, Patience};
 use super::words::COMPENSATION;
 use super::{Context, event, scalar, template};
 use crate::saga::definition::{Command, CommandStep, OnTimeout};
@@ -56,7 +56,7 @@ fn forward(
                 .help("say `exchange` under `defaults`, or in the step"),
         );
     }
-    let (timeout, retry) = defaults.forward(fields, &mut cx.problems);
+    let Patience { timeout, unroutable_timeout, retry } = defaults.forward(fields, &mut cx.problems);
     let scope = Scope::step(index);
     Some(Command {
         exchange: exchange.unwrap_or_default(),
@@ -64,6 +64,7 @@ fn forward(
         payload: template::payload(fields.get("payload"), scope, cx),
         timeout,
         retry,
+        unroutable_timeout,
         on: event::replies(fields.get("on"), scope, cx),
     })
 }
@@ -87,7 +88,8 @@ fn compensation(
     let fields = Fields::of(&entry.value, &COMPENSATION, &mut cx.problems)?;
     let name = name(fields, "inventory.release", cx)?;
     let said = fields.get("exchange").map(|entry| exchange(entry, cx));
-    let (timeout, retry) = defaults.compensation(fields, step.timeout, &mut cx.problems);
+    let Patience { timeout, unroutable_timeout, retry } =
+        defaults.compensation(fields, step.timeout, &mut cx.problems);
     let scope = Scope::undo(index);
     Some(Command {
         exchange: said.unwrap_or_else(|| Arc::clone(&step.exchange)),
@@ -95,6 +97,7 @@ fn compensation(
         payload: template::payload(fields.get("payload"), scope, cx),
         timeout,
         retry,
+        unroutable_timeout,
         on: event::replies(fields.get("on"), scope, cx),
     })
 }

@@ -20,6 +20,8 @@ mod builtin {
     use crate::saga::retry::Retry;
 
     pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+    /// Long enough to start a participant that declares the queue.
+    pub(super) const UNROUTABLE_TIMEOUT: Duration = Duration::from_mins(10);
     pub(super) const RETRY: Retry =
         Retry { attempts: 5, first: Duration::from_millis(200), most: Duration::from_secs(30) };
     /// An undo is worth more patience: once it gives up, an operator has to come.
@@ -34,8 +36,17 @@ const MOST_ATTEMPTS: u32 = 1_000;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Timing {
     timeout: Option<Duration>,
+    unroutable_timeout: Option<Duration>,
     attempts: Option<u32>,
     backoff: Option<(Duration, Duration)>,
+}
+
+/// How long a command waits for its reply and for a route, and how often it is tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) timeout: Duration,
+    pub(super) unroutable_timeout: Duration,
+    pub(super) retry: Retry,
 }
 
 /// The policies of a definition, by name.
@@ -60,26 +71,35 @@ impl Timing {
 
     fn said(fields: Fields<'_>, problems: &mut Problems) -> Self {
         let timeout = fields.get("timeout").and_then(|entry| scalar::duration(entry, problems));
+        let unroutable_timeout =
+            fields.get("unroutable_timeout").and_then(|entry| scalar::duration(entry, problems));
         let retry = fields.get("retry").and_then(|entry| Fields::of(&entry.value, &RETRY, problems));
-        let Some(fields) = retry else { return Self { timeout, ..Self::default() } };
+        let Some(fields) = retry else {
+            return Self { timeout, unroutable_timeout, ..Self::default() };
+        };
         let attempts =
             fields.get("attempts").and_then(|entry| scalar::integer(entry, 1..=MOST_ATTEMPTS, problems));
         let backoff = fields.get("backoff").and_then(|entry| scalar::backoff(entry, problems));
-        Self { timeout, attempts, backoff }
+        Self { timeout, unroutable_timeout, attempts, backoff }
     }
 
     /// This, and what it leaves open as `other` says.
     fn or(self, other: Self) -> Self {
         Self {
             timeout: self.timeout.or(other.timeout),
+            unroutable_timeout: self.unroutable_timeout.or(other.unroutable_timeout),
             attempts: self.attempts.or(other.attempts),
             backoff: self.backoff.or(other.backoff),
         }
     }
 
-    fn retry(self, builtin: Retry) -> Retry {
+    fn patience(self, timeout: Duration, builtin: Retry) -> Patience {
         let (first, most) = self.backoff.unwrap_or((builtin.first, builtin.most));
-        Retry { attempts: self.attempts.unwrap_or(builtin.attempts), first, most }
+        Patience {
+            timeout: self.timeout.unwrap_or(timeout),
+            unroutable_timeout: self.unroutable_timeout.unwrap_or(builtin::UNROUTABLE_TIMEOUT),
+            retry: Retry { attempts: self.attempts.unwrap_or(builtin.attempts), first, most },
+        }
     }
 }
 
@@ -139,10 +159,10 @@ impl<'a> Defaults<'a> {
         defaults
     }
 
-    /// How long an attempt of a step waits, and when the next one is due.
-    pub(super) fn forward(&self, fields: Fields<'_>, problems: &mut Problems) -> (Duration, Retry) {
+    /// The patience with a step.
+    pub(super) fn forward(&self, fields: Fields<'_>, problems: &mut Problems) -> Patience {
         let timing = Timing::of(fields, &self.policies, problems).or(self.forward);
-        (timing.timeout.unwrap_or(builtin::TIMEOUT), timing.retry(builtin::RETRY))
+        timing.patience(builtin::TIMEOUT, builtin::RETRY)
     }
 
     /// The same of a compensation, whose step waits for `timeout`.
@@ -151,8 +171,8 @@ impl<'a> Defaults<'a> {
         fields: Fields<'_>,
         timeout: Duration,
         problems: &mut Problems,
-    ) -> (Duration, Retry) {
+    ) -> Patience {
         let timing = Timing::of(fields, &self.policies, problems).or(self.compensation);
-        (timing.timeout.unwrap_or(timeout), timing.retry(builtin::COMPENSATION_RETRY))
+        timing.patience(timeout, builtin::COMPENSATION_RETRY)
     }
 }

@@ -14,11 +14,10 @@ use super::super::suggest;
 use super::fields::Fields;
 use super::name::{self, DEFAULT_ITEM};
 use super::words::{BRANCH, CHOICE, COMMAND, FOR_EACH, KINDS, PARALLEL, STEP};
-use crate::saga::MAX_STEP_EXECUTIONS;
 use crate::saga::definition::{Block, StepIndex};
 
 /// A saga with more could never do all of them.
-const MOST_STEPS: usize = MAX_STEP_EXECUTIONS as usize;
+const MOST_STEPS: usize = 1_000;
 /// Most blocks within each other.
 const MOST_NESTED: usize = 16;
 

@@ -45,18 +45,18 @@ pub(super) const SCHEDULE_START: Shape =
     Shape { name: "a schedule", place: "in a schedule", keys: &["schedule", "input"] };
 
 pub(super) const POLICY: Shape =
-    Shape { name: "a policy", place: "in a policy", keys: &["timeout", "retry"] };
+    Shape { name: "a policy", place: "in a policy", keys: &["timeout", "unroutable_timeout", "retry"] };
 
 pub(super) const DEFAULTS: Shape = Shape {
     name: "`defaults`",
     place: "under `defaults`",
-    keys: &["exchange", "timeout", "retry", "policy", "compensation"],
+    keys: &["exchange", "timeout", "unroutable_timeout", "retry", "policy", "compensation"],
 };
 
 pub(super) const DEFAULT_COMPENSATION: Shape = Shape {
     name: "`defaults.compensation`",
     place: "under `defaults.compensation`",
-    keys: &["timeout", "retry", "policy"],
+    keys: &["timeout", "unroutable_timeout", "retry", "policy"],
 };
 
 /// An item of `steps` that does not say what it is.
@@ -73,6 +73,7 @@ pub(super) const COMMAND: Shape = Shape {
         "payload",
         "policy",
         "timeout",
+        "unroutable_timeout",
         "retry",
         "optional",
         "pivot",
@@ -86,7 +87,7 @@ pub(super) const COMMAND: Shape = Shape {
 pub(super) const COMPENSATION: Shape = Shape {
     name: "a compensation",
     place: "under `compensate`",
-    keys: &["command", "exchange", "payload", "policy", "timeout", "retry", "on"],
+    keys: &["command", "exchange", "payload", "policy", "timeout", "unroutable_timeout", "retry", "on"],
 };
 
 pub(super) const RETRY: Shape =

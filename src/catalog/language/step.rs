@@ -39,6 +39,8 @@ pub struct Command {
     pub policy: Option<String>,
     /// How long one attempt waits for its reply.
     pub timeout: Option<Duration>,
+    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if nothing is said.
+    pub unroutable_timeout: Option<Duration>,
     /// How often, and with which pauses.
     pub retry: Option<Retry>,
     /// The saga goes on without it, if it is refused or nobody knows what became of it.
@@ -96,6 +98,8 @@ pub struct Compensation {
     pub policy: Option<String>,
     /// How long one attempt waits for its reply.
     pub timeout: Option<Duration>,
+    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if nothing is said.
+    pub unroutable_timeout: Option<Duration>,
     /// How often, and with which pauses.
     pub retry: Option<Retry>,
     /// The domain events that are replies to it, beside direct ones.

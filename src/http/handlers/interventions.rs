@@ -37,6 +37,7 @@ pub(super) fn routes() -> Group {
         .route(needs::<Operator>(routes!(resolve_saga)))
         .route(needs::<Operator>(routes!(skip_saga)))
         .route(needs::<Operator>(routes!(roll_back_saga)))
+        .route(needs::<Operator>(routes!(raise_limits)))
         .route(needs::<Operator>(routes!(abandon_saga)))
         .route(needs::<Operator>(routes!(signal_saga)))
         .route(needs::<Operator>(routes!(restart_saga)))
@@ -182,6 +183,20 @@ async fn roll_back_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>
 ))]
 async fn abandon_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
     request.intervene(Intervention::Abandon).await
+}
+
+/// Raise the limits of a saga
+///
+/// It may execute as many steps, write as many journal entries, go through as many items and keep as many bytes of outputs once
+/// more. What was held by a limit is then retried with `retry`.
+#[utoipa::path(post, path = "/v1/sagas/{id}/raise-limits", tag = "interventions",
+    params(SagaPath, PreviewQuery, IfMatch),
+    request_body = ReasonBody, responses(
+    (status = 200, description = "What it led to, or would", body = Intervened),
+    NotFound, Conflict, Changed
+))]
+async fn raise_limits(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+    request.intervene(Intervention::RaiseLimits).await
 }
 
 /// Give a saga a signal

@@ -120,11 +120,11 @@ impl Draft<'_> {
     /// Sends the next attempt of a command.
     pub(super) fn send(&mut self, path: &StepPath, direction: Direction) {
         let Some((step, command)) = self.command(path, direction) else { return };
-        let attempt = self.last_attempt(path, direction) + 1;
+        let attempt = self.next_attempt(path, direction);
         let deadline = self.now().after(command.timeout);
         let is_allowed = match direction {
-            Direction::Forward => self.check_executions(),
-            Direction::Compensate => Ok(()),
+            Direction::Forward if attempt == 1 => self.state.check_executions(),
+            _ => Ok(()),
         };
         let payload = is_allowed.and_then(|()| self.payload(path, direction, command));
         match payload {
@@ -145,6 +145,14 @@ impl Draft<'_> {
             }
             Err(problem) => self.hold(path, direction, problem),
         }
+    }
+
+    /// A command that came back for want of a queue is sent as the same attempt again.
+    fn next_attempt(&self, path: &StepPath, direction: Direction) -> u32 {
+        let step = self.state.step(path);
+        let came_back =
+            step.is_some_and(|step| matches!(step.pending(direction), Some(Pending::Route { .. })));
+        self.last_attempt(path, direction) + u32::from(!came_back)
     }
 
     fn payload(

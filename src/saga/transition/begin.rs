@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, value::RawValue};
 
 use super::Draft;
+use crate::saga::MAX_PAYLOAD_BYTES;
 use crate::saga::definition::{Action, Child, Definition, ForEach, Publish, Sleep, Step, StepIndex};
 use crate::saga::expression::{EvaluationError, Expression, Scope};
 use crate::saga::id::{Direction, StepPath, Time};
@@ -14,12 +15,15 @@ use crate::saga::problem::Code;
 use crate::saga::state::Entered;
 use crate::saga::template::Template;
 use crate::saga::variables::Variables;
-use crate::saga::{MAX_ITEMS, MAX_PAYLOAD_BYTES, MAX_STEP_EXECUTIONS};
+use crate::saga::walk;
 
 impl Draft<'_> {
     /// Begins what a walk forward found.
     pub(super) fn begin(&mut self, path: &StepPath) {
         let Some(step) = self.definition.step(path) else { return };
+        if self.state.step(path).is_some_and(|state| walk::is_to_be_cleared(step, state)) {
+            return self.undo(path);
+        }
         let begun = if self.state.entered.contains_key(path) {
             self.collect(path, step)
         } else {
@@ -48,13 +52,13 @@ impl Draft<'_> {
                 self.record(fact);
             }
             Action::Wait(wait) => {
-                self.check_executions()?;
+                self.state.check_executions()?;
                 let deadline = self.now().after(wait.timeout);
                 self.record(Fact::Waiting { step: path.clone(), deadline });
                 self.take_arrival(path, wait);
             }
             Action::Sleep(sleep) => {
-                self.check_executions()?;
+                self.state.check_executions()?;
                 let until = self.end_of_sleep(path, sleep)?;
                 self.record(Fact::Sleeping { step: path.clone(), until });
                 if until <= self.now() {
@@ -103,14 +107,8 @@ impl Draft<'_> {
                 format!("`{}` is not a list", each.list.source()),
             ));
         };
-        let lists = self.state.entered.values().map(|entered| match entered {
-            Entered::Items(items) => items.len(),
-            Entered::Branch(_) => 0,
-        });
-        let all = lists.sum::<usize>() + items.len();
-        if all > MAX_ITEMS {
-            let message = format!("{all} items; all lists of a saga together have at most {MAX_ITEMS}");
-            return Err(Problem::new(Reason::TooManyItems, message));
+        if let Some(list) = self.definition.index_of(path.name()) {
+            self.state.check_list(self.definition, list, items.len())?;
         }
         Ok(items)
     }
@@ -132,7 +130,10 @@ impl Draft<'_> {
             outputs.push(output_of_item(self.definition, each, &scope)?);
         }
         let output = Value::Array(outputs);
-        bounded_json(&output)?;
+        if let Err(problem) = self.state.check_output(&output) {
+            self.hold(path, Direction::Forward, problem);
+            return Ok(());
+        }
         self.record(Fact::Completed { step: path.clone(), output: Arc::new(output) });
         Ok(())
     }
@@ -154,7 +155,7 @@ impl Draft<'_> {
     }
 
     fn publish(&mut self, path: &StepPath, publish: &Publish) -> Result<(), Problem> {
-        self.check_executions()?;
+        self.state.check_executions()?;
         let payload = bounded_json(&render(&publish.payload, &self.seen_from(path))?)?;
         self.messages.push(Message::Event(Event {
             saga: self.state.id,
@@ -171,7 +172,7 @@ impl Draft<'_> {
     }
 
     fn start_child(&mut self, path: &StepPath, child: &Child) -> Result<(), Problem> {
-        self.check_executions()?;
+        self.state.check_executions()?;
         let attempt = self.last_attempt(path, Direction::Forward) + 1;
         let order = self.order(path, child, attempt, OrderKind::Start)?;
         self.messages.push(Message::Order(order));
@@ -221,16 +222,6 @@ impl Draft<'_> {
             trace_id: self.trace_id(),
             input: bounded_json(&render(&child.input, &self.seen_from(path))?)?,
         })
-    }
-
-    pub(super) fn check_executions(&self) -> Result<(), Problem> {
-        if self.state.executions < MAX_STEP_EXECUTIONS {
-            return Ok(());
-        }
-        Err(Problem::new(
-            Reason::StepLimit,
-            format!("a saga executes at most {MAX_STEP_EXECUTIONS} steps, attempts included"),
-        ))
     }
 
     pub(super) fn seen_from<'b>(&'b self, path: &'b StepPath) -> Variables<'b> {

@@ -17,12 +17,12 @@ use std::sync::Arc;
 
 use super::definition::{Action, Command, CommandStep, Definition, OnWaitTimeout, Step};
 use super::id::{Direction, StepPath, Time};
-use super::input::Input;
+use super::input::{Attempt, Input};
 use super::journal::{Cause, Entry, Fact, Problem, Reason, Started, StopReason};
+use super::limits::{MAX_KEPT_ARRIVALS, MAX_LIMITS_RAISED};
 use super::message::Message;
 use super::migration::Obstacle;
 use super::state::{Pending, State, StepState};
-use super::{MAX_JOURNAL_ENTRIES, MAX_KEPT_ARRIVALS};
 
 /// What an accepted input leads to. All of it is stored together, then the messages are sent.
 #[derive(Debug)]
@@ -55,7 +55,11 @@ pub enum Ignored {
     Unexpected,
     #[error("nothing is due yet")]
     NotDue,
-    #[error("the journal has reached its limit of {MAX_JOURNAL_ENTRIES} entries")]
+    #[error("what is due waits for the broker to take its command")]
+    Unsent,
+    #[error("the limits of the saga have been raised {MAX_LIMITS_RAISED} times already")]
+    LimitsRaised,
+    #[error("the journal has reached its limit: an operator can raise the limits of the saga")]
     JournalFull,
     #[error("the saga has ended")]
     Ended,
@@ -100,6 +104,8 @@ impl Ignored {
             Self::Duplicate => "duplicate",
             Self::Unexpected => "unexpected",
             Self::NotDue => "not_due",
+            Self::Unsent => "unsent",
+            Self::LimitsRaised => "limits_raised",
             Self::JournalFull => "journal_full",
             Self::Ended => "ended",
             Self::PastPivot => "past_pivot",
@@ -160,14 +166,15 @@ impl<'a> Draft<'a> {
             (Input::Start(started), _) => return Err(self.already_started(started)),
             (_, 0) => return Err(Ignored::UnknownSaga),
             (Input::Intervene { .. } | Input::Pause(_) | Input::Resume(_) | Input::Migrate(_), _) => {}
-            (_, seq) if seq >= MAX_JOURNAL_ENTRIES => return Err(Ignored::JournalFull),
+            (_, seq) if seq >= self.state.max_journal_entries() => return Err(Ignored::JournalFull),
             _ => {}
         }
         match input {
             Input::Start(started) => Err(self.already_started(started)),
             Input::Reply(reply) => self.reply(reply),
             Input::Unroutable(attempt) => self.unroutable(attempt),
-            Input::Wake => self.wake(),
+            Input::StartClock(attempt) => self.start_clock(attempt),
+            Input::Wake { unsent } => self.wake(unsent),
             Input::Arrival(arrival) => self.arrival(arrival),
             Input::Cancel(by) => self.cancel(by),
             Input::Undo { attempt } => self.undone_with_parent(*attempt),
@@ -193,10 +200,15 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn wake(&mut self) -> Result<Cause, Ignored> {
+    /// A command that the broker has not confirmed cannot time out: its attempt has not begun.
+    fn wake(&mut self, unsent: &[Attempt]) -> Result<Cause, Ignored> {
         if self.state.ended.is_some() || self.state.wake.is_none_or(|at| at > self.now()) {
             return Err(Ignored::NotDue);
         }
+        let is_unsent = |step: &StepPath, direction, number| {
+            unsent.iter().any(|one| (&one.step, one.direction, one.number) == (step, direction, number))
+        };
+        let mut put_off = false;
         if self.state.overdue_at().is_some_and(|at| at <= self.now()) {
             self.saga_timed_out();
         }
@@ -206,13 +218,19 @@ impl<'a> Draft<'a> {
             };
             match pending {
                 Pending::Reply { deadline } if deadline <= self.now() => {
+                    if is_unsent(&path, direction, self.last_attempt(&path, direction)) {
+                        put_off = true;
+                        continue;
+                    }
                     self.attempt_failed(
                         &path,
                         direction,
                         &Problem::new(Reason::Timeout, "no reply by the deadline"),
                     );
                 }
-                Pending::Backoff { until } if until <= self.now() => self.send(&path, direction),
+                Pending::Backoff { until } | Pending::Route { until } if until <= self.now() => {
+                    self.send(&path, direction);
+                }
                 _ if self.state.stopping.is_some() => {}
                 Pending::Arrival { deadline } if deadline <= self.now() => self.nothing_arrived(&path),
                 Pending::Sleep { until } if until <= self.now() => {
@@ -220,6 +238,9 @@ impl<'a> Draft<'a> {
                 }
                 _ => {}
             }
+        }
+        if put_off && self.facts.is_empty() {
+            return Err(Ignored::Unsent);
         }
         Ok(Cause::Wake)
     }
@@ -250,11 +271,11 @@ impl<'a> Draft<'a> {
 /// The end of every decision.
 impl Draft<'_> {
     fn check_journal(&mut self) {
-        let is_last_entry = self.state.seq + 1 >= MAX_JOURNAL_ENTRIES;
+        let most = self.state.max_journal_entries();
+        let is_last_entry = self.state.seq + 1 >= most;
         let is_full = self.state.incidents.iter().any(|incident| incident.problem.is(Reason::JournalLimit));
         if is_last_entry && !is_full && self.state.ended.is_none() {
-            let problem =
-                Problem::new(Reason::JournalLimit, format!("{MAX_JOURNAL_ENTRIES} journal entries"));
+            let problem = Problem::new(Reason::JournalLimit, format!("{most} journal entries"));
             self.record(Fact::IncidentRaised { step: None, problem });
         }
     }

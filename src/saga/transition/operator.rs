@@ -5,6 +5,7 @@ use crate::saga::definition::Step;
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::input::{Intervention, Resolution};
 use crate::saga::journal::{By, Cause, Fact, Problem, Reason, StopReason};
+use crate::saga::limits::MAX_LIMITS_RAISED;
 use crate::saga::state::{Incident, Pending, Status};
 
 impl Draft<'_> {
@@ -51,7 +52,7 @@ impl Draft<'_> {
                 Pending::Child => {}
                 // It is held because there is no way back: whoever was asked decides.
                 Pending::Operator if is_past_pivot => {}
-                Pending::Backoff { .. } | Pending::Operator => self.give_up(
+                Pending::Backoff { .. } | Pending::Route { .. } | Pending::Operator => self.give_up(
                     &path,
                     Problem::new(Reason::Cancelled, "the saga stopped before its next attempt"),
                 ),
@@ -87,6 +88,7 @@ impl Draft<'_> {
             _ if self.state.paused.is_some() && *action != Intervention::Abandon => {
                 return Err(Ignored::Paused);
             }
+            _ if *action == Intervention::RaiseLimits => {}
             Status::Stuck => {}
             _ => return Err(Ignored::NotStuck),
         }
@@ -101,6 +103,7 @@ impl Draft<'_> {
                 self.stop(StopReason::Cancelled, problem);
             }
             Intervention::Abandon => self.end(Status::Abandoned, None),
+            Intervention::RaiseLimits => self.raise_limits()?,
         }
         let step = action.step().cloned();
         Ok(Cause::Intervention { action: action.name().to_owned(), step, by: by.clone() })
@@ -122,6 +125,17 @@ impl Draft<'_> {
         Ok(())
     }
 
+    fn raise_limits(&mut self) -> Result<(), Ignored> {
+        if self.state.limits_raised >= MAX_LIMITS_RAISED {
+            return Err(Ignored::LimitsRaised);
+        }
+        self.record(Fact::LimitsRaised);
+        if self.state.incidents.iter().any(|incident| incident.problem.is(Reason::JournalLimit)) {
+            self.record(Fact::IncidentPassed { step: None });
+        }
+        Ok(())
+    }
+
     fn resolve(&mut self, path: &StepPath, outcome: &Resolution) -> Result<(), Ignored> {
         let (_, direction) = self.held(Some(path)).into_iter().next().ok_or(Ignored::NoSuchIncident)?;
         match (outcome, direction) {
@@ -131,7 +145,8 @@ impl Draft<'_> {
                 let problem =
                     Problem::new(Reason::ResolvedAsNotDone, "an operator said that it did not happen");
                 self.record(Fact::Failed { step: path.clone(), problem: problem.clone() });
-                if !self.state.is_past_pivot(self.definition) {
+                let optional = self.definition.step(path).is_some_and(|step| step.optional);
+                if !optional && !self.state.is_past_pivot(self.definition) {
                     self.stop(StopReason::StepFailed, problem);
                 }
             }

@@ -1,15 +1,17 @@
 //! What a reply means, and what follows when an attempt comes to nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{Draft, Ignored};
-use crate::saga::definition::{OnLateReply, OnTimeout};
+use crate::saga::definition::{OnLateReply, OnTimeout, Step};
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::input::{Attempt, Reply, ReplyResult};
 use crate::saga::journal::{Cause, Fact, Problem, Reason, StopReason};
 use crate::saga::message;
+use crate::saga::retry::Retry;
 use crate::saga::state::{Outcome, Pending, StepState};
 
 impl Draft<'_> {
@@ -30,7 +32,7 @@ impl Draft<'_> {
                 self.late(path, output);
             }
             _ if self.state.ended.is_some() => return Err(Ignored::Duplicate),
-            (Some(_), ReplyResult::Success(output)) => self.succeeded(path, *direction, output),
+            (Some(_), ReplyResult::Success(output)) => self.reply_succeeded(path, *direction, output),
             (Some(_), ReplyResult::Failure(problem)) if is_latest => self.refused(path, *direction, problem),
             (Some(Pending::Reply { .. }), ReplyResult::Error(problem)) if is_latest => {
                 self.attempt_failed(path, *direction, problem);
@@ -61,6 +63,16 @@ impl Draft<'_> {
             Direction::Forward => Fact::Completed { step, output: Arc::clone(output) },
             Direction::Compensate => Fact::Undone { step },
         });
+    }
+
+    /// An output that is too much for the saga's budget is an operator's to decide about, not to be lost in the middle.
+    fn reply_succeeded(&mut self, path: &StepPath, direction: Direction, output: &Arc<Value>) {
+        match self.state.check_output(output) {
+            Err(problem) if direction == Direction::Forward && self.state.stopping.is_none() => {
+                self.hold(path, direction, problem);
+            }
+            _ => self.succeeded(path, direction, output),
+        }
     }
 
     fn refused(&mut self, path: &StepPath, direction: Direction, problem: &Problem) {
@@ -109,9 +121,8 @@ impl Draft<'_> {
         let holds = match direction {
             Direction::Compensate => true,
             Direction::Forward if is_stopping => false,
-            Direction::Forward if problem.is(Reason::Unroutable) => true,
-            Direction::Forward if step.optional => false,
-            Direction::Forward => must_succeed || on_timeout == OnTimeout::Hold,
+            Direction::Forward if problem.is(Reason::Unroutable) || on_timeout == OnTimeout::Hold => true,
+            Direction::Forward => must_succeed && !step.optional,
         };
         if holds {
             self.hold(path, direction, problem);
@@ -151,11 +162,61 @@ impl Draft<'_> {
             return Err(Ignored::Duplicate);
         }
         let Some((_, command)) = self.command(path, *direction) else { return Err(Ignored::Unexpected) };
+        let no_route = step.attempts(*direction).no_route;
+        let since = no_route.map_or(self.now(), |no_route| no_route.since);
         let message = format!("no queue is bound to exchange `{}` for `{}`", command.exchange, command.name);
-        self.attempt_failed(path, *direction, &Problem::new(Reason::Unroutable, message));
+        let problem = Problem::new(Reason::Unroutable, message);
+        if self.now().since(since) < command.unroutable_timeout {
+            self.wait_for_route(
+                path,
+                *direction,
+                no_route.map_or(1, |no_route| no_route.returns + 1),
+                problem,
+            );
+        } else {
+            self.attempts_used_up(path, *direction, problem);
+        }
         Ok(Cause::Unroutable { step: path.clone(), direction: *direction, attempt: *number })
     }
+
+    /// No queue yet is no failure: the command waits, and uses no attempt. A saga that turns back does not wait.
+    fn wait_for_route(&mut self, path: &StepPath, direction: Direction, returns: u32, problem: Problem) {
+        let is_pivot = self.definition.step(path).is_some_and(Step::is_pivot);
+        if direction == Direction::Forward && self.state.stopping.is_some() && !is_pivot {
+            return self.give_up(path, problem);
+        }
+        let seed = message::idempotency_key(self.state.id, path, direction);
+        let at = self.now().after(ROUTE_RETRY.delay(returns, seed));
+        self.record(Fact::WaitingForRoute { step: path.clone(), direction, returns, at, problem });
+    }
+
+    /// The attempt waits as long as its command says from here on. One that is not awaited is not to be sent any more: of a
+    /// saga that turns back, nothing goes forward but what must succeed.
+    pub(super) fn start_clock(&mut self, attempt: &Attempt) -> Result<Cause, Ignored> {
+        let Attempt { step: path, direction, number } = attempt;
+        let (step, command) = self.command(path, *direction).ok_or(Ignored::NotAwaited)?;
+        let state = self.state.step(path).ok_or(Ignored::NotAwaited)?;
+        let is_awaited = state.attempts(*direction).last == *number
+            && matches!(state.pending(*direction), Some(Pending::Reply { .. }));
+        let turns_back =
+            *direction == Direction::Forward && self.state.stopping.is_some() && !step.is_pivot();
+        match () {
+            () if self.state.ended.is_some() => Err(Ignored::Ended),
+            () if !is_awaited || turns_back => Err(Ignored::NotAwaited),
+            () if self.state.paused.is_some() => Err(Ignored::Paused),
+            () => {
+                let deadline = self.now().after(command.timeout);
+                let (step, direction, attempt) = (path.clone(), *direction, *number);
+                self.record(Fact::ClockStarted { step: step.clone(), direction, attempt, deadline });
+                Ok(Cause::ClockStarted { step, direction, attempt })
+            }
+        }
+    }
 }
+
+/// How long a command waits before it is sent again that no queue took.
+const ROUTE_RETRY: Retry =
+    Retry { attempts: u32::MAX, first: Duration::from_millis(200), most: Duration::from_secs(15) };
 
 /// Whether a success of a command that nobody waits for is more than the repetition of one that was accepted.
 fn contradicts(step: &StepState, direction: Direction) -> bool {

@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use super::{
     Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, Registered,
-    SagaRow, ScheduleRun, Store, StoredDefinition, Unsent,
+    SagaRow, ScheduleRun, Store, StoredDefinition, Unsent, UnsentCommand,
 };
 use crate::saga::{Entry, SagaId, Time};
 
@@ -133,6 +133,10 @@ impl Store for SqlStore {
 
     async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error> {
         self.patiently(claim::unsent(self, now, lease, limit)).await
+    }
+
+    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
+        self.patiently(claim::unsent_commands(self, sagas)).await
     }
 
     async fn count_unsent(&self) -> Result<u64, Error> {

@@ -1,0 +1,466 @@
+//! How many commands to one destination are unanswered at once, and which wait until there is room.
+//!
+//! A participant that is sent more than it handles answers everything too late, and each retry makes that worse. So every
+//! destination (exchange and routing key) has a window: a command beyond it waits, without using an attempt, in turns with
+//! the commands of other sagas. The window shrinks when replies stay out although others come: to what the participant
+//! has answered in the time of one attempt (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). It grows again with
+//! the replies, as in V. Jacobson, "Congestion Avoidance and Control", 1988. Where nothing at all is answered, the participant
+//! is not slow but away: its commands time out as their definition says.
+//!
+//! Pure bookkeeping: no clock and no IO. What waits here is in the store's outbox, too. It is kept in memory only while its
+//! row is reserved for this process; then whoever claims the row sends it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::saga::journal::{Fact, Problem, Reason};
+use crate::saga::message::Command;
+use crate::saga::{Direction, Entry, Message, SagaId, StepPath, Time};
+use crate::store::Unsent;
+
+/// Most commands that wait in memory, of all destinations.
+const MAX_WAITING: usize = 20_000;
+/// How much of what was answered in the time of one attempt may be unanswered after a cut.
+const HEADROOM: f64 = 0.8;
+/// By how many commands a window grows when as many as it has were answered.
+const GROWTH: f64 = 4.0;
+/// How long a destination rests that did not take a command. It doubles up to the longest.
+const REST_FIRST: Duration = Duration::from_millis(250);
+const REST_MOST: Duration = Duration::from_secs(5);
+
+/// How often it is said that no queue takes the commands to a destination.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
+
+/// An exchange and a routing key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Destination {
+    pub exchange: Arc<str>,
+    pub routing_key: Arc<str>,
+}
+
+/// The command of a step, whatever its attempt.
+pub type CommandKey = (SagaId, StepPath, Direction);
+
+/// What became of a command that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    Answered,
+    TimedOut,
+    /// It never reached its participant.
+    NotTaken,
+}
+
+/// All windows of a process.
+#[derive(Debug)]
+pub struct Flow {
+    limit: usize,
+    windows: HashMap<Destination, Window>,
+    unanswered: HashMap<CommandKey, Unanswered>,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+struct Unanswered {
+    destination: Destination,
+    since: Time,
+    deadline: Time,
+}
+
+#[derive(Debug)]
+struct Window {
+    /// How many may be unanswered: at least 1.
+    allowed: f64,
+    unanswered: usize,
+    /// Since when `answered` is counted.
+    counted_since: Time,
+    answered: u32,
+    /// The next cut is not before this.
+    next_cut: Time,
+    /// Nothing is sent before this, after a command was not taken.
+    rests_until: Time,
+    rest: Duration,
+    /// When it was last said that no queue takes its commands.
+    unroutable_said: Option<Time>,
+    /// The sagas whose commands wait, each once, the next one first.
+    turns: VecDeque<SagaId>,
+    waiting: HashMap<SagaId, VecDeque<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    unsent: Unsent,
+    /// When the reservation of its row is about to pass.
+    until: Time,
+}
+
+impl Flow {
+    /// At most `limit` commands to one destination are unanswered.
+    pub fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), windows: HashMap::new(), unanswered: HashMap::new(), waiting: 0 }
+    }
+
+    /// Gives back what may be sent now. The rest waits here until `until` at most.
+    pub fn admit(&mut self, messages: Vec<Unsent>, now: Time, until: Time) -> Vec<Unsent> {
+        messages.into_iter().filter_map(|unsent| self.admit_one(unsent, now, until)).collect()
+    }
+
+    fn admit_one(&mut self, unsent: Unsent, now: Time, until: Time) -> Option<Unsent> {
+        let Message::Command(command) = &*unsent.message else { return Some(unsent) };
+        let key = (command.saga, command.step.clone(), command.direction);
+        if self.unanswered.contains_key(&key) {
+            return Some(unsent); // sent again: it has its place
+        }
+        let destination = Destination::of(command);
+        let limit = self.limit;
+        let window = self.windows.entry(destination.clone()).or_insert_with(|| Window::new(limit, now));
+        if window.turns.is_empty() && window.has_room(now) {
+            window.unanswered += 1;
+            let deadline = now.after(command.deadline.since(command.sent_at));
+            self.unanswered.insert(key, Unanswered { destination, since: now, deadline });
+            return Some(unsent);
+        }
+        if self.waiting < MAX_WAITING && window.wait(command.saga, Waiting { unsent: unsent.clone(), until })
+        {
+            self.waiting += 1;
+        }
+        None
+    }
+
+    /// What has waited and may be sent now. What was kept for too long is left to whoever claims its row.
+    pub fn take_ready(&mut self, now: Time) -> Vec<Unsent> {
+        let mut ready = Vec::new();
+        for (destination, window) in self.windows.iter_mut().filter(|(_, window)| !window.turns.is_empty()) {
+            while window.has_room(now)
+                && let Some(waiting) = window.next()
+            {
+                self.waiting -= 1;
+                let Message::Command(command) = &*waiting.unsent.message else { continue };
+                let key = (command.saga, command.step.clone(), command.direction);
+                if waiting.until <= now || self.unanswered.contains_key(&key) {
+                    continue;
+                }
+                window.unanswered += 1;
+                let deadline = now.after(command.deadline.since(command.sent_at));
+                let destination = destination.clone();
+                self.unanswered.insert(key, Unanswered { destination, since: now, deadline });
+                ready.push(waiting.unsent);
+            }
+        }
+        ready
+    }
+
+    /// Takes note of what became of a command. Whether something waits for its place.
+    pub fn conclude(&mut self, key: &CommandKey, conclusion: Conclusion, now: Time) -> bool {
+        let Some(sent) = self.unanswered.remove(key) else { return false };
+        let Some(window) = self.windows.get_mut(&sent.destination) else { return false };
+        window.unanswered = window.unanswered.saturating_sub(1);
+        match conclusion {
+            Conclusion::Answered => window.answered(self.limit),
+            Conclusion::TimedOut => window.timed_out(sent.deadline.since(sent.since), now),
+            Conclusion::NotTaken => {}
+        }
+        !window.turns.is_empty()
+    }
+
+    /// The broker did not take a command: it waits, and so do all others to this destination for a while.
+    pub fn refuse(&mut self, unsent: Unsent, now: Time, until: Time) {
+        let Message::Command(command) = &*unsent.message else { return };
+        let (saga, destination) = (command.saga, Destination::of(command));
+        let key = (saga, command.step.clone(), command.direction);
+        self.conclude(&key, Conclusion::NotTaken, now);
+        let Some(window) = self.windows.get_mut(&destination) else { return };
+        window.rests_until = now.after(window.rest);
+        window.rest = (window.rest * 2).min(REST_MOST);
+        if self.waiting < MAX_WAITING && window.wait(saga, Waiting { unsent, until }) {
+            self.waiting += 1;
+        }
+    }
+
+    /// The broker took commands to this destination.
+    pub fn taken(&mut self, destination: &Destination) {
+        if let Some(window) = self.windows.get_mut(destination) {
+            window.rest = REST_FIRST;
+        }
+    }
+
+    /// Whether it is worth saying again that no queue takes commands to this destination.
+    pub fn is_news(&mut self, destination: &Destination, now: Time) -> bool {
+        let Some(window) = self.windows.get_mut(destination) else { return true };
+        let is_news = window.unroutable_said.is_none_or(|at| now.since(at) >= SAY_AGAIN);
+        if is_news {
+            window.unroutable_said = Some(now);
+        }
+        is_news
+    }
+
+    /// Forgets commands whose deadline has passed: another process heard of what became of them.
+    pub fn forget_overdue(&mut self, now: Time) {
+        let Self { unanswered, windows, .. } = self;
+        unanswered.retain(|_, sent| {
+            let stays = sent.deadline > now;
+            if !stays && let Some(window) = windows.get_mut(&sent.destination) {
+                window.unanswered = window.unanswered.saturating_sub(1);
+            }
+            stays
+        });
+    }
+
+    /// At most `limit` commands that are unanswered as far as this process knows, while others wait for their places.
+    pub fn in_the_way(&self, limit: usize) -> Vec<CommandKey> {
+        let is_full = |sent: &Unanswered| {
+            self.windows.get(&sent.destination).is_some_and(|window| !window.turns.is_empty())
+        };
+        self.unanswered
+            .iter()
+            .filter(|(_, sent)| is_full(sent))
+            .map(|(key, _)| key.clone())
+            .take(limit)
+            .collect()
+    }
+
+    /// How many commands wait for each destination that was ever sent to.
+    pub fn waiting(&self) -> impl Iterator<Item = (&Destination, usize)> {
+        self.windows
+            .iter()
+            .map(|(destination, window)| (destination, window.waiting.values().map(VecDeque::len).sum()))
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+}
+
+impl Window {
+    fn new(limit: usize, now: Time) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "a limit is far below 2^52")]
+        let allowed = limit as f64;
+        Self {
+            allowed,
+            unanswered: 0,
+            counted_since: now,
+            answered: 0,
+            next_cut: now,
+            rests_until: now,
+            rest: REST_FIRST,
+            unroutable_said: None,
+            turns: VecDeque::new(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    fn has_room(&self, now: Time) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "it is far below 2^52")]
+        let unanswered = self.unanswered as f64;
+        unanswered + 1.0 <= self.allowed && self.rests_until <= now
+    }
+
+    /// Whether it is new here.
+    fn wait(&mut self, saga: SagaId, waiting: Waiting) -> bool {
+        let of_saga = self.waiting.entry(saga).or_default();
+        if of_saga.iter().any(|other| other.unsent.id == waiting.unsent.id) {
+            return false;
+        }
+        if of_saga.is_empty() {
+            self.turns.push_back(saga);
+        }
+        of_saga.push_back(waiting);
+        true
+    }
+
+    /// The next command of the saga whose turn it is.
+    fn next(&mut self) -> Option<Waiting> {
+        let saga = self.turns.pop_front()?;
+        let of_saga = self.waiting.get_mut(&saga)?;
+        let next = of_saga.pop_front();
+        if of_saga.is_empty() {
+            self.waiting.remove(&saga);
+        } else {
+            self.turns.push_back(saga);
+        }
+        next
+    }
+
+    fn answered(&mut self, limit: usize) {
+        self.answered = self.answered.saturating_add(1);
+        #[expect(clippy::cast_precision_loss, reason = "a limit is far below 2^52")]
+        let limit = limit as f64;
+        self.allowed = (self.allowed + GROWTH / self.allowed).min(limit);
+    }
+
+    /// `patience` is how long the attempt was waited for.
+    fn timed_out(&mut self, patience: Duration, now: Time) {
+        if now < self.next_cut {
+            return;
+        }
+        let counted = now.since(self.counted_since).as_secs_f64().max(0.001);
+        if self.answered > 0 {
+            let in_time = f64::from(self.answered) / counted * patience.as_secs_f64() * HEADROOM;
+            self.allowed = in_time.min(self.allowed / 2.0).max(1.0);
+        }
+        (self.answered, self.counted_since, self.next_cut) = (0, now, now.after(patience));
+    }
+}
+
+impl Destination {
+    pub fn of(command: &Command) -> Self {
+        Self { exchange: Arc::clone(&command.exchange), routing_key: Arc::clone(&command.name) }
+    }
+}
+
+/// What journal entries say of commands that were sent.
+pub fn conclusions<'a>(
+    entries: impl Iterator<Item = (SagaId, &'a Entry)> + 'a,
+) -> impl Iterator<Item = (CommandKey, Conclusion)> + 'a {
+    let of = |problem: &Problem| match () {
+        () if problem.is(Reason::Timeout) => Conclusion::TimedOut,
+        () if problem.is(Reason::Unroutable) => Conclusion::NotTaken,
+        () => Conclusion::Answered,
+    };
+    let concluded = move |fact: &Fact| match fact {
+        Fact::Completed { step, .. } => Some((step.clone(), Direction::Forward, Conclusion::Answered)),
+        Fact::Failed { step, problem } | Fact::Unknown { step, problem } => {
+            Some((step.clone(), Direction::Forward, of(problem)))
+        }
+        Fact::Undone { step } => Some((step.clone(), Direction::Compensate, Conclusion::Answered)),
+        Fact::RetryScheduled { step, direction, problem, .. }
+        | Fact::WaitingForRoute { step, direction, problem, .. }
+        | Fact::Held { step, direction, problem } => Some((step.clone(), *direction, of(problem))),
+        _ => None,
+    };
+    entries.flat_map(move |(saga, entry)| {
+        entry
+            .facts
+            .iter()
+            .filter_map(concluded)
+            .map(move |(step, direction, conclusion)| ((saga, step, direction), conclusion))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::OutboxId;
+
+    const PATIENCE: i64 = 2_000;
+
+    fn command(saga: u128, id: u128, now: Time) -> Unsent {
+        let message = Message::Command(Command {
+            saga: SagaId(Uuid::from_u128(saga)),
+            definition: "order".into(),
+            step: StepPath::at("pay", &[u32::try_from(id).expect("small")]),
+            direction: Direction::Forward,
+            attempt: 1,
+            exchange: "shop".into(),
+            name: "pay".into(),
+            deadline: Time(now.0 + PATIENCE),
+            trace_id: None,
+            sent_at: now,
+            payload: serde_json::value::to_raw_value(&()).expect("JSON"),
+        });
+        Unsent { id: OutboxId(Uuid::from_u128(id)), message: Arc::new(message) }
+    }
+
+    fn key(saga: u128, id: u128) -> CommandKey {
+        (
+            SagaId(Uuid::from_u128(saga)),
+            StepPath::at("pay", &[u32::try_from(id).expect("small")]),
+            Direction::Forward,
+        )
+    }
+
+    fn ids(messages: &[Unsent]) -> Vec<OutboxId> {
+        messages.iter().map(|unsent| unsent.id).collect()
+    }
+
+    fn at(id: u128) -> OutboxId {
+        OutboxId(Uuid::from_u128(id))
+    }
+
+    const LATER: Time = Time(i64::MAX);
+
+    #[test]
+    fn what_is_beyond_the_limit_waits_and_sagas_take_turns() {
+        let mut flow = Flow::new(2);
+        let now = Time(0);
+        let all = [(1, 1), (1, 2), (1, 3), (1, 4), (2, 5)].map(|(saga, id)| command(saga, id, now));
+        assert_eq!(ids(&flow.admit(all.to_vec(), now, LATER)), [at(1), at(2)]);
+        assert!(flow.take_ready(now).is_empty());
+        assert!(flow.conclude(&key(1, 1), Conclusion::Answered, now));
+        assert!(flow.conclude(&key(1, 2), Conclusion::Answered, now));
+        assert_eq!(ids(&flow.take_ready(now)), [at(3), at(5)], "not all of one saga first");
+        assert!(!flow.conclude(&key(9, 9), Conclusion::Answered, now), "of another process");
+    }
+
+    #[test]
+    fn what_is_sent_again_has_its_place_and_is_kept_once() {
+        let mut flow = Flow::new(1);
+        let now = Time(0);
+        assert_eq!(flow.admit(vec![command(1, 1, now)], now, LATER).len(), 1);
+        assert_eq!(flow.admit(vec![command(1, 1, now)], now, LATER).len(), 1, "sent again");
+        for _ in 0..2 {
+            assert!(flow.admit(vec![command(2, 2, now)], now, Time(5_000)).is_empty());
+        }
+        flow.conclude(&key(1, 1), Conclusion::Answered, now);
+        assert_eq!(ids(&flow.take_ready(now)), [at(2)]);
+        assert!(!flow.is_waiting());
+        assert!(flow.admit(vec![command(3, 3, now)], now, Time(5_000)).is_empty());
+        flow.conclude(&key(2, 2), Conclusion::Answered, now);
+        assert!(flow.take_ready(Time(6_000)).is_empty(), "its row is not ours any more");
+    }
+
+    #[test]
+    fn a_window_shrinks_to_what_is_answered_in_time_and_grows_with_the_replies() {
+        let mut flow = Flow::new(1_000);
+        let now = Time(0);
+        let all = (0..1_000).map(|id| command(id, id, now)).collect();
+        assert_eq!(flow.admit(all, now, LATER).len(), 1_000);
+        // 100 are answered within two seconds, 900 time out.
+        (0..100).for_each(|id| drop(flow.conclude(&key(id, id), Conclusion::Answered, Time(1_000))));
+        (100..1_000).for_each(|id| drop(flow.conclude(&key(id, id), Conclusion::TimedOut, Time(PATIENCE))));
+        let again = (1_000..2_000).map(|id| command(id, id, now)).collect();
+        let first = flow.admit(again, Time(PATIENCE), LATER).len();
+        assert_eq!(first, 80, "what a participant of 50 a second answers in 2 s, and room to spare");
+        (1_000..1_080).for_each(|id| drop(flow.conclude(&key(id, id), Conclusion::Answered, Time(3_000))));
+        let second = flow.take_ready(Time(3_000)).len();
+        assert!((82..=90).contains(&second), "{second}");
+    }
+
+    #[test]
+    fn a_participant_that_answers_nothing_is_away_and_not_slow() {
+        let mut flow = Flow::new(10);
+        let now = Time(0);
+        flow.admit((0..10).map(|id| command(id, id, now)).collect(), now, LATER);
+        (0..10).for_each(|id| drop(flow.conclude(&key(id, id), Conclusion::TimedOut, Time(PATIENCE))));
+        let again = (10..20).map(|id| command(id, id, now)).collect();
+        assert_eq!(flow.admit(again, Time(PATIENCE), LATER).len(), 10);
+    }
+
+    #[test]
+    fn a_destination_that_takes_nothing_rests_longer_each_time() {
+        let mut flow = Flow::new(10);
+        let now = Time(0);
+        let sent = flow.admit(vec![command(1, 1, now)], now, LATER);
+        flow.refuse(sent[0].clone(), now, LATER);
+        assert!(flow.take_ready(Time(249)).is_empty());
+        let sent = flow.take_ready(Time(250));
+        assert_eq!(ids(&sent), [at(1)]);
+        flow.refuse(sent[0].clone(), Time(250), LATER);
+        assert!(flow.take_ready(Time(749)).is_empty());
+        assert_eq!(flow.take_ready(Time(750)).len(), 1);
+    }
+
+    #[test]
+    fn what_another_process_heard_of_gives_its_place_back() {
+        let mut flow = Flow::new(1);
+        let now = Time(0);
+        flow.admit(vec![command(1, 1, now), command(2, 2, now)], now, LATER);
+        assert_eq!(flow.in_the_way(10), [key(1, 1)]);
+        flow.forget_overdue(Time(PATIENCE - 1));
+        assert!(flow.take_ready(Time(PATIENCE - 1)).is_empty());
+        flow.forget_overdue(Time(PATIENCE));
+        assert_eq!(ids(&flow.take_ready(Time(PATIENCE))), [at(2)]);
+    }
+}
