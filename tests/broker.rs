@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bed::{Bed, Kind, eventually, handler, id, keeper, message};
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use rstest::rstest;
 use snorri::broker::amqp::AmqpBroker;
 use snorri::broker::{
@@ -34,6 +35,7 @@ async fn a_message_arrives_as_it_was_sent(#[values(Kind::Local, Kind::Amqp)] kin
             content_type: text("application/json"),
             app_id: text("test"),
             timestamp: Some(1_700_000_000),
+            expiration: Some(Duration::from_secs(3_600)),
             headers: BTreeMap::from([
                 ("text".to_owned(), HeaderValue::Text("größe".to_owned())),
                 ("integer".to_owned(), HeaderValue::Integer(i64::MIN)),
@@ -56,6 +58,40 @@ async fn a_message_arrives_as_it_was_sent(#[values(Kind::Local, Kind::Amqp)] kin
     }
     consuming.stop().await;
     assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_gone_once_it_has_expired(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &[]).await;
+    let mut short = message(&queue, "short");
+    short.properties.expiration = Some(Duration::from_millis(20));
+    bed.publish_all(vec![short, message(&queue, "for ever")]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (kept, handler) = keeper();
+    let consuming = bed.consume(&queue, 10, handler);
+    eventually("the other one", async || !kept.lock().expect("a lock").is_empty()).await;
+    consuming.stop().await;
+    assert_eq!(kept.lock().expect("a lock").iter().map(id).collect::<Vec<_>>(), ["for ever"]);
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.name("full");
+    let channel = bed::admin().await;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.as_str().into(), options, arguments).await.expect("declared");
+    let published = bed.broker.publish((0..3).map(|number| message(&queue, number)).collect()).await;
+    assert_eq!(published, [Published::Confirmed, Published::Refused, Published::Refused]);
+    channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.expect("deleted");
+    bed.queue("in", &[]).await; // `finish` deletes the exchange
     bed.finish().await;
 }
 

@@ -379,6 +379,12 @@ mod tests {
         OutboxId(Uuid::from_u128(id))
     }
 
+    fn conclude(flow: &mut Flow, ids: std::ops::Range<u128>, conclusion: Conclusion, now: Time) {
+        for id in ids {
+            flow.conclude(&key(id, id), conclusion, now);
+        }
+    }
+
     const LATER: Time = Time(i64::MAX);
 
     #[test]
@@ -418,12 +424,12 @@ mod tests {
         let all = (0..1_000).map(|id| command(id, id, now)).collect();
         assert_eq!(flow.admit(all, now, LATER).len(), 1_000);
         // 100 are answered within two seconds, 900 time out.
-        (0..100).for_each(|id| drop(flow.conclude(&key(id, id), Conclusion::Answered, Time(1_000))));
-        (100..1_000).for_each(|id| drop(flow.conclude(&key(id, id), Conclusion::TimedOut, Time(PATIENCE))));
+        conclude(&mut flow, 0..100, Conclusion::Answered, Time(1_000));
+        conclude(&mut flow, 100..1_000, Conclusion::TimedOut, Time(PATIENCE));
         let again = (1_000..2_000).map(|id| command(id, id, now)).collect();
         let first = flow.admit(again, Time(PATIENCE), LATER).len();
         assert_eq!(first, 80, "what a participant of 50 a second answers in 2 s, and room to spare");
-        (1_000..1_080).for_each(|id| drop(flow.conclude(&key(id, id), Conclusion::Answered, Time(3_000))));
+        conclude(&mut flow, 1_000..1_080, Conclusion::Answered, Time(3_000));
         let second = flow.take_ready(Time(3_000)).len();
         assert!((82..=90).contains(&second), "{second}");
     }
@@ -433,7 +439,7 @@ mod tests {
         let mut flow = Flow::new(10);
         let now = Time(0);
         flow.admit((0..10).map(|id| command(id, id, now)).collect(), now, LATER);
-        (0..10).for_each(|id| drop(flow.conclude(&key(id, id), Conclusion::TimedOut, Time(PATIENCE))));
+        conclude(&mut flow, 0..10, Conclusion::TimedOut, Time(PATIENCE));
         let again = (10..20).map(|id| command(id, id, now)).collect();
         assert_eq!(flow.admit(again, Time(PATIENCE), LATER).len(), 10);
     }

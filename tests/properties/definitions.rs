@@ -279,6 +279,7 @@ fn command(name: &str, attempts: u32) -> Command {
         name: name.into(),
         payload: Template::Literal(json!({})),
         timeout: Duration::from_secs(10),
+        unroutable_timeout: Duration::from_mins(10),
         retry: Retry { attempts, first: Duration::from_millis(100), most: Duration::from_secs(1) },
         on: Vec::new(),
     }

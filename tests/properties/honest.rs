@@ -240,7 +240,7 @@ impl World {
     fn repair(&mut self) {
         let incident = self.saga.state.incidents[0].clone();
         let step = incident.step.clone();
-        let is_refusal = ["no", "too_late", "cancelled", Reason::Timeout].contains(&&*incident.problem.code);
+        let is_refusal = ["no", "too_late", "cancelled", "timeout"].contains(&incident.problem.code.as_str());
         let is_wait = step.as_ref().is_some_and(|step| {
             self.saga.definition.step(step).is_some_and(|step| step.command(Direction::Forward).is_none())
         });

@@ -151,6 +151,8 @@ impl Saga {
         let mut undone = BTreeSet::new();
         let mut passed_over = BTreeSet::new();
         let mut rolling_back = false;
+        let mut begun = BTreeSet::new();
+        let mut came_back = BTreeSet::new();
         let mut sent = BTreeMap::<(StepPath, Direction), u32>::new();
         let entries = self.journal.iter().enumerate();
         for (nth, fact) in entries.flat_map(|(nth, entry)| entry.facts.iter().map(move |fact| (nth, fact))) {
@@ -162,13 +164,24 @@ impl Saga {
                 Fact::Held { step, direction: Direction::Compensate, .. } => {
                     passed_over.insert(step.clone());
                 }
+                Fact::WaitingForRoute { step, direction, .. } => {
+                    came_back.insert((step.clone(), *direction));
+                }
                 Fact::Sent { step, direction, attempt, .. }
                 | Fact::ChildSent { step, direction, attempt } => {
-                    let last = sent.entry((step.clone(), *direction)).or_default();
-                    *last += 1;
+                    let key = (step.clone(), *direction);
+                    let is_new = !came_back.remove(&key) || sent.get(&key) != Some(attempt);
+                    let last = sent.entry(key).or_default();
+                    *last += u32::from(is_new);
                     assert_eq!(*last, *attempt, "attempts are numbered without gaps");
                     match direction {
-                        Direction::Forward => assert!(!rolling_back, "nothing goes forward after the turn"),
+                        Direction::Forward => {
+                            assert!(!rolling_back, "nothing goes forward after the turn");
+                            begun.insert(step.clone());
+                        }
+                        Direction::Compensate if !rolling_back && nth >= self.migrated_after => {
+                            self.check_cleared(step, &begun);
+                        }
                         Direction::Compensate if nth >= self.migrated_after => {
                             self.check_undo(step, &undone, &passed_over);
                         }
@@ -186,6 +199,15 @@ impl Saga {
             }
         }
         assert!(self.state.executions <= MAX_STEP_EXECUTIONS);
+    }
+
+    /// Before a rollback only an optional step of which nobody knows is compensated, and nothing after it has begun.
+    fn check_cleared(&self, step: &StepPath, begun: &BTreeSet<StepPath>) {
+        let own = self.definition.step(step).expect("a step of the definition");
+        assert!(own.optional, "{step} is compensated, and the saga does not roll back");
+        for later in begun {
+            assert!(!self.comes_after(later, step), "{later} began before {step} was compensated");
+        }
     }
 
     /// A step is undone only after all that came after it, and a pivot never.
@@ -262,7 +284,11 @@ impl Saga {
             Status::Completed => {
                 for (path, step) in steps {
                     assert!(!matches!(step.outcome, Outcome::Pending(_)), "{path} is pending at the end");
-                    assert!(step.undo.is_none(), "{path} was undone in a completed saga");
+                    let own = self.definition.step(path).expect("a step of the definition");
+                    let is_unknown = matches!(step.outcome, Outcome::Unknown { .. });
+                    assert!(step.undo.is_none() || is_unknown, "{path} was undone in a completed saga");
+                    let may_be_there = is_unknown && own.optional && own.has_undo() && !step.passed_over;
+                    assert!(!may_be_there || step.is_undone(), "{path} may be there, and its output is null");
                 }
                 assert_eq!(walk::forward(&self.definition, &self.state), Next::Done);
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use rstest::rstest;
-use snorri::saga::{SagaId, Time};
-use snorri::store::Batch;
+use snorri::saga::{Message, SagaId, Time};
+use snorri::store::{Batch, UnsentCommand};
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
@@ -121,6 +121,26 @@ async fn messages_wait_in_the_outbox_until_sent(#[values(Memory, Sqlite, Postgre
             assert_eq!(store.count_unsent().await.expect("a count"), 1);
         }
         assert_eq!(texts(&claim_unsent(store, 1_000).await), texts(&queued[..1]));
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn unsent_commands_are_found_by_their_sagas(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let (one, other, none) = (saga_id(), saga_id(), saga_id());
+        let outbox = [unsent(one, "{}"), outcome(one), unsent(other, r#"{"of":"other"}"#)];
+        let batch = Batch { outbox: outbox.to_vec(), outbox_reserved_until: Time(100), ..Batch::default() };
+        store.commit(batch).await.expect("a commit");
+        let found = store.unsent_commands(&[one, none]).await.expect("commands");
+        let Message::Command(command) = &*outbox[0].message else { panic!("a command") };
+        let expected = UnsentCommand { id: outbox[0].id, saga: one, attempt: command.attempt() };
+        assert_eq!(found, [expected], "reserved or not, and nothing but commands");
+        assert_eq!(store.unsent_commands(&[]).await.expect("commands"), []);
+        store.commit(Batch { sent: vec![outbox[0].id], ..Batch::default() }).await.expect("a commit");
+        assert_eq!(store.unsent_commands(&[one]).await.expect("commands"), []);
     })
     .await;
 }

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod ledger;
 pub mod orchestrator;
 pub mod participants;
+pub mod proxy;
 pub mod trades;
 pub mod world;
 

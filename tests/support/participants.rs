@@ -175,7 +175,7 @@ async fn send(
     })
 }
 
-fn reply(delivery: &Delivery, kind: &str, body: &Value) -> Publication {
+pub fn reply(delivery: &Delivery, kind: &str, body: &Value) -> Publication {
     Publication {
         exchange: String::new(),
         routing_key: delivery.properties.reply_to.clone().expect("a reply queue"),

@@ -89,8 +89,9 @@ key: ${{ input.orderId }}
 defaults:
   exchange: {exchange}
   timeout: 500ms
+  unroutable_timeout: 500ms
   retry: {{ attempts: 2, backoff: 50ms }}
-  compensation: {{ timeout: 500ms, retry: {{ attempts: 3, backoff: 50ms }} }}
+  compensation: {{ timeout: 500ms, unroutable_timeout: 500ms, retry: {{ attempts: 3, backoff: 50ms }} }}
 steps:
   - name: reserve
     command: inventory.reserve

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::broker::{Delivery, Publication};
 
@@ -20,11 +21,17 @@ pub(super) struct Queue {
 pub(super) struct Message {
     content: Arc<Publication>,
     deliveries: u32,
+    expires_at: Option<Instant>,
 }
 
 impl Message {
     pub(super) fn new(content: Publication) -> Self {
-        Self { content: Arc::new(content), deliveries: 0 }
+        let expires_at = content.properties.expiration.map(|expiration| Instant::now() + expiration);
+        Self { content: Arc::new(content), deliveries: 0, expires_at }
+    }
+
+    fn has_expired(&self) -> bool {
+        self.expires_at.is_some_and(|at| at <= Instant::now())
     }
 }
 
@@ -51,12 +58,13 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Takes at most `most` messages out, in order.
+    /// Takes at most `most` messages out, in order. Those that have expired are gone.
     pub(super) fn take(self: &Arc<Self>, most: usize) -> Vec<Taken> {
         if most == 0 {
             return Vec::new();
         }
         let mut messages = self.messages();
+        messages.retain(|message| !message.has_expired());
         let count = most.min(messages.len());
         let taken = messages.drain(..count).map(|message| Taken::new(self, message)).collect();
         if !messages.is_empty() {

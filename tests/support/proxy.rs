@@ -1,0 +1,52 @@
+//! A broker that can be taken away: connections go through here, and are cut while it is away.
+
+use std::sync::Arc;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Forwards connections to another port of this machine, unless it is cut.
+#[derive(Debug)]
+pub struct Proxy {
+    /// The URL to connect to, in the place of the broker's own.
+    pub url: String,
+    open: Arc<watch::Sender<bool>>,
+}
+
+impl Proxy {
+    pub async fn to(amqp_url: &str) -> Self {
+        let (head, rest) = amqp_url.split_once('@').expect("a URL with a user");
+        let (address, vhost) = rest.split_once('/').expect("a URL with a virtual host");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let open = Arc::new(watch::Sender::new(true));
+        tokio::spawn(forward(listener, address.to_owned(), Arc::clone(&open)));
+        Self { url: format!("{head}@127.0.0.1:{port}/{vhost}"), open }
+    }
+
+    /// Ends all connections and takes no more.
+    pub fn cut(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub fn mend(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+async fn forward(listener: TcpListener, address: String, open: Arc<watch::Sender<bool>>) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let (mut is_open, address) = (open.subscribe(), address.clone());
+        tokio::spawn(async move {
+            if !*is_open.borrow_and_update() {
+                return;
+            }
+            let Ok(mut server) = TcpStream::connect(&address).await else { return };
+            tokio::select! {
+                _ = copy_bidirectional(&mut client, &mut server) => {}
+                _ = is_open.wait_for(|open| !open) => {}
+            }
+        });
+    }
+}
