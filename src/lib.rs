@@ -9,6 +9,7 @@
 //! - [`scenario`]: runs definitions in virtual time, as scenario files say; pure
 //! - [`graph`]: definitions as pictures; pure
 //! - [`simulation`]: thousands of sagas with faults, in virtual time; pure
+//! - [`json`] and [`text`]: what is accepted from outside, and what is shown; pure
 //! - [`engine`]: takes inputs in, decides, commits, acknowledges
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
@@ -26,9 +27,11 @@ pub mod crypto;
 pub mod engine;
 pub mod graph;
 pub mod http;
+pub mod json;
 pub mod proof;
 pub mod saga;
 pub mod scenario;
 pub mod simulation;
 pub mod store;
 pub mod telemetry;
+pub mod text;

@@ -18,9 +18,10 @@ use uuid::Uuid;
 use self::token::Token;
 use super::topology::Names;
 use super::{Delivery, HeaderValue, Properties, Publication};
+use crate::json;
 use crate::saga::input::Attempt;
 use crate::saga::message::{Command, Outcome};
-use crate::saga::{Message, SagaId, StepPath, Time};
+use crate::saga::{Message, PAYLOAD_LIMITS, SagaId, StepPath, Time};
 
 pub use reply::decode_reply;
 pub use signal::{decode_event, decode_signal};
@@ -176,12 +177,8 @@ fn json(body: &[u8]) -> Result<Value, Undecodable> {
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(body).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        Undecodable::new(format!(
-            "the body is not JSON ({place}): send UTF-8 encoded JSON, or no body at all"
-        ))
-    })
+    json::read(body, PAYLOAD_LIMITS)
+        .map_err(|error| Undecodable::new(format!("the body is refused: {error}")))
 }
 
 /// The `type` of a delivery, or a sentence that begins with what is wrong with it.

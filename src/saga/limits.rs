@@ -5,12 +5,19 @@
 
 use serde_json::Value;
 
+use crate::json::Limits;
+
 use super::definition::{Action, Block, Definition, StepIndex};
 use super::problem::{Problem, Reason};
 use super::state::{Entered, State};
 
 /// Most bytes of JSON in a saga's input, a command's payload or a reply's body.
 pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
+/// Most levels of lists and objects within each other in such JSON. The readers inside, which see it wrapped in entries
+/// and messages, stop at 127.
+pub const MAX_PAYLOAD_DEPTH: usize = 64;
+/// Bounds of such JSON.
+pub const PAYLOAD_LIMITS: Limits = Limits { bytes: MAX_PAYLOAD_BYTES, depth: MAX_PAYLOAD_DEPTH };
 /// Most steps that one saga executes forward: commands (further attempts not counted), waits, sleeps, children, events.
 /// Ten steps for each item of a list of [`MAX_ITEMS`].
 pub const MAX_STEP_EXECUTIONS: u32 = 10_000;

@@ -47,7 +47,7 @@ pub use input::Input;
 pub use journal::Entry;
 pub use limits::{
     MAX_CONCURRENCY, MAX_ITEMS, MAX_JOURNAL_ENTRIES, MAX_KEPT_ARRIVALS, MAX_OUTPUT_BYTES, MAX_PAYLOAD_BYTES,
-    MAX_STEP_EXECUTIONS,
+    MAX_PAYLOAD_DEPTH, MAX_STEP_EXECUTIONS, PAYLOAD_LIMITS,
 };
 pub use message::Message;
 pub use state::{State, Status};

@@ -1,0 +1,181 @@
+//! Numbers: which JSON numbers are kept exactly, which are the same, and how one is written as text.
+
+use std::cmp::Ordering;
+
+use serde_json::Number;
+
+/// Whether a JSON number is the same number when it was read and is written again: an integer that fits in 64 bits, or a
+/// decimal that equals the shortest text of its double.
+pub(super) fn is_exact(token: &str) -> bool {
+    if !token.contains(['.', 'e', 'E']) {
+        return token.parse::<i64>().is_ok() || token.parse::<u64>().is_ok();
+    }
+    match token.parse::<f64>() {
+        Ok(double) if double.is_finite() => {
+            let decimal = Decimal::of(token);
+            decimal.is_some() && decimal == Decimal::of(&format!("{double:e}"))
+        }
+        _ => false,
+    }
+}
+
+/// What a decimal text denotes: its digits times a power of ten.
+#[derive(Debug, PartialEq)]
+struct Decimal {
+    negative: bool,
+    /// Without zeros at either end; empty for zero, which has no sign and no exponent.
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// `None`: the exponent is out of all bounds.
+    fn of(text: &str) -> Option<Self> {
+        let (negative, text) = match text.strip_prefix('-') {
+            Some(text) => (true, text),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = [whole, fraction].concat();
+        let digits = all.trim_start_matches('0');
+        if digits.is_empty() {
+            return Some(Self { negative: false, digits: String::new(), exponent: 0 });
+        }
+        let significant = digits.trim_end_matches('0');
+        let exponent = i64::from(exponent.parse::<i32>().ok()?);
+        let (fraction, zeros) = (signed(fraction.len())?, signed(digits.len() - significant.len())?);
+        Some(Self { negative, digits: significant.to_owned(), exponent: exponent - fraction + zeros })
+    }
+}
+
+fn signed(length: usize) -> Option<i64> {
+    i64::try_from(length).ok()
+}
+
+/// The text of a number in a business key, an attribute or a text: equal numbers have the same text, different numbers
+/// different ones. A number without a fraction that fits in 64 bits is written as an integer: `1.0` as `1`, `1e3` as `1000`.
+pub fn number_text(number: &Number) -> String {
+    match number.as_f64().filter(|_| number.is_f64()).and_then(integer_of) {
+        Some(integer) => integer.to_string(),
+        None => number.to_string(),
+    }
+}
+
+/// Whether two numbers are equal: `1` and `1.0` are, 9007199254740993 and 9007199254740992.0 are not.
+pub fn same_number(left: &Number, right: &Number) -> bool {
+    match (integer(left), integer(right)) {
+        (Some(left), Some(right)) => left == right,
+        (None, None) => {
+            let (left, right) = (left.as_f64(), right.as_f64());
+            left.zip(right).is_some_and(|(left, right)| left.partial_cmp(&right) == Some(Ordering::Equal))
+        }
+        _ => false,
+    }
+}
+
+/// The integer that a number is, if it is one and fits in 64 bits.
+fn integer(number: &Number) -> Option<i128> {
+    let whole = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    whole.or_else(|| number.as_f64().and_then(integer_of))
+}
+
+/// Every integer below 2^64 that a double holds is converted exactly.
+fn integer_of(double: f64) -> Option<i128> {
+    const LEAST: f64 = -9_223_372_036_854_775_808.0;
+    const BEYOND: f64 = 18_446_744_073_709_551_616.0;
+    let fits = double.fract() == 0.0 && (LEAST..BEYOND).contains(&double);
+    fits.then_some(double as i128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_written_again_as_they_were_read_are_exact() {
+        let exact = [
+            "0",
+            "-0",
+            "0.0",
+            "-0.0",
+            "0e9999999999",
+            "12.50",
+            "0.1",
+            "100.00",
+            "1e3",
+            "1E2",
+            "1E+2",
+            "1.5e-7",
+            "9007199254740993",
+            "18446744073709551615",
+            "-9223372036854775808",
+            "9007199254740992.0",
+            "5e-324",
+            "1.7976931348623157e308",
+            "123456789.123456",
+            "0.30000000000000004",
+            "1e20",
+        ];
+        for token in exact {
+            assert!(is_exact(token), "{token}");
+            let read: Number = serde_json::from_str(token).expect("a number");
+            assert_eq!(Decimal::of(&read.to_string()), Decimal::of(token), "{token}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_would_be_rounded_are_not() {
+        let inexact = [
+            "90071992547409931.25",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "340282366920938463463",
+            "1e400",
+            "-1e400",
+            "1e-400",
+            "4.9e-324",
+            "0.1000000000000000055",
+            "9007199254740993.0",
+            "9007199254740993e0",
+            "0.12345678901234567890",
+            "1e99999999999999999999",
+            "100000000000000000000",
+        ];
+        for token in inexact {
+            assert!(!is_exact(token), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_one_text() {
+        let texts = [
+            ("1", "1"),
+            ("1.0", "1"),
+            ("1e3", "1000"),
+            ("-0", "0"),
+            ("-0.0", "0"),
+            ("12.50", "12.5"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("9007199254740992.0", "9007199254740992"),
+            ("1e19", "10000000000000000000"),
+            ("1e20", "1e+20"),
+            ("18446744073709551616.0", "1.8446744073709552e+19"),
+        ];
+        for (token, text) in texts {
+            let number: Number = serde_json::from_str(token).expect("a number");
+            assert_eq!(number_text(&number), text, "{token}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_the_same_only_if_they_are_equal() {
+        let same = |left: &str, right: &str| {
+            let number = |text| serde_json::from_str(text).expect("a number");
+            same_number(&number(left), &number(right))
+        };
+        assert!(same("1", "1.0") && same("1e2", "100") && same("0", "-0.0") && same("0.5", "5e-1"));
+        assert!(!same("9007199254740993", "9007199254740992.0"));
+        assert!(!same("18446744073709551615", "18446744073709551616.0") && !same("1", "1.5"));
+    }
+}

@@ -1,0 +1,91 @@
+//! Characters that a reader cannot see: refused in names, escaped in what is shown.
+
+use std::borrow::Cow;
+
+/// Whether a character shows nothing, or changes how others are shown: control characters (C0, DEL, C1), format characters
+/// (Unicode's category Cf: zero width, bidirectional controls, byte order mark, tags), line and paragraph separators, and
+/// the letters that are blank.
+pub fn is_invisible(character: char) -> bool {
+    match character {
+        ' '..='~' => false,
+        _ => is_control_or_format(character) || is_blank_letter(character),
+    }
+}
+
+/// The first invisible character of a text.
+pub fn find_invisible(text: &str) -> Option<char> {
+    text.chars().find(|&character| is_invisible(character))
+}
+
+/// A text in which nothing is invisible: `\u{202e}` for such a character.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    escape_except(text, |_| false)
+}
+
+/// As [`escape`], but lines and tabs stay.
+pub fn escape_in_lines(text: &str) -> Cow<'_, str> {
+    escape_except(text, |character| matches!(character, '\n' | '\t'))
+}
+
+fn escape_except(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_escaped = |character: char| is_invisible(character) && !stays(character);
+    if !text.contains(is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_escaped(character) {
+            escaped.extend(character.escape_unicode());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+fn is_control_or_format(character: char) -> bool {
+    matches!(character,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+        | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Hangul fillers, the combining grapheme joiner and their like: no format characters, and yet nothing to see.
+fn is_blank_letter(character: char) -> bool {
+    matches!(
+        character,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{ffa0}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::*;
+
+    #[test]
+    fn all_control_and_format_characters_are_invisible() {
+        let hidden = Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]").expect("a pattern");
+        let mut buffer = [0; 4];
+        for character in
+            ('\0'..=char::MAX).filter(|&character| hidden.is_match(character.encode_utf8(&mut buffer)))
+        {
+            assert!(is_invisible(character), "{}", character.escape_unicode());
+        }
+        for character in "aß漢 🦀~\u{a0}\u{301}\u{fe0f}".chars() {
+            assert!(!is_invisible(character), "{}", character.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn what_is_invisible_is_escaped() {
+        assert_eq!(escape("plain ünïcode"), "plain ünïcode");
+        assert_eq!(escape("a\u{1b}[31mb\u{202e}\n\0"), "a\\u{1b}[31mb\\u{202e}\\u{a}\\u{0}");
+        assert_eq!(escape_in_lines("a\n\tb\r"), "a\n\tb\\u{d}");
+        assert_eq!(find_invisible("a\u{200b}b"), Some('\u{200b}'));
+        assert_eq!(find_invisible("ab"), None);
+    }
+}
