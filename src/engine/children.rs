@@ -35,6 +35,9 @@ impl Engine {
             Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => return true,
             Err(SubmitError::Stopping | SubmitError::Changed { .. }) => return false,
             Err(SubmitError::Unreadable(why)) => ReplyResult::Failure(Problem::new(Reason::Unreadable, why)),
+            Err(error @ SubmitError::Invalid(_)) => {
+                ReplyResult::Failure(refused(error.code(), format!("child saga {child}: {error}")))
+            }
             Err(SubmitError::Ignored(Ignored::AlreadyCompensated)) => ReplyResult::Success(Arc::default()),
             Err(SubmitError::Ignored(ignored)) => {
                 ReplyResult::Failure(refused(ignored.code(), format!("child saga {child}: {ignored}")))

@@ -36,6 +36,7 @@ impl LetterError {
             Self::Resolved => "dead_letter_resolved",
             Self::NoQueue(_) => "no_queue",
             Self::Unconfirmed => "broker_unavailable",
+            Self::Store(store::Error::Invalid(_)) => "invalid_value",
             Self::Store(_) => "store_unavailable",
         }
     }

@@ -20,6 +20,7 @@ use crate::catalog::{self, Compiled, Diagnostics};
 use crate::saga::Time;
 use crate::saga::journal::By;
 use crate::store::{self, AuditEntry, Store, StoredDefinition};
+use crate::text;
 
 /// Compiled definitions by name and version.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub enum Error {
          the registered source back"
     )]
     Changed { file: String, name: String, version: u32, registered: String },
-    #[error("there is no definition `{name}`{}", version.map(|version| format!(" of version {version}")).unwrap_or_default())]
+    #[error("there is no definition `{}`{}", text::escape(name), version.map(|version| format!(" of version {version}")).unwrap_or_default())]
     NotFound { name: String, version: Option<u32> },
     #[error("`{name}`{} is deactivated: no new saga is started in it", version.map(|version| format!(" of version {version}")).unwrap_or_default())]
     Inactive { name: String, version: Option<u32> },
@@ -69,6 +70,7 @@ impl Error {
             Self::Changed { .. } => "definition_changed",
             Self::NotFound { .. } => "definition_not_found",
             Self::Inactive { .. } => "definition_inactive",
+            Self::Store(store::Error::Invalid(_)) => "invalid_value",
             Self::Store(_) => "store_unavailable",
         }
     }
@@ -155,7 +157,8 @@ impl Definitions {
             return Ok(compiled);
         }
         let not_found = || Error::NotFound { name: name.to_owned(), version };
-        let version = version.ok_or_else(not_found)?;
+        // No definition has such a name, and PostgreSQL cannot be asked for one with a NUL in it.
+        let version = version.filter(|_| text::find_invisible(name).is_none()).ok_or_else(not_found)?;
         let stored = self.store.definition(name, version).await?.ok_or_else(not_found)?;
         self.compile_stored(&stored)
     }

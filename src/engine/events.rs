@@ -63,7 +63,9 @@ pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
             Err(SubmitError::Ignored(ignored)) => {
                 tracing::debug!(%saga, reason = %ignored, "the event changes nothing");
             }
-            Err(error @ SubmitError::Unreadable(_)) => tally.refused.push(error.to_string()),
+            Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
+                tally.refused.push(error.to_string())
+            }
         }
     }
     tally.verdict()

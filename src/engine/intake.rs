@@ -70,7 +70,9 @@ async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
         match engine.submit(saga, Input::Reply(reply)).await {
             Ok(_) => Verdict::Ack,
             Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
-            Err(error @ SubmitError::Unreadable(_)) => dead_letter(error.code(), error.to_string()),
+            Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
+                dead_letter(error.code(), error.to_string())
+            }
             Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
                 let reason = "this reply belongs to a saga that does not exist here";
                 dead_letter(Ignored::UnknownSaga.code(), reason.to_owned())

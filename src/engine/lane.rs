@@ -10,7 +10,7 @@
 //!
 //! A saga that cannot be read is set aside alone: its inputs are given back, and the others of its batch go on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,12 @@ struct Known {
     remembered: Option<u32>,
 }
 
+/// A batch that the database cannot hold.
+struct Refused {
+    works: Vec<Work>,
+    why: String,
+}
+
 /// The sagas of a batch: those that can be decided about, and why the others cannot.
 #[derive(Debug, Default)]
 struct States {
@@ -122,19 +128,50 @@ impl Lane {
         }
     }
 
-    /// Decides and commits one batch, as often as it takes.
+    /// Decides and commits what came in. A batch with a value that the database cannot hold is split into its inputs, so that
+    /// only the one that has it is refused.
     async fn handle(&mut self, works: Vec<Work>) {
-        let sent = self.outbox.take_confirmed();
+        let mut sent = self.outbox.take_confirmed();
+        let mut batches = VecDeque::from([works]);
+        while let Some(works) = batches.pop_front() {
+            match self.commit_batch(works, &sent).await {
+                Ok(()) => sent.clear(),
+                Err(Refused { mut works, why }) if works.len() == 1 => {
+                    tracing::error!(
+                        why,
+                        "the database cannot hold what an input led to: the input is refused"
+                    );
+                    for work in works.drain(..) {
+                        let _ = work.done.send(Err(SubmitError::Invalid(why.clone())));
+                    }
+                }
+                Err(Refused { works, .. }) => batches.extend(works.into_iter().map(|work| vec![work])),
+            }
+        }
+        // Nothing that could be committed has taken these along.
+        if !sent.is_empty() && self.commit_batch(Vec::new(), &sent).await.is_err() {
+            tracing::error!("the database cannot remove messages of the outbox: they will be sent again");
+        }
+    }
+
+    /// Decides and commits one batch, as often as it takes.
+    async fn commit_batch(&mut self, works: Vec<Work>, sent: &[OutboxId]) -> Result<(), Refused> {
         let mut trust_starts = true;
         let mut wait = RETRY_FIRST;
         loop {
-            match self.try_handle(&works, &sent, trust_starts).await {
+            match self.try_handle(&works, sent, trust_starts).await {
                 Ok(results) => {
                     for (work, result) in works.into_iter().zip(results) {
                         // Whoever asked may have gone; what was decided stands.
                         let _ = work.done.send(result);
                     }
-                    return;
+                    return Ok(());
+                }
+                Err(store::Error::Invalid(why)) => {
+                    for work in &works {
+                        self.hot.0.pop(&work.saga);
+                    }
+                    return Err(Refused { works, why });
                 }
                 Err(store::Error::Conflict) => {
                     self.metrics.conflicts.inc();

@@ -102,6 +102,9 @@ pub enum SubmitError {
     /// What is stored of the saga cannot be read: somebody has to look at it.
     #[error("the saga cannot be read: {0}")]
     Unreadable(String),
+    /// The database cannot hold what the input led to: sending it again cannot help.
+    #[error("the input cannot be stored: {0}")]
+    Invalid(String),
     /// Something happened to the saga since whoever asks has looked at it.
     #[error("the saga has {seq} journal entries by now: look at it again")]
     Changed { seq: u32 },
@@ -116,6 +119,7 @@ impl SubmitError {
         match self {
             Self::Ignored(ignored) => ignored.code(),
             Self::Unreadable(_) => "unreadable",
+            Self::Invalid(_) => "invalid_value",
             Self::Changed { .. } => "changed",
             Self::Stopping => "stopping",
         }

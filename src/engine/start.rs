@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::definitions;
@@ -12,8 +11,8 @@ pub use crate::broker::envelope::StartRequest;
 pub use crate::catalog::InvalidInput;
 use crate::catalog::{Compiled, MAX_ATTRIBUTE_BYTES};
 use crate::saga::expression::EvaluationError;
-use crate::saga::{Ignored, Input, MAX_PAYLOAD_BYTES, SagaId, journal};
-use crate::store;
+use crate::saga::{Ignored, Input, PAYLOAD_LIMITS, SagaId, journal};
+use crate::{json, store, text};
 
 /// Most attributes of one saga.
 const MAX_ATTRIBUTES: usize = 16;
@@ -50,10 +49,12 @@ pub enum StartError {
     InvalidAttributes(String),
     #[error("there is no input: {0}")]
     NoInput(EvaluationError),
-    #[error("the input has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are taken")]
-    TooLarge { bytes: usize },
+    #[error("the input is refused: {0}")]
+    InputRefused(json::Error),
     #[error("the saga of this business key, or of this message, cannot be read: {0}")]
     Unreadable(String),
+    #[error("the start cannot be stored: {0}")]
+    Invalid(String),
     #[error(transparent)]
     Store(store::Error),
     #[error("the engine is stopping: start it again elsewhere, or later")]
@@ -70,8 +71,9 @@ impl StartError {
             Self::NoAttribute(_) => "no_attribute",
             Self::InvalidAttributes(_) => "invalid_attributes",
             Self::NoInput(_) => "no_input",
-            Self::TooLarge { .. } => "payload_too_large",
+            Self::InputRefused(error) => error.reason.code(),
             Self::Unreadable(_) => "unreadable",
+            Self::Invalid(_) => "invalid_value",
             Self::Store(_) => "store_unavailable",
             Self::Stopping => "stopping",
         }
@@ -87,11 +89,12 @@ impl Engine {
     /// Starts a saga, once for each business key. When this returns, the start is committed.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
         let compiled = self.definition_of(&request).await.map_err(|error| match error {
+            definitions::Error::Store(store::Error::Invalid(why)) => StartError::Invalid(why),
             definitions::Error::Store(error) => StartError::Store(error),
             error @ definitions::Error::Inactive { .. } => StartError::Inactive(error),
             error => StartError::NotFound(error),
         })?;
-        check_size(&request.input)?;
+        json::check(&request.input, PAYLOAD_LIMITS).map_err(StartError::InputRefused)?;
         compiled.check_input(&request.input).map_err(StartError::InvalidInput)?;
         let key = compiled.key(&request.input)?;
         let id = saga_id(&request, key.as_deref());
@@ -109,6 +112,7 @@ impl Engine {
                 Ok(Started { id, key, is_new: false, same_input, same_parent })
             }
             Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
+            Err(SubmitError::Invalid(why)) => Err(StartError::Invalid(why)),
             Err(SubmitError::Ignored(_) | SubmitError::Changed { .. } | SubmitError::Stopping) => {
                 Err(StartError::Stopping)
             }
@@ -151,12 +155,12 @@ fn attributes(compiled: &Compiled, request: &StartRequest) -> Result<BTreeMap<St
     let is_right = |(name, value): &(&String, &String)| {
         (1..=MAX_ATTRIBUTE_NAME).contains(&name.len())
             && value.len() <= MAX_ATTRIBUTE_BYTES
-            && !name.chars().chain(value.chars()).any(char::is_control)
+            && !name.chars().chain(value.chars()).any(text::is_invisible)
     };
     if !request.attributes.iter().all(|pair| is_right(&pair)) {
         let most = format!("at most {MAX_ATTRIBUTE_NAME} bytes, and values of at most {MAX_ATTRIBUTE_BYTES}");
         return Err(StartError::InvalidAttributes(format!(
-            "they have names of {most}, without control characters"
+            "they have names of {most}, without control and format characters"
         )));
     }
     if attributes.len() > MAX_ATTRIBUTES {
@@ -166,11 +170,6 @@ fn attributes(compiled: &Compiled, request: &StartRequest) -> Result<BTreeMap<St
         )));
     }
     Ok(attributes)
-}
-
-fn check_size(input: &Value) -> Result<(), StartError> {
-    let bytes = serde_json::to_vec(input).map_or(usize::MAX, |json| json.len());
-    if bytes > MAX_PAYLOAD_BYTES { Err(StartError::TooLarge { bytes }) } else { Ok(()) }
 }
 
 fn summary(errors: &[InvalidInput]) -> String {

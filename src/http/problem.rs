@@ -10,6 +10,7 @@ use crate::api::problem::{At, Problem};
 use crate::engine::dead_letters::LetterError;
 use crate::engine::operator::Refusal;
 use crate::engine::{StartError, StoreError, SubmitError, definitions};
+use crate::json;
 use crate::saga::Ignored;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -69,7 +70,8 @@ impl From<StartError> for Problem {
             | StartError::NoAttribute(_)
             | StartError::InvalidAttributes(_)
             | StartError::NoInput(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            StartError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            StartError::InputRefused(error) => of_json(&error.reason),
+            StartError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StartError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
             StartError::Store(_) | StartError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -85,7 +87,32 @@ impl From<StartError> for Problem {
                 let detail = "the input does not match the definition's schema";
                 Self { errors: errors.into_iter().map(at).collect(), ..Self::new(status, code, detail) }
             }
+            StartError::InputRefused(error) => {
+                let pointer = format!("/input{}", error.path);
+                Self::new(status, code, "the input is refused").at(pointer, error.reason.to_string())
+            }
             error => Self::new(status, code, error.to_string()),
+        }
+    }
+}
+
+/// A JSON body that is refused.
+impl From<json::Error> for Problem {
+    fn from(error: json::Error) -> Self {
+        let problem = Self::new(of_json(&error.reason), error.reason.code(), error.to_string());
+        match error.reason {
+            json::Reason::Syntax { .. } | json::Reason::TooLarge { .. } => problem,
+            reason => problem.at(error.path, reason.to_string()),
+        }
+    }
+}
+
+fn of_json(reason: &json::Reason) -> StatusCode {
+    match reason {
+        json::Reason::Syntax { .. } => StatusCode::BAD_REQUEST,
+        json::Reason::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        json::Reason::TooDeep { .. } | json::Reason::InexactNumber | json::Reason::RepeatedKey => {
+            StatusCode::UNPROCESSABLE_ENTITY
         }
     }
 }
@@ -98,6 +125,9 @@ impl From<SubmitError> for Problem {
                 Self::new(StatusCode::CONFLICT, ignored.code(), ignored.to_string())
             }
             SubmitError::Unreadable(why) => unreadable(&why),
+            SubmitError::Invalid(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string())
+            }
             SubmitError::Changed { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, error.code(), error.to_string())
             }
@@ -161,6 +191,11 @@ impl From<LetterError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Invalid(_) = error {
+            let detail = "a value of the request cannot be stored or looked up: send one without control characters, and \
+                          a shorter one";
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", detail);
+        }
         tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the database is not available")
     }

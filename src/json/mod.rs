@@ -86,16 +86,36 @@ pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
     Err(Error { path: place::of_repeated_key(text), reason: Reason::RepeatedKey })
 }
 
-/// Whether a value that was made inside, by an expression or a template, nests at most `depth` levels.
-pub fn check_depth(value: &Value, depth: usize) -> Result<(), Error> {
+/// Whether a value, from a larger text or made by an expression, is within `limits`.
+pub fn check(value: &Value, limits: Limits) -> Result<(), Error> {
     let mut path = Vec::new();
-    match nests_deeper(value, depth, &mut path) {
-        false => Ok(()),
-        true => {
-            path.reverse();
-            Err(Error { path: place::pointer(path), reason: Reason::TooDeep { most: depth } })
+    if nests_deeper(value, limits.depth, &mut path) {
+        path.reverse();
+        return Err(Error { path: place::pointer(path), reason: Reason::TooDeep { most: limits.depth } });
+    }
+    let bytes = length(value);
+    if bytes > limits.bytes {
+        return Err(whole(Reason::TooLarge { bytes, most: limits.bytes }));
+    }
+    Ok(())
+}
+
+/// How many bytes a value has when it is written.
+fn length(value: &Value) -> usize {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
+    let mut counter = Counter(0);
+    // A value has text keys only and counting does not fail, so that it is always written.
+    serde_json::to_writer(&mut counter, value).map_or(usize::MAX, |()| counter.0)
 }
 
 /// The text without its byte order mark.

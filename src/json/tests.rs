@@ -74,9 +74,11 @@ fn errors_say_where_and_what_to_do() {
 }
 
 #[test]
-fn values_made_inside_are_checked_for_their_depth() {
+fn values_made_inside_are_checked() {
     let value = json!({"a": [1, {"b": [2]}]});
-    assert_eq!(check_depth(&value, 4), Ok(()));
-    let error = check_depth(&value, 3).expect_err("deep");
+    assert_eq!(check(&value, LIMITS), Ok(()));
+    let error = check(&value, Limits { depth: 3, ..LIMITS }).expect_err("deep");
     assert_eq!((error.path.as_str(), error.reason), ("/a/1/b", Reason::TooDeep { most: 3 }));
+    let error = check(&value, Limits { bytes: 18, ..LIMITS }).expect_err("large");
+    assert_eq!(error.reason, Reason::TooLarge { bytes: 19, most: 18 });
 }

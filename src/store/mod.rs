@@ -38,6 +38,9 @@ pub enum Error {
     /// The database did not answer, or not in time. Whether a commit happened is unknown.
     #[error("the database is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database answers and refuses a value: it cannot hold it. Trying again cannot help.
+    #[error("the database cannot store or look up a value: {0}")]
+    Invalid(String),
     /// What is stored cannot be read.
     #[error("what is stored cannot be read: {0}")]
     Corrupt(String),

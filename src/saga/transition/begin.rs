@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, value::RawValue};
 
 use super::Draft;
-use crate::saga::MAX_PAYLOAD_BYTES;
+use crate::json;
 use crate::saga::definition::{Action, Child, Definition, ForEach, Publish, Sleep, Step, StepIndex};
 use crate::saga::expression::{EvaluationError, Expression, Scope};
 use crate::saga::id::{Direction, StepPath, Time};
@@ -15,7 +15,10 @@ use crate::saga::problem::Code;
 use crate::saga::state::Entered;
 use crate::saga::template::Template;
 use crate::saga::variables::Variables;
-use crate::saga::walk;
+use crate::saga::{PAYLOAD_LIMITS, walk};
+
+/// Most levels of the outputs of a list: one output, in the lists and objects of several lists within each other.
+const MAX_OUTPUTS_DEPTH: usize = 100;
 
 impl Draft<'_> {
     /// Begins what a walk forward found.
@@ -110,6 +113,9 @@ impl Draft<'_> {
         if let Some(list) = self.definition.index_of(path.name()) {
             self.state.check_list(self.definition, list, items.len())?;
         }
+        for item in &items {
+            check_bounds(item)?;
+        }
         Ok(items)
     }
 
@@ -130,6 +136,7 @@ impl Draft<'_> {
             outputs.push(output_of_item(self.definition, each, &scope)?);
         }
         let output = Value::Array(outputs);
+        check_depth(&output)?;
         if let Err(problem) = self.state.check_output(&output) {
             self.hold(path, Direction::Forward, problem);
             return Ok(());
@@ -268,11 +275,28 @@ fn of_expression(error: EvaluationError) -> Problem {
 }
 
 pub(super) fn bounded_json(payload: &Value) -> Result<Box<RawValue>, Problem> {
-    let json = serde_json::value::to_raw_value(payload)
-        .map_err(|error| Problem::new(Reason::ExpressionFailed, error.to_string()))?;
-    if json.get().len() > MAX_PAYLOAD_BYTES {
-        let message = format!("{} bytes; a payload has at most {MAX_PAYLOAD_BYTES}", json.get().len());
-        return Err(Problem::new(Reason::PayloadTooLarge, message));
-    }
-    Ok(json)
+    check_bounds(payload)?;
+    serde_json::value::to_raw_value(payload)
+        .map_err(|error| Problem::new(Reason::ExpressionFailed, error.to_string()))
+}
+
+/// Whether what an expression made can be stored, sent and read back.
+pub(super) fn check_bounds(value: &Value) -> Result<(), Problem> {
+    json::check(value, PAYLOAD_LIMITS).map_err(of_bounds)
+}
+
+/// The outputs of a list's items together: their size is that of all outputs, see [`State::check_output`].
+///
+/// [`State::check_output`]: crate::saga::State
+fn check_depth(outputs: &Value) -> Result<(), Problem> {
+    json::check(outputs, json::Limits { bytes: usize::MAX, depth: MAX_OUTPUTS_DEPTH }).map_err(of_bounds)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn of_bounds(error: json::Error) -> Problem {
+    let reason = match error.reason {
+        json::Reason::TooLarge { .. } => Reason::PayloadTooLarge,
+        _ => Reason::ExpressionFailed,
+    };
+    Problem::new(reason, format!("the value that was made is refused: {error}"))
 }

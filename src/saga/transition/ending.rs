@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Draft;
-use super::begin::render;
+use super::begin::{check_bounds, render};
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::input::{Attempt, ReplyResult};
 use crate::saga::journal::{Fact, Problem, Reason};
@@ -30,6 +30,7 @@ impl Draft<'_> {
     fn output(&self) -> Result<Option<Value>, Problem> {
         let Some(template) = &self.definition.output else { return Ok(None) };
         let output = render(template, &Variables::of(self.definition, &self.state))?;
+        check_bounds(&output)?;
         if let Some(schema) = &self.definition.output_schema {
             schema.check(&output)?;
         }

@@ -9,8 +9,13 @@ use crate::store::Error;
 const UNIQUE_VIOLATION: &str = "23505";
 /// PostgreSQL: deadlock_detected. Of two writers that wait for each other it ends one, of which nothing is left.
 const DEADLOCK: &str = "40P01";
+/// PostgreSQL: the classes data_exception (a NUL in a text, a number out of range) and program_limit_exceeded (a row or a
+/// key of an index that is too large).
+const VALUE_CLASSES: [&str; 2] = ["22", "54"];
 /// SQLite: SQLITE_CONSTRAINT_PRIMARYKEY.
 const CONSTRAINT_PRIMARYKEY: &str = "1555";
+/// SQLite: SQLITE_TOOBIG.
+const TOO_BIG: &str = "18";
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
@@ -21,9 +26,24 @@ impl From<DbErr> for Error {
             {
                 Self::Corrupt(error.to_string())
             }
-            error => Self::Unavailable(error.into()),
+            error => match invalid_value(&error) {
+                Some(message) => Self::Invalid(message),
+                None => Self::Unavailable(error.into()),
+            },
         }
     }
+}
+
+/// What the database says of a value that it cannot hold, if that is the error.
+fn invalid_value(error: &DbErr) -> Option<String> {
+    let cause = database_error(error)?;
+    let code = cause.code()?;
+    let is_value = match code.len() {
+        // An SQLSTATE.
+        5 => VALUE_CLASSES.iter().any(|class| code.starts_with(class)),
+        _ => code == TOO_BIG,
+    };
+    is_value.then(|| format!("{} ({code})", cause.message()))
 }
 
 /// The error of a whole commit on PostgreSQL.
