@@ -7,10 +7,10 @@ use std::sync::{Arc, LazyLock};
 use cel::Env;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use snorri::saga::expression::{Scope, Variable};
+use snorri::saga::expression::{Scope, Variable, environment};
 use snorri::saga::template::{Template, expressions_in};
 
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(environment()));
 static INPUT: LazyLock<Value> = LazyLock::new(|| {
     json!({
         "id": "o-1", "amount": 41, "price": 1.5, "big": u64::MAX, "small": i64::MIN, "nothing": null, "yes": true,

@@ -22,6 +22,7 @@ use crate::json;
 use crate::saga::input::Attempt;
 use crate::saga::message::{Command, Outcome};
 use crate::saga::{Message, PAYLOAD_LIMITS, SagaId, StepPath, Time};
+use crate::text;
 
 pub use reply::decode_reply;
 pub use signal::{decode_event, decode_signal};
@@ -179,6 +180,17 @@ fn json(body: &[u8]) -> Result<Value, Undecodable> {
     }
     json::read(body, PAYLOAD_LIMITS)
         .map_err(|error| Undecodable::new(format!("the body is refused: {error}")))
+}
+
+/// Refuses a text that names something and has a character that is not seen.
+fn check_name(what: &str, name: &str) -> Result<(), Undecodable> {
+    match text::find_invisible(name) {
+        None => Ok(()),
+        Some(found) => Err(Undecodable::new(format!(
+            "{what} has the control or format character U+{:04X}: send it without",
+            u32::from(found)
+        ))),
+    }
 }
 
 /// The `type` of a delivery, or a sentence that begins with what is wrong with it.

@@ -11,10 +11,12 @@ use sha2::{Digest, Sha256};
 use super::decode::{Decoded, Keys};
 use super::diagnostic::Diagnostics;
 use super::schema::Schema;
+use crate::json::number_text;
 use crate::saga::Definition;
 use crate::saga::definition::StepIndex;
 use crate::saga::expression::{EvaluationError, Scope, Variable};
 use crate::saga::template::Template;
+use crate::text::is_invisible;
 
 /// Longest business key of a saga.
 pub const MAX_KEY_BYTES: usize = 512;
@@ -97,18 +99,19 @@ impl Compiled {
         if invalid.is_empty() { Ok(()) } else { Err(invalid) }
     }
 
-    /// The business key of a saga with `input`, if the definition makes one: a text or a number that is not empty.
+    /// The business key of a saga with `input`, if the definition makes one: a text or a number that is not empty. Equal
+    /// numbers make one key, different numbers different keys; a number makes the same key as the text that it is written as.
     pub fn key(&self, input: &Value) -> Result<Option<String>, EvaluationError> {
         let Some(template) = &self.definition.key else { return Ok(None) };
         let key = match template.render(&OnlyInput(input))? {
             Value::String(text) => text,
-            Value::Number(number) => number.to_string(),
+            Value::Number(number) => number_text(&number),
             _ => return Err(wrong(template, "a key must be a text or a number")),
         };
         match key.len() {
-            // PostgreSQL's texts cannot hold a NUL, and nobody can read the others.
-            _ if key.contains(char::is_control) => {
-                Err(wrong(template, "a key must not have control characters in it"))
+            // PostgreSQL's texts cannot hold a NUL, and people cannot read the others.
+            _ if key.contains(is_invisible) => {
+                Err(wrong(template, "a key must not have control or format characters in it"))
             }
             0 => Err(wrong(template, "a key must not be empty")),
             1..=MAX_KEY_BYTES => Ok(Some(key)),
@@ -123,11 +126,12 @@ impl Compiled {
             let value = match template.render(&OnlyInput(input))? {
                 Value::Null => continue,
                 Value::String(text) => text,
-                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+                Value::Number(number) => number_text(&number),
+                Value::Bool(value) => value.to_string(),
                 _ => return Err(wrong(template, "an attribute must be a text, a number, a boolean or null")),
             };
-            if value.contains(char::is_control) {
-                return Err(wrong(template, "an attribute must not have control characters in it"));
+            if value.contains(is_invisible) {
+                return Err(wrong(template, "an attribute must not have control or format characters in it"));
             }
             if value.len() > MAX_ATTRIBUTE_BYTES {
                 let message = format!("an attribute has at most {MAX_ATTRIBUTE_BYTES} bytes");

@@ -12,6 +12,7 @@ use super::start::StartRequest;
 use super::{Engine, SubmitError, intake};
 use crate::broker::{Delivery, Verdict, envelope};
 use crate::catalog::Compiled;
+use crate::json::number_text;
 use crate::saga::definition::{EventPattern, Trigger};
 use crate::saga::expression::{EvaluationError, Expression, Scope, Variable};
 use crate::saga::journal::{Arrival, Source};
@@ -163,7 +164,7 @@ fn addressees(engine: &Engine, arrival: &Arrival) -> HashSet<SagaId> {
 fn key_of(pattern: &EventPattern, body: &Value) -> Option<String> {
     match pattern.correlate.evaluate(&Only("event", body)) {
         Ok(Value::String(key)) => Some(key),
-        Ok(Value::Number(key)) => Some(key.to_string()),
+        Ok(Value::Number(key)) => Some(number_text(&key)),
         Ok(_) => None,
         Err(error) => {
             tracing::debug!(event = %pattern.event, %error, "the event names no business key");

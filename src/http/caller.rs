@@ -7,6 +7,7 @@ use super::problem::unauthenticated;
 use super::roles::Role;
 use crate::api::problem::Problem;
 use crate::saga::journal::By;
+use crate::text;
 
 const LONGEST_REASON: usize = 1000;
 const LONGEST_ACTOR: usize = 200;
@@ -49,10 +50,15 @@ fn check(pointer: &str, text: &str, longest: usize) -> Result<(), Problem> {
     let length = text.chars().count();
     let problem = match (1..=longest).contains(&length) {
         false => format!("it has {length} characters"),
-        true if text.contains('\0') => "it has a NUL character".to_owned(),
-        true => return Ok(()),
+        true => match text::find_invisible(text) {
+            Some(found) => format!("it has the control or format character U+{:04X}", u32::from(found)),
+            None => return Ok(()),
+        },
     };
-    let detail = format!("`{}` is a text of 1 to {longest} characters", &pointer[1..]);
+    let detail = format!(
+        "`{}` is a text of 1 to {longest} characters, without control and format characters",
+        &pointer[1..]
+    );
     Err(Problem::invalid_body(detail).at(pointer, problem))
 }
 

@@ -10,6 +10,14 @@ use serde_json::Value;
 
 use crate::api::problem::Problem;
 use crate::api::sagas::PageQuery;
+use crate::json::{self, Limits};
+use crate::saga::PAYLOAD_LIMITS;
+use crate::text;
+
+/// What is around the payload in a body.
+const WRAPPING: usize = 4;
+/// Bounds of a body. The payload in it has its own, [`PAYLOAD_LIMITS`].
+const BODY_LIMITS: Limits = Limits { bytes: usize::MAX, depth: PAYLOAD_LIMITS.depth + WRAPPING };
 
 /// Items on a page, if nothing else is said.
 pub const DEFAULT_PAGE: u32 = 50;
@@ -42,14 +50,34 @@ impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Json<T>
         }
         let bytes =
             Bytes::from_request(request, state).await.map_err(|rejection| unread(rejection.status()))?;
-        let axum::Json(body) = axum::Json::<T>::from_bytes(&bytes).map_err(|rejection| {
-            let status = rejection.status();
-            Problem::new(status, "invalid_body", rejection.body_text())
-        })?;
-        if bytes.contains(&b'[') && !is_of_the_shape(&bytes, &body) {
-            return Err(Problem::invalid_body("there is a list where an object belongs"));
+        read(&bytes).map(Self)
+    }
+}
+
+/// Reads a JSON body, or a line of one.
+pub fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, Problem> {
+    let written = json::read(bytes, BODY_LIMITS)?;
+    let body = T::deserialize(&written).map_err(|error| Problem::invalid_body(error.to_string()))?;
+    if bytes.contains(&b'[') && !is_of_the_shape(&written, &body) {
+        return Err(Problem::invalid_body("there is a list where an object belongs"));
+    }
+    Ok(body)
+}
+
+/// Refuses a part of a body, at this JSON Pointer, that is to be stored and is larger or deeper than what is stored may be.
+pub fn check_payload(pointer: &str, value: &Value) -> Result<(), Problem> {
+    json::check(value, PAYLOAD_LIMITS)
+        .map_err(|error| json::Error { path: format!("{pointer}{}", error.path), ..error }.into())
+}
+
+/// Refuses a text of a query or a path with a character that is not seen.
+pub fn check_name(what: &str, name: &str) -> Result<(), Problem> {
+    match text::find_invisible(name) {
+        None => Ok(()),
+        Some(found) => {
+            let code = u32::from(found);
+            Err(Problem::invalid_query(format!("{what} has the control or format character U+{code:04X}")))
         }
-        Ok(Self(body))
     }
 }
 
@@ -80,11 +108,8 @@ fn unread(status: StatusCode) -> Problem {
 
 /// Whether what was read is what was written: serde takes a list of its values for an object, too, in which nothing is named
 /// and so no slip is noticed.
-fn is_of_the_shape(bytes: &[u8], read: &impl Serialize) -> bool {
-    let (Ok(written), Ok(read)) = (serde_json::from_slice(bytes), serde_json::to_value(read)) else {
-        return false;
-    };
-    same_shape(&written, &read)
+fn is_of_the_shape(written: &Value, read: &impl Serialize) -> bool {
+    serde_json::to_value(read).is_ok_and(|read| same_shape(written, &read))
 }
 
 fn same_shape(written: &Value, read: &Value) -> bool {

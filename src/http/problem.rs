@@ -99,7 +99,11 @@ impl From<StartError> for Problem {
 /// A JSON body that is refused.
 impl From<json::Error> for Problem {
     fn from(error: json::Error) -> Self {
-        let problem = Self::new(of_json(&error.reason), error.reason.code(), error.to_string());
+        let code = match error.reason {
+            json::Reason::Syntax { .. } => "invalid_body",
+            ref reason => reason.code(),
+        };
+        let problem = Self::new(of_json(&error.reason), code, error.to_string());
         match error.reason {
             json::Reason::Syntax { .. } | json::Reason::TooLarge { .. } => problem,
             reason => problem.at(error.path, reason.to_string()),

@@ -18,7 +18,7 @@ use crate::saga::definition::{
     Action, Awaited, Child, Command, CommandStep, Definition, EventPattern, ForEach, Publish, Sleep, Step,
     StepIndex, Wait,
 };
-use crate::saga::expression::Expression;
+use crate::saga::expression::{Expression, environment};
 use crate::saga::journal::Fact;
 use crate::saga::retry::Retry;
 use crate::saga::template::Template;
@@ -153,7 +153,7 @@ impl<'a> Builder<'a> {
         Self {
             definition,
             bounds,
-            env: Arc::new(Env::stdlib()),
+            env: Arc::new(environment()),
             questions: Vec::new(),
             asked: Vec::new(),
             by_text: BTreeMap::new(),

@@ -10,9 +10,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use cel::common::ast::Expr;
+use cel::common::ast::{Expr, IdedExpr};
 use cel::{Context, Env, Program};
 use serde_json::Value;
+
+use super::exact;
 
 /// Longest source of one expression.
 pub const MAX_SOURCE_BYTES: usize = 4 * 1024;
@@ -42,6 +44,8 @@ pub enum Variable<'a> {
 pub struct Expression {
     source: String,
     program: Program,
+    /// The program with exact numbers, if that differs.
+    exact: Option<IdedExpr>,
     env: Arc<Env>,
     references: Vec<String>,
     /// The names in `a.b.c`, by far the most common kind of expression.
@@ -56,6 +60,13 @@ pub struct EvaluationError {
     pub message: String,
 }
 
+/// What expressions are compiled and evaluated with: CEL's standard library, with exact numbers.
+pub fn environment() -> Env {
+    let mut env = Env::stdlib();
+    exact::extend(&mut env);
+    env
+}
+
 /// What is written the same means the same.
 impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
@@ -64,6 +75,7 @@ impl PartialEq for Expression {
 }
 
 impl Expression {
+    /// `env` is an [`environment`].
     pub fn compile(env: &Arc<Env>, source: &str) -> Result<Self, String> {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(format!("longer than {MAX_SOURCE_BYTES} bytes"));
@@ -76,7 +88,8 @@ impl Expression {
             program.references().variables().into_iter().map(str::to_owned).collect();
         references.sort_unstable();
         let path = path_of(&program.expression().expr);
-        Ok(Self { source: source.to_owned(), program, env: Arc::clone(env), references, path })
+        let exact = exact::exact(program.expression());
+        Ok(Self { source: source.to_owned(), program, exact, env: Arc::clone(env), references, path })
     }
 
     /// The variables it names.
@@ -111,8 +124,12 @@ impl Expression {
                 context.add_variable_from_value(name.as_str(), variable.to_cel().map_err(wrong)?);
             }
         }
-        match self.program.execute(&context) {
-            Ok(value) => value.json().map_err(|error| wrong(error.to_string())),
+        let computed = match &self.exact {
+            Some(exact) => cel::Value::resolve(exact, &context),
+            None => self.program.execute(&context),
+        };
+        match computed {
+            Ok(value) => exact::to_json(&value).map_err(wrong),
             Err(_) if reaches_into_nothing => Ok(Value::Null),
             Err(error) => Err(wrong(error.to_string())),
         }

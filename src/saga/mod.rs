@@ -6,6 +6,7 @@
 //! - [`id`]: names, times and ids
 //! - [`definition`]: what a saga shall do, as a tree of blocks
 //! - [`expression`]: CEL between `${ }`
+//! - `exact`: exact numbers in such expressions
 //! - [`template`]: JSON with such expressions in it
 //! - [`retry`]: when the next attempt is due
 //! - [`problem`]: what went wrong, and whose code says so
@@ -22,6 +23,7 @@
 //! - [`outlook`]: what is to come, for people
 
 pub mod definition;
+mod exact;
 pub mod expression;
 pub mod id;
 pub mod input;

@@ -7,6 +7,7 @@ use cel::Env;
 use serde_json::Value;
 
 use super::expression::{EvaluationError, Expression, Scope};
+use crate::json::number_text;
 
 /// JSON with expressions in it.
 #[derive(Debug, PartialEq)]
@@ -97,7 +98,8 @@ impl Part {
             Self::Literal(literal) => text.push_str(literal),
             Self::Expression(expression) => match expression.evaluate(scope)? {
                 Value::String(value) => text.push_str(&value),
-                value @ (Value::Number(_) | Value::Bool(_)) => text.push_str(&value.to_string()),
+                Value::Number(number) => text.push_str(&number_text(&number)),
+                Value::Bool(value) => text.push_str(&value.to_string()),
                 value => {
                     return Err(EvaluationError {
                         expression: expression.source().to_owned(),
@@ -199,7 +201,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::saga::expression::Variable;
+    use crate::saga::expression::{Variable, environment};
 
     struct Example(Value);
 
@@ -218,7 +220,7 @@ mod tests {
             json!({"id": "o-1", "amount": 41, "lines": [{"sku": "a"}], "big": 18_446_744_073_709_551_615_u64}),
         );
         let template =
-            Template::of_text(&Arc::new(Env::stdlib()), text).map_err(|error| error.to_string())?;
+            Template::of_text(&Arc::new(environment()), text).map_err(|error| error.to_string())?;
         template.render(&scope).map_err(|error| error.to_string())
     }
 
@@ -252,7 +254,7 @@ mod tests {
     fn a_long_list_can_be_named_and_not_computed_with() {
         let scope = Example(json!({"all": vec![1; 1_001]}));
         let render =
-            |text| Template::of_text(&Arc::new(Env::stdlib()), text).expect("compiles").render(&scope);
+            |text| Template::of_text(&Arc::new(environment()), text).expect("compiles").render(&scope);
         assert_eq!(render("${ input.all }").expect("a value").as_array().map(Vec::len), Some(1_001));
         let error = render("${ input.all.map(x, x + 1) }").expect_err("too long").to_string();
         assert!(error.contains("1001 items"), "{error}");
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compiled_is_told_with_its_place() {
-        let error = Template::of_text(&Arc::new(Env::stdlib()), "a ${ 1 + } b").expect_err("a syntax error");
+        let error = Template::of_text(&Arc::new(environment()), "a ${ 1 + } b").expect_err("a syntax error");
         assert_eq!(error.at, 2..10);
         assert_eq!(render("${ input.id"), Err("`${` is never closed by `}`".into()));
     }

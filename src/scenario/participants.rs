@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::script::{Aim, Response};
 use super::start::Only;
 use super::world::{Sent, World};
+use crate::json::number_text;
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
 use crate::saga::journal::{Arrival, Parent, Problem, Reason, Source};
 use crate::saga::{Direction, Ignored, Message, StepPath};
@@ -89,6 +90,7 @@ impl World<'_> {
         for pattern in patterns {
             let key = match pattern.correlate.evaluate(&Only("event", &arrival.body)) {
                 Ok(Value::String(key)) => key,
+                Ok(Value::Number(key)) => number_text(&key),
                 Ok(other) => other.to_string(),
                 Err(error) => error.to_string(),
             };

@@ -290,5 +290,5 @@ fn always(value: bool) -> Expression {
 }
 
 fn expression(source: &str) -> Expression {
-    Expression::compile(&Arc::new(cel::Env::stdlib()), source).expect("compiles")
+    Expression::compile(&Arc::new(snorri::saga::expression::environment()), source).expect("compiles")
 }

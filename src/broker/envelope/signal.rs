@@ -1,6 +1,6 @@
 //! Reading what comes from outside and is no reply: signals to one saga, and domain events.
 
-use super::{Undecodable, header, json, kind};
+use super::{Undecodable, check_name, header, json, kind};
 use crate::broker::{Delivery, HeaderValue};
 use crate::saga::journal::{Arrival, Source};
 use crate::saga::{MAX_PAYLOAD_BYTES, SagaId};
@@ -13,6 +13,7 @@ pub fn decode_signal(delivery: &Delivery) -> Result<(SagaId, Arrival), Undecodab
             "the signal has no `type`: set it to the signal's name, as in `approved`",
         ));
     };
+    check_name("the `type` of the signal", name)?;
     let source = Source::Signal(name.into());
     Ok((addressee(delivery)?, arrival(delivery, source, "signal")?))
 }
@@ -59,6 +60,10 @@ fn arrival(delivery: &Delivery, source: Source, what: &str) -> Result<Arrival, U
             "the {what} has {bytes} bytes: send at most {MAX_PAYLOAD_BYTES}, and large data by reference"
         )));
     }
+    check_name(
+        &format!("the `message_id` of the {what}"),
+        delivery.properties.message_id.as_deref().unwrap_or_default(),
+    )?;
     Ok(Arrival { source, id: delivery.properties.message_id.clone(), body: json(&delivery.body)? })
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json as to_json};
 
-use super::{APP_ID, CONTENT_TYPE, Undecodable, header, json, kind, seconds};
+use super::{APP_ID, CONTENT_TYPE, Undecodable, check_name, header, json, kind, seconds};
 use crate::broker::{Delivery, HeaderValue, Properties, Publication};
 use crate::saga::journal::{AnswerTo, Parent};
 use crate::saga::{MAX_PAYLOAD_BYTES, Time};
+use crate::text::escape;
 
 /// A message that asks for a new saga.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,6 +34,11 @@ pub struct StartRequest {
 /// A `traceparent` header that is not valid is as good as none.
 pub fn decode_start(delivery: &Delivery) -> Result<StartRequest, Undecodable> {
     let (definition, version) = definition(delivery)?;
+    check_name("the `type` of the start", &definition)?;
+    check_name(
+        "the `message_id` of the start",
+        delivery.properties.message_id.as_deref().unwrap_or_default(),
+    )?;
     if delivery.body.len() > MAX_PAYLOAD_BYTES {
         return Err(Undecodable::new(format!(
             "the input has {} bytes: send at most {MAX_PAYLOAD_BYTES}, and large data by reference",
@@ -89,7 +95,7 @@ fn definition(delivery: &Delivery) -> Result<(String, Option<u32>), Undecodable>
     let Some(kind) = kind(delivery) else {
         return Err(Undecodable::new(format!("the start has no `type`: {INSTEAD}")));
     };
-    let wrong = || Undecodable::new(format!("`{kind}` is not the `type` of a start: {INSTEAD}"));
+    let wrong = || Undecodable::new(format!("`{}` is not the `type` of a start: {INSTEAD}", escape(kind)));
     let (name, version) = match kind.split_once('@') {
         Some((name, version)) => {
             (name, Some(version.parse().ok().filter(|version| *version > 0).ok_or_else(wrong)?))

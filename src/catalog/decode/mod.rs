@@ -32,6 +32,7 @@ use super::schema::{self, Schema};
 use super::source::{Entry, Node, Value};
 use crate::saga::Definition;
 use crate::saga::definition::{Block, OnCompensationFailure, OnLateReply, Step};
+use crate::saga::expression::environment;
 use crate::saga::template::Template;
 use fields::Fields;
 use policy::{Defaults, Policies};
@@ -109,7 +110,7 @@ pub(super) fn decode<'a>(
 ) -> Result<Decoded<'a>, Problems> {
     let mut cx = Context {
         source,
-        env: Arc::new(Env::stdlib()),
+        env: Arc::new(environment()),
         problems,
         names: Names::default(),
         places: Vec::new(),

@@ -14,6 +14,7 @@ use super::jwks::Keys;
 use super::{Caller, Error, Role};
 use crate::api::problem::Problem;
 use crate::http::problem::unauthenticated;
+use crate::text::is_invisible;
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY_SECONDS: u64 = 30;
@@ -110,7 +111,7 @@ impl Jwt {
 
     fn read(&self, claims: &Value) -> Result<Caller, Problem> {
         let name = at(claims, &self.options.name_claim).and_then(Value::as_str).unwrap_or_default();
-        if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
+        if name.is_empty() || name.len() > LONGEST_NAME || name.contains(is_invisible) {
             return Err(unauthenticated("the token does not say who it is for"));
         }
         let words = match at(claims, &self.options.role_claim) {

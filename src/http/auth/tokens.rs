@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{Caller, Error, Role};
+use crate::text::is_invisible;
 
 /// What a token of ours begins with, so that it is recognised where it should not be.
 const PREFIX: &str = "snorri_";
@@ -32,7 +33,7 @@ impl Tokens {
     pub fn new(tokens: &[Token]) -> Result<Self, Error> {
         let mut callers = HashMap::new();
         for Token { name, role, sha256 } in tokens {
-            if name.trim().is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
+            if name.trim().is_empty() || name.len() > LONGEST_NAME || name.contains(is_invisible) {
                 return Err(Error::Token(format!(
                     "a name has from 1 to {LONGEST_NAME} characters: `{name}`"
                 )));

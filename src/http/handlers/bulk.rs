@@ -16,7 +16,7 @@ use crate::api::bulk::{BulkAction, BulkLine, BulkRequest};
 use crate::api::problem::Problem;
 use crate::api::sagas::{BulkStarted, StartRequest, Started};
 use crate::engine::bulk::{Action, Outcome};
-use crate::http::extract::{Json, content_type, unsupported};
+use crate::http::extract::{Json, content_type, read, unsupported};
 use crate::http::openapi::{Conflict, NotFound};
 use crate::http::roles::{Operator, Role};
 use crate::http::routes::{Group, needs};
@@ -61,8 +61,7 @@ async fn start_many(State(api): State<Api>, headers: HeaderMap, body: Body) -> R
 async fn start_one(api: Api, line: u64, text: Result<String, LinesCodecError>) -> BulkStarted {
     let started = async {
         let text = text.map_err(|error| Problem::invalid_body(error.to_string()))?;
-        let request: StartRequest =
-            serde_json::from_str(&text).map_err(|error| Problem::invalid_body(error.to_string()))?;
+        let request: StartRequest = read(text.as_bytes())?;
         super::start(&api, request, None).await
     };
     match started.await {

@@ -19,7 +19,7 @@ use crate::api::interventions::{
 use crate::api::problem::Problem;
 use crate::engine::SubmitError;
 use crate::engine::operator::{self, Asked, Refusal, Terms};
-use crate::http::extract::{Json, Path, Query, idempotency_key, if_match};
+use crate::http::extract::{Json, Path, Query, check_name, check_payload, idempotency_key, if_match};
 use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
 use crate::http::roles::{Deployer, Operator};
 use crate::http::routes::{Group, needs};
@@ -138,7 +138,10 @@ async fn retry_saga(request: Request<StepBody>) -> Result<Json<Intervened>, Prob
 ))]
 async fn resolve_saga(request: Request<ResolveBody>) -> Result<Json<Intervened>, Problem> {
     let outcome = match request.body.outcome {
-        ResolvedAs::Done => Resolution::Done(Arc::new(request.body.output.clone())),
+        ResolvedAs::Done => {
+            check_payload("/output", &request.body.output)?;
+            Resolution::Done(Arc::new(request.body.output.clone()))
+        }
         ResolvedAs::NotDone => Resolution::NotDone,
     };
     let step = path(&request.body.step)?;
@@ -219,6 +222,8 @@ async fn signal_saga(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Result<Response, Problem> {
+    check_payload("", &body)?;
+    check_name("the name of a signal", &name)?;
     let reason = query.reason.unwrap_or_else(|| format!("signal {name}"));
     let call = Request {
         saga: SagaId(id),

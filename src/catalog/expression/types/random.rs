@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use cel::Env;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::tests::{Example, inputs, names};
 use super::*;
-use crate::saga::expression::Expression;
+use crate::saga::expression::{Expression, environment};
 
 const ATOMS: [&str; 16] = [
     "input.id",
@@ -69,7 +68,7 @@ proptest! {
 
     #[test]
     fn values_are_of_their_types_and_errors_are_errors(source in expressions()) {
-        let (env, names) = (Arc::new(Env::stdlib()), names());
+        let (env, names) = (Arc::new(environment()), names());
         let Ok(expression) = Expression::compile(&env, &source) else { return Ok(()) };
         let program = expression.program();
         let of = of_program(&source, program, Scope::OUTPUT, &names);

@@ -1,0 +1,445 @@
+//! Exact numbers in CEL.
+//!
+//! CEL's implementation compares an integer with a double after it has rounded the integer to a double, so that
+//! `9007199254740993 == 9007199254740992.0` is true, and its arithmetic yields infinities and NaN, which JSON cannot hold.
+//! So the operators of an expression are replaced, after it was compiled, by functions that compare exactly and fail where
+//! there is no number. What else the operators do stays as it is.
+
+use std::cmp::Ordering;
+
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, operators};
+use cel::common::functions::Function;
+use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt, DYN_TYPE};
+use cel::common::value::{CowVal, Val};
+use cel::{Env, ExecutionError};
+use serde_json::Value;
+
+use crate::json;
+
+type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
+type Result<T, E = ExecutionError> = std::result::Result<T, E>;
+
+/// An operator or a function of CEL, how many arguments it has, and what takes its place.
+const REPLACED: [(&str, usize, &str, Function); 12] = [
+    (operators::EQUALS, 2, "snorri_equal", equal),
+    (operators::NOT_EQUALS, 2, "snorri_not_equal", not_equal),
+    (operators::LESS, 2, "snorri_less", less),
+    (operators::LESS_EQUALS, 2, "snorri_less_or_equal", less_or_equal),
+    (operators::GREATER, 2, "snorri_greater", greater),
+    (operators::GREATER_EQUALS, 2, "snorri_greater_or_equal", greater_or_equal),
+    (operators::IN, 2, "snorri_in", is_in),
+    (operators::ADD, 2, "snorri_add", add),
+    (operators::SUBSTRACT, 2, "snorri_subtract", subtract),
+    (operators::MULTIPLY, 2, "snorri_multiply", multiply),
+    (operators::DIVIDE, 2, "snorri_divide", divide),
+    ("double", 1, "snorri_double", double),
+];
+
+/// Nesting of an expression beyond which nothing is replaced: no definition has such an expression.
+const MAX_DEPTH: usize = 400;
+
+/// Adds what takes the place of CEL's operators.
+pub(super) fn extend(env: &mut Env) {
+    for (_, arity, name, function) in REPLACED {
+        // It fails only if there is such a function already.
+        let _ = env.add_overload(name, name, (0..arity).map(|_| DYN_TYPE).collect(), function);
+    }
+}
+
+/// The expression with exact operators. `None`: it has nothing to replace.
+pub(super) fn exact(expression: &IdedExpr) -> Option<IdedExpr> {
+    let mut depth_and_count = (0, 0);
+    let mut todo = vec![(expression, 1)];
+    while let Some((part, depth)) = todo.pop() {
+        depth_and_count.0 = depth.max(depth_and_count.0);
+        if matches!(&part.expr, Expr::Call(call) if replacement(call).is_some()) {
+            depth_and_count.1 += 1;
+        }
+        todo.extend(parts(&part.expr).into_iter().map(|part| (part, depth + 1)));
+    }
+    let (depth, count) = depth_and_count;
+    // Copying recurses.
+    if count == 0 || depth > MAX_DEPTH {
+        return None;
+    }
+    let mut copy = expression.clone();
+    let mut todo = vec![&mut copy];
+    while let Some(part) = todo.pop() {
+        if let Expr::Call(call) = &mut part.expr
+            && let Some(name) = replacement(call)
+        {
+            name.clone_into(&mut call.func_name);
+        }
+        todo.extend(parts_mut(&mut part.expr));
+    }
+    Some(copy)
+}
+
+/// What takes the place of a call.
+fn replacement(call: &CallExpr) -> Option<&'static str> {
+    let is_list = |argument: &IdedExpr| matches!(argument.expr, Expr::List(_));
+    let name = call.func_name.trim_start_matches('.');
+    // The macros gather their results by adding to lists.
+    if call.target.is_some() || (name == operators::ADD && call.args.iter().any(is_list)) {
+        return None;
+    }
+    let found = REPLACED.iter().find(|(known, arity, ..)| *known == name && *arity == call.args.len());
+    found.map(|(_, _, replacement, _)| *replacement)
+}
+
+fn parts(expression: &Expr) -> Vec<&IdedExpr> {
+    match expression {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
+        Expr::Struct(literal) => literal.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
+        Expr::Comprehension(each) => {
+            vec![&each.iter_range, &each.accu_init, &each.loop_cond, &each.loop_step, &each.result]
+        }
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+    }
+}
+
+fn entry_parts(entry: &EntryExpr) -> Vec<&IdedExpr> {
+    match entry {
+        EntryExpr::StructField(field) => vec![&field.value],
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+    }
+}
+
+fn parts_mut(expression: &mut Expr) -> Vec<&mut IdedExpr> {
+    let of_entry = |entry| match entry {
+        &mut EntryExpr::StructField(ref mut field) => vec![&mut field.value],
+        &mut EntryExpr::MapEntry(ref mut entry) => vec![&mut entry.key, &mut entry.value],
+    };
+    match expression {
+        Expr::Call(call) => call.target.as_deref_mut().into_iter().chain(&mut call.args).collect(),
+        Expr::Select(select) => vec![&mut select.operand],
+        Expr::List(list) => list.elements.iter_mut().collect(),
+        Expr::Map(map) => map.entries.iter_mut().flat_map(|entry| of_entry(&mut entry.expr)).collect(),
+        Expr::Struct(literal) => {
+            literal.entries.iter_mut().flat_map(|entry| of_entry(&mut entry.expr)).collect()
+        }
+        Expr::Comprehension(each) => {
+            let each = each.as_mut();
+            vec![
+                &mut each.iter_range,
+                &mut each.accu_init,
+                &mut each.loop_cond,
+                &mut each.loop_step,
+                &mut each.result,
+            ]
+        }
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Number {
+    Integer(i128),
+    Double(f64),
+}
+
+fn number(value: &dyn Val) -> Option<Number> {
+    if let Some(value) = value.downcast_ref::<CelInt>() {
+        return Some(Number::Integer((*value.inner()).into()));
+    }
+    if let Some(value) = value.downcast_ref::<CelUInt>() {
+        return Some(Number::Integer((*value.inner()).into()));
+    }
+    value.downcast_ref::<CelDouble>().map(|value| Number::Double(*value.inner()))
+}
+
+/// `None`: one of them is NaN.
+fn compare_numbers(left: Number, right: Number) -> Option<Ordering> {
+    match (left, right) {
+        (Number::Integer(left), Number::Integer(right)) => Some(left.cmp(&right)),
+        (Number::Double(left), Number::Double(right)) => left.partial_cmp(&right),
+        (Number::Integer(left), Number::Double(right)) => compare_to_double(left, right),
+        (Number::Double(left), Number::Integer(right)) => {
+            compare_to_double(right, left).map(Ordering::reverse)
+        }
+    }
+}
+
+/// An integer of 64 bits and a double, none of them rounded.
+fn compare_to_double(integer: i128, double: f64) -> Option<Ordering> {
+    if double.is_nan() {
+        return None;
+    }
+    // Doubles beyond what it holds become its ends, which no integer of 64 bits reaches.
+    let floor = double.floor() as i128;
+    Some(integer.cmp(&floor).then(if double.fract() == 0.0 { Ordering::Equal } else { Ordering::Less }))
+}
+
+/// Lists and maps are equal if all that is in them is.
+fn are_equal(left: &cel::Value, right: &cel::Value) -> bool {
+    use cel::Value::{List, Map};
+    match (left, right) {
+        (List(left), List(right)) => {
+            left.len() == right.len()
+                && left.iter().zip(right.iter()).all(|(left, right)| are_equal(left, right))
+        }
+        (Map(left), Map(right)) => {
+            left.map.len() == right.map.len()
+                && left
+                    .map
+                    .iter()
+                    .all(|(key, left)| right.map.get(key).is_some_and(|right| are_equal(left, right)))
+        }
+        (left, right) => match (value_number(left), value_number(right)) {
+            (Some(left), Some(right)) => compare_numbers(left, right) == Some(Ordering::Equal),
+            _ => left == right,
+        },
+    }
+}
+
+fn value_number(value: &cel::Value) -> Option<Number> {
+    match value {
+        cel::Value::Int(value) => Some(Number::Integer((*value).into())),
+        cel::Value::UInt(value) => Some(Number::Integer((*value).into())),
+        cel::Value::Float(value) => Some(Number::Double(*value)),
+        _ => None,
+    }
+}
+
+fn is_equal(left: &dyn Val, right: &dyn Val) -> Result<bool> {
+    if let (Some(left), Some(right)) = (number(left), number(right)) {
+        return Ok(compare_numbers(left, right) == Some(Ordering::Equal));
+    }
+    let can_hold_numbers = |value: &dyn Val| value.as_container().is_some();
+    if can_hold_numbers(left) && can_hold_numbers(right) {
+        return Ok(are_equal(&left.try_into()?, &right.try_into()?));
+    }
+    Ok(left.equals(right))
+}
+
+fn compare(operator: &str, arguments: &Arguments<'_, '_>) -> Result<Ordering> {
+    let (left, right) = pair(arguments)?;
+    let cannot = || {
+        let types = vec![left.get_type().name().to_owned(), right.get_type().name().to_owned()];
+        ExecutionError::no_such_overload(operator, types)
+    };
+    if let (Some(left), Some(right)) = (number(left), number(right)) {
+        return compare_numbers(left, right).ok_or_else(|| {
+            ExecutionError::function_error(operator, "one of the values is not a number (NaN)")
+        });
+    }
+    left.as_comparer().ok_or_else(cannot)?.compare(right).map_err(|_| cannot())
+}
+
+fn pair<'a, 'v>(arguments: &'a Arguments<'_, 'v>) -> Result<(&'a (dyn Val + 'v), &'a (dyn Val + 'v))> {
+    match &arguments[..] {
+        [left, right] => Ok((left.as_ref(), right.as_ref())),
+        others => Err(ExecutionError::invalid_argument_count(2, others.len())),
+    }
+}
+
+fn truth<'b, 'v>(value: bool) -> CowVal<'b, 'v> {
+    CowVal::owned(CelBool::from(value))
+}
+
+fn equal<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    let (left, right) = pair(&arguments)?;
+    is_equal(left, right).map(truth)
+}
+
+fn not_equal<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    let (left, right) = pair(&arguments)?;
+    Ok(truth(!is_equal(left, right)?))
+}
+
+fn less<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    Ok(truth(compare(operators::LESS, &arguments)?.is_lt()))
+}
+
+fn less_or_equal<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    Ok(truth(compare(operators::LESS_EQUALS, &arguments)?.is_le()))
+}
+
+fn greater<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    Ok(truth(compare(operators::GREATER, &arguments)?.is_gt()))
+}
+
+fn greater_or_equal<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    Ok(truth(compare(operators::GREATER_EQUALS, &arguments)?.is_ge()))
+}
+
+fn is_in<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    let (item, all) = pair(&arguments)?;
+    if let Ok(cel::Value::List(items)) = cel::Value::try_from(all) {
+        let item = cel::Value::try_from(item)?;
+        return Ok(truth(items.iter().any(|one| are_equal(one, &item))));
+    }
+    // The keys of maps are found exactly.
+    let types = || vec![item.get_type().name().to_owned(), all.get_type().name().to_owned()];
+    let container =
+        all.as_container().ok_or_else(|| ExecutionError::no_such_overload(operators::IN, types()))?;
+    container.contains(item).map(truth)
+}
+
+fn add<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    let (left, right) = pair(&arguments)?;
+    finite("add", left.as_adder().ok_or_else(|| unsupported("add", left, right))?.add(right)?.into_owned())
+}
+
+fn subtract<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    let (left, right) = pair(&arguments)?;
+    let subtractor = left.as_subtractor().ok_or_else(|| unsupported("sub", left, right))?;
+    finite("sub", subtractor.sub(right)?.into_owned())
+}
+
+fn multiply<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    let (left, right) = pair(&arguments)?;
+    let multiplier = left.as_multiplier().ok_or_else(|| unsupported("mul", left, right))?;
+    finite("mul", multiplier.mul(right)?.into_owned())
+}
+
+fn divide<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    let (left, right) = pair(&arguments)?;
+    let divider = left.as_divider().ok_or_else(|| unsupported("div", left, right))?;
+    finite("div", divider.div(right)?.into_owned())
+}
+
+/// CEL's `double`, which fails where it would round.
+fn double<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
+    let [value] = &arguments[..] else {
+        return Err(ExecutionError::invalid_argument_count(1, arguments.len()));
+    };
+    let value = value.as_ref();
+    let inexact = || ExecutionError::function_error("double", "a double cannot hold this number exactly");
+    let double = match number(value) {
+        Some(Number::Double(double)) => double,
+        Some(Number::Integer(integer)) => {
+            let double = integer as f64;
+            if double as i128 != integer {
+                return Err(inexact());
+            }
+            double
+        }
+        None => {
+            let types = || vec![value.get_type().name().to_owned()];
+            let text = value
+                .downcast_ref::<CelString<'_>>()
+                .ok_or_else(|| ExecutionError::no_such_overload("double", types()))?;
+            let double = text.inner().parse::<f64>();
+            let double =
+                double.map_err(|_| ExecutionError::function_error("double", "the text is no number"))?;
+            if !json::is_exact_double(text.inner()) {
+                return Err(inexact());
+            }
+            double
+        }
+    };
+    Ok(CowVal::owned(CelDouble::from(double)))
+}
+
+fn unsupported(operator: &'static str, left: &dyn Val, right: &dyn Val) -> ExecutionError {
+    let value = |value: &dyn Val| value.try_into().unwrap_or(cel::Value::Null);
+    ExecutionError::UnsupportedBinaryOperator(operator, value(left), value(right))
+}
+
+fn finite<'b, 'v>(operator: &str, value: Box<dyn Val + 'v>) -> Result<CowVal<'b, 'v>> {
+    match value.downcast_ref::<CelDouble>() {
+        Some(double) if !double.inner().is_finite() => {
+            Err(ExecutionError::function_error(operator, "the result is too large, or not a number"))
+        }
+        _ => Ok(CowVal::Owned(value)),
+    }
+}
+
+/// The JSON of a result. An error if it has no exact one.
+pub(super) fn to_json(value: &cel::Value) -> Result<Value, String> {
+    match value {
+        cel::Value::List(items) => items.iter().map(to_json).collect(),
+        cel::Value::Map(map) => {
+            let mut fields = serde_json::Map::new();
+            for (key, field) in map.map.iter() {
+                if fields.insert(key.to_string(), to_json(field)?).is_some() {
+                    return Err(format!("two keys of an object are both written `{key}`"));
+                }
+            }
+            Ok(Value::Object(fields))
+        }
+        cel::Value::Float(double) if !double.is_finite() => {
+            Err("the result is too large, or not a number".to_owned())
+        }
+        value => value.json().map_err(|error| error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::saga::expression::{Expression, Scope, Variable, environment};
+
+    struct Input(Value);
+
+    impl Scope for Input {
+        fn variable(&self, name: &str) -> Option<Variable<'_>> {
+            (name == "input").then_some(Variable::Json(&self.0))
+        }
+    }
+
+    fn evaluate(source: &str) -> std::result::Result<Value, String> {
+        let input = Input(json!({
+            "big": 9_007_199_254_740_993_i64,
+            "near": 9_007_199_254_740_992.0,
+            "largest": u64::MAX,
+            "beyond": 18_446_744_073_709_551_616.0,
+            "half": 0.5,
+            "one": 1.0,
+        }));
+        let expression = Expression::compile(&Arc::new(environment()), source).expect(source);
+        expression.evaluate(&input).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn numbers_of_all_kinds_are_compared_exactly() {
+        let truths = [
+            "input.big != input.near && !(input.big == input.near)",
+            "input.big > input.near && input.near < input.big && input.near <= input.big",
+            "input.largest < input.beyond && input.largest != input.beyond",
+            "input.big > 0.5 && 0 < input.half && 1 > input.half && -1 < -input.half",
+            "input.one == 1 && input.one in [3, 1] && 1 in [1.0]",
+            "!(input.big in [input.near]) && input.big in [input.big]",
+            "[input.big] != [input.near] && {'a': [input.big]} != {'a': [input.near]}",
+            "[1, {'a': 2.0}] == [1.0, {'a': 2}]",
+            "[input.near].all(x, x != input.big) && [input.near].filter(x, x == input.big) == []",
+            "'a' in {'a': 1} && 'a' < 'b' && 'a' == 'a' && null == null && 'a' != 1",
+            "[1, 2].map(x, x * 2) == [2, 4] && [1] + [2] == [1, 2] && 'a' + 'b' == 'ab'",
+            "double(4) / 8.0 == 0.5 && double('1e3') == 1000.0 && 7 / 2 == 3",
+        ];
+        for source in truths {
+            assert_eq!(evaluate(source), Ok(json!(true)), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_an_error() {
+        let errors = [
+            "1.0 / 0.0",
+            "0.0 / 0.0 == 0.0",
+            "1e308 * 10.0 > 1.0",
+            "1e308 + 1e308",
+            "-1e308 - 1e308",
+            "[{'a': 1.0 / 0.0}]",
+            "string(1.0 / 0.0)",
+            "9223372036854775807 + 1",
+            "double(input.big)",
+            "double('0.1000000000000000055')",
+            "double('NaN')",
+            "{1: 'a', '1': 'b'}",
+            "1 < 'a'",
+            "1 + 'a'",
+        ];
+        for source in errors {
+            assert!(evaluate(source).is_err(), "{source}");
+        }
+    }
+}
