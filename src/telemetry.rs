@@ -1,10 +1,18 @@
 //! What is told to the outside about the inside: logs and spans. Payloads are never logged.
+//!
+//! Names and reasons that come from outside are. Characters in them that are not seen are escaped, and the lines of a message
+//! of several are indented, so that nothing that is logged looks like another entry or steers a terminal.
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
 use crate::config::{Log, LogFormat};
+use crate::text;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,13 +25,53 @@ pub enum Error {
 /// Sends logs to standard error, for the rest of the process's life. Nothing is heard from `silenced` targets, whatever the
 /// filter says.
 pub fn init(options: &Log, silenced: &[&str]) -> Result<(), Error> {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter(options, silenced)?).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(options, silenced)?);
     let set = match options.format {
-        LogFormat::Pretty => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Pretty => builder
+            .fmt_fields(EscapedFields)
+            .with_ansi(io::stderr().is_terminal())
+            .with_writer(io::stderr)
+            .try_init(),
+        LogFormat::Json => builder.json().with_writer(EscapedJson(io::stderr)).try_init(),
     };
     set.map_err(|_| Error::AlreadySet)
+}
+
+/// Fields as `tracing-subscriber` writes them, escaped.
+#[derive(Debug)]
+struct EscapedFields;
+
+impl<'w> FormatFields<'w> for EscapedFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut text = String::new();
+        DefaultFields::new().format_fields(Writer::new(&mut text), fields)?;
+        writer.write_str(&text::escape_in_lines(&text).replace('\n', "\n    "))
+    }
+}
+
+/// Writers of JSON in which all is escaped that is not seen.
+#[derive(Debug)]
+struct EscapedJson<M>(M);
+
+impl<'w, M: MakeWriter<'w>> MakeWriter<'w> for EscapedJson<M> {
+    type Writer = EscapedJson<M::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        EscapedJson(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for EscapedJson<W> {
+    /// An entry is written as a whole, so that no character is cut in two.
+    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
+        let entry_text = String::from_utf8_lossy(entry);
+        self.0.write_all(text::escape_json(&entry_text).as_bytes())?;
+        Ok(entry.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// What `options` let through, without the `silenced` targets.
@@ -33,4 +81,64 @@ pub fn filter(options: &Log, silenced: &[&str]) -> Result<EnvFilter, Error> {
         filter = filter.add_directive(format!("{target}=off").parse()?);
     }
     Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Debug, Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("unpoisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Kept {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("unpoisoned").clone()).expect("text")
+        }
+    }
+
+    const HOSTILE: &str = "a\u{1b}[2Jb\u{202e}\nforged";
+
+    #[test]
+    fn nothing_invisible_is_logged_as_text() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .fmt_fields(EscapedFields)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info_span!("start", definition = %HOSTILE).in_scope(|| {
+                tracing::warn!(name = HOSTILE, error = %HOSTILE, "cannot start {HOSTILE}");
+            });
+        });
+        let text = kept.text();
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+        assert!(text.contains("\\u{202e}") && !text.contains("\nforged"), "{text}");
+    }
+
+    #[test]
+    fn nothing_invisible_is_logged_as_json() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber =
+            tracing_subscriber::fmt().json().with_writer(EscapedJson(move || writer.clone())).finish();
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(name = HOSTILE, "cannot start"));
+        let text = kept.text();
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+        let entry: serde_json::Value = serde_json::from_str(&text).expect("one line of JSON");
+        assert_eq!(entry["fields"]["name"], HOSTILE);
+    }
 }

@@ -27,6 +27,47 @@ pub fn escape_in_lines(text: &str) -> Cow<'_, str> {
     escape_except(text, |character| matches!(character, '\n' | '\t'))
 }
 
+/// JSON in which nothing is invisible: such characters can only be in its strings, as `\u202e` then. Lines stay.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let is_escaped = |character: char| is_invisible(character) && !matches!(character, '\n' | '\r' | '\t');
+    if !json.contains(is_escaped) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if is_escaped(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Text for a terminal in which nothing is invisible but lines, tabs and what sets colours and styles.
+pub fn escape_styled(text: &str) -> Cow<'_, str> {
+    const ESCAPE: char = '\u{1b}';
+    if !text.contains(ESCAPE) {
+        return escape_in_lines(text);
+    }
+    let mut parts = text.split(ESCAPE);
+    let mut escaped = parts.next().map(escape_in_lines).unwrap_or_default().into_owned();
+    for part in parts {
+        // A style is `ESC [ 1 ; 31 m`.
+        let length = part.strip_prefix('[').and_then(|style| style.find('m')).map_or(0, |end| end + 2);
+        let style = part.get(1..length.saturating_sub(1)).unwrap_or_default();
+        if length > 0 && style.bytes().all(|byte| byte.is_ascii_digit() || byte == b';') {
+            escaped.push(ESCAPE);
+        } else {
+            escaped.push_str(r"\u{1b}");
+        }
+        escaped.push_str(&escape_in_lines(part));
+    }
+    Cow::Owned(escaped)
+}
+
 fn escape_except(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_escaped = |character: char| is_invisible(character) && !stays(character);
     if !text.contains(is_escaped) {
@@ -87,5 +128,25 @@ mod tests {
         assert_eq!(escape_in_lines("a\n\tb\r"), "a\n\tb\\u{d}");
         assert_eq!(find_invisible("a\u{200b}b"), Some('\u{200b}'));
         assert_eq!(find_invisible("ab"), None);
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let json = "{\"a\": \"\u{202e}b\u{e0041}\u{85}\"}\n";
+        let escaped = escape_json(json);
+        assert_eq!(escaped, "{\"a\": \"\\u202eb\\udb40\\udc41\\u0085\"}\n");
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        assert_eq!(read(&escaped), read(json));
+    }
+
+    #[test]
+    fn only_styles_reach_a_terminal() {
+        let styled = "\u{1b}[1;31mred\u{1b}[0m\n";
+        assert_eq!(escape_styled(styled), styled);
+        assert_eq!(
+            escape_styled("\u{1b}[2Jx\u{1b}]0;title\u{7}\u{1b}"),
+            "\\u{1b}[2Jx\\u{1b}]0;title\\u{7}\\u{1b}"
+        );
+        assert_eq!(escape_styled("a\u{202e}\tb"), "a\\u{202e}\tb");
     }
 }

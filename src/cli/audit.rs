@@ -47,7 +47,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let answer = session.client.page(&["audit"], &query, &page).await?;
     let page: AuditPage = answer.read()?;
     if session.format == Format::Json {
-        output::raw(&answer.text)?;
+        output::json_text(&answer.text)?;
     } else if page.entries.is_empty() {
         anstream::eprintln!("nothing was changed by hand");
     } else {

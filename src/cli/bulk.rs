@@ -115,7 +115,7 @@ pub async fn run(args: Args) -> Outcome {
     let is_all = args.dry_run || found.would_change == 0;
     match session.format {
         Format::Table => output::print(&dry(&found))?,
-        Format::Json if is_all => found.lines.iter().try_for_each(|line| output::raw(line))?,
+        Format::Json if is_all => found.lines.iter().try_for_each(|line| output::json_text(line))?,
         Format::Json => {}
     }
     if is_all {
@@ -156,7 +156,7 @@ async fn send(session: &Session, request: &BulkRequest, bar: Option<&ProgressBar
     let mut told = Told::default();
     while let Some((line, value)) = lines.next_value::<BulkLine>().await? {
         match (session.format, bar) {
-            (Format::Json, Some(_)) => output::raw(&line)?,
+            (Format::Json, Some(_)) => output::json_text(&line)?,
             (Format::Json, None) => told.lines.push(line),
             (Format::Table, _) => {}
         }

@@ -81,7 +81,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Action::Show { id } => {
             let answer = session.client.get(&["dead-letters", &id.to_string()]).await?;
             match session.format {
-                Format::Json => output::raw(&answer.text)?,
+                Format::Json => output::json_text(&answer.text)?,
                 Format::Table => output::print(&told(&answer.read()?, &session.flags))?,
             }
         }
@@ -102,7 +102,7 @@ async fn found(session: &Session, list: List) -> Result<(), Failure> {
     let answer = session.client.page(&["dead-letters"], &query, &page).await?;
     let page: DeadLetterPage = answer.read()?;
     if session.format == Format::Json {
-        return output::raw(&answer.text);
+        return output::json_text(&answer.text);
     }
     if page.dead_letters.is_empty() {
         anstream::eprintln!("no such dead letters");
@@ -154,7 +154,7 @@ async fn resolve(session: &Session, letter: Resolve, path: &str, done: &str) -> 
     let body = ReasonBody { reason: letter.reason, actor };
     let answer = session.client.post(&["dead-letters", &letter.id.to_string(), path], &body).await?;
     match session.format {
-        Format::Json => output::raw(&answer.text),
+        Format::Json => output::json_text(&answer.text),
         Format::Table => output::line(&format!("{done} {}", letter.id)),
     }
 }

@@ -117,7 +117,7 @@ pub async fn run(args: Args) -> Outcome {
         }
         Action::InputSchema { name, of_version } => {
             let path = ["definitions", &name, "versions", &of_version.to_string(), "input-schema"];
-            output::raw(&session.client.get(&path).await?.text)?;
+            output::json_text(&session.client.get(&path).await?.text)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -126,7 +126,7 @@ pub async fn run(args: Args) -> Outcome {
 async fn list(session: &Session) -> Result<(), Failure> {
     let answer = session.client.get(&["definitions"]).await?;
     if session.format == Format::Json {
-        return output::raw(&answer.text);
+        return output::json_text(&answer.text);
     }
     let all: Definitions = answer.read()?;
     let row = |definition: &DefinitionSummary| {
@@ -163,7 +163,7 @@ fn sagas(versions: &[VersionSummary]) -> String {
 async fn show(session: &Session, name: &str) -> Result<(), Failure> {
     let answer = session.client.get(&["definitions", name]).await?;
     if session.format == Format::Json {
-        return output::raw(&answer.text);
+        return output::json_text(&answer.text);
     }
     let definition: DefinitionSummary = answer.read()?;
     let bold = Style::new().bold();
@@ -215,7 +215,7 @@ async fn check(session: &Session, file: &Path) -> Result<(), Failure> {
     let request = RegisterRequest { check_only: true, ..read(file)? };
     let answer = session.client.post(&["definitions"], &request).await?;
     if session.format == Format::Json {
-        return output::raw(&answer.text);
+        return output::json_text(&answer.text);
     }
     warn(&answer.read()?);
     passes(file)
@@ -241,7 +241,7 @@ async fn register(
     let request = RegisterRequest { reason, actor, ..read(file)? };
     let answer = session.client.post(&["definitions"], &request).await?;
     if session.format == Format::Json {
-        return output::raw(&answer.text);
+        return output::json_text(&answer.text);
     }
     let version: Version = answer.read()?;
     warn(&version);
@@ -254,7 +254,7 @@ async fn diff(session: &Session, name: &str, from: u32, to: u32) -> Outcome {
     let answer = session.client.find(&["definitions", name, "diff"], &DiffQuery { from, to }).await?;
     let diff: Diff = answer.read()?;
     if session.format == Format::Json {
-        output::raw(&answer.text)?;
+        output::json_text(&answer.text)?;
     } else {
         let mut text =
             format!("{name} {from} → {to}: {}\n", output::counted(diff.changes.len() as u64, "change"));
@@ -280,7 +280,7 @@ async fn set_active(session: &Session, switch: Switch, path: &str) -> Result<(),
     let answer =
         session.client.post(&["definitions", &switch.name, "versions", &version, path], &body).await?;
     if session.format == Format::Json {
-        return output::raw(&answer.text);
+        return output::json_text(&answer.text);
     }
     let now: Version = answer.read()?;
     let state = if now.active { "active" } else { "inactive" };

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::story::paint;
 use crate::api::problem::Problem;
+use crate::text::escape_styled;
 
 /// What a command that speaks to a server ends with.
 pub type Outcome = Result<ExitCode, Failure>;
@@ -97,7 +98,7 @@ impl Failure {
     pub fn print(&self) {
         let text = self.told();
         if !text.is_empty() {
-            anstream::eprint!("{text}");
+            anstream::eprint!("{}", escape_styled(&text));
         }
     }
 

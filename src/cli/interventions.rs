@@ -15,7 +15,8 @@ use super::target::Target;
 use crate::api::interventions::{
     Intervened, PreviewQuery, ReasonBody, ResolveBody, ResolvedAs, Sends, StepBody,
 };
-use crate::saga::Direction;
+use crate::json;
+use crate::saga::{Direction, PAYLOAD_LIMITS};
 
 const BRIEF: usize = 160;
 
@@ -113,23 +114,24 @@ pub async fn of_step(args: OfStep, path: &str) -> Result<(), Failure> {
 
 pub async fn resolve(args: Resolve) -> Result<(), Failure> {
     let session = args.remote.open()?;
-    let output = args.result.as_deref().map(json).transpose()?.unwrap_or_default();
+    let output = args.result.as_deref().map(|text| json("the output", text)).transpose()?.unwrap_or_default();
     let outcome = if args.not_done { ResolvedAs::NotDone } else { ResolvedAs::Done };
     let actor = session.actor(args.how.actor.as_deref()).await?;
     let body = ResolveBody { step: args.step, outcome, output, reason: args.how.reason.clone(), actor };
     intervene(&session, &args.how, "resolve", &body).await
 }
 
-/// JSON that was typed.
-pub fn json(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|error| Failure::usage(format!("`{text}` is not JSON: {error}")))
+/// JSON that was typed, or read from a file. It is held to the bounds of what the server takes.
+pub fn json(what: &str, text: &str) -> Result<Value, Failure> {
+    json::read(text.as_bytes(), PAYLOAD_LIMITS)
+        .map_err(|error| Failure::usage(format!("{what} is refused: {error}")))
 }
 
 async fn intervene(session: &Session, how: &How, path: &str, body: &impl Serialize) -> Result<(), Failure> {
     let request = request(session, how, path, body);
     let answer = session.client.answer(request).await?;
     if session.format == Format::Json {
-        output::raw(&answer.text)?;
+        output::json_text(&answer.text)?;
     } else {
         output::print(&told(&answer.read()?, &session.flags))?;
     }

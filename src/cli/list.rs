@@ -130,7 +130,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let more: SagaPage = answer.read()?;
         let enough = found.sagas.len() + more.sagas.len() >= most || more.next.is_none();
         if session.format == Format::Json && found.sagas.is_empty() && enough {
-            output::raw(&answer.text)?;
+            output::json_text(&answer.text)?;
             return Ok(());
         }
         found.sagas.extend(more.sagas);
@@ -147,7 +147,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 fn show(found: &SagaPage, format: Format) -> Result<(), Failure> {
     if format == Format::Json {
-        return output::raw(&serde_json::to_string(found).context("cannot write the answer")?);
+        return output::json_text(&serde_json::to_string(found).context("cannot write the answer")?);
     }
     if found.sagas.is_empty() {
         anstream::eprintln!("no such sagas");

@@ -38,7 +38,7 @@ pub async fn run(args: Args) -> Outcome {
     let answer = session.client.answer(request(&session, &args.how, "migrate", &body)).await?;
     let migration: Migration = answer.read()?;
     match session.format {
-        Format::Json => output::raw(&answer.text)?,
+        Format::Json => output::json_text(&answer.text)?,
         Format::Table => output::print(&told(&migration))?,
     }
     Ok(if migration.safe { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })

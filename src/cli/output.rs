@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::story::color_of;
 use crate::saga::Status;
+use crate::text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -46,10 +47,10 @@ impl Color {
     }
 }
 
-/// Writes to standard output, without the colours where they do not belong.
+/// Writes to standard output, without the colours where they do not belong. Characters that are not seen are escaped.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(text::escape_styled(text).as_bytes())?;
     Ok(out.flush()?)
 }
 
@@ -57,7 +58,12 @@ pub fn line(text: &str) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }
 
-/// A body of the server's, unchanged but for the end of its last line. Not through `anstream`: what is in it is data.
+/// JSON as it came, but for the end of its last line and for characters that are not seen, which are escaped.
+pub fn json_text(text: &str) -> Result<(), Failure> {
+    raw(&text::escape_json(text))
+}
+
+/// Text as it is, but for the end of its last line. Not through `anstream`: what is in it is data.
 pub fn raw(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -69,7 +75,7 @@ pub fn raw(text: &str) -> Result<(), Failure> {
 
 /// For programs.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
-    raw(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
+    json_text(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
 }
 
 /// A table without lines: its columns can be cut and its rows be grepped.
@@ -127,7 +133,7 @@ pub fn brief(value: &Value, most: usize) -> String {
 
 /// What the server says in its own words may not steer the terminal.
 pub fn tame(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    text::escape(text).into_owned()
 }
 
 /// `1 saga`, `2 sagas`.

@@ -32,7 +32,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let body = RestartBody { from: args.from, reason: args.how.reason.clone(), actor };
     let answer = session.client.answer(request(&session, &args.how, "restart", &body)).await?;
     if session.format == Format::Json {
-        output::raw(&answer.text)?;
+        output::json_text(&answer.text)?;
     } else {
         let Restarted { id, begun, .. } = answer.read()?;
         output::line(&format!("a new saga goes on from `{}`: {id}", body.from))?;

@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         } else {
             session.client.get(&["sagas", &id]).await?.text
         };
-        output::raw(&text)?;
+        output::json_text(&text)?;
         return Ok(());
     }
     let mut saga: Saga = session.client.get(&["sagas", &id]).await?.read()?;

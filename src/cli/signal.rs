@@ -48,7 +48,7 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
-    let payload = json(&args.payload)?;
+    let payload = json("the payload", &args.payload)?;
     let id = args.saga.segment();
     let path = ["sagas", &id, "signals", &args.name];
     let actor = session.actor(args.actor.as_deref()).await?;
@@ -62,7 +62,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
     let answer = session.client.answer(request).await?;
     if session.format == Format::Json {
-        output::raw(&answer.text)?;
+        output::json_text(&answer.text)?;
     } else {
         let after: Intervened = answer.read()?;
         output::print(&told(&after, &session.flags))?;

@@ -157,9 +157,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     let (compiled, beside) = named::with_beside(&args.definition)?;
     let mut plan = Plan::new(compiled, beside, args.seed);
     if let Some(text) = text_of(args.input.as_deref(), args.input_file.as_deref())? {
-        let input = serde_json::from_str(&text)
-            .map_err(|error| Failure::usage(format!("the input is not JSON: {error}")))?;
-        plan.input = Arc::new(input);
+        plan.input = Arc::new(super::interventions::json("the input", &text)?);
     }
     if let Err(invalid) = plan.compiled.check_input(&plan.input) {
         let why: Vec<_> = invalid.iter().map(complaint).collect();
@@ -177,10 +175,13 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     })?;
     plan.key = key;
     if let Some(path) = &args.outputs {
-        let outputs: std::collections::BTreeMap<String, Value> =
-            serde_json::from_str(&read(path)?).map_err(|error| {
-                Failure::usage(format!("{} is not a JSON object of outputs by step: {error}", path.display()))
-            })?;
+        let Value::Object(outputs) = super::interventions::json(&path.display().to_string(), &read(path)?)?
+        else {
+            return Err(Failure::usage(format!(
+                "{} is not a JSON object of outputs by step",
+                path.display()
+            )));
+        };
         plan.outputs.extend(outputs.into_iter().map(|(name, output)| (name, Arc::new(output))));
     }
     let faults = &mut plan.faults;

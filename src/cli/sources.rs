@@ -9,6 +9,7 @@ use super::failure::Failure;
 use crate::catalog::{self, Compiled, Diagnostics, Source};
 use crate::check::check;
 use crate::proof::{Bounds, Proof};
+use crate::text::escape_styled;
 
 /// What there is to say of one file.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ pub fn checked(sources: &[Source], bounds: &Bounds) -> Vec<Checked> {
 
 /// Shows all that was found on standard error, and fails if any of it keeps a definition from being taken.
 pub fn report(checked: &[Checked]) -> Result<(), Failure> {
-    checked.iter().for_each(|checked| anstream::eprint!("{}", checked.findings.pretty()));
+    checked.iter().for_each(|checked| anstream::eprint!("{}", escape_styled(&checked.findings.pretty())));
     match checked.iter().filter(|checked| checked.findings.errors() > 0).count() {
         0 => Ok(()),
         wrong => Err(anyhow!("{} not valid", super::output::counted(wrong as u64, "definition")).into()),
@@ -65,7 +66,7 @@ pub fn definition(path: &Path) -> anyhow::Result<Compiled> {
 /// The same for a source that has been read.
 pub fn shown(source: &Source) -> anyhow::Result<Compiled> {
     compiled(source).map_err(|diagnostics| {
-        anstream::eprint!("{}", diagnostics.pretty());
+        anstream::eprint!("{}", escape_styled(&diagnostics.pretty()));
         anyhow!("{} is not a definition that runs", source.path.display())
     })
 }

@@ -9,7 +9,6 @@ use anstyle::AnsiColor;
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use reqwest::Method;
-use serde_json::Value;
 
 use super::failure::{EXIT_CODES, Failure, Outcome, exit};
 use super::output::{self, Format};
@@ -84,8 +83,7 @@ async fn one(session: &Session, args: &Args) -> Outcome {
         }
         (None, None) => "{}".to_owned(),
     };
-    let input: Value = serde_json::from_str(&input)
-        .map_err(|error| Failure::usage(format!("the input is not JSON: {error}")))?;
+    let input = super::interventions::json("the input", &input)?;
     let request = StartRequest {
         definition: args.definition.clone().unwrap_or_default(),
         version: args.of_version,
@@ -98,7 +96,7 @@ async fn one(session: &Session, args: &Args) -> Outcome {
     }
     let answer = session.client.answer(call).await?;
     if session.format == Format::Json {
-        output::raw(&answer.text)?;
+        output::json_text(&answer.text)?;
         return Ok(ExitCode::SUCCESS);
     }
     let started: Started = answer.read()?;
@@ -188,7 +186,7 @@ async fn start_lines(
             (None, _) => tally.refused += 1,
         }
         if session.format == Format::Json {
-            output::raw(&serde_json::to_string(&result).context("cannot write the answer")?)?;
+            output::json_text(&serde_json::to_string(&result).context("cannot write the answer")?)?;
         } else if let Some(problem) = &result.problem {
             let sign = paint(AnsiColor::Red, "error:");
             let detail = output::tame(&problem.detail);

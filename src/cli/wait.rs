@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> Outcome {
             continue;
         }
         match session.format {
-            Format::Json => output::raw(&answer.text)?,
+            Format::Json => output::json_text(&answer.text)?,
             Format::Table => {
                 let status = paint(color_of(saga.status), saga.status.as_str());
                 let waits = if saga.ended { String::new() } else { format!("  {}", tame(&saga.waits_for)) };

@@ -136,7 +136,7 @@ fn change(
 
 fn tell(format: Format, data: &str, saga: &str, lines: &[String]) -> Result<(), Failure> {
     if format == Format::Json {
-        return output::raw(data);
+        return output::json_text(data);
     }
     let dim = Style::new().dimmed();
     for line in lines {

@@ -80,6 +80,9 @@ impl Expression {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(format!("longer than {MAX_SOURCE_BYTES} bytes"));
         }
+        if let Some(literal) = exact::inexact_literal(source) {
+            return Err(format!("a double cannot hold `{literal}` exactly: write it with fewer digits"));
+        }
         let program = env.compile(source).map_err(|errors| {
             let first = errors.errors.first();
             first.map_or_else(|| errors.to_string(), |error| error.msg.clone())
