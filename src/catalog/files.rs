@@ -9,6 +9,8 @@ use serde_json::Value as Json;
 
 use super::diagnostic::Problems;
 use super::source::{self, MAX_SOURCE_BYTES};
+use crate::json::{self, Limits};
+use crate::saga::MAX_PAYLOAD_DEPTH;
 
 /// Most files of one definition, and most bytes of all of them.
 const MAX_FILES: usize = 100;
@@ -126,7 +128,8 @@ fn parse(path: &str, text: &str) -> Result<Json, String> {
         return Err(format!("it has {} bytes; at most {MAX_SOURCE_BYTES} can be", text.len()));
     }
     if path.ends_with(".json") {
-        return serde_json::from_str(text).map_err(|error| error.to_string());
+        let limits = Limits { bytes: MAX_SOURCE_BYTES, depth: MAX_PAYLOAD_DEPTH };
+        return json::read(text.as_bytes(), limits).map_err(|error| error.to_string());
     }
     let mut problems = Problems::default();
     let node = source::parse(text, &mut problems);
