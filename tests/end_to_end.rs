@@ -4,6 +4,8 @@
 #[path = "end_to_end/commands.rs"]
 mod commands;
 mod support;
+#[path = "end_to_end/values.rs"]
+mod values;
 
 use std::time::Duration;
 

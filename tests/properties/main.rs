@@ -3,6 +3,7 @@
 //! Two worlds: one in which anything at all arrives in any order (`anything`), and one with honest participants
 //! (idempotent by message id, tolerant of an undo that comes before its action) behind a network that loses, repeats and
 //! reorders (`honest`). `definitions` draws what is run, `saga` says what must be true after each input.
+//! `values` has no network: whatever JSON is accepted can be read everywhere.
 //!
 //! `SNORRI_PROPERTY_CASES` sets how many runs each world has.
 
@@ -11,6 +12,7 @@ mod anything;
 mod definitions;
 mod honest;
 mod saga;
+mod values;
 
 use proptest::prelude::ProptestConfig;
 

@@ -123,6 +123,14 @@ impl Api {
         (response.status().as_u16(), response.json().await.expect("JSON"))
     }
 
+    /// Posts JSON as it is written.
+    pub async fn post_text(&self, path: &str, body: &str) -> (u16, Value) {
+        let request =
+            self.client.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let response = request.body(body.to_owned()).send().await.expect("an answer");
+        (response.status().as_u16(), response.json().await.expect("JSON"))
+    }
+
     /// Starts a saga, and returns its id.
     pub async fn start(&self, definition: &str, input: &Value) -> String {
         let (status, body) = self.post("/v1/sagas", &json!({"definition": definition, "input": input})).await;
