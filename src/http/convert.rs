@@ -15,7 +15,6 @@ use crate::engine::operator::{self, Preview, Refusal};
 use crate::engine::search::{Found, Query};
 use crate::engine::view::{Filter, SagaRow, SagaView};
 use crate::engine::{self, SubmitError};
-use crate::http::extract::check_name;
 use crate::saga::journal::Entry;
 use crate::saga::migration::Obstacle;
 use crate::saga::state::{self, Outcome, Pending, StepState};
@@ -42,15 +41,6 @@ impl From<engine::Started> for Started {
 pub fn query(query: &SagaQuery, after: Option<&str>) -> Result<Query, Problem> {
     if query.version.is_some() && query.definition.is_none() {
         return Err(Problem::invalid_query("`version` goes with a `definition`"));
-    }
-    for (name, text) in [
-        ("definition", &query.definition),
-        ("key", &query.key),
-        ("attribute", &query.attribute),
-        ("incident", &query.incident),
-        ("step", &query.step),
-    ] {
-        check_name(&format!("`{name}`"), text.as_deref().unwrap_or_default())?;
     }
     let attribute = query.attribute.as_deref().map(|text| {
         let pair = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{handlers, links};
 
-/// A text without NUL characters, which no route takes in a path or a query.
-const WITHOUT_NUL: &str = r"^[^\x00]*$";
+/// A text without control and format characters, which no route takes in a path or a query.
+const VISIBLE: &str = r"^[^\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]*$";
 
 /// The OpenAPI document of all routes.
 pub fn document() -> Result<String, serde_json::Error> {
@@ -62,7 +62,7 @@ fn parameter(parameter: &mut Map<String, Value>) {
     }
     let is_free = ["format", "pattern", "enum"].iter().all(|name| !schema.contains_key(*name));
     if is_text && is_free && schema.get("type").is_some_and(|kind| kind == "string") {
-        schema.insert("pattern".to_owned(), WITHOUT_NUL.into());
+        schema.insert("pattern".to_owned(), VISIBLE.into());
     }
 }
 

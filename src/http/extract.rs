@@ -12,7 +12,6 @@ use crate::api::problem::Problem;
 use crate::api::sagas::PageQuery;
 use crate::json::{self, Limits};
 use crate::saga::PAYLOAD_LIMITS;
-use crate::text;
 
 /// What is around the payload in a body.
 const WRAPPING: usize = 4;
@@ -68,17 +67,6 @@ pub fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, Problem>
 pub fn check_payload(pointer: &str, value: &Value) -> Result<(), Problem> {
     json::check(value, PAYLOAD_LIMITS)
         .map_err(|error| json::Error { path: format!("{pointer}{}", error.path), ..error }.into())
-}
-
-/// Refuses a text of a query or a path with a character that is not seen.
-pub fn check_name(what: &str, name: &str) -> Result<(), Problem> {
-    match text::find_invisible(name) {
-        None => Ok(()),
-        Some(found) => {
-            let code = u32::from(found);
-            Err(Problem::invalid_query(format!("{what} has the control or format character U+{code:04X}")))
-        }
-    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -9,6 +9,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
+use percent_encoding::percent_decode_str;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -20,6 +21,7 @@ use super::problem::unauthenticated;
 use super::roles::{Access, Open, Role};
 use super::{Api, Caller, MAX_BODY_BYTES};
 use crate::api::problem::Problem;
+use crate::text;
 
 /// Routes of one path that ask for the same of who calls them.
 pub struct Route<A> {
@@ -151,14 +153,28 @@ fn may_enter(request: &Request, role: Option<Role>, known: &[String]) -> Result<
         }
     }
     let query = request.uri().query().unwrap_or_default();
-    // No text that is kept has one, and PostgreSQL cannot even look for it.
-    if query.contains("%00") || request.uri().path().contains("%00") {
-        return Err(Problem::invalid_query("there is a NUL character in it"));
+    for text in [request.uri().path(), query] {
+        check_visible(text)?;
     }
     let names = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next());
     match names.flatten().find(|name| !known.iter().any(|known| known == name)) {
         Some(name) => Err(Problem::invalid_query(format!("this route has no query parameter `{name}`"))),
         None => Ok(()),
+    }
+}
+
+/// Refuses a path or a query with a control or format character: no name that is kept has one, and PostgreSQL cannot even look
+/// for a NUL.
+fn check_visible(encoded: &str) -> Result<(), Problem> {
+    let text = percent_decode_str(encoded).decode_utf8_lossy();
+    match text::find_invisible(&text) {
+        None => Ok(()),
+        Some(found) => {
+            let code = u32::from(found);
+            Err(Problem::invalid_query(format!(
+                "there is the control or format character U+{code:04X} in it"
+            )))
+        }
     }
 }
 

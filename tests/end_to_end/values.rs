@@ -193,7 +193,7 @@ async fn a_nul_in_a_name_is_refused_and_in_a_payload_arrives() {
         ("/v1/sagas?incident=a%E2%80%AEb", 400),
         ("/v1/dead-letters?queue=a%00b", 400),
         ("/v1/audit?actor=a%00b", 400),
-        ("/v1/definitions/a%00b/versions/1", 404),
+        ("/v1/definitions/a%00b/versions/1", 400),
     ] {
         let (status, problem) = api.get(path).await;
         assert_eq!(status, expected, "{path}: {problem}");

@@ -19,7 +19,7 @@ use crate::api::interventions::{
 use crate::api::problem::Problem;
 use crate::engine::SubmitError;
 use crate::engine::operator::{self, Asked, Refusal, Terms};
-use crate::http::extract::{Json, Path, Query, check_name, check_payload, idempotency_key, if_match};
+use crate::http::extract::{Json, Path, Query, check_payload, idempotency_key, if_match};
 use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
 use crate::http::roles::{Deployer, Operator};
 use crate::http::routes::{Group, needs};
@@ -223,7 +223,6 @@ async fn signal_saga(
     Json(body): Json<Value>,
 ) -> Result<Response, Problem> {
     check_payload("", &body)?;
-    check_name("the name of a signal", &name)?;
     let reason = query.reason.unwrap_or_else(|| format!("signal {name}"));
     let call = Request {
         saga: SagaId(id),

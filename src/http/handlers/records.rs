@@ -9,7 +9,7 @@ use crate::api::problem::Problem;
 use crate::api::records::{AuditPage, AuditQuery, DeadLetter, DeadLetterPage, DeadLetterQuery};
 use crate::api::sagas::PageQuery;
 use crate::engine::view::{AuditFilter, LetterFilter};
-use crate::http::extract::{Json, Paged, Path, check_name, limit};
+use crate::http::extract::{Json, Paged, Path, limit};
 use crate::http::openapi::{Conflict, NotFound};
 use crate::http::roles::{Operator, Viewer};
 use crate::http::routes::{Group, needs};
@@ -34,8 +34,6 @@ async fn list_dead_letters(
     Paged(query, page): Paged<DeadLetterQuery>,
 ) -> Result<Json<DeadLetterPage>, Problem> {
     let limit = limit(page.limit)?;
-    check_name("`queue`", query.queue.as_deref().unwrap_or_default())?;
-    check_name("`code`", query.code.as_deref().unwrap_or_default())?;
     let filter = LetterFilter {
         saga: query.saga.map(SagaId),
         queue: query.queue,
@@ -107,8 +105,6 @@ async fn list_audit(
     Paged(query, page): Paged<AuditQuery>,
 ) -> Result<Json<AuditPage>, Problem> {
     let limit = limit(page.limit)?;
-    check_name("`actor`", query.actor.as_deref().unwrap_or_default())?;
-    check_name("`action`", query.action.as_deref().unwrap_or_default())?;
     let filter = AuditFilter {
         saga: query.saga.map(SagaId),
         actor: query.actor,
