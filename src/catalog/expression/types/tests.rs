@@ -7,7 +7,7 @@ use cel::Env;
 use super::super::super::diagnostic::Problems;
 use super::super::super::source;
 use super::*;
-use crate::saga::expression::{Expression, Variable};
+use crate::saga::expression::{Expression, Variable, environment};
 
 const INPUT: &str = "
 type: object
@@ -294,7 +294,7 @@ impl crate::saga::expression::Scope for Example {
 #[test]
 fn what_is_told_is_what_happens() {
     let names = names();
-    let env = Arc::new(Env::stdlib());
+    let env = Arc::new(environment());
     for source in EXPRESSIONS.iter().filter(|source| !source.contains("any") && !source.contains("unknown")) {
         let expression = Expression::compile(&env, source).expect(source);
         let found = check(source, expression.program(), Scope::OUTPUT, &names, Wanted::Anything);
