@@ -210,7 +210,7 @@ fn what_an_edge_accepts_every_reader_reads() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let directory = tempfile::tempdir().expect("a directory");
     let url = format!("sqlite://{}?mode=rwc", directory.path().join("snorri.db").display());
-    let sqlite = runtime.block_on(SqlStore::connect(&Options::new(&url))).expect("a store");
+    let sqlite = runtime.block_on(SqlStore::connect(&Options::new(url.as_str()))).expect("a store");
     let compiled = compile("document.yaml", DEFINITION).expect("a definition");
     let config = ProptestConfig { cases: crate::config().cases.min(300), ..crate::config() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
