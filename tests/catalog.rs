@@ -140,7 +140,7 @@ mod the_shipped_definition {
         `input.orderId`: a key has at most 512 bytes
         `input.orderId`: a key must be a text or a number
         `input.orderId`: No such key: orderId
-        `input.orderId`: a key must not have control characters in it
+        `input.orderId`: a key must not have control or format characters in it
         ");
     }
 

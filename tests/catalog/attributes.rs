@@ -25,7 +25,7 @@ fn values_are_texts(#[case] value: &str, #[case] x: Value, #[case] expected: Val
 
 #[rstest]
 #[case::list(json!([1]), "a text, a number, a boolean or null")]
-#[case::control(json!("a\nb"), "control characters")]
+#[case::control(json!("a\nb"), "control or format characters")]
 #[case::long(json!("x".repeat(257)), "at most 256 bytes")]
 fn what_cannot_be_one_is_refused(#[case] x: Value, #[case] expected: &str) {
     let error = attributes("${ input.x }", &json!({ "x": x })).expect_err("refused");

@@ -96,7 +96,7 @@ async fn what_cannot_be_simulated_is_wrong_usage() {
         ("--compare 'sabotage charge=1%'", "is not like `failure charge=2%`"),
         ("--input '{}'", "a saga cannot be started with the input {}"),
         ("--input '{}'", "input {}: \"orderId\" is a required property"),
-        ("--input '{bad'", "the input is not JSON"),
+        ("--input '{bad'", "the input is refused: it is not JSON"),
         ("--compare ''", "--compare '': nothing goes wrong in it"),
         ("--undo-failure charge=2% --failure nothing=1%", "there is no step `nothing`"),
         ("--runs 0", "a number from 1 to 1,000,000"),
