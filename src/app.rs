@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::amqp::{self, AmqpBroker};
+use crate::broker::envelope::{Keyring, Wire};
 use crate::broker::local::{self, LocalBroker};
 use crate::broker::topology::{self, Names};
 use crate::broker::{Broker, Handler};
@@ -19,8 +20,9 @@ use crate::config::Config;
 use crate::engine::clock::{Clock, SystemClock};
 use crate::engine::definitions::Definitions;
 use crate::engine::metrics::Metrics;
-use crate::engine::{self, Engine, intake};
+use crate::engine::{self, Engine, intake, token_keys};
 use crate::http::{self, Readiness};
+use crate::saga::Time;
 use crate::store::Store;
 use crate::store::sql::{self, SqlStore};
 
@@ -89,12 +91,16 @@ impl Orchestrator {
             true => Arc::clone(&store),
             false => open_store(config, config.database.reader_connections).await?,
         };
-        let broker = open_broker(config).await?;
+        let wire = wire(config, &*store, clock.now()).await?;
+        let broker = open_broker(config, &wire).await?;
         let definitions = Arc::new(Definitions::new(Arc::clone(&store)));
         register_directory(config, &definitions, &*clock).await?;
 
-        let names = Names::new(&config.broker.prefix);
+        let names = wire.names.clone();
         broker.declare(&topology::own_topology(&config.broker.prefix)).await?;
+        if let Some(exchange) = &wire.reply_exchange {
+            broker.declare(&topology::reply_topology(&names, exchange)).await?;
+        }
         definitions.declare(&*broker, &names).await?;
 
         let mut registry = Registry::default();
@@ -105,7 +111,7 @@ impl Orchestrator {
             clock,
             definitions,
             metrics: Arc::new(Metrics::new(&mut registry)),
-            names: names.clone(),
+            wire,
         };
         let (engine, running) = Engine::spawn(&parts, &config.engine);
         let stop_intake = CancellationToken::new();
@@ -173,13 +179,26 @@ async fn open_store(config: &Config, max_connections: u32) -> anyhow::Result<Arc
     Ok(Arc::new(SqlStore::connect(&options).await.context("cannot open the database")?))
 }
 
-async fn open_broker(config: &Config) -> anyhow::Result<Arc<dyn Broker>> {
+/// What messages are written and read with. The first process that starts on a database makes its key.
+async fn wire(config: &Config, store: &dyn Store, now: Time) -> anyhow::Result<Wire> {
+    let keys = token_keys::load(store, now).await.context("cannot load the token keys")?;
+    let reply_exchange = Some(config.broker.reply_exchange.clone()).filter(|name| !name.is_empty());
+    let reply_to = config.broker.reply_to_pattern.clone();
+    let wire = Wire::new(Names::new(&config.broker.prefix), Keyring::new(keys));
+    Ok(Wire { reply_exchange, reply_to, ..wire })
+}
+
+async fn open_broker(config: &Config, wire: &Wire) -> anyhow::Result<Arc<dyn Broker>> {
     if config.broker.url.expose_secret() == "local" {
-        return Ok(Arc::new(LocalBroker::new(local::Options::default())));
+        return Ok(Arc::new(LocalBroker::new(local::Options {
+            keys: Some(wire.keys.clone()),
+            ..local::Options::default()
+        })));
     }
     let options = amqp::Options {
         probe_queue: format!("{}.probe", config.broker.prefix),
         verify_only: config.broker.verify_only,
+        keys: Some(wire.keys.clone()),
         // Before the reservation of the messages in the outbox runs out, so that nobody else sends them meanwhile.
         confirm_timeout: config.engine.outbox_lease * 2 / 3,
         ..amqp::Options::new(config.broker.url.clone())

@@ -6,6 +6,7 @@ use config::{Environment, File, FileFormat};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::broker::envelope::ReplyToPattern;
 use crate::{engine, http};
 
 /// The default configuration, which is its own documentation.
@@ -37,6 +38,9 @@ pub struct Broker {
     pub url: SecretString,
     pub prefix: String,
     pub verify_only: bool,
+    /// Empty: the default exchange.
+    pub reply_exchange: String,
+    pub reply_to_pattern: ReplyToPattern,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use serde_json::json;
+use snorri::broker::envelope::{Key, Keyring, SECRET_BYTES, Wire};
 use snorri::broker::local::{self, LocalBroker};
 use snorri::broker::topology::{Names, own_topology};
 use snorri::broker::{
@@ -45,9 +46,13 @@ async fn engine_with(store: &Arc<dyn Store>, options: &Options) -> (Engine, Runn
         clock: Arc::new(SystemClock),
         definitions,
         metrics: Arc::new(Metrics::new(&mut Registry::default())),
-        names: Names::new("snorri"),
+        wire: wire(),
     };
     Engine::spawn(&parts, options)
+}
+
+fn wire() -> Wire {
+    Wire::new(Names::new("snorri"), Keyring::new(Key::new(&[7; SECRET_BYTES]).into()))
 }
 
 fn options() -> Options {

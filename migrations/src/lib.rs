@@ -10,6 +10,7 @@
 //! - `schedule`: when each schedule of a definition last ran.
 //! - `dead_letter`: deliveries that nothing could be made of, for people.
 //! - `audit`: what operators did, for people.
+//! - `token_key`: the keys of correlation tokens.
 //!
 //! A time is a bigint: milliseconds since the Unix epoch, UTC. JSON is stored as text, which is the cheapest to write;
 //! `entry::json` turns it into something to ask for people who look. There are no foreign keys: a journal's rows are
@@ -24,6 +25,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 mod m0001_first;
 mod m0002_language;
 mod m0003_operations;
+mod m0004_token_keys;
 
 /// All migrations, the oldest first.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first::First),
             Box::new(m0002_language::Language),
             Box::new(m0003_operations::Operations),
+            Box::new(m0004_token_keys::TokenKeys),
         ]
     }
 }

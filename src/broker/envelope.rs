@@ -1,32 +1,37 @@
 //! The wire contract: what Snorri's messages look like, whichever broker carries them.
 //!
-//! [`publication`] writes what a saga sends, [`decode_reply`] reads what participants answer, [`decode_start`] what
-//! asks for a new saga, [`decode_signal`] and [`decode_event`] what a saga may wait for. Nothing here does IO. What cannot be read is [`Undecodable`], with a sentence for the person
-//! who will find the message among the dead letters.
+//! [`Wire`] holds the names and keys that messages are written and read with: [`Wire::publication`] writes what a saga sends,
+//! [`Wire::decode_reply`] reads what participants answer, [`Wire::decode_event`] and [`decode_signal`] what a saga may wait
+//! for, [`decode_start`] what asks for a new saga. Nothing here does IO. What cannot be read is [`Undecodable`], with a
+//! sentence for the person who will find the message among the dead letters.
 
+mod address;
+mod body;
 mod event;
+mod keys;
 mod reply;
 mod signal;
 mod start;
 mod token;
+mod wire;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use uuid::Uuid;
 
-use self::token::Token;
-use super::topology::Names;
 use super::{Delivery, HeaderValue, Properties, Publication};
 use crate::json;
-use crate::saga::input::Attempt;
 use crate::saga::message::{Command, Outcome};
-use crate::saga::{Message, PAYLOAD_LIMITS, SagaId, StepPath, Time};
+use crate::saga::{Message, PAYLOAD_LIMITS, SagaId, Time};
 use crate::text;
 
-pub use reply::decode_reply;
-pub use signal::{decode_event, decode_signal};
+pub use address::ReplyToPattern;
+pub use keys::{Key, Keyring, Keys, SECRET_BYTES};
+pub use reply::DecodedReply;
+pub use signal::decode_signal;
 pub use start::{StartRequest, answer_refused, decode_start, trace_id_of};
+pub use wire::{Wire, origin, origin_headers};
 
 /// The `app_id` of all that Snorri sends.
 pub const APP_ID: &str = "snorri";
@@ -45,6 +50,8 @@ pub mod header {
     pub const ATTEMPT: &str = "snorri-attempt";
     /// When the orchestrator stops waiting for this attempt: an integer, milliseconds since the Unix epoch.
     pub const DEADLINE: &str = "snorri-deadline";
+    /// On a command: the exchange that its reply is to be published to, if that is not the default exchange.
+    pub const REPLY_EXCHANGE: &str = "snorri-reply-exchange";
     /// W3C Trace Context.
     pub const TRACEPARENT: &str = "traceparent";
     /// On a dead letter: why it is one, as a stable code and as a sentence.
@@ -55,63 +62,82 @@ pub mod header {
     /// On a dead letter: where it was published to, without which a replayed event could not be read.
     pub const EXCHANGE: &str = "snorri-exchange";
     pub const ROUTING_KEY: &str = "snorri-routing-key";
+    /// On a dead letter: a MAC over where it was published to and its body.
+    pub const ORIGIN: &str = "snorri-origin";
 }
 
 /// A message that nobody will ever understand. It says what to send instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Undecodable {
+    /// A stable code.
+    pub code: &'static str,
     /// A sentence or two for people, without the message's body.
     pub reason: String,
 }
 
 impl Undecodable {
+    /// It lacks something, or is not what it should be.
+    pub const UNDECODABLE: &str = "undecodable";
+    /// Its `correlation_id` claims what no key of this installation vouches for.
+    pub const FORGED: &str = "forged";
+    /// A start whose outcome may not be sent where it wants it.
+    pub const REPLY_TO_REFUSED: &str = "reply_to_refused";
+
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { code: Self::UNDECODABLE, reason: reason.into() }
     }
 }
 
-/// What a saga's message looks like on the wire. `None`: it does not go there.
-pub fn publication(message: &Message, names: &Names) -> Option<Publication> {
-    match message {
-        Message::Command(command) => Some(command_publication(command, &names.replies)),
-        Message::Outcome(outcome) => Some(outcome_publication(outcome)),
-        Message::Event(event) => Some(event::event_publication(event)),
-        Message::Lifecycle(lifecycle) => Some(event::lifecycle_publication(lifecycle, &names.lifecycle)),
-        Message::Order(_) | Message::Report(_) => None,
+impl Wire {
+    /// What a saga's message looks like on the wire. `None`: it does not go there.
+    pub fn publication(&self, message: &Message) -> Option<Publication> {
+        match message {
+            Message::Command(command) => Some(self.command_publication(command)),
+            Message::Outcome(outcome) => Some(outcome_publication(outcome)),
+            Message::Event(event) => Some(event::event_publication(event)),
+            Message::Lifecycle(lifecycle) => {
+                Some(event::lifecycle_publication(lifecycle, &self.names.lifecycle))
+            }
+            Message::Order(_) | Message::Report(_) => None,
+        }
     }
-}
 
-fn command_publication(command: &Command, reply_queue: &str) -> Publication {
-    let message_id = command.idempotency_key();
-    let text = |text: &str| HeaderValue::Text(text.to_owned());
-    let headers = BTreeMap::from([
-        (header::SAGA.to_owned(), HeaderValue::Text(command.saga.to_string())),
-        (header::DEFINITION.to_owned(), text(&command.definition)),
-        (header::STEP.to_owned(), HeaderValue::Text(command.step.to_string())),
-        (header::DIRECTION.to_owned(), text(command.direction.as_str())),
-        (header::ATTEMPT.to_owned(), HeaderValue::Integer(command.attempt.into())),
-        (header::DEADLINE.to_owned(), HeaderValue::Integer(command.deadline.0)),
-        (
-            header::TRACEPARENT.to_owned(),
-            HeaderValue::Text(traceparent(command.saga, command.trace_id.as_deref(), message_id)),
-        ),
-    ]);
-    Publication {
-        exchange: command.exchange.to_string(),
-        routing_key: command.name.to_string(),
-        properties: Properties {
-            kind: Some(command.name.to_string()),
-            message_id: Some(message_id.to_string()),
-            correlation_id: Some(Token::new(command.saga, command.attempt()).to_string()),
-            reply_to: Some(reply_queue.to_owned()),
-            content_type: Some(CONTENT_TYPE.to_owned()),
-            app_id: Some(APP_ID.to_owned()),
-            timestamp: Some(seconds(command.sent_at)),
-            expiration: None,
-            headers,
-        },
-        body: command.payload.get().as_bytes().to_vec(),
+    fn command_publication(&self, command: &Command) -> Publication {
+        let message_id = command.idempotency_key();
+        let text = |text: &str| HeaderValue::Text(text.to_owned());
+        let mut headers = BTreeMap::from([
+            (header::SAGA.to_owned(), HeaderValue::Text(command.saga.to_string())),
+            (header::DEFINITION.to_owned(), text(&command.definition)),
+            (header::STEP.to_owned(), HeaderValue::Text(command.step.to_string())),
+            (header::DIRECTION.to_owned(), text(command.direction.as_str())),
+            (header::ATTEMPT.to_owned(), HeaderValue::Integer(command.attempt.into())),
+            (header::DEADLINE.to_owned(), HeaderValue::Integer(command.deadline.0)),
+            (
+                header::TRACEPARENT.to_owned(),
+                HeaderValue::Text(traceparent(command.saga, command.trace_id.as_deref(), message_id)),
+            ),
+        ]);
+        if let Some(exchange) = &self.reply_exchange {
+            headers.insert(header::REPLY_EXCHANGE.to_owned(), text(exchange));
+        }
+        Publication {
+            exchange: command.exchange.to_string(),
+            routing_key: command.name.to_string(),
+            properties: Properties {
+                kind: Some(command.name.to_string()),
+                message_id: Some(message_id.to_string()),
+                correlation_id: Some(self.correlation_id(command.saga, &command.attempt())),
+                reply_to: Some(self.names.replies.clone()),
+                content_type: Some(CONTENT_TYPE.to_owned()),
+                content_encoding: None,
+                app_id: Some(APP_ID.to_owned()),
+                timestamp: Some(seconds(command.sent_at)),
+                expiration: None,
+                headers,
+            },
+            body: command.payload.get().as_bytes().to_vec(),
+        }
     }
 }
 
@@ -129,6 +155,7 @@ fn outcome_publication(outcome: &Outcome) -> Publication {
             correlation_id: outcome.to.correlation_id.clone(),
             reply_to: None,
             content_type: Some(CONTENT_TYPE.to_owned()),
+            content_encoding: None,
             app_id: Some(APP_ID.to_owned()),
             timestamp: Some(seconds(outcome.sent_at)),
             expiration: None,
@@ -141,22 +168,6 @@ fn outcome_publication(outcome: &Outcome) -> Publication {
 /// A saga has one outcome, so that its id needs nothing but the saga's.
 fn outcome_id(saga: SagaId) -> Uuid {
     Uuid::new_v5(&saga.0, b"outcome")
-}
-
-/// What the `correlation_id` of a reply to this attempt is.
-pub fn correlation_id(saga: SagaId, attempt: &Attempt) -> String {
-    Token::new(saga, attempt.clone()).to_string()
-}
-
-/// The saga, and the step, that a message seems to be about.
-pub fn addressee(properties: &Properties) -> Option<(SagaId, Option<StepPath>)> {
-    if let Some(token) = properties.correlation_id.as_deref().and_then(|text| text.parse::<Token>().ok()) {
-        return Some((token.saga, Some(token.attempt.step)));
-    }
-    match properties.headers.get(header::SAGA) {
-        Some(HeaderValue::Text(saga)) => Some((saga.parse().ok()?, None)),
-        _ => None,
-    }
 }
 
 /// All commands of a saga belong to one trace: that of whoever started it, or else one named after the saga itself.
@@ -175,6 +186,7 @@ fn seconds(at: Time) -> u64 {
 
 /// Reads a JSON body; an empty one is null.
 fn json(body: &[u8]) -> Result<Value, Undecodable> {
+    let body = without_mark(body);
     if body.is_empty() {
         return Ok(Value::Null);
     }
@@ -191,6 +203,11 @@ fn check_name(what: &str, name: &str) -> Result<(), Undecodable> {
             u32::from(found)
         ))),
     }
+}
+
+/// A body without the byte order mark that some programs begin UTF-8 with.
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// The `type` of a delivery, or a sentence that begins with what is wrong with it.

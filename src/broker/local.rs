@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::queue::{Message, Queue, Taken};
 use self::routing::Routing;
-use super::envelope::header;
+use super::envelope::{Keyring, header, origin_headers};
 use super::{
     Broker, Delivery, Error, Handler, HeaderValue, Publication, Published, Topology, Verdict, handling,
 };
@@ -29,11 +29,13 @@ pub struct Options {
     pub delivery_limit: u32,
     /// How long a message that the handler did not take waits before it is delivered again.
     pub requeue_delay: Duration,
+    /// Vouch for where dead letters were published to. `None`: it is not said.
+    pub keys: Option<Keyring>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { delivery_limit: 100, requeue_delay: Duration::from_secs(1) }
+        Self { delivery_limit: 100, requeue_delay: Duration::from_secs(1), keys: None }
     }
 }
 
@@ -92,15 +94,12 @@ impl LocalBroker {
         tracing::warn!(queue = queue.name(), code, reason, "dead letter");
         if let Some(dead_letters) = queue.dead_letters().and_then(|name| self.queue(name)) {
             let Delivery { exchange, routing_key, mut properties, body, .. } = taken.delivery();
-            let known = [
-                (header::CODE, code),
-                (header::REASON, reason),
-                (header::QUEUE, queue.name()),
-                (header::EXCHANGE, &exchange),
-                (header::ROUTING_KEY, &routing_key),
-            ];
-            for (name, text) in known {
-                properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
+            let known = [(header::CODE, code), (header::REASON, reason), (header::QUEUE, queue.name())];
+            let known = known.map(|(name, text)| (name, text.to_owned()));
+            let keys = self.options.keys.as_ref();
+            let origin = keys.map(|keys| origin_headers(keys, &exchange, &routing_key, &body));
+            for (name, text) in known.into_iter().chain(origin.into_iter().flatten()) {
+                properties.headers.insert(name.to_owned(), HeaderValue::Text(text));
             }
             dead_letters.push(Message::new(Publication { exchange, routing_key, properties, body }));
         }

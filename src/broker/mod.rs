@@ -31,6 +31,7 @@ pub struct Properties {
     pub correlation_id: Option<String>,
     pub reply_to: Option<String>,
     pub content_type: Option<String>,
+    pub content_encoding: Option<String>,
     pub app_id: Option<String>,
     /// Seconds since the Unix epoch.
     pub timestamp: Option<u64>,

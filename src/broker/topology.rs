@@ -24,6 +24,8 @@ pub struct Names {
     pub dead_letters: String,
     /// The topic exchange that tells what becomes of sagas.
     pub lifecycle: String,
+    /// What the names of all of Snorri's own queues begin with.
+    own: String,
 }
 
 impl Names {
@@ -35,7 +37,18 @@ impl Names {
             replies: format!("{prefix}.replies"),
             dead_letters: format!("{prefix}.dead-letters"),
             lifecycle: format!("{prefix}.lifecycle"),
+            own: format!("{prefix}."),
         }
+    }
+
+    /// Whether a queue of this name is, or may become, one of Snorri's own.
+    pub fn is_own(&self, queue: &str) -> bool {
+        queue.starts_with(&self.own)
+    }
+
+    /// Whether Snorri takes messages from a queue of this name, other than to keep them as dead letters.
+    pub fn is_taken_from(&self, queue: &str) -> bool {
+        [&self.starts, &self.events, &self.signals, &self.replies].into_iter().any(|own| own == queue)
     }
 }
 
@@ -46,6 +59,13 @@ pub fn own_topology(prefix: &str) -> Topology {
     let own = [&names.starts, &names.events, &names.signals, &names.replies];
     let queues = own.map(|name| queue(name, &names, Vec::new())).into();
     Topology { exchanges: vec![names.lifecycle], queues }
+}
+
+/// The exchange for replies, if participants shall not use the default exchange. It takes replies only, and for the reply queue
+/// only: a right to publish to it is a right to reply, and none to start sagas or to send signals.
+pub fn reply_topology(names: &Names, exchange: &str) -> Topology {
+    let bindings = vec![(exchange.to_owned(), names.replies.clone())];
+    Topology { exchanges: vec![exchange.to_owned()], queues: vec![queue(&names.replies, names, bindings)] }
 }
 
 /// The exchanges that definitions name, and the bindings of the events that they listen for.

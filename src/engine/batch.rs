@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::dead_letters::Received;
+use super::lane::Work;
 use super::operator::Asked;
-use crate::broker::envelope::{correlation_id, header};
-use crate::broker::topology::Names;
+use crate::broker::envelope::{Wire, origin_headers};
 use crate::saga::input::{Reply, ReplyResult};
-use crate::saga::journal::{Fact, Reason, Source};
+use crate::saga::journal::{Fact, Problem, Reason, Source};
 use crate::saga::transition::Wake;
-use crate::saga::{Decision, Entry, Input, SagaId, State, Status, Time};
+use crate::saga::{Decision, Entry, Input, SagaId, State, Status, StepPath, Time};
 use crate::store::{
     Appended, Attributes, AuditEntry, Batch, DeadLetter, OpenIncidents, OutboxId, SagaRow, Unsent,
 };
@@ -66,19 +67,16 @@ impl Gathered {
         state
     }
 
-    /// Keeps a copy of the reply that `entry` was made of, direct or by an event, if it broke its schema: the journal has only
-    /// what is wrong with it.
-    pub fn keep_invalid(&mut self, names: &Names, saga: SagaId, input: &Input, entry: &Entry) {
-        let broken = entry.facts.iter().find_map(|fact| match fact {
-            Fact::RetryScheduled { step, problem, .. }
-            | Fact::Held { step, problem, .. }
-            | Fact::Unknown { step, problem } => (problem.is(Reason::Schema)).then_some((step, problem)),
-            _ => None,
-        });
-        let (Some((step, problem)), Some((queue, properties, body))) = (broken, came_as(names, saga, input))
-        else {
-            return;
+    /// Keeps a copy of the message that `entry` was made of as a dead letter, if nothing but an error could be made of it: a
+    /// reply that could not be read, or one, direct or by an event, that broke its schema. The journal has only what is wrong
+    /// with it.
+    pub fn keep_unusable(&mut self, wire: &Wire, saga: SagaId, work: &Work, entry: &Entry) {
+        let Some((step, problem)) = problem_of(work, entry) else { return };
+        let received = match &work.terms.unreadable {
+            Some(received) => Some(Received::clone(received)),
+            None => received_as(wire, saga, &work.input),
         };
+        let Some(Received { queue, properties, body }) = received else { return };
         self.dead_letters.push(DeadLetter {
             id: Uuid::now_v7(),
             at: entry.at,
@@ -88,7 +86,7 @@ impl Gathered {
             saga: Some(saga),
             step: Some(step.to_string()),
             properties,
-            body: body.to_string().into_bytes(),
+            body,
             resolved_at: None,
         });
     }
@@ -129,18 +127,39 @@ impl Gathered {
     }
 }
 
+/// What was wrong with the message that `entry` was made of, and the step that it was for.
+fn problem_of<'a>(work: &'a Work, entry: &'a Entry) -> Option<(&'a StepPath, &'a Problem)> {
+    if work.terms.unreadable.is_some()
+        && let Input::Reply(Reply { attempt, result: ReplyResult::Error(problem) }) = &work.input
+    {
+        return Some((&attempt.step, problem));
+    }
+    entry.facts.iter().find_map(|fact| match fact {
+        Fact::RetryScheduled { step, problem, .. }
+        | Fact::Held { step, problem, .. }
+        | Fact::Unknown { step, problem } => problem.is(Reason::Schema).then_some((step, problem)),
+        _ => None,
+    })
+}
+
 /// The message that a reply came as: its queue, its properties as far as they matter, and its body.
-fn came_as<'a>(names: &Names, saga: SagaId, input: &'a Input) -> Option<(String, Value, &'a Value)> {
+fn received_as(wire: &Wire, saga: SagaId, input: &Input) -> Option<Received> {
     match input {
         Input::Reply(Reply { attempt, result: ReplyResult::Success(body) }) => {
-            let properties = json!({"type": "success", "correlation_id": correlation_id(saga, attempt)});
-            Some((names.replies.clone(), properties, body))
+            let correlation_id = wire.correlation_id(saga, attempt);
+            let properties = json!({"type": "success", "correlation_id": correlation_id});
+            let body = body.to_string().into_bytes();
+            Some(Received { queue: wire.names.replies.clone(), properties, body })
         }
         Input::Arrival(arrival) => {
             let Source::Event { exchange, event } = &arrival.source else { return None };
-            let headers = json!({header::EXCHANGE: exchange, header::ROUTING_KEY: event});
+            let body = arrival.body.to_string().into_bytes();
+            let headers: Map<String, Value> = origin_headers(&wire.keys, exchange, event, &body)
+                .map(|(name, text)| (name.to_owned(), text.into()))
+                .into_iter()
+                .collect();
             let properties = json!({"type": event, "message_id": arrival.id, "headers": headers});
-            Some((names.events.clone(), properties, &arrival.body))
+            Some(Received { queue: wire.names.events.clone(), properties, body })
         }
         _ => None,
     }

@@ -4,14 +4,36 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Engine;
-use crate::broker::envelope::{self, header};
+use crate::broker::envelope::{self, Keyring, header};
 use crate::broker::{Delivery, HeaderValue, Properties, Publication, Published, Verdict};
+use crate::saga::MAX_PAYLOAD_BYTES;
 use crate::saga::journal::By;
 use crate::store::{self, AuditEntry, Batch, DeadLetter};
 
 /// What the broker says of a message that it has dead-lettered by itself.
 const BROKERS_REASON: &str = "x-first-death-reason";
 const BROKERS_QUEUE: &str = "x-first-death-queue";
+
+/// The headers that say where a message was published to.
+const ORIGIN: [&str; 3] = [header::EXCHANGE, header::ROUTING_KEY, header::ORIGIN];
+
+/// A message as it came in, to be kept.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub queue: String,
+    /// AMQP properties, as JSON.
+    pub properties: Value,
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// Of a body that is larger than any that can be used only the beginning is kept.
+    pub(super) fn new(queue: String, delivery: Delivery) -> Self {
+        let Delivery { properties, mut body, .. } = delivery;
+        body.truncate(MAX_PAYLOAD_BYTES);
+        Self { queue, properties: to_json(&properties), body }
+    }
+}
 
 /// Why a dead letter was not dealt with.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +42,14 @@ pub enum LetterError {
     NotFound,
     #[error("it was replayed or discarded already")]
     Resolved,
+    #[error(
+        "it was taken from `{0}`, which is not a queue that Snorri takes messages from: only those are replayed to"
+    )]
+    ForeignQueue(String),
+    #[error(
+        "where the event was published to is not known for sure, so no saga could be found for it: publish it again"
+    )]
+    UnknownOrigin,
     #[error("no queue is called `{0}` any more")]
     NoQueue(String),
     #[error("the broker did not confirm the message: whether it is in its queue again is not known")]
@@ -34,6 +64,8 @@ impl LetterError {
         match self {
             Self::NotFound => "dead_letter_not_found",
             Self::Resolved => "dead_letter_resolved",
+            Self::ForeignQueue(_) => "foreign_queue",
+            Self::UnknownOrigin => "unknown_origin",
             Self::NoQueue(_) => "no_queue",
             Self::Unconfirmed => "broker_unavailable",
             Self::Store(store::Error::Invalid(_)) => "invalid_value",
@@ -55,14 +87,20 @@ pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
 }
 
 fn letter(engine: &Engine, delivery: Delivery) -> DeadLetter {
-    let Delivery { properties, body, .. } = delivery;
+    let Delivery { mut properties, body, .. } = delivery;
+    if envelope::origin(&properties, &body, &engine.wire().keys).is_none() {
+        // Whoever can publish to the dead letters could claim any.
+        for name in ORIGIN {
+            properties.headers.remove(name);
+        }
+    }
     let text = |name: &str| match properties.headers.get(name) {
         Some(HeaderValue::Text(text)) => Some(text.clone()),
         _ => None,
     };
     let code = text(header::CODE).or_else(|| text(BROKERS_REASON)).unwrap_or_else(|| "unknown".to_owned());
     let reason = text(header::REASON).unwrap_or_else(|| format!("the broker gave up delivering it ({code})"));
-    let (saga, step) = match envelope::addressee(&properties) {
+    let (saga, step) = match engine.wire().addressee(&properties) {
         Some((saga, step)) => (Some(saga), step.map(|step| step.to_string())),
         None => (None, None),
     };
@@ -85,15 +123,17 @@ impl Engine {
         self.store().dead_letter(id).await?.ok_or(LetterError::NotFound)
     }
 
-    /// Puts a dead letter back into the queue it was taken from.
+    /// Puts a dead letter back into the queue it was taken from, if that is one of Snorri's own.
     pub async fn replay_letter(&self, id: Uuid, by: &By) -> Result<DeadLetter, LetterError> {
         let letter = self.unresolved_letter(id).await?;
-        let publication = Publication {
-            exchange: String::new(),
-            routing_key: letter.queue.clone(),
-            properties: from_json(&letter.properties),
-            body: letter.body.clone(),
-        };
+        let wire = self.wire();
+        if !wire.names.is_taken_from(&letter.queue) {
+            return Err(LetterError::ForeignQueue(letter.queue));
+        }
+        let publication = publication(&letter, &wire.keys);
+        if letter.queue == wire.names.events && !publication.properties.headers.contains_key(header::ORIGIN) {
+            return Err(LetterError::UnknownOrigin);
+        }
         match self.broker().publish(vec![publication]).await[..] {
             [Published::Confirmed] => self.resolve_letter(letter, "replay_dead_letter", by).await,
             [Published::Unroutable] => Err(LetterError::NoQueue(letter.queue)),
@@ -140,6 +180,25 @@ impl Engine {
     }
 }
 
+/// A dead letter as it goes back to its queue.
+fn publication(letter: &DeadLetter, keys: &Keyring) -> Publication {
+    let mut properties = from_json(&letter.properties);
+    // What is stored was checked when it came in, and the key that signed it may be gone by now.
+    if let (Some(HeaderValue::Text(exchange)), Some(HeaderValue::Text(routing_key))) =
+        (properties.headers.get(header::EXCHANGE), properties.headers.get(header::ROUTING_KEY))
+    {
+        let signed = envelope::origin_headers(keys, exchange, routing_key, &letter.body);
+        let signed = signed.map(|(name, text)| (name.to_owned(), HeaderValue::Text(text)));
+        properties.headers.extend(signed);
+    }
+    Publication {
+        exchange: String::new(),
+        routing_key: letter.queue.clone(),
+        properties,
+        body: letter.body.clone(),
+    }
+}
+
 /// Properties as people and [`from_json`] read them.
 fn to_json(properties: &Properties) -> Value {
     let Properties {
@@ -148,6 +207,7 @@ fn to_json(properties: &Properties) -> Value {
         correlation_id,
         reply_to,
         content_type,
+        content_encoding,
         app_id,
         timestamp,
         headers,
@@ -159,6 +219,7 @@ fn to_json(properties: &Properties) -> Value {
         ("correlation_id", correlation_id),
         ("reply_to", reply_to),
         ("content_type", content_type),
+        ("content_encoding", content_encoding),
         ("app_id", app_id),
     ];
     let mut json: Map<String, Value> =
@@ -200,6 +261,7 @@ fn from_json(json: &Value) -> Properties {
         correlation_id: text("correlation_id"),
         reply_to: text("reply_to"),
         content_type: text("content_type"),
+        content_encoding: text("content_encoding"),
         app_id: text("app_id"),
         timestamp: json.get("timestamp").and_then(Value::as_u64),
         expiration: None,

@@ -37,7 +37,7 @@ struct Tally {
 
 /// Starts what the event starts, then gives it to the sagas that it may be about: it can be both for the same saga.
 pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
-    let arrival = match envelope::decode_event(&delivery) {
+    let arrival = match engine.wire().decode_event(&delivery) {
         Ok(arrival) => Arc::new(arrival),
         Err(undecodable) => return intake::dead_letter("undecodable", undecodable.to_string()),
     };

@@ -10,10 +10,15 @@ use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 use tracing::Instrument;
 
+use super::dead_letters::Received;
+use super::operator::Terms;
 use super::start::{StartError, StartRequest};
 use super::{Engine, Options, SubmitError};
+use crate::broker::envelope::{DecodedReply, Undecodable};
 use crate::broker::{Delivery, Handler, Properties, Published, Verdict, envelope};
-use crate::saga::{Ignored, Input};
+use crate::saga::input::{Reply, ReplyResult};
+use crate::saga::journal::Reason;
+use crate::saga::{Ignored, Input, SagaId};
 
 /// Takes in replies.
 pub fn replies(engine: Engine, options: &Options) -> Handler {
@@ -59,38 +64,63 @@ where
 }
 
 async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
-    let (saga, reply) = match envelope::decode_reply(&delivery) {
+    let DecodedReply { saga, reply, is_readable } = match decode_reply(&engine, &delivery).await {
         Ok(decoded) => decoded,
-        Err(undecodable) => return dead_letter("undecodable", undecodable.to_string()),
+        Err(undecodable) => return refused(undecodable),
     };
-    drop(delivery);
     let span =
         tracing::info_span!("reply", %saga, step = %reply.attempt.step, direction = %reply.attempt.direction);
-    async move {
-        match engine.submit(saga, Input::Reply(reply)).await {
-            Ok(_) => Verdict::Ack,
-            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
-            Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
-                dead_letter(error.code(), error.to_string())
-            }
-            Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
-                let reason = "this reply belongs to a saga that does not exist here";
-                dead_letter(Ignored::UnknownSaga.code(), reason.to_owned())
-            }
-            Err(SubmitError::Ignored(ignored)) => {
-                tracing::debug!(reason = %ignored, "the reply changes nothing");
-                Verdict::Ack
-            }
+    if is_readable {
+        drop(delivery);
+        return submit_reply(&engine, saga, reply, Terms::default()).instrument(span).await;
+    }
+    let received = Received::new(engine.wire().names.replies.clone(), delivery);
+    let terms = Terms { unreadable: Some(Box::new(received)), ..Terms::default() };
+    submit_reply(&engine, saga, reply, terms).instrument(span).await
+}
+
+/// A reply that no known key vouches for may have been made with one that another process has just learned of.
+async fn decode_reply(engine: &Engine, delivery: &Delivery) -> Result<DecodedReply, Undecodable> {
+    let is_forged = |decoded: &Result<_, Undecodable>| {
+        decoded.as_ref().is_err_and(|undecodable| undecodable.code == Undecodable::FORGED)
+    };
+    let mut decoded = engine.wire().decode_reply(delivery);
+    if is_forged(&decoded) && engine.reload_token_keys().await {
+        decoded = engine.wire().decode_reply(delivery);
+    }
+    if is_forged(&decoded) {
+        engine.metrics().forged_replies.inc();
+    }
+    decoded
+}
+
+async fn submit_reply(engine: &Engine, saga: SagaId, reply: Reply, terms: Terms) -> Verdict {
+    // An unreadable reply that changes nothing goes to the dead letters from here.
+    let unreadable = match &reply.result {
+        ReplyResult::Error(problem) if terms.unreadable.is_some() => Some(problem.message.clone()),
+        _ => None,
+    };
+    match engine.submit_on(terms, saga, Input::Reply(reply)).await {
+        Ok(_) => Verdict::Ack,
+        Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
+        Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
+            dead_letter(error.code(), error.to_string())
+        }
+        Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
+            let reason = "this reply belongs to a saga that does not exist here";
+            dead_letter(Ignored::UnknownSaga.code(), reason.to_owned())
+        }
+        Err(SubmitError::Ignored(ignored)) => {
+            tracing::debug!(reason = %ignored, "the reply changes nothing");
+            unreadable.map_or(Verdict::Ack, |reason| dead_letter(Reason::UnreadableReply.as_str(), reason))
         }
     }
-    .instrument(span)
-    .await
 }
 
 async fn signal(engine: Engine, delivery: Delivery) -> Verdict {
     let (saga, arrival) = match envelope::decode_signal(&delivery) {
         Ok(decoded) => decoded,
-        Err(undecodable) => return dead_letter("undecodable", undecodable.to_string()),
+        Err(undecodable) => return refused(undecodable),
     };
     drop(delivery);
     match engine.submit(saga, Input::Arrival(Arc::new(arrival))).await {
@@ -101,6 +131,9 @@ async fn signal(engine: Engine, delivery: Delivery) -> Verdict {
 }
 
 async fn start(engine: Engine, delivery: Delivery) -> Verdict {
+    if let Err(undecodable) = engine.wire().check_reply_to(&delivery.properties) {
+        return refused(undecodable);
+    }
     let request = match envelope::decode_start(&delivery) {
         Ok(request) => request,
         Err(undecodable) => {
@@ -134,6 +167,10 @@ async fn refuse(engine: &Engine, starter: &Properties, code: &'static str, reaso
     {
         return Verdict::Ack;
     }
+    dead_letter(code, reason)
+}
+
+fn refused(Undecodable { code, reason }: Undecodable) -> Verdict {
     dead_letter(code, reason)
 }
 

@@ -26,7 +26,7 @@ use super::definitions::Definitions;
 use super::metrics::{Metrics, Tally};
 use super::operator::Terms;
 use super::outbox::{self, Outbox};
-use crate::broker::topology::Names;
+use crate::broker::envelope::Wire;
 use crate::catalog::Compiled;
 use crate::saga::{Entry, Ignored, Input, SagaId, State, Status, transition};
 use crate::store::{self, OutboxId, Store};
@@ -73,8 +73,8 @@ pub struct Lane {
     pub batch_limit: usize,
     /// How long the messages of a commit are this process's to send.
     pub outbox_lease: Duration,
-    /// Where replies and events come from.
-    pub names: Names,
+    /// What replies and events are read with.
+    pub wire: Wire,
     pub hot: HotStates,
 }
 
@@ -269,7 +269,7 @@ impl Lane {
         let definition = known.definition.as_ref().ok_or(Ignored::UnknownSaga)?;
         let decision = transition(&definition.definition, &known.state, input, self.clock.now())
             .inspect_err(|ignored| self.metrics.observe_ignored(ignored))?;
-        gathered.keep_invalid(&self.names, known.state.id, input, &decision.entry);
+        gathered.keep_unusable(&self.wire, known.state.id, work, &decision.entry);
         known.state = gathered.add(&known.state, terms.asked.as_ref(), decision);
         if let Input::Migrate(migrate) = input {
             known.definition = self.definitions.known(&migrate.to.name, Some(migrate.to.version));

@@ -28,6 +28,8 @@ pub struct Metrics {
     /// Sagas that an incident was raised for, by its code.
     incidents: Family<Labels, Counter>,
     pub late_replies: Counter,
+    /// Replies whose `correlation_id` no key of this installation vouches for.
+    pub forged_replies: Counter,
     /// Messages by what became of them.
     published: Family<Labels, Counter>,
     /// Commands that were not sent because nobody awaited them any more, by reason.
@@ -75,6 +77,7 @@ impl Metrics {
             ended: Family::default(),
             incidents: Family::default(),
             late_replies: Counter::default(),
+            forged_replies: Counter::default(),
             published: Family::default(),
             dropped: Family::default(),
             unroutable: Family::default(),
@@ -89,6 +92,7 @@ impl Metrics {
         registry.register("sagas_ended", "Sagas that ended, by status", metrics.ended.clone());
         registry.register("incidents", "Incidents raised, by code", metrics.incidents.clone());
         registry.register("late_replies", "Contradicting late replies", metrics.late_replies.clone());
+        registry.register("forged_replies", "Replies without a valid MAC", metrics.forged_replies.clone());
         registry.register("messages_published", "Messages by what became of them", metrics.published.clone());
         registry.register(
             "commands_dropped",

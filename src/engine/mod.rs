@@ -28,17 +28,19 @@ mod schedules;
 pub mod search;
 pub mod start;
 pub mod timers;
+pub mod token_keys;
 pub mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::broker::topology::Names;
+use crate::broker::envelope::Wire;
 use crate::saga::journal::By;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
@@ -66,8 +68,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub definitions: Arc<Definitions>,
     pub metrics: Arc<Metrics>,
-    /// Snorri's own queues and exchanges.
-    pub names: Names,
+    /// Snorri's own queues and exchanges, and its keys.
+    pub wire: Wire,
 }
 
 /// A handle to the running engine.
@@ -80,6 +82,8 @@ struct Shared {
     lanes: Vec<mpsc::Sender<Task>>,
     feed: Feed,
     counts: Counts,
+    /// When the token keys were last loaded.
+    keys_loaded: Mutex<Instant>,
 }
 
 /// The engine's tasks, to be stopped in order.
@@ -140,13 +144,14 @@ impl Engine {
             lanes: senders,
             feed: feed.clone(),
             counts: Counts::default(),
+            keys_loaded: Mutex::new(Instant::now()),
         }));
 
         let mut lanes = Vec::new();
         let mut publishers = Vec::new();
         let mut outboxes = Vec::new();
         for tasks in receivers {
-            let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.names.clone(), flow.clone());
+            let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.wire.clone(), flow.clone());
             publishers.push(tokio::spawn(publisher.run(Arc::clone(&parts.broker), engine.clone())));
             outboxes.push(outbox.clone());
             let lane = Lane {
@@ -158,7 +163,7 @@ impl Engine {
                 outbox,
                 batch_limit: options.batch_limit.get(),
                 outbox_lease: options.outbox_lease,
-                names: parts.names.clone(),
+                wire: parts.wire.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
             };
             lanes.push(tokio::spawn(lane.run(stop_lanes.clone())));
@@ -174,6 +179,7 @@ impl Engine {
             tokio::spawn(schedules::run(engine.clone(), stop_timers.clone())),
             tokio::spawn(feed::run(engine.clone(), feed, stop_timers.clone())),
             tokio::spawn(definitions::refresh(engine.clone(), stop_timers.clone())),
+            tokio::spawn(token_keys::refresh(engine.clone(), stop_timers.clone())),
             tokio::spawn(retention::run(engine.clone(), options.retention.clone(), stop_timers.clone())),
             tokio::spawn(timers::flush(engine.clone(), confirmed.clone(), stop_timers.clone())),
         ];
@@ -219,7 +225,7 @@ impl Engine {
     }
 
     async fn declare(&self) {
-        let declared = self.definitions().declare(self.broker(), &self.0.parts.names).await;
+        let declared = self.definitions().declare(self.broker(), &self.wire().names).await;
         if let Err(error) = declared {
             // It is declared with every new connection too.
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot declare what definitions need");
@@ -246,6 +252,11 @@ impl Engine {
 
     pub fn broker(&self) -> &dyn Broker {
         &*self.0.parts.broker
+    }
+
+    /// What messages are written and read with.
+    pub fn wire(&self) -> &Wire {
+        &self.0.parts.wire
     }
 
     pub fn clock(&self) -> &dyn Clock {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::dead_letters::Received;
 use super::lane::Accepted;
 use super::view::SagaView;
 use super::{Engine, SubmitError, definitions};
@@ -33,6 +34,8 @@ pub struct Terms {
     pub expected: Option<u32>,
     /// Who asks, if somebody does: it is audited.
     pub asked: Option<Asked>,
+    /// The message that the input was made of, if it could not be read: it is kept as a dead letter.
+    pub unreadable: Option<Box<Received>>,
 }
 
 /// What an input would lead to.
@@ -177,7 +180,8 @@ impl Engine {
         } else if migration.obstacles.iter().any(|obstacle| obstacle.code == INPUT_SCHEMA) {
             return Err(SubmitError::Ignored(Ignored::NotSafe(migration.obstacles)).into());
         } else {
-            let terms = Terms { expected, asked: Some(Asked { action: "migrate", step: None, by }) };
+            let asked = Some(Asked { action: "migrate", step: None, by });
+            let terms = Terms { expected, asked, ..Terms::default() };
             migration.seq = self.submit_on(terms, saga, input).await?.seq;
         }
         Ok(migration)

@@ -18,8 +18,8 @@ use tokio::sync::{Notify, mpsc};
 
 use super::flow::{Conclusion, Destination, Flow};
 use super::{Engine, SubmitError};
-use crate::broker::topology::Names;
-use crate::broker::{Broker, Publication, Published, envelope};
+use crate::broker::envelope::Wire;
+use crate::broker::{Broker, Publication, Published};
 use crate::saga::message::Command;
 use crate::saga::{Direction, Ignored, Input, Message, Time};
 use crate::store::{Appended, OutboxId, Unsent};
@@ -59,7 +59,7 @@ pub struct Confirmed(Arc<Mutex<Vec<OutboxId>>>);
 pub struct Publisher {
     batches: mpsc::Receiver<Vec<Unsent>>,
     confirmed: Confirmed,
-    names: Names,
+    wire: Wire,
     flow: SharedFlow,
 }
 
@@ -85,11 +85,11 @@ impl Confirmed {
 }
 
 impl Outbox {
-    /// An outbox and its publisher. Replies to its commands shall go to `names`.
-    pub fn new(confirmed: Confirmed, names: Names, flow: SharedFlow) -> (Self, Publisher) {
+    /// An outbox and its publisher. It writes messages with `wire`.
+    pub fn new(confirmed: Confirmed, wire: Wire, flow: SharedFlow) -> (Self, Publisher) {
         let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
         let outbox = Self { batches: sender, confirmed: confirmed.clone(), flow: flow.clone() };
-        (outbox, Publisher { batches: receiver, confirmed, names, flow })
+        (outbox, Publisher { batches: receiver, confirmed, wire, flow })
     }
 
     /// Takes note of what journal entries say of commands that were sent.
@@ -122,7 +122,7 @@ impl Outbox {
 /// What it takes to publish one batch.
 struct Publishing {
     confirmed: Confirmed,
-    names: Names,
+    wire: Wire,
     broker: Arc<dyn Broker>,
     engine: Engine,
     flow: SharedFlow,
@@ -179,8 +179,8 @@ pub(super) fn conclusions(entries: &[Appended]) -> Vec<(super::flow::CommandKey,
 impl Publisher {
     /// Publishes until every sender is gone.
     pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
-        let Self { mut batches, confirmed, names, flow } = self;
-        let publishing = Publishing { confirmed, names, broker, engine, flow };
+        let Self { mut batches, confirmed, wire, flow } = self;
+        let publishing = Publishing { confirmed, wire, broker, engine, flow };
         let mut waiting = Vec::new();
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -304,7 +304,7 @@ impl Publishing {
 
     /// A forward command expires with its attempt, so that no participant takes it after it was given up. An undo never does.
     fn publication(&self, unsent: &Unsent, now: Time) -> Option<Publication> {
-        let mut publication = envelope::publication(&unsent.message, &self.names)?;
+        let mut publication = self.wire.publication(&unsent.message)?;
         if let Message::Command(command) = &*unsent.message
             && command.direction == Direction::Forward
         {

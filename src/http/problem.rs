@@ -186,7 +186,10 @@ impl From<LetterError> for Problem {
         let status = match error {
             LetterError::Store(error) => return error.into(),
             LetterError::NotFound => StatusCode::NOT_FOUND,
-            LetterError::Resolved | LetterError::NoQueue(_) => StatusCode::CONFLICT,
+            LetterError::Resolved
+            | LetterError::ForeignQueue(_)
+            | LetterError::UnknownOrigin
+            | LetterError::NoQueue(_) => StatusCode::CONFLICT,
             LetterError::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.code(), error.to_string())

@@ -58,6 +58,7 @@ pub enum Reason {
     Timeout,
     TooManyItems,
     Unreadable,
+    UnreadableReply,
     Unroutable,
 }
 
@@ -108,7 +109,7 @@ impl fmt::Display for Code {
 }
 
 impl Reason {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Abandoned,
         Self::Cancelled,
         Self::ChildRefused,
@@ -126,6 +127,7 @@ impl Reason {
         Self::Timeout,
         Self::TooManyItems,
         Self::Unreadable,
+        Self::UnreadableReply,
         Self::Unroutable,
     ];
 
@@ -148,6 +150,7 @@ impl Reason {
             Self::Timeout => "timeout",
             Self::TooManyItems => "too_many_items",
             Self::Unreadable => "unreadable",
+            Self::UnreadableReply => "unreadable_reply",
             Self::Unroutable => "unroutable",
         }
     }

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, OutboxId,
-    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, Unsent, UnsentCommand, journal,
+    Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, MAX_TOKEN_KEYS,
+    OutboxId, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand, journal,
 };
 use crate::saga::{Entry, Message, SagaId, Time};
 
@@ -33,6 +33,7 @@ struct Tables {
     dead_letters: BTreeMap<Uuid, DeadLetter>,
     audit: Vec<AuditEntry>,
     schedules: BTreeMap<(String, String), Time>,
+    token_keys: BTreeMap<u32, TokenKey>,
 }
 
 #[derive(Debug)]
@@ -334,6 +335,21 @@ impl Store for MemoryStore {
             at: *at,
         };
         Ok(self.tables().schedules.iter().map(run).collect())
+    }
+
+    async fn token_keys(&self) -> Result<Vec<TokenKey>, Error> {
+        Ok(self.tables().token_keys.values().rev().cloned().collect())
+    }
+
+    async fn add_token_key(&self, key: &TokenKey, audit: Option<&AuditEntry>) -> Result<bool, Error> {
+        let mut tables = self.tables();
+        if tables.token_keys.contains_key(&key.number) {
+            return Ok(false);
+        }
+        tables.token_keys.insert(key.number, key.clone());
+        tables.token_keys.retain(|number, _| number + MAX_TOKEN_KEYS > key.number);
+        tables.audit.extend(audit.cloned());
+        Ok(true)
     }
 
     async fn check(&self) -> Result<(), Error> {

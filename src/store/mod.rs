@@ -26,9 +26,12 @@ pub use memory::MemoryStore;
 pub use query::{AuditFilter, Count, Filter, LetterFilter};
 pub use rows::{
     Appended, Attributes, AuditEntry, Batch, DeadLetter, OpenIncidents, OutboxId, Registered, SagaRow,
-    ScheduleRun, StoredDefinition, Unsent, UnsentCommand,
+    ScheduleRun, Secret, StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 pub use sql::SqlStore;
+
+/// Keys of correlation tokens that are kept: one that signs, the one before it, and one that is to sign soon.
+pub const MAX_TOKEN_KEYS: u32 = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -128,6 +131,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// When each schedule last ran, by definition and cron expression.
     async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error>;
+
+    /// The newest keys of correlation tokens, at most [`MAX_TOKEN_KEYS`], the newest first.
+    async fn token_keys(&self) -> Result<Vec<TokenKey>, Error>;
+
+    /// Adds a key, and forgets those that are not among the newest [`MAX_TOKEN_KEYS`] any more. `false`: there is one with its
+    /// number, and nothing was written.
+    async fn add_token_key(&self, key: &TokenKey, audit: Option<&AuditEntry>) -> Result<bool, Error>;
 
     /// Whether the database answers and has the schema that this program needs.
     async fn check(&self) -> Result<(), Error>;

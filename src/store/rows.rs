@@ -162,6 +162,27 @@ pub struct ScheduleRun {
     pub at: Time,
 }
 
+/// A key that correlation tokens are authenticated with. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenKey {
+    /// From 1, without gaps.
+    pub number: u32,
+    pub secret: Secret,
+    pub created_at: Time,
+    /// From when on it signs, so that all processes know it by then.
+    pub signs_from: Time,
+}
+
+/// What must not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub [u8; 32]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 /// A registered definition: immutable, but for whether new sagas of it may start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDefinition {

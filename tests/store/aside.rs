@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rstest::rstest;
 use serde_json::json;
 use snorri::saga::Time;
-use snorri::store::{AuditEntry, AuditFilter, Batch, DeadLetter, Error, LetterFilter, ScheduleRun, Store};
+use snorri::store::{
+    AuditEntry, AuditFilter, Batch, DeadLetter, Error, LetterFilter, ScheduleRun, Secret, Store, TokenKey,
+};
 use uuid::Uuid;
 
 use crate::database::On::{Memory, Postgres, Sqlite};
@@ -166,6 +168,36 @@ async fn a_schedule_keeps_the_latest_time_it_ran(#[values(Memory, Sqlite, Postgr
         };
         let expected = [ran("a", "0 3 * * *", 30), ran("b", "* * * * *", 5)];
         assert_eq!(store.schedules().await.expect("schedules"), expected);
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_newest_token_keys_are_kept(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let key = |number: u32| TokenKey {
+            number,
+            secret: Secret([u8::try_from(number).expect("small"); 32]),
+            created_at: Time(i64::from(number)),
+            signs_from: Time(i64::from(number) + 60_000),
+        };
+        assert_eq!(store.token_keys().await.expect("keys"), []);
+        assert!(store.add_token_key(&key(1), None).await.expect("added"));
+        let another = TokenKey { secret: Secret([9; 32]), ..key(1) };
+        let entry = audit(5, "rotate_token_keys");
+        assert!(!store.add_token_key(&another, Some(&entry)).await.expect("refused"));
+        assert_eq!(store.token_keys().await.expect("keys"), [key(1)]);
+        assert_eq!(store.audit(&AuditFilter::default(), 10).await.expect("an audit"), []);
+
+        assert!(store.add_token_key(&key(2), Some(&entry)).await.expect("added"));
+        assert_eq!(store.audit(&AuditFilter::default(), 10).await.expect("an audit"), [entry]);
+        for number in [3, 4] {
+            assert!(store.add_token_key(&key(number), None).await.expect("added"));
+        }
+        assert_eq!(store.token_keys().await.expect("keys"), [key(4), key(3), key(2)]);
+        assert!(!format!("{:?}", key(7)).contains("7, 7"), "a secret is not shown");
     })
     .await;
 }

@@ -66,6 +66,7 @@ async fn a_database_is_migrated_once(#[values(Sqlite, Postgres)] on: On) {
             "audit",
             "incident",
             "attribute",
+            "token_key",
             "seaql_migrations",
         ] {
             database.execute_unprepared(&format!("DROP TABLE {table}")).await.expect("a drop");

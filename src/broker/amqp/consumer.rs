@@ -17,7 +17,7 @@ use super::publisher::Publisher;
 use super::session::{Handled, InHandler, Lost, Session};
 use super::topology::{self, Known};
 use super::{Options, within};
-use crate::broker::envelope::header;
+use crate::broker::envelope::{header, origin_headers};
 use crate::broker::{Delivery, Error, Handler, Verdict, handling};
 
 /// The pause before a session is tried again; it doubles up to the longest.
@@ -167,12 +167,14 @@ impl Consumer<'_> {
             Verdict::DeadLetter { code, reason } => {
                 tracing::warn!(queue = self.queue, code, reason, "dead letter");
                 let known = [
-                    (header::CODE, code),
-                    (header::REASON, &reason),
-                    (header::QUEUE, self.queue),
-                    (header::EXCHANGE, exchange.as_str()),
-                    (header::ROUTING_KEY, routing_key.as_str()),
+                    (header::CODE, code.to_owned()),
+                    (header::REASON, reason),
+                    (header::QUEUE, self.queue.to_owned()),
                 ];
+                let (exchange, routing_key) = (exchange.as_str(), routing_key.as_str());
+                let keys = self.options.keys.as_ref();
+                let origin = keys.map(|keys| origin_headers(keys, exchange, routing_key, &data));
+                let known = known.into_iter().chain(origin.into_iter().flatten());
                 self.dead_letter(properties::dead_letter(&properties, known), &data).await
             }
         };

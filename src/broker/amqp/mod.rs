@@ -33,6 +33,7 @@ use self::consumer::{Consumer, Interrupted};
 use self::properties::short;
 use self::publisher::Publisher;
 use self::topology::Known;
+use super::envelope::Keyring;
 use super::{Broker, Error, Handler, Properties, Publication, Published, Topology};
 
 /// The log target that returned messages are written to, bodies included.
@@ -68,6 +69,8 @@ pub struct Options {
     pub requeue_delay: Duration,
     /// Declare nothing; only verify that exchanges and queues are there. For brokers whose topology others own.
     pub verify_only: bool,
+    /// Vouch for where dead letters were published to. `None`: it is not said.
+    pub keys: Option<Keyring>,
 }
 
 impl Options {
@@ -84,6 +87,7 @@ impl Options {
             delivery_limit: 100,
             requeue_delay: Duration::from_secs(5),
             verify_only: false,
+            keys: None,
         }
     }
 }

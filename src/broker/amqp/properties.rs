@@ -29,6 +29,9 @@ pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, ShortS
     if let Some(content_type) = &properties.content_type {
         amqp = amqp.with_content_type(short(content_type)?);
     }
+    if let Some(content_encoding) = &properties.content_encoding {
+        amqp = amqp.with_content_encoding(short(content_encoding)?);
+    }
     if let Some(app_id) = &properties.app_id {
         amqp = amqp.with_app_id(short(app_id)?);
     }
@@ -65,6 +68,7 @@ pub(super) fn from_amqp(amqp: &BasicProperties) -> Properties {
         correlation_id: text(amqp.correlation_id()),
         reply_to: text(amqp.reply_to()),
         content_type: text(amqp.content_type()),
+        content_encoding: text(amqp.content_encoding()),
         app_id: text(amqp.app_id()),
         timestamp: *amqp.timestamp(),
         expiration: text(amqp.expiration()).and_then(|text| text.parse().ok()).map(Duration::from_millis),
@@ -99,9 +103,9 @@ fn header_from_amqp(value: &AMQPValue) -> Option<HeaderValue> {
 ///
 /// Left out is what would make the broker treat the copy in a way of its own: `user_id` (it must be ours), `expiration`
 /// (a dead letter stays) and the headers `CC` and `BCC` (more queues to go to).
-pub(super) fn dead_letter<'a>(
+pub(super) fn dead_letter(
     amqp: &BasicProperties,
-    known: impl IntoIterator<Item = (&'static str, &'a str)>,
+    known: impl IntoIterator<Item = (&'static str, String)>,
 ) -> BasicProperties {
     let kept = amqp.headers().iter().flat_map(FieldTable::inner);
     let mut headers = FieldTable::default();
@@ -150,6 +154,7 @@ mod tests {
             correlation_id: text("c"),
             reply_to: text("r"),
             content_type: text("t"),
+            content_encoding: text("e"),
             app_id: text("a"),
             timestamp: Some(5),
             expiration: Some(Duration::from_millis(1_500)),
@@ -172,7 +177,8 @@ mod tests {
         headers.insert("odd".into(), AMQPValue::Boolean(true));
         let letter = to_amqp(&Properties { headers: BTreeMap::new(), ..properties() }).expect("short enough");
         let letter = letter.with_headers(headers).with_user_id("someone".into()).with_expiration("1".into());
-        let copy = dead_letter(&letter, [(header::QUEUE, "q"), (header::REASON, "no JSON")]);
+        let copy =
+            dead_letter(&letter, [(header::QUEUE, "q".to_owned()), (header::REASON, "no JSON".to_owned())]);
         assert_eq!((copy.user_id(), copy.expiration()), (&None, &None));
         let names: Vec<&str> =
             copy.headers().iter().flat_map(FieldTable::inner).map(|(name, _)| name.as_str()).collect();

@@ -1,11 +1,17 @@
 //! Reading what participants answer.
+//!
+//! A participant that echoes the `correlation_id` is never ignored. What it calls a `failure` is one, however it is
+//! explained, because the participant alone knows that nothing happened. Everything else that cannot be read is an error of
+//! that attempt, with what was wrong as its message.
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::token::Token;
-use super::{Undecodable, json, kind};
+use super::body::{self, compression};
+use super::keys::Keyring;
+use super::token::{Token, TokenError};
+use super::{Undecodable, escape_control, json, kind};
 use crate::broker::Delivery;
 use crate::saga::input::{Reply, ReplyResult};
 use crate::saga::journal::{Problem, Reason};
@@ -13,87 +19,142 @@ use crate::saga::{MAX_PAYLOAD_BYTES, SagaId};
 
 /// The code of a failure or error whose body names none.
 const UNSPECIFIED: &str = "unspecified";
+/// Most characters of a message that is made of a body that is not JSON.
+const MAX_MESSAGE_CHARS: usize = 1_000;
+/// Most bytes of a participant's code.
+const MAX_CODE_BYTES: usize = 200;
 
-/// Reads a participant's reply: the `correlation_id` of the command echoed, a `type` of `success`, `failure` or
-/// `error`, and as JSON body the output or `{code, message, details}`.
+/// A reply, and whether it is what the participant wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecodedReply {
+    pub saga: SagaId,
+    pub reply: Reply,
+    /// `false`: the message could not be read, which is the error that the reply counts as. The message itself is to be kept.
+    pub is_readable: bool,
+}
+
+/// Reads a participant's reply: the `correlation_id` of the command echoed, a `type` of `success`, `failure` or `error`, and as
+/// JSON body the output or `{code, message, details}`.
 ///
-/// A body of more than [`MAX_PAYLOAD_BYTES`] counts as an error with the code [`Reason::PayloadTooLarge`].
-pub fn decode_reply(delivery: &Delivery) -> Result<(SagaId, Reply), Undecodable> {
-    let Token { saga, attempt } = token(delivery)?;
-    let kind = reply_kind(delivery)?;
-    if delivery.body.len() > MAX_PAYLOAD_BYTES {
-        let message =
-            format!("the reply has {} bytes; at most {MAX_PAYLOAD_BYTES} are taken", delivery.body.len());
-        let problem = Problem::new(Reason::PayloadTooLarge, message);
-        return Ok((saga, Reply { attempt, result: ReplyResult::Error(problem) }));
-    }
-    let body = json(&delivery.body)?;
-    let result = match kind {
-        Kind::Success => ReplyResult::Success(Arc::new(body)),
-        Kind::Failure => ReplyResult::Failure(problem(body)),
-        Kind::Error => ReplyResult::Error(problem(body)),
+/// # Errors
+///
+/// Only if the `correlation_id` is missing, is no token, or is a forged one.
+pub(super) fn decode(delivery: &Delivery, keys: &Keyring) -> Result<DecodedReply, Undecodable> {
+    let Token { saga, attempt } = token(delivery, keys)?;
+    let (result, is_readable) = match result(delivery) {
+        Ok(result) => (result, true),
+        Err(problem) => (ReplyResult::Error(problem), false),
     };
-    Ok((saga, Reply { attempt, result }))
+    Ok(DecodedReply { saga, reply: Reply { attempt, result }, is_readable })
 }
 
-enum Kind {
-    Success,
-    Failure,
-    Error,
-}
-
-fn reply_kind(delivery: &Delivery) -> Result<Kind, Undecodable> {
-    const INSTEAD: &str = "set it to `success`, `failure` or `error`";
-    match kind(delivery) {
-        Some("success") => Ok(Kind::Success),
-        Some("failure") => Ok(Kind::Failure),
-        Some("error") => Ok(Kind::Error),
-        Some(other) => Err(Undecodable::new(format!("`{other}` is not the `type` of a reply: {INSTEAD}"))),
-        None => Err(Undecodable::new(format!("the reply has no `type`: {INSTEAD}"))),
-    }
-}
-
-fn token(delivery: &Delivery) -> Result<Token, Undecodable> {
+fn token(delivery: &Delivery, keys: &Keyring) -> Result<Token, Undecodable> {
     const INSTEAD: &str = "echo the `correlation_id` of the command as it came";
     let Some(text) = &delivery.properties.correlation_id else {
         return Err(Undecodable::new(format!("the reply has no `correlation_id`: {INSTEAD}")));
     };
-    text.parse().map_err(|_| {
-        Undecodable::new(format!(
+    Token::verify(text, keys).map_err(|error| match error {
+        TokenError::Foreign => Undecodable::new(format!(
             "the `correlation_id` is not one that Snorri sent with a command: {INSTEAD}"
-        ))
+        )),
+        TokenError::Forged => Undecodable {
+            code: Undecodable::FORGED,
+            reason: format!(
+                "the `correlation_id` was not made with a key of this installation, so the reply changes nothing: {INSTEAD}"
+            ),
+        },
     })
 }
 
-/// Takes what there is: a refusal counts, however badly it is explained.
-fn problem(body: Value) -> Problem {
-    let (code, message, details) = match body {
-        Value::Null => (None, "the participant gave no reason".to_owned(), None),
-        Value::String(message) => (None, message, None),
-        Value::Object(mut fields) => {
-            let mut text = |name: &str| match fields.get(name) {
-                Some(Value::String(_)) => {
-                    fields.remove(name).and_then(|text| text.as_str().map(str::to_owned))
-                }
-                _ => None,
-            };
-            let code = text("code").filter(|code| !code.is_empty());
-            let message = text("message").unwrap_or_default();
-            // Without the usual `details`, whatever else was sent is kept in their place.
-            let details = match fields.remove("details") {
-                Some(details) if fields.is_empty() => Some(details),
-                Some(details) => {
-                    fields.insert("details".to_owned(), details);
-                    Some(Value::Object(fields))
-                }
-                None if fields.is_empty() => None,
-                None => Some(Value::Object(fields)),
-            };
-            (code, message, details)
+fn result(delivery: &Delivery) -> Result<ReplyResult, Problem> {
+    const INSTEAD: &str = "set it to `success`, `failure` or `error`";
+    let unreadable = |reason: String| Err(Problem::new(Reason::UnreadableReply, reason));
+    match kind(delivery) {
+        Some("success") => Ok(ReplyResult::Success(Arc::new(output(delivery)?))),
+        Some("failure") => Ok(ReplyResult::Failure(problem(delivery))),
+        Some("error") => Ok(ReplyResult::Error(problem(delivery))),
+        Some(other) if matches!(&*other.to_ascii_lowercase(), "success" | "failure" | "error") => {
+            unreadable(format!("the `type` of the reply is `{other}`: write it in lower case"))
         }
-        other => (None, String::new(), Some(other)),
+        Some(other) => {
+            unreadable(format!("`{}` is not the `type` of a reply: {INSTEAD}", escape_control(other)))
+        }
+        None => unreadable(format!("the reply has no `type`: {INSTEAD}")),
+    }
+}
+
+/// The output of a success.
+fn output(delivery: &Delivery) -> Result<Value, Problem> {
+    let bytes = delivery.body.len();
+    if bytes > MAX_PAYLOAD_BYTES {
+        let message = format!(
+            "the reply has {bytes} bytes: send at most {MAX_PAYLOAD_BYTES}, and large data by reference"
+        );
+        return Err(Problem::new(Reason::PayloadTooLarge, message));
+    }
+    body::decode(delivery).map_err(|error| Problem::new(Reason::UnreadableReply, error.reason))
+}
+
+/// What a failure or an error says of itself: its JSON, or else its text.
+fn problem(delivery: &Delivery) -> Problem {
+    if let Some(coding) = compression(&delivery.properties) {
+        let message = format!("the participant's reason is compressed (`{coding}`) and was not read");
+        return Problem::of_participant(UNSPECIFIED, message);
+    }
+    let is_small = delivery.body.len() <= MAX_PAYLOAD_BYTES;
+    let read =
+        is_small.then(|| json(&delivery.body).or_else(|_| json(body::text(&delivery.body).as_bytes())));
+    match read {
+        Some(Ok(Value::Object(fields))) => explained(fields),
+        Some(Ok(Value::Null)) => Problem::of_participant(UNSPECIFIED, "the participant gave no reason"),
+        Some(Ok(Value::String(message))) => Problem::of_participant(UNSPECIFIED, message),
+        Some(Ok(details)) => {
+            Problem { details: Some(details), ..Problem::of_participant(UNSPECIFIED, "") }
+        }
+        Some(Err(_)) | None => Problem::of_participant(UNSPECIFIED, excerpt(&delivery.body)),
+    }
+}
+
+/// `{code, message, details}`, with whatever else was sent in the place of `details`.
+fn explained(mut fields: Map<String, Value>) -> Problem {
+    let mut text = |name: &str| match fields.get(name) {
+        Some(Value::String(_)) => fields.remove(name).and_then(|text| text.as_str().map(str::to_owned)),
+        _ => None,
+    };
+    let code = text("code").filter(|code| !code.is_empty()).map(|code| shortened(&code));
+    let message = text("message").unwrap_or_default();
+    let details = match fields.remove("details") {
+        Some(details) if fields.is_empty() => Some(details),
+        Some(details) => {
+            fields.insert("details".to_owned(), details);
+            Some(Value::Object(fields))
+        }
+        None if fields.is_empty() => None,
+        None => Some(Value::Object(fields)),
     };
     let details = details.filter(|details| !details.is_null());
     let code = code.unwrap_or_else(|| UNSPECIFIED.to_owned());
     Problem { details, ..Problem::of_participant(code, message) }
 }
+
+/// A code is stored and searched for as it is: without control characters, and not of any length.
+fn shortened(code: &str) -> String {
+    let code = escape_control(code);
+    code[..code.floor_char_boundary(MAX_CODE_BYTES)].to_owned()
+}
+
+/// The beginning of a body as text.
+fn excerpt(body: &[u8]) -> String {
+    // No character has more than four bytes.
+    let beginning = body::beginning(body, 4 * MAX_MESSAGE_CHARS);
+    let text = body::text(beginning);
+    let text = text.trim();
+    let mut excerpt = escape_control(&text.chars().take(MAX_MESSAGE_CHARS).collect::<String>());
+    if beginning.len() < body.len() || text.chars().nth(MAX_MESSAGE_CHARS).is_some() {
+        excerpt.push('…');
+    }
+    if excerpt.is_empty() { "the participant gave no reason".to_owned() } else { excerpt }
+}
+
+#[cfg(test)]
+mod tests;

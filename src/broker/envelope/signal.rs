@@ -1,6 +1,6 @@
 //! Reading what comes from outside and is no reply: signals to one saga, and domain events.
 
-use super::{Undecodable, check_name, header, json, kind};
+use super::{Undecodable, body, check_name, header, kind};
 use crate::broker::{Delivery, HeaderValue};
 use crate::saga::journal::{Arrival, Source};
 use crate::saga::{MAX_PAYLOAD_BYTES, SagaId};
@@ -18,17 +18,13 @@ pub fn decode_signal(delivery: &Delivery) -> Result<(SagaId, Arrival), Undecodab
     Ok((addressee(delivery)?, arrival(delivery, source, "signal")?))
 }
 
-/// Reads a domain event: its exchange and routing key say which one it is, its JSON body is what an expression sees. One that
-/// comes back from the dead letters has them in its headers.
-pub fn decode_event(delivery: &Delivery) -> Result<Arrival, Undecodable> {
-    let published = |given: &str, name| match text(delivery, name) {
-        Some(before) if delivery.exchange.is_empty() => before.into(),
-        _ => given.into(),
-    };
-    let source = Source::Event {
-        exchange: published(&delivery.exchange, header::EXCHANGE),
-        event: published(&delivery.routing_key, header::ROUTING_KEY),
-    };
+/// Reads a domain event that was published to this exchange with this routing key.
+pub(super) fn decode_event(
+    delivery: &Delivery,
+    exchange: &str,
+    routing_key: &str,
+) -> Result<Arrival, Undecodable> {
+    let source = Source::Event { exchange: exchange.into(), event: routing_key.into() };
     arrival(delivery, source, "event")
 }
 
@@ -64,7 +60,7 @@ fn arrival(delivery: &Delivery, source: Source, what: &str) -> Result<Arrival, U
         &format!("the `message_id` of the {what}"),
         delivery.properties.message_id.as_deref().unwrap_or_default(),
     )?;
-    Ok(Arrival { source, id: delivery.properties.message_id.clone(), body: json(&delivery.body)? })
+    Ok(Arrival { source, id: delivery.properties.message_id.clone(), body: body::decode(delivery)? })
 }
 
 fn text<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {

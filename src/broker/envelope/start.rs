@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json as to_json};
 
-use super::{APP_ID, CONTENT_TYPE, Undecodable, check_name, header, json, kind, seconds};
+use super::{APP_ID, CONTENT_TYPE, Undecodable, body, check_name, header, kind, seconds};
 use crate::broker::{Delivery, HeaderValue, Properties, Publication};
 use crate::saga::journal::{AnswerTo, Parent};
 use crate::saga::{MAX_PAYLOAD_BYTES, Time};
@@ -49,7 +49,7 @@ pub fn decode_start(delivery: &Delivery) -> Result<StartRequest, Undecodable> {
     Ok(StartRequest {
         definition,
         version,
-        input: json(&delivery.body)?,
+        input: body::decode(delivery)?,
         message_id: properties.message_id.clone(),
         answer: answer_to(properties),
         trace_id: trace_id_of(properties),

@@ -6,16 +6,20 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::saga::input::{Attempt, Reply, ReplyResult};
-use crate::saga::journal::{AnswerTo, Problem, Reason};
-use crate::saga::{Direction, MAX_PAYLOAD_BYTES, Status, StepPath};
+use crate::broker::topology::Names;
+use crate::saga::journal::AnswerTo;
+use crate::saga::{Direction, MAX_PAYLOAD_BYTES, Status};
+
+pub(super) fn wire() -> Wire {
+    Wire::new(Names::new("snorri"), Keyring::new(Key::new(&[7; SECRET_BYTES]).into()))
+}
 
 fn saga() -> SagaId {
     "018f3c9e-1111-7222-8333-444455556666".parse().expect("a saga's id")
 }
 
 fn sent_as(message: &Message) -> Publication {
-    publication(message, &Names::new("snorri")).expect("it leaves")
+    wire().publication(message).expect("it leaves")
 }
 
 fn command() -> Command {
@@ -32,28 +36,6 @@ fn command() -> Command {
         sent_at: Time(1_700_000_000_999),
         payload: RawValue::from_string(r#"{"a": 1}"#.to_owned()).expect("JSON"),
     }
-}
-
-fn reply(kind: &str, body: &str) -> Delivery {
-    let sent = sent_as(&Message::Command(command()));
-    let properties = Properties {
-        kind: Some(kind.to_owned()),
-        correlation_id: sent.properties.correlation_id,
-        ..Properties::default()
-    };
-    Delivery { properties, body: body.as_bytes().to_vec(), ..Delivery::default() }
-}
-
-fn result(kind: &str, body: &str) -> ReplyResult {
-    let (id, Reply { attempt, result }) = decode_reply(&reply(kind, body)).expect("a reply");
-    assert_eq!(id, saga());
-    let step: StepPath = "pack[2]".parse().expect("a path");
-    assert_eq!(attempt, Attempt { step, direction: Direction::Compensate, number: 3 });
-    result
-}
-
-fn problem(code: &str, message: &str, details: Option<Value>) -> Problem {
-    Problem { details, ..Problem::of_participant(code, message) }
 }
 
 #[test]
@@ -78,9 +60,10 @@ fn a_command_has_all_that_the_contract_says() {
         Properties {
             kind: Some("warehouse.unpack".to_owned()),
             message_id: Some(key.to_string()),
-            correlation_id: Some("018f3c9e-1111-7222-8333-444455556666:c:3:pack[2]".to_owned()),
+            correlation_id: Some(wire().correlation_id(saga(), &command().attempt())),
             reply_to: Some("snorri.replies".to_owned()),
             content_type: Some("application/json".to_owned()),
+            content_encoding: None,
             app_id: Some("snorri".to_owned()),
             timestamp: Some(1_700_000_000),
             expiration: None,
@@ -117,67 +100,54 @@ fn an_outcome_goes_straight_to_the_queue_of_whoever_wants_it() {
 }
 
 #[test]
-fn a_success_has_its_body_as_output() {
-    assert_eq!(result("success", r#"{"id": 7}"#), ReplyResult::Success(Arc::new(json!({ "id": 7 }))));
-    assert_eq!(result("success", ""), ReplyResult::Success(Arc::new(Value::Null)));
+fn a_command_names_the_exchange_for_replies() {
+    let wire = Wire { reply_exchange: Some("snorri.reply".to_owned()), ..wire() };
+    let sent = wire.publication(&Message::Command(command())).expect("it leaves");
+    let named = sent.properties.headers.get("snorri-reply-exchange");
+    assert_eq!(named, Some(&HeaderValue::Text("snorri.reply".to_owned())));
+    assert_eq!(sent.properties.reply_to.as_deref(), Some("snorri.replies"));
 }
 
-#[test]
-fn a_refusal_counts_however_it_is_explained() {
-    let cases = [
-        (r#"{"code": "sold_out", "message": "none left"}"#, problem("sold_out", "none left", None)),
-        (r#"{"code": "x", "details": {"n": 1}}"#, problem("x", "", Some(json!({ "n": 1 })))),
-        (r#"{"code": "x", "details": 1, "at": 2}"#, problem("x", "", Some(json!({ "details": 1, "at": 2 })))),
-        (r#"{"code": 42}"#, problem("unspecified", "", Some(json!({ "code": 42 })))),
-        (r#"{"code": "", "message": "m"}"#, problem("unspecified", "m", None)),
-        (r#"{"error": "boom"}"#, problem("unspecified", "", Some(json!({ "error": "boom" })))),
-        (r#""sold out""#, problem("unspecified", "sold out", None)),
-        ("[1]", problem("unspecified", "", Some(json!([1])))),
-        ("", problem("unspecified", "the participant gave no reason", None)),
-    ];
-    for (body, problem) in cases {
-        assert_eq!(result("failure", body), ReplyResult::Failure(problem.clone()), "{body}");
-        assert_eq!(result("error", body), ReplyResult::Error(problem), "{body}");
+fn event(exchange: &str, headers: &[(&str, &str)]) -> Delivery {
+    let text = |text: &str| HeaderValue::Text(text.to_owned());
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect();
+    Delivery {
+        exchange: exchange.to_owned(),
+        routing_key: "snorri.events".to_owned(),
+        properties: Properties { headers, ..Properties::default() },
+        body: b"{}".to_vec(),
+        ..Delivery::default()
     }
 }
 
 #[test]
-fn an_oversized_reply_is_an_error() {
-    let fits = format!("\"{}\"", "x".repeat(MAX_PAYLOAD_BYTES - 2));
-    assert!(matches!(result("success", &fits), ReplyResult::Success(_)));
-    let ReplyResult::Error(problem) = result("success", &format!("{fits} ")) else {
-        panic!("not an error");
+fn an_event_is_from_where_it_came_unless_a_mac_says_otherwise() {
+    let published = |delivery: &Delivery| match wire().decode_event(delivery).expect("an event").source {
+        crate::saga::journal::Source::Event { exchange, event } => (exchange.to_string(), event.to_string()),
+        other => panic!("{other:?}"),
     };
-    assert!(problem.is(Reason::PayloadTooLarge));
+    let own = (String::new(), "snorri.events".to_owned());
+    let signed = origin_headers(&wire().keys, "bank.events", "payment.received", b"{}");
+    let headers = signed.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let claimed = ("bank.events".to_owned(), "payment.received".to_owned());
+    assert_eq!(published(&event("", &headers)), claimed);
+    assert_eq!(published(&event("", &headers[..2])), own, "no MAC");
+    assert_eq!(published(&event("shop", &headers)).0, "shop", "it was published to an exchange");
+    let other_body = Delivery { body: b"{\"a\":1}".to_vec(), ..event("", &headers) };
+    assert_eq!(published(&other_body), own, "the MAC of another body");
+    let other_key = [headers[0], ("snorri-routing-key", "payment.refused"), headers[2]];
+    assert_eq!(published(&event("", &other_key)), own, "the MAC of another routing key");
 }
 
 #[test]
-fn what_is_no_reply_says_what_to_send_instead() {
-    let without_type = Delivery {
-        properties: Properties { kind: None, ..reply("success", "").properties },
-        ..Delivery::default()
-    };
-    let correlated_with = |correlation_id: Option<&str>| Delivery {
-        properties: Properties {
-            kind: Some("success".to_owned()),
-            correlation_id: correlation_id.map(str::to_owned),
-            ..Properties::default()
-        },
-        ..Delivery::default()
-    };
-    let not_utf8 = Delivery { body: b"\"\xff\"".to_vec(), ..reply("success", "") };
-    let cases = [
-        (without_type, "no `type`: set it to `success`, `failure` or `error`"),
-        (reply("done", "{}"), "`done` is not the `type` of a reply: set it to `success`"),
-        (correlated_with(None), "no `correlation_id`: echo the `correlation_id` of the command"),
-        (correlated_with(Some("4711")), "not one that Snorri sent with a command: echo"),
-        (reply("success", "{]"), "not JSON (line 1, column 2): send UTF-8 encoded JSON"),
-        (not_utf8, "send UTF-8 encoded JSON"),
-    ];
-    for (delivery, reason) in cases {
-        let error = decode_reply(&delivery).expect_err("no reply");
-        assert!(error.reason.contains(reason), "{error}");
-    }
+fn a_byte_order_mark_is_skipped() {
+    assert_eq!(
+        decode_start(&start("order", "\u{feff}{\"a\": 1}")).expect("a start").input,
+        json!({ "a": 1 })
+    );
+    let event = Delivery { body: "\u{feff}[1]".into(), ..event("shop", &[]) };
+    assert_eq!(wire().decode_event(&event).expect("an event").body, json!([1]));
+    assert_eq!(decode_start(&start("order", "\u{feff}")).expect("a start").input, Value::Null);
 }
 
 fn start(kind: &str, body: &str) -> Delivery {

@@ -1,8 +1,10 @@
-//! What a command's `correlation_id` says, so that its reply can be told from every other.
+//! What a command's `correlation_id` says: which attempt of which step of which saga a reply is about, and a MAC, because
+//! all of that can be guessed.
 
 use std::fmt;
 use std::str::FromStr;
 
+use super::keys::{Keyring, Purpose};
 use crate::saga::input::Attempt;
 use crate::saga::{Direction, SagaId, StepPath};
 
@@ -20,6 +22,36 @@ impl Token {
     pub(super) fn new(saga: SagaId, attempt: Attempt) -> Self {
         Self { saga, attempt }
     }
+
+    /// The token as it is sent: its MAC, a colon, its text.
+    pub(super) fn sign(&self, keys: &Keyring) -> String {
+        let text = self.to_string();
+        let code = keys.sign(Purpose::Correlation, &[text.as_bytes()]);
+        format!("{code}:{text}")
+    }
+
+    /// Reads what [`Token::sign`] wrote.
+    pub(super) fn verify(text: &str, keys: &Keyring) -> Result<Self, TokenError> {
+        if text.len() > MAX_BYTES {
+            return Err(TokenError::Foreign);
+        }
+        if let Some((code, signed)) = text.split_once(':')
+            && let Ok(token) = signed.parse()
+        {
+            let is_ours = keys.verify(Purpose::Correlation, &[signed.as_bytes()], code);
+            return if is_ours { Ok(token) } else { Err(TokenError::Forged) };
+        }
+        Err(if text.parse::<Self>().is_ok() { TokenError::Forged } else { TokenError::Foreign })
+    }
+}
+
+/// Why a `correlation_id` names no attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenError {
+    /// It has another form.
+    Foreign,
+    /// It has the form of a token, but no MAC, or one that no key of this installation made.
+    Forged,
 }
 
 impl fmt::Display for Token {
@@ -67,6 +99,7 @@ impl FromStr for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::envelope::keys::{Key, SECRET_BYTES};
 
     const SAGA: &str = "018f3c9e-0000-7000-8000-000000000001";
 
@@ -75,6 +108,31 @@ mod tests {
         for rest in ["f:1:reserve", "c:4294967295:reserve[3][0]", "f:2:a:b", "f:1:größe"] {
             let text = format!("{SAGA}:{rest}");
             assert_eq!(text.parse::<Token>().map(|token| token.to_string()), Ok(text));
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_only_as_it_was_signed() {
+        let ring = |byte| Keyring::new(Key::new(&[byte; SECRET_BYTES]).into());
+        let text = format!("{SAGA}:f:1:reserve");
+        let token: Token = text.parse().expect("a token");
+        let signed = token.sign(&ring(1));
+        assert_eq!(Token::verify(&signed, &ring(1)), Ok(token));
+        let (code, _) = signed.split_once(':').expect("a code");
+        let forged = [
+            text.clone(),
+            signed.replace(":f:1:", ":f:2:"),
+            signed.replace("reserve", "charge"),
+            format!(":{text}"),
+            format!("{}:{text}", "0".repeat(32)),
+        ];
+        for text in &forged {
+            assert_eq!(Token::verify(text, &ring(1)), Err(TokenError::Forged), "{text}");
+        }
+        assert_eq!(Token::verify(&signed, &ring(2)), Err(TokenError::Forged));
+        for foreign in ["", "4711", code, &format!("{code}:"), &format!("{signed}{}", "x".repeat(MAX_BYTES))]
+        {
+            assert_eq!(Token::verify(foreign, &ring(1)), Err(TokenError::Foreign), "{foreign}");
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{Caller, Error, Role};
+use crate::crypto;
 use crate::text::is_invisible;
 
 /// What a token of ours begins with, so that it is recognised where it should not be.
@@ -67,8 +68,7 @@ pub fn hash(token: &str) -> String {
 
 /// A new token. `None`: the system has no randomness to give.
 pub fn random() -> Option<String> {
-    let mut bytes = [0; RANDOM_BYTES];
-    rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).ok()?;
+    let bytes: [u8; RANDOM_BYTES] = crypto::random_bytes()?;
     Some(format!("{PREFIX}{}", hex(&bytes)))
 }
 

@@ -265,7 +265,7 @@ async fn signal_saga(
 async fn restart_saga(request: Request<RestartBody>) -> Result<Response, Problem> {
     let Request { api, saga, by, is_preview, expected, body } = request;
     let asked = Asked { action: "restart", step: body.from.parse().ok(), by };
-    let terms = Terms { expected, asked: (!is_preview).then_some(asked) };
+    let terms = Terms { expected, asked: (!is_preview).then_some(asked), ..Terms::default() };
     let operator::Restarted { preview, is_new } = api.engine.restart(saga, &body.from, terms).await?;
     let id = preview.decision.state.id.0;
     let restarted = Restarted { id, created: is_new, begun: convert::intervened(&preview, is_preview)? };
@@ -337,7 +337,11 @@ impl<B> Request<B> {
             if is_preview {
                 return convert::intervened(&preview, true);
             }
-            let terms = Terms { expected: Some(preview.decision.state.seq - 1), asked: Some(asked.clone()) };
+            let terms = Terms {
+                expected: Some(preview.decision.state.seq - 1),
+                asked: Some(asked.clone()),
+                ..Terms::default()
+            };
             match api.engine.submit_on(terms, saga, input.clone()).await {
                 Ok(_) => return convert::intervened(&preview, false),
                 Err(SubmitError::Changed { .. }) if expected.is_none() && tries < TRIES => {}

@@ -51,7 +51,7 @@ pub(super) async fn set_active(
 }
 
 /// Whether the statement changed anything, in which case the audit tells of it.
-async fn change(
+pub(super) async fn change(
     store: &SqlStore,
     sql: &str,
     mut values: Vec<Value>,

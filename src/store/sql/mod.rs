@@ -10,6 +10,7 @@
 //! - `list`, `question`: lists of sagas, and queries by changing conditions
 //! - `definitions`, `records`: definitions; dead letters, the audit, and when schedules ran
 //! - `retain`: what has ended long ago
+//! - `token_keys`: the keys of correlation tokens
 //! - `entity`: the table whose statements sea-orm builds
 //! - `error`: what a database's error means
 //!
@@ -30,7 +31,7 @@ use uuid::Uuid;
 
 use super::{
     Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, Registered,
-    SagaRow, ScheduleRun, Store, StoredDefinition, Unsent, UnsentCommand,
+    SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 use crate::saga::{Entry, SagaId, Time};
 
@@ -46,6 +47,7 @@ mod question;
 mod read;
 mod records;
 mod retain;
+mod token_keys;
 
 pub use connect::Options;
 
@@ -220,6 +222,14 @@ impl Store for SqlStore {
 
     async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error> {
         self.patiently(retain::delete(self, sagas)).await
+    }
+
+    async fn token_keys(&self) -> Result<Vec<TokenKey>, Error> {
+        self.patiently(token_keys::newest(self)).await
+    }
+
+    async fn add_token_key(&self, key: &TokenKey, audit: Option<&AuditEntry>) -> Result<bool, Error> {
+        self.patiently(token_keys::add(self, key, audit)).await
     }
 
     async fn check(&self) -> Result<(), Error> {

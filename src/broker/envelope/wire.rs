@@ -1,0 +1,96 @@
+//! What it takes to write and read this installation's messages: its names, its keys, and where answers may go.
+
+use std::collections::BTreeMap;
+
+use super::address::ReplyToPattern;
+use super::keys::{Keyring, Purpose};
+use super::reply::{self, DecodedReply};
+use super::token::Token;
+use super::{Undecodable, header, signal};
+use crate::broker::topology::Names;
+use crate::broker::{Delivery, HeaderValue, Properties};
+use crate::saga::input::Attempt;
+use crate::saga::journal::Arrival;
+use crate::saga::{SagaId, StepPath};
+
+/// Clones share the keys.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    /// Snorri's own queues and exchanges.
+    pub names: Names,
+    pub keys: Keyring,
+    /// The exchange that participants publish their replies to; `None`: the default exchange.
+    pub reply_exchange: Option<String>,
+    /// Which queues a start may name for the saga's outcome.
+    pub reply_to: ReplyToPattern,
+}
+
+impl Wire {
+    /// Replies go through the default exchange, outcomes to any queue that is not Snorri's own.
+    pub fn new(names: Names, keys: Keyring) -> Self {
+        Self { names, keys, reply_exchange: None, reply_to: ReplyToPattern::default() }
+    }
+
+    /// The `correlation_id` of a reply to this attempt.
+    pub fn correlation_id(&self, saga: SagaId, attempt: &Attempt) -> String {
+        Token::new(saga, attempt.clone()).sign(&self.keys)
+    }
+
+    /// Reads a participant's reply. See [`reply::decode`].
+    pub fn decode_reply(&self, delivery: &Delivery) -> Result<DecodedReply, Undecodable> {
+        reply::decode(delivery, &self.keys)
+    }
+
+    /// Reads a domain event: its exchange and routing key say which one it is, its JSON body is what an expression sees. One
+    /// that comes back from the dead letters has them in its headers, which count only with a MAC.
+    pub fn decode_event(&self, delivery: &Delivery) -> Result<Arrival, Undecodable> {
+        let (exchange, routing_key) = match origin(&delivery.properties, &delivery.body, &self.keys) {
+            Some(origin) if delivery.exchange.is_empty() => origin,
+            _ => (delivery.exchange.as_str(), delivery.routing_key.as_str()),
+        };
+        signal::decode_event(delivery, exchange, routing_key)
+    }
+
+    /// The saga, and the step, that a message is about, as far as it says so credibly.
+    pub fn addressee(&self, properties: &Properties) -> Option<(SagaId, Option<StepPath>)> {
+        let token = properties.correlation_id.as_deref().map(|text| Token::verify(text, &self.keys));
+        if let Some(Ok(Token { saga, attempt })) = token {
+            return Some((saga, Some(attempt.step)));
+        }
+        match properties.headers.get(header::SAGA) {
+            Some(HeaderValue::Text(saga)) => Some((saga.parse().ok()?, None)),
+            _ => None,
+        }
+    }
+}
+
+/// The headers of a dead letter that say where it was published to, so that an event can be replayed, with a MAC over them and
+/// the body.
+pub fn origin_headers(
+    keys: &Keyring,
+    exchange: &str,
+    routing_key: &str,
+    body: &[u8],
+) -> [(&'static str, String); 3] {
+    let code = keys.sign(Purpose::Origin, &[exchange.as_bytes(), routing_key.as_bytes(), body]);
+    [
+        (header::EXCHANGE, exchange.to_owned()),
+        (header::ROUTING_KEY, routing_key.to_owned()),
+        (header::ORIGIN, code),
+    ]
+}
+
+/// The exchange and routing key that the headers of a dead letter name, if their MAC is right.
+pub fn origin<'a>(properties: &'a Properties, body: &[u8], keys: &Keyring) -> Option<(&'a str, &'a str)> {
+    let text = |name| text(&properties.headers, name);
+    let (exchange, key, code) = (text(header::EXCHANGE)?, text(header::ROUTING_KEY)?, text(header::ORIGIN)?);
+    let parts = [exchange.as_bytes(), key.as_bytes(), body];
+    keys.verify(Purpose::Origin, &parts, code).then_some((exchange, key))
+}
+
+fn text<'a>(headers: &'a BTreeMap<String, HeaderValue>, name: &str) -> Option<&'a str> {
+    match headers.get(name) {
+        Some(HeaderValue::Text(text)) => Some(text),
+        _ => None,
+    }
+}
