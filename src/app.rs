@@ -196,7 +196,7 @@ async fn open_broker(config: &Config, wire: &Wire) -> anyhow::Result<Arc<dyn Bro
         })));
     }
     let options = amqp::Options {
-        probe_queue: format!("{}.probe", config.broker.prefix),
+        probe_queue: wire.names.probe.clone(),
         verify_only: config.broker.verify_only,
         keys: Some(wire.keys.clone()),
         // Before the reservation of the messages in the outbox runs out, so that nobody else sends them meanwhile.

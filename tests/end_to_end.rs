@@ -3,6 +3,10 @@
 
 #[path = "end_to_end/commands.rs"]
 mod commands;
+#[path = "end_to_end/replies.rs"]
+mod replies;
+#[path = "end_to_end/rights.rs"]
+mod rights;
 mod support;
 #[path = "end_to_end/values.rs"]
 mod values;
@@ -224,17 +228,20 @@ async fn garbage_goes_to_the_dead_letters_with_the_reason() {
     let world = World::new().await;
     world.take("payment.charge", Manner::Garbage);
     let saga = run(&world, &["completed"]).await;
-    assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
+    let expected = "retry_scheduled charge (unreadable_reply)".to_owned();
+    assert!(story(&saga).contains(&expected), "what cannot be read is an error: {:#?}", story(&saga));
+    assert_eq!(story(&saga).len(), 9, "{:#?}", story(&saga));
 
     let api = &world.orchestrator.api;
     let letters = letters(&world, 2).await;
     for letter in &letters {
-        assert_eq!(letter["code"], "undecodable", "{letter}");
         assert!(letter["reason"].as_str().is_some_and(|reason| reason.len() > 20), "{letter}");
         assert_eq!(letter["queue"], format!("{}.replies", world.plan.prefix), "{letter}");
     }
     let of_saga = letters.iter().find(|letter| letter["step"] == "charge").expect("one names its step");
-    assert_eq!(of_saga["saga"], saga["id"], "{of_saga}");
+    assert_eq!((&of_saga["saga"], &of_saga["code"]), (&saga["id"], &json!("unreadable_reply")), "{of_saga}");
+    assert_eq!(saga["dead_letters"][0]["id"], of_saga["id"], "the saga names it");
+    assert!(letters.iter().any(|letter| letter["code"] == "undecodable"), "the one that names no saga");
 
     let by = json!({"reason": "a test"});
     let path = |letter: &Value| format!("/v1/dead-letters/{}", letter["id"].as_str().expect("an id"));

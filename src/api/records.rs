@@ -51,6 +51,28 @@ pub struct DeadLetter {
     pub resolved_at: Option<String>,
 }
 
+/// A dead letter of a saga, in short.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetterLink {
+    pub id: Uuid,
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Stable.
+    pub code: String,
+    pub reason: String,
+    pub step: Option<String>,
+}
+
+/// A key of correlation tokens, without its secret.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TokenKey {
+    /// From 1.
+    pub number: u32,
+    /// From when on it signs.
+    #[schema(format = DateTime)]
+    pub signs_from: String,
+}
+
 /// Which entries of the audit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]

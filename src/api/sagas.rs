@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::records::DeadLetterLink;
 use super::whole;
 use crate::saga::problem::Owner;
 use crate::saga::{Direction, Status};
@@ -185,6 +186,9 @@ pub struct Saga {
     pub parent: Option<Parent>,
     /// The saga that this one goes on from.
     pub restart_of: Option<Uuid>,
+    /// Messages about it that could not be used and that were neither replayed nor discarded: the newest, at most 20.
+    #[serde(default)]
+    pub dead_letters: Vec<DeadLetterLink>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

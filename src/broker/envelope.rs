@@ -31,7 +31,7 @@ pub use keys::{Key, Keyring, Keys, SECRET_BYTES};
 pub use reply::DecodedReply;
 pub use signal::decode_signal;
 pub use start::{StartRequest, answer_refused, decode_start, trace_id_of};
-pub use wire::{Wire, origin, origin_headers};
+pub use wire::{Wire, origin, sign_origin};
 
 /// The `app_id` of all that Snorri sends.
 pub const APP_ID: &str = "snorri";

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::queue::{Message, Queue, Taken};
 use self::routing::Routing;
-use super::envelope::{Keyring, header, origin_headers};
+use super::envelope::{Keyring, header, sign_origin};
 use super::{
     Broker, Delivery, Error, Handler, HeaderValue, Publication, Published, Topology, Verdict, handling,
 };
@@ -94,11 +94,17 @@ impl LocalBroker {
         tracing::warn!(queue = queue.name(), code, reason, "dead letter");
         if let Some(dead_letters) = queue.dead_letters().and_then(|name| self.queue(name)) {
             let Delivery { exchange, routing_key, mut properties, body, .. } = taken.delivery();
-            let known = [(header::CODE, code), (header::REASON, reason), (header::QUEUE, queue.name())];
+            let known = [
+                (header::CODE, code),
+                (header::REASON, reason),
+                (header::QUEUE, queue.name()),
+                (header::EXCHANGE, &exchange),
+                (header::ROUTING_KEY, &routing_key),
+            ];
             let known = known.map(|(name, text)| (name, text.to_owned()));
             let keys = self.options.keys.as_ref();
-            let origin = keys.map(|keys| origin_headers(keys, &exchange, &routing_key, &body));
-            for (name, text) in known.into_iter().chain(origin.into_iter().flatten()) {
+            let origin = keys.map(|keys| (header::ORIGIN, sign_origin(keys, &exchange, &routing_key, &body)));
+            for (name, text) in known.into_iter().chain(origin) {
                 properties.headers.insert(name.to_owned(), HeaderValue::Text(text));
             }
             dead_letters.push(Message::new(Publication { exchange, routing_key, properties, body }));

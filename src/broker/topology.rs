@@ -24,8 +24,8 @@ pub struct Names {
     pub dead_letters: String,
     /// The topic exchange that tells what becomes of sagas.
     pub lifecycle: String,
-    /// What the names of all of Snorri's own queues begin with.
-    own: String,
+    /// Keeps the last probe of the broker's health.
+    pub probe: String,
 }
 
 impl Names {
@@ -37,13 +37,13 @@ impl Names {
             replies: format!("{prefix}.replies"),
             dead_letters: format!("{prefix}.dead-letters"),
             lifecycle: format!("{prefix}.lifecycle"),
-            own: format!("{prefix}."),
+            probe: format!("{prefix}.probe"),
         }
     }
 
-    /// Whether a queue of this name is, or may become, one of Snorri's own.
+    /// Whether a queue of this name is Snorri's own.
     pub fn is_own(&self, queue: &str) -> bool {
-        queue.starts_with(&self.own)
+        self.is_taken_from(queue) || queue == self.dead_letters || queue == self.probe
     }
 
     /// Whether Snorri takes messages from a queue of this name, other than to keep them as dead letters.

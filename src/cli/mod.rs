@@ -25,6 +25,7 @@ pub mod output;
 mod profile;
 pub mod remote;
 pub mod restart;
+pub mod rotate_keys;
 pub mod sarif;
 pub mod schema;
 pub mod serve;
@@ -150,6 +151,8 @@ pub enum Command {
     Definitions(definitions::Args),
     /// The messages that nothing could be made of
     DeadLetters(dead_letters::Args),
+    /// Replace the key that replies are authenticated with
+    RotateKeys(rotate_keys::Args),
     /// Who changed what by hand, and why
     Audit(audit::Args),
 }
@@ -199,6 +202,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Bulk(args) => return bulk::run(args).await,
         Command::Definitions(args) => return definitions::run(args).await,
         Command::DeadLetters(args) => dead_letters::run(args).await?,
+        Command::RotateKeys(args) => rotate_keys::run(args).await?,
         Command::Audit(args) => audit::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ use super::output::{self, Format, brief, tame, time};
 use super::remote::{Remote, Session, quoted};
 use super::story::{Story, color_of, lasted, paint};
 use super::target::Target;
+use crate::api::records::DeadLetterLink;
 use crate::api::sagas::{
     Ahead, Incident, JournalEntry, JournalPage, JournalQuery, Saga, Step, StepStatus, Timer,
 };
@@ -125,6 +126,10 @@ pub fn overview(saga: &Saga, flags: &str) -> String {
         let width = names(saga).map(|name| name.chars().count()).max().unwrap_or_default();
         text.extend(saga.steps.iter().map(|step| came(step, width)));
     }
+    if !saga.dead_letters.is_empty() {
+        text += &section("Dead letters");
+        text.extend(saga.dead_letters.iter().map(|letter| unusable(letter, flags)));
+    }
     if !saga.remaining.is_empty() {
         let back = saga.remaining.iter().any(|ahead| ahead.action == "compensation");
         text += &section(if back { "Still to be undone" } else { "Still to come" });
@@ -211,6 +216,13 @@ fn came(step: &Step, width: usize) -> String {
     let attempt = if step.attempt > 1 { format!(" (attempt {})", step.attempt) } else { String::new() };
     let output = step.output.as_ref().map(|output| format!("  {}", brief(output, BRIEF))).unwrap_or_default();
     format!("  {}  {word}{attempt}{output}\n", paint(color, &format!("{sign} {:width$}", step.step)))
+}
+
+/// A message about the saga that could not be used, with the command that shows all of it.
+fn unusable(letter: &DeadLetterLink, flags: &str) -> String {
+    let step = letter.step.as_deref().map(|step| format!("{step}: ")).unwrap_or_default();
+    let what = paint(AnsiColor::Red, &tame(&format!("✗ {step}{} ({})", letter.code, letter.reason)));
+    format!("  {what}  {}\n    snorri dead-letters show {}{flags}\n", time(&letter.at), letter.id)
 }
 
 /// A step that is still to come.

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::dead_letters::Received;
 use super::lane::Work;
 use super::operator::Asked;
-use crate::broker::envelope::{Wire, origin_headers};
+use crate::broker::envelope::{Wire, header};
 use crate::saga::input::{Reply, ReplyResult};
 use crate::saga::journal::{Fact, Problem, Reason, Source};
 use crate::saga::transition::Wake;
@@ -154,10 +154,7 @@ fn received_as(wire: &Wire, saga: SagaId, input: &Input) -> Option<Received> {
         Input::Arrival(arrival) => {
             let Source::Event { exchange, event } = &arrival.source else { return None };
             let body = arrival.body.to_string().into_bytes();
-            let headers: Map<String, Value> = origin_headers(&wire.keys, exchange, event, &body)
-                .map(|(name, text)| (name.to_owned(), text.into()))
-                .into_iter()
-                .collect();
+            let headers = json!({header::EXCHANGE: exchange, header::ROUTING_KEY: event});
             let properties = json!({"type": event, "message_id": arrival.id, "headers": headers});
             Some(Received { queue: wire.names.events.clone(), properties, body })
         }

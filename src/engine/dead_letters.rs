@@ -187,9 +187,8 @@ fn publication(letter: &DeadLetter, keys: &Keyring) -> Publication {
     if let (Some(HeaderValue::Text(exchange)), Some(HeaderValue::Text(routing_key))) =
         (properties.headers.get(header::EXCHANGE), properties.headers.get(header::ROUTING_KEY))
     {
-        let signed = envelope::origin_headers(keys, exchange, routing_key, &letter.body);
-        let signed = signed.map(|(name, text)| (name.to_owned(), HeaderValue::Text(text)));
-        properties.headers.extend(signed);
+        let code = envelope::sign_origin(keys, exchange, routing_key, &letter.body);
+        properties.headers.insert(header::ORIGIN.to_owned(), HeaderValue::Text(code));
     }
     Publication {
         exchange: String::new(),

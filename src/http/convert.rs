@@ -160,6 +160,7 @@ fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<S
             .as_ref()
             .map(|parent| Parent { saga: parent.saga.0, step: parent.step.to_string() }),
         restart_of: started.carried.as_ref().map(|carried| carried.saga.0),
+        dead_letters: Vec::new(),
     })
 }
 

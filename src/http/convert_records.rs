@@ -2,7 +2,7 @@
 
 use super::convert::rfc3339;
 use crate::api::definitions::{Diff, DiffChange, StatusCount, Version, VersionSummary};
-use crate::api::records::{AuditEntry, DeadLetter};
+use crate::api::records::{AuditEntry, DeadLetter, DeadLetterLink};
 use crate::catalog::{Compiled, Diagnostics, diff};
 use crate::engine::view;
 
@@ -58,6 +58,17 @@ pub fn dead_letter(letter: &view::DeadLetter) -> DeadLetter {
         properties: letter.properties.clone(),
         body: String::from_utf8_lossy(&letter.body).into_owned(),
         resolved_at: letter.resolved_at.map(rfc3339),
+    }
+}
+
+/// What a saga says of a dead letter of its own.
+pub fn dead_letter_link(letter: &view::DeadLetter) -> DeadLetterLink {
+    DeadLetterLink {
+        id: letter.id,
+        at: rfc3339(letter.at),
+        code: letter.code.clone(),
+        reason: letter.reason.clone(),
+        step: letter.step.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::api::problem::{At, Problem};
 use crate::engine::dead_letters::LetterError;
 use crate::engine::operator::Refusal;
-use crate::engine::{StartError, StoreError, SubmitError, definitions};
+use crate::engine::{StartError, StoreError, SubmitError, definitions, token_keys};
 use crate::json;
 use crate::saga::Ignored;
 
@@ -191,6 +191,17 @@ impl From<LetterError> for Problem {
             | LetterError::UnknownOrigin
             | LetterError::NoQueue(_) => StatusCode::CONFLICT,
             LetterError::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<token_keys::Error> for Problem {
+    fn from(error: token_keys::Error) -> Self {
+        let status = match error {
+            token_keys::Error::Store(error) => return error.into(),
+            token_keys::Error::Pending { .. } => StatusCode::CONFLICT,
+            token_keys::Error::NoRandomness => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.code(), error.to_string())
     }

@@ -48,6 +48,8 @@ pub struct Viewer;
 pub struct Operator;
 #[derive(Debug)]
 pub struct Deployer;
+#[derive(Debug)]
+pub struct Admin;
 
 impl Access for Open {
     const ROLE: Option<Role> = None;
@@ -63,4 +65,8 @@ impl Access for Operator {
 
 impl Access for Deployer {
     const ROLE: Option<Role> = Some(Role::Deployer);
+}
+
+impl Access for Admin {
+    const ROLE: Option<Role> = Some(Role::Admin);
 }

@@ -18,6 +18,8 @@ pub struct Plan {
     pub prefix: String,
     pub definitions: std::path::PathBuf,
     pub port: u16,
+    /// Settings beside these, as environment variables.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl Plan {
             prefix: prefix.to_owned(),
             definitions: definitions.to_owned(),
             port: free.local_addr().expect("an address").port(),
+            settings: Vec::new(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Plan {
             .env("SNORRI__ENGINE__OUTBOX_LEASE", "3s")
             .env("SNORRI__ENGINE__TIMER_LEASE", "2s")
             .env("SNORRI__LOG__FILTER", std::env::var("SNORRI_TEST_LOG").unwrap_or("warn".into()))
+            .envs(self.settings.iter().cloned())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()
@@ -114,7 +118,18 @@ impl Api {
 
     pub async fn text(&self, path: &str) -> String {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("an answer");
-        response.text().await.expect("text")
+        response.text().await.expect("a text")
+    }
+
+    /// What `snorri show` prints of a saga.
+    pub async fn show(&self, id: &str) -> String {
+        let command = Command::new(env!("CARGO_BIN_EXE_snorri"))
+            .args(["show", id, "--server", &self.base])
+            .output()
+            .await
+            .expect("it runs");
+        assert!(command.status.success(), "{command:?}");
+        String::from_utf8(command.stdout).expect("UTF-8")
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {

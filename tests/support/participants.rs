@@ -30,8 +30,25 @@ pub enum Manner {
     Late(Duration),
     /// Sends something that is no reply, and then succeeds.
     Garbage,
+    /// Answers each attempt with this, as it is.
+    Raw(Raw),
     /// Refuses a tenth of the sagas, fails at first for another tenth, and is slow for a third.
     Mixed,
+}
+
+/// A reply as some client might write it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Raw {
+    pub kind: Option<&'static str>,
+    pub body: Vec<u8>,
+    pub content_type: Option<&'static str>,
+    pub content_encoding: Option<&'static str>,
+}
+
+impl Raw {
+    pub fn new(kind: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { kind: Some(kind), body: body.into(), ..Self::default() }
+    }
 }
 
 /// One service that takes all commands of an exchange.
@@ -117,9 +134,18 @@ async fn take(
         other => panic!("no attempt: {other:?}"),
     };
     let manner = if manner == Manner::Mixed { mixed(&saga) } else { manner };
-    match manner {
+    match manner.clone() {
         Manner::Refuse(code) => {
             return send(&broker, &delivery, "failure", &json!({"code": code, "message": "no"})).await;
+        }
+        Manner::Raw(raw) => {
+            let mut raw_reply = reply(&delivery, "", &Value::Null);
+            raw_reply.body = raw.body;
+            raw_reply.properties.kind = raw.kind.map(str::to_owned);
+            raw_reply.properties.content_type = raw.content_type.map(str::to_owned);
+            raw_reply.properties.content_encoding = raw.content_encoding.map(str::to_owned);
+            broker.publish(vec![raw_reply]).await;
+            return Ok(Verdict::Ack);
         }
         Manner::Fail(times) if attempt <= times => {
             return send(&broker, &delivery, "error", &json!({"code": "busy"})).await;
@@ -176,8 +202,12 @@ async fn send(
 }
 
 pub fn reply(delivery: &Delivery, kind: &str, body: &Value) -> Publication {
+    let exchange = match delivery.properties.headers.get("snorri-reply-exchange") {
+        Some(HeaderValue::Text(exchange)) => exchange.clone(),
+        _ => String::new(),
+    };
     Publication {
-        exchange: String::new(),
+        exchange,
         routing_key: delivery.properties.reply_to.clone().expect("a reply queue"),
         properties: Properties {
             kind: Some(kind.to_owned()),

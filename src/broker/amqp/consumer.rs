@@ -17,7 +17,7 @@ use super::publisher::Publisher;
 use super::session::{Handled, InHandler, Lost, Session};
 use super::topology::{self, Known};
 use super::{Options, within};
-use crate::broker::envelope::{header, origin_headers};
+use crate::broker::envelope::{header, sign_origin};
 use crate::broker::{Delivery, Error, Handler, Verdict, handling};
 
 /// The pause before a session is tried again; it doubles up to the longest.
@@ -166,15 +166,18 @@ impl Consumer<'_> {
             Verdict::Requeue => false,
             Verdict::DeadLetter { code, reason } => {
                 tracing::warn!(queue = self.queue, code, reason, "dead letter");
+                let (exchange, routing_key) = (exchange.as_str(), routing_key.as_str());
                 let known = [
                     (header::CODE, code.to_owned()),
                     (header::REASON, reason),
                     (header::QUEUE, self.queue.to_owned()),
+                    (header::EXCHANGE, exchange.to_owned()),
+                    (header::ROUTING_KEY, routing_key.to_owned()),
                 ];
-                let (exchange, routing_key) = (exchange.as_str(), routing_key.as_str());
                 let keys = self.options.keys.as_ref();
-                let origin = keys.map(|keys| origin_headers(keys, exchange, routing_key, &data));
-                let known = known.into_iter().chain(origin.into_iter().flatten());
+                let origin =
+                    keys.map(|keys| (header::ORIGIN, sign_origin(keys, exchange, routing_key, &data)));
+                let known = known.into_iter().chain(origin);
                 self.dead_letter(properties::dead_letter(&properties, known), &data).await
             }
         };

@@ -1,6 +1,5 @@
 //! Messages as they look on the wire, there and back.
 
-use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -127,8 +126,9 @@ fn an_event_is_from_where_it_came_unless_a_mac_says_otherwise() {
         other => panic!("{other:?}"),
     };
     let own = (String::new(), "snorri.events".to_owned());
-    let signed = origin_headers(&wire().keys, "bank.events", "payment.received", b"{}");
-    let headers = signed.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let code = sign_origin(&wire().keys, "bank.events", "payment.received", b"{}");
+    let (exchange, key) = (("snorri-exchange", "bank.events"), ("snorri-routing-key", "payment.received"));
+    let headers = [exchange, key, ("snorri-origin", code.as_str())];
     let claimed = ("bank.events".to_owned(), "payment.received".to_owned());
     assert_eq!(published(&event("", &headers)), claimed);
     assert_eq!(published(&event("", &headers[..2])), own, "no MAC");

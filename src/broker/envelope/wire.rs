@@ -64,20 +64,9 @@ impl Wire {
     }
 }
 
-/// The headers of a dead letter that say where it was published to, so that an event can be replayed, with a MAC over them and
-/// the body.
-pub fn origin_headers(
-    keys: &Keyring,
-    exchange: &str,
-    routing_key: &str,
-    body: &[u8],
-) -> [(&'static str, String); 3] {
-    let code = keys.sign(Purpose::Origin, &[exchange.as_bytes(), routing_key.as_bytes(), body]);
-    [
-        (header::EXCHANGE, exchange.to_owned()),
-        (header::ROUTING_KEY, routing_key.to_owned()),
-        (header::ORIGIN, code),
-    ]
+/// The MAC, for the header [`header::ORIGIN`], that vouches for where a dead letter was published to at first.
+pub fn sign_origin(keys: &Keyring, exchange: &str, routing_key: &str, body: &[u8]) -> String {
+    keys.sign(Purpose::Origin, &[exchange.as_bytes(), routing_key.as_bytes(), body])
 }
 
 /// The exchange and routing key that the headers of a dead letter name, if their MAC is right.

@@ -7,17 +7,22 @@ mod live;
 mod process;
 mod records;
 mod sagas;
+mod token_keys;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::extract::Json;
 use super::routes::Group;
-use super::{Api, convert};
+use super::{Api, convert, convert_records};
 use crate::api::problem::Problem;
 use crate::api::sagas::{Saga, StartRequest};
 use crate::engine::Started;
+use crate::engine::view::LetterFilter;
 use crate::saga::SagaId;
+
+/// Most dead letters that a saga names.
+const MOST_LETTERS: u32 = 20;
 
 /// All routes but those of the health.
 pub(super) fn all() -> Group {
@@ -27,6 +32,7 @@ pub(super) fn all() -> Group {
         .and(bulk::routes())
         .and(definitions::routes())
         .and(records::routes())
+        .and(token_keys::routes())
         .and(process::routes())
 }
 
@@ -47,7 +53,11 @@ async fn start(
 
 async fn saga_of(api: &Api, id: SagaId) -> Result<Saga, Problem> {
     let view = api.engine.view(id).await?;
-    view.as_ref().and_then(convert::saga).ok_or_else(Problem::saga_not_found)
+    let mut saga = view.as_ref().and_then(convert::saga).ok_or_else(Problem::saga_not_found)?;
+    let filter = LetterFilter { saga: Some(id), ..LetterFilter::default() };
+    let letters = api.engine.dead_letters(&filter, MOST_LETTERS).await?;
+    saga.dead_letters = letters.iter().map(convert_records::dead_letter_link).collect();
+    Ok(saga)
 }
 
 /// With what `If-Match` asks for.
