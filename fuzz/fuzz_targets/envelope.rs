@@ -4,9 +4,12 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use snorri::broker::envelope::{answer_refused, decode_reply, decode_start};
+use snorri::broker::envelope::{Key, Keyring, SECRET_BYTES, Wire, answer_refused, decode_start};
+use snorri::broker::topology::Names;
 use snorri::broker::{Delivery, HeaderValue, Properties};
-use snorri::saga::Time;
+use snorri::saga::input::Attempt;
+use snorri::saga::journal::Problem;
+use snorri::saga::{Direction, SagaId, StepPath, Time};
 
 #[derive(Debug, Arbitrary)]
 struct Message {
@@ -18,12 +21,13 @@ struct Message {
     body: Vec<u8>,
 }
 
-/// A token of ours is long: most are made of parts that are nearly right.
+/// A token of ours is long: most are made of parts that are nearly right, and some are ours.
 #[derive(Debug, Arbitrary)]
 enum Correlation {
     None,
     Any(String),
-    Token { saga: u128, forward: bool, attempt: u32, step: String },
+    Token { code: u128, saga: u128, forward: bool, attempt: u32, step: String },
+    Signed { saga: u128, attempt: u32 },
 }
 
 #[derive(Debug, Arbitrary)]
@@ -33,21 +37,32 @@ enum Header {
 }
 
 impl Correlation {
-    fn text(self) -> Option<String> {
+    fn text(self, wire: &Wire) -> Option<String> {
         match self {
             Self::None => None,
             Self::Any(text) => Some(text),
-            Self::Token { saga, forward, attempt, step } => {
-                let digits = format!("{saga:032x}");
-                let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+            Self::Token { code, saga, forward, attempt, step } => {
                 let direction = if forward { 'f' } else { 'c' };
-                Some(format!("{}:{direction}:{attempt}:{step}", parts.join("-")))
+                Some(format!("{code:032x}:{}:{direction}:{attempt}:{step}", uuid(saga)))
+            }
+            Self::Signed { saga, attempt } => {
+                let step = StepPath::new("ship");
+                let attempt = Attempt { step, direction: Direction::Forward, number: attempt.max(1) };
+                let saga: SagaId = uuid(saga).parse().expect("a UUID");
+                Some(wire.correlation_id(saga, &attempt))
             }
         }
     }
 }
 
+fn uuid(number: u128) -> String {
+    let digits = format!("{number:032x}");
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
 fuzz_target!(|message: Message| {
+    let wire = Wire::new(Names::new("snorri"), Keyring::new(Key::new(&[7; SECRET_BYTES]).into()));
+    let is_ours = matches!(message.correlation_id, Correlation::Signed { .. });
     let header = message.traceparent.map(|header| match header {
         Header::Text(text) => HeaderValue::Text(text),
         Header::Integer(number) => HeaderValue::Integer(number),
@@ -55,14 +70,15 @@ fuzz_target!(|message: Message| {
     let properties = Properties {
         kind: message.kind,
         message_id: message.message_id,
-        correlation_id: message.correlation_id.text(),
+        correlation_id: message.correlation_id.text(&wire),
         reply_to: message.reply_to,
         headers: header.into_iter().map(|value| ("traceparent".to_owned(), value)).collect(),
         ..Properties::default()
     };
     let delivery = Delivery { properties, body: message.body, ..Delivery::default() };
-    if let Err(problem) = decode_reply(&delivery) {
-        assert!(!problem.reason.is_empty());
+    match wire.decode_reply(&delivery) {
+        Ok(_) => assert!(is_ours),
+        Err(problem) => assert!(!is_ours && !problem.reason.is_empty()),
     }
     match decode_start(&delivery) {
         Ok(start) => assert!(!start.definition.is_empty() && start.version != Some(0)),
