@@ -20,7 +20,8 @@ def on_command(channel, method, properties, body):
         answers[properties.message_id] = handle(properties.type, json.loads(body))
     result, output = answers[properties.message_id]
     reply = pika.BasicProperties(type=result, correlation_id=properties.correlation_id, delivery_mode=2)
-    channel.basic_publish("", properties.reply_to, json.dumps(output).encode(), reply)
+    exchange = (properties.headers or {}).get("snorri-reply-exchange", "")
+    channel.basic_publish(exchange, properties.reply_to, json.dumps(output).encode(), reply)
     channel.basic_ack(method.delivery_tag)
 
 
