@@ -190,10 +190,8 @@ async fn wire(config: &Config, store: &dyn Store, now: Time) -> anyhow::Result<W
 
 async fn open_broker(config: &Config, wire: &Wire) -> anyhow::Result<Arc<dyn Broker>> {
     if config.broker.url.expose_secret() == "local" {
-        return Ok(Arc::new(LocalBroker::new(local::Options {
-            keys: Some(wire.keys.clone()),
-            ..local::Options::default()
-        })));
+        let broker = LocalBroker::new(local::Options::default()).with_keys(wire.keys.clone());
+        return Ok(Arc::new(broker));
     }
     let options = amqp::Options {
         probe_queue: wire.names.probe.clone(),

@@ -33,6 +33,7 @@ async fn a_message_arrives_as_it_was_sent(#[values(Kind::Local, Kind::Amqp)] kin
             correlation_id: text("c-1"),
             reply_to: text("answers"),
             content_type: text("application/json"),
+            content_encoding: text("utf-8"),
             app_id: text("test"),
             timestamp: Some(1_700_000_000),
             expiration: Some(Duration::from_secs(3_600)),

@@ -220,6 +220,7 @@ fn command(command: Command, known: &Known<'_>, reply_queue: &str) -> Publicatio
             correlation_id: Some(token(command, known)),
             reply_to: Some(reply_queue.to_owned()),
             content_type: Some(CONTENT_TYPE.to_owned()),
+            content_encoding: None,
             app_id: Some(APP_ID.to_owned()),
             timestamp: u64::try_from(now / 1_000).ok(),
             headers,
@@ -260,6 +261,7 @@ fn outcome(status: &str, known: &Known<'_>, tracking_id: &str) -> Publication {
             correlation_id: Some(known.answer_correlation_id.to_owned()),
             reply_to: None,
             content_type: Some(CONTENT_TYPE.to_owned()),
+            content_encoding: None,
             app_id: Some(APP_ID.to_owned()),
             timestamp: u64::try_from(SystemClock.now().0 / 1_000).ok(),
             headers: BTreeMap::from([

@@ -29,19 +29,19 @@ pub struct Options {
     pub delivery_limit: u32,
     /// How long a message that the handler did not take waits before it is delivered again.
     pub requeue_delay: Duration,
-    /// Vouch for where dead letters were published to. `None`: it is not said.
-    pub keys: Option<Keyring>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { delivery_limit: 100, requeue_delay: Duration::from_secs(1), keys: None }
+        Self { delivery_limit: 100, requeue_delay: Duration::from_secs(1) }
     }
 }
 
 #[derive(Debug)]
 pub struct LocalBroker {
     options: Options,
+    /// Vouch for where dead letters were published to. `None`: it is not said.
+    keys: Option<Keyring>,
     routing: RwLock<Routing>,
     /// Wakes consumers that wait for their queue to be declared.
     declared: Notify,
@@ -52,10 +52,17 @@ impl LocalBroker {
     pub fn new(options: Options) -> Self {
         Self {
             options,
+            keys: None,
             routing: RwLock::default(),
             declared: Notify::new(),
             closed: CancellationToken::new(),
         }
+    }
+
+    /// With keys that vouch for where dead letters were published to.
+    #[must_use]
+    pub fn with_keys(self, keys: Keyring) -> Self {
+        Self { keys: Some(keys), ..self }
     }
 
     fn queue(&self, name: &str) -> Option<Arc<Queue>> {
@@ -102,7 +109,7 @@ impl LocalBroker {
                 (header::ROUTING_KEY, &routing_key),
             ];
             let known = known.map(|(name, text)| (name, text.to_owned()));
-            let keys = self.options.keys.as_ref();
+            let keys = self.keys.as_ref();
             let origin = keys.map(|keys| (header::ORIGIN, sign_origin(keys, &exchange, &routing_key, &body)));
             for (name, text) in known.into_iter().chain(origin) {
                 properties.headers.insert(name.to_owned(), HeaderValue::Text(text));

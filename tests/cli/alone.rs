@@ -2,7 +2,7 @@
 
 use super::terminal::Terminal;
 
-const SPEAKING: [&str; 21] = [
+const SPEAKING: [&str; 22] = [
     "start",
     "list",
     "show",
@@ -23,6 +23,7 @@ const SPEAKING: [&str; 21] = [
     "bulk",
     "definitions",
     "dead-letters",
+    "rotate-keys",
     "audit",
 ];
 

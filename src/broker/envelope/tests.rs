@@ -1,6 +1,5 @@
 //! Messages as they look on the wire, there and back.
 
-
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
