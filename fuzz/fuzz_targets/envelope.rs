@@ -8,7 +8,6 @@ use snorri::broker::envelope::{Key, Keyring, SECRET_BYTES, Wire, answer_refused,
 use snorri::broker::topology::Names;
 use snorri::broker::{Delivery, HeaderValue, Properties};
 use snorri::saga::input::Attempt;
-use snorri::saga::journal::Problem;
 use snorri::saga::{Direction, SagaId, StepPath, Time};
 
 #[derive(Debug, Arbitrary)]

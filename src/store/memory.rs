@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::{
     Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, MAX_TOKEN_KEYS,
-    OutboxId, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand, journal,
+    OutboxId, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    journal,
 };
 use crate::saga::{Entry, Message, SagaId, Time};
 

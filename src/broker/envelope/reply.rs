@@ -108,9 +108,7 @@ fn problem(delivery: &Delivery) -> Problem {
         Some(Ok(Value::Object(fields))) => explained(fields),
         Some(Ok(Value::Null)) => Problem::of_participant(UNSPECIFIED, "the participant gave no reason"),
         Some(Ok(Value::String(message))) => Problem::of_participant(UNSPECIFIED, message),
-        Some(Ok(details)) => {
-            Problem { details: Some(details), ..Problem::of_participant(UNSPECIFIED, "") }
-        }
+        Some(Ok(details)) => Problem { details: Some(details), ..Problem::of_participant(UNSPECIFIED, "") },
         Some(Err(_)) | None => Problem::of_participant(UNSPECIFIED, excerpt(&delivery.body)),
     }
 }
