@@ -89,7 +89,7 @@ pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
 fn letter(engine: &Engine, delivery: Delivery) -> DeadLetter {
     let Delivery { mut properties, body, .. } = delivery;
     if envelope::origin(&properties, &body, &engine.wire().keys).is_none() {
-        // Whoever can publish to the dead letters could claim any.
+        // A message that was published straight to the dead letters could claim any exchange.
         for name in ORIGIN {
             properties.headers.remove(name);
         }

@@ -1,6 +1,6 @@
 //! The keys that correlation tokens are authenticated with: made with the first start, replaced when an operator asks for it.
 //!
-//! All processes share them through the store and look for new ones every few seconds. A new key signs only after
+//! All processes share them through the store and load new ones every few seconds. A new key signs only after
 //! [`SIGNS_AFTER`], when all of them accept it; the one before it is accepted until the next new key signs.
 
 use std::time::Duration;
@@ -67,8 +67,8 @@ pub(super) async fn refresh(engine: Engine, stop: CancellationToken) {
 }
 
 impl Engine {
-    /// Makes a new key, which signs in a minute. Commands that were sent under the key before the one that signs now are then
-    /// not answered any more: the one that signs now, and the new one, are accepted.
+    /// Makes a new key, which signs after [`SIGNS_AFTER`]. The key that signs until then stays accepted until the next rotation
+    /// takes effect; replies under older keys count as forged.
     pub async fn rotate_token_keys(&self, by: &By) -> Result<TokenKey, Error> {
         let now = self.clock().now();
         let newest = self.store().token_keys().await?.into_iter().next();

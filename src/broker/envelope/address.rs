@@ -1,5 +1,5 @@
-//! Where the outcome of a saga may be sent: the `reply_to` of a start is written by whoever may publish, and what goes there
-//! is written with Snorri's rights.
+//! Where the outcome of a saga may be sent. The `reply_to` of a start comes from a client, but the outcome is published with
+//! Snorri's rights: without a check, a client could write to queues that it has no right to.
 
 use regex::Regex;
 use serde::Deserialize;

@@ -1,8 +1,8 @@
 //! The keys that authenticate what Snorri writes into a message and reads back from another one: HMAC-SHA256, truncated to
 //! 128 bits.
 //!
-//! One key signs. Others are accepted too, so that a key can be replaced while messages are under way. Which keys these are
-//! is decided by whoever keeps them; a [`Keyring`] is shared by all that read and write messages.
+//! One key signs. Others are accepted too, so that a key can be replaced while messages are under way. The engine
+//! decides which keys these are; clones of a [`Keyring`] share them.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 

@@ -139,6 +139,21 @@ fn an_event_is_from_where_it_came_unless_a_mac_says_otherwise() {
 }
 
 #[test]
+fn a_message_is_about_the_saga_that_it_names_credibly() {
+    let named = |correlation_id: Option<String>| {
+        let header = ("snorri-saga".to_owned(), HeaderValue::Text(saga().to_string()));
+        let properties = Properties { correlation_id, headers: [header].into(), ..Properties::default() };
+        wire().addressee(&properties)
+    };
+    let attempt = command().attempt();
+    let signed = wire().correlation_id(saga(), &attempt);
+    assert_eq!(named(Some(signed.clone())), Some((saga(), Some(attempt.step))));
+    assert_eq!(named(None), Some((saga(), None)));
+    assert_eq!(named(Some("4711".to_owned())), Some((saga(), None)));
+    assert_eq!(named(Some(signed.replace(":c:3:", ":c:4:"))), None, "a forged reply is about nothing");
+}
+
+#[test]
 fn a_byte_order_mark_is_skipped() {
     assert_eq!(
         decode_start(&start("order", "\u{feff}{\"a\": 1}")).expect("a start").input,

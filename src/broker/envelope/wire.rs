@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::address::ReplyToPattern;
 use super::keys::{Keyring, Purpose};
 use super::reply::{self, DecodedReply};
-use super::token::Token;
+use super::token::{Token, TokenError};
 use super::{Undecodable, header, signal};
 use crate::broker::topology::Names;
 use crate::broker::{Delivery, HeaderValue, Properties};
@@ -53,14 +53,12 @@ impl Wire {
 
     /// The saga, and the step, that a message is about, as far as it says so credibly.
     pub fn addressee(&self, properties: &Properties) -> Option<(SagaId, Option<StepPath>)> {
-        let token = properties.correlation_id.as_deref().map(|text| Token::verify(text, &self.keys));
-        if let Some(Ok(Token { saga, attempt })) = token {
-            return Some((saga, Some(attempt.step)));
+        match properties.correlation_id.as_deref().map(|text| Token::verify(text, &self.keys)) {
+            Some(Ok(Token { saga, attempt })) => return Some((saga, Some(attempt.step))),
+            Some(Err(TokenError::Forged)) => return None,
+            Some(Err(TokenError::Foreign)) | None => {}
         }
-        match properties.headers.get(header::SAGA) {
-            Some(HeaderValue::Text(saga)) => Some((saga.parse().ok()?, None)),
-            _ => None,
-        }
+        Some((text(&properties.headers, header::SAGA)?.parse().ok()?, None))
     }
 }
 
