@@ -24,9 +24,6 @@ pub const LARGEST_PAGE: u32 = 500;
 /// Of the number of a journal entry, in a header.
 const MOST_DIGITS: usize = 9;
 
-/// What some programs begin UTF-8 with.
-pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 /// A JSON body.
 #[derive(Debug)]
 pub struct Json<T>(pub T);

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Undecodable, json, without_mark};
 use crate::broker::{Delivery, Properties};
+use crate::text::escape_in_lines;
 
 /// Codings that `content_encoding` may name and that Snorri does not undo. Some clients put a character set there, too.
 const COMPRESSIONS: [&str; 12] = [
@@ -32,7 +33,7 @@ pub(super) fn decode(delivery: &Delivery) -> Result<Value, Undecodable> {
     }
     json(&delivery.body).map_err(|error| match delivery.properties.content_type.as_deref() {
         Some(kind) if !kind.contains("json") => {
-            let reason = format!("{} (the `content_type` is `{}`)", error.reason, escape_control(kind));
+            let reason = format!("{} (the `content_type` is `{}`)", error.reason, escape_in_lines(kind));
             Undecodable { reason, ..error }
         }
         _ => error,

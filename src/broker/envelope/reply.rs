@@ -11,11 +11,12 @@ use serde_json::{Map, Value};
 use super::body::{self, compression};
 use super::keys::Keyring;
 use super::token::{Token, TokenError};
-use super::{Undecodable, escape_control, json, kind};
+use super::{Undecodable, json, kind};
 use crate::broker::Delivery;
 use crate::saga::input::{Reply, ReplyResult};
 use crate::saga::journal::{Problem, Reason};
 use crate::saga::{MAX_PAYLOAD_BYTES, SagaId};
+use crate::text::escape_in_lines;
 
 /// The code of a failure or error whose body names none.
 const UNSPECIFIED: &str = "unspecified";
@@ -77,7 +78,7 @@ fn result(delivery: &Delivery) -> Result<ReplyResult, Problem> {
             unreadable(format!("the `type` of the reply is `{other}`: write it in lower case"))
         }
         Some(other) => {
-            unreadable(format!("`{}` is not the `type` of a reply: {INSTEAD}", escape_control(other)))
+            unreadable(format!("`{}` is not the `type` of a reply: {INSTEAD}", escape_in_lines(other)))
         }
         None => unreadable(format!("the reply has no `type`: {INSTEAD}")),
     }
@@ -137,7 +138,7 @@ fn explained(mut fields: Map<String, Value>) -> Problem {
 
 /// A code is stored and searched for as it is: without control characters, and not of any length.
 fn shortened(code: &str) -> String {
-    let code = escape_control(code);
+    let code = escape_in_lines(code);
     code[..code.floor_char_boundary(MAX_CODE_BYTES)].to_owned()
 }
 
@@ -147,7 +148,8 @@ fn excerpt(body: &[u8]) -> String {
     let beginning = body::beginning(body, 4 * MAX_MESSAGE_CHARS);
     let text = body::text(beginning);
     let text = text.trim();
-    let mut excerpt = escape_control(&text.chars().take(MAX_MESSAGE_CHARS).collect::<String>());
+    let shown: String = text.chars().take(MAX_MESSAGE_CHARS).collect();
+    let mut excerpt = escape_in_lines(&shown).into_owned();
     if beginning.len() < body.len() || text.chars().nth(MAX_MESSAGE_CHARS).is_some() {
         excerpt.push('…');
     }
