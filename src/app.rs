@@ -101,7 +101,9 @@ impl Orchestrator {
         if let Some(exchange) = &wire.reply_exchange {
             broker.declare(&topology::reply_topology(&names, exchange)).await?;
         }
-        definitions.declare(&*broker, &names).await?;
+        if let Err(error) = definitions.declare(&*broker, &names).await {
+            tracing::warn!(%error, "the exchanges of definitions are checked and declared later");
+        }
 
         let mut registry = Registry::default();
         let parts = engine::Parts {

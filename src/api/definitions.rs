@@ -53,6 +53,9 @@ pub struct Version {
     /// `None`: it was only checked.
     #[schema(format = DateTime)]
     pub registered_at: Option<String>,
+    /// Why no saga can be started in it, if an exchange that it names cannot be used. Checked by the process that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
     pub steps: Vec<String>,
     /// What it may not do as it was meant, if anything was found: `{file, omitted, diagnostics: [...]}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +83,9 @@ pub struct VersionSummary {
     pub active: bool,
     #[schema(format = DateTime)]
     pub registered_at: String,
+    /// Why no saga can be started in it, if an exchange that it names cannot be used. Checked by the process that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
     /// How many sagas of it there are, by state.
     pub sagas: Vec<StatusCount>,
 }

@@ -21,6 +21,7 @@ use super::envelope::{Keyring, header, sign_origin};
 use super::{
     Broker, Delivery, Error, Handler, HeaderValue, Publication, Published, Topology, Verdict, handling,
 };
+use crate::check::topology::ExchangeState;
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -126,6 +127,18 @@ impl Broker for LocalBroker {
         self.routing.write().unwrap_or_else(PoisonError::into_inner).declare(topology)?;
         self.declared.notify_waiters();
         Ok(())
+    }
+
+    async fn inspect_exchange(&self, exchange: &str) -> ExchangeState {
+        let routing = self.routing.read().unwrap_or_else(PoisonError::into_inner);
+        match routing.has_exchange(exchange) {
+            true => ExchangeState::Exists, // all are durable topic exchanges
+            false => ExchangeState::Missing,
+        }
+    }
+
+    fn connections(&self) -> u64 {
+        1
     }
 
     async fn publish(&self, batch: Vec<Publication>) -> Vec<Published> {

@@ -22,6 +22,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
+use crate::check::topology::ExchangeState;
+
 /// What AMQP says about a message, as far as Snorri uses it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Properties {
@@ -97,7 +99,7 @@ pub type Handler = BoxCloneSyncService<Delivery, Verdict, tower::BoxError>;
 /// What must be there before anything can be sent or received. Declared again after every reconnection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topology {
-    /// Durable topic exchanges.
+    /// Declared as durable topic exchanges where they are missing. Those that exist are used as they are.
     pub exchanges: Vec<String>,
     pub queues: Vec<Queue>,
 }
@@ -127,6 +129,13 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
     /// Declares `topology`, now and after every reconnection, together with what was declared before. After an error
     /// nothing of it is remembered.
     async fn declare(&self, topology: &Topology) -> Result<(), Error>;
+
+    /// Asks about an exchange. It is not created. Found out are its type and flags, as far as the rights of the user and
+    /// `broker.verify_only` allow; otherwise only whether it exists.
+    async fn inspect_exchange(&self, exchange: &str) -> ExchangeState;
+
+    /// How often a connection was made. A change means that what was inspected may have changed.
+    fn connections(&self) -> u64;
 
     /// Sends a batch and waits for what becomes of each message, in the order given. Batches run side by side. Without
     /// a connection all are [`Published::Unknown`] at once: whoever tries again must pause.

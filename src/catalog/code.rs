@@ -177,3 +177,5 @@ pub const NO_DEAD_LETTERS: &str = "E0805";
 pub const DEAD_LETTERS_NOWHERE: &str = "E0806";
 /// A quorum queue that delivers a message without end.
 pub const NO_DELIVERY_LIMIT: &str = "E0807";
+/// An exchange that the broker could not be asked about.
+pub const EXCHANGE_NOT_CHECKED: &str = "E0808";

@@ -127,15 +127,16 @@ files! {
     "E0805"
     "E0806"
     "E0807"
+    "E0808"
 }
 
 /// What is always a warning; the definition is taken.
-const WARNINGS: [&str; 12] = [
+const WARNINGS: [&str; 13] = [
     "E0314", "E0316", "E0317", "E0320", "E0322", "E0342", "E0344", "E0345", "E0411", "E0414", "E0612",
-    "E0807",
+    "E0807", "E0808",
 ];
 /// What is an error or a warning, as it is worse in some places than in others.
-const EITHER: [&str; 4] = ["E0315", "E0408", "E0413", "E0415"];
+const EITHER: [&str; 5] = ["E0315", "E0408", "E0413", "E0415", "E0802"];
 
 /// All explanations, by code.
 pub fn explanations() -> impl Iterator<Item = Explanation> {

@@ -135,6 +135,11 @@ async fn list(session: &Session) -> Result<(), Failure> {
             0 => definition.versions.len().to_string(),
             inactive => format!("{} ({inactive} inactive)", definition.versions.len()),
         };
+        let unusable = definition.versions.iter().filter(|version| version.unusable.is_some()).count();
+        let versions = match unusable {
+            0 => versions,
+            unusable => format!("{versions}, {unusable} unusable"),
+        };
         vec![
             Cell::new(&definition.name),
             output::maybe(definition.latest.as_ref()),
@@ -176,15 +181,23 @@ async fn show(session: &Session, name: &str) -> Result<(), Failure> {
             (true, false) => "active",
             (false, _) => "inactive",
         };
+        let unusable = version.unusable.as_ref().map(|_| ", unusable").unwrap_or_default();
         vec![
             Cell::new(version.version),
-            Cell::new(state),
+            Cell::new(format!("{state}{unusable}")),
             Cell::new(output::time(&version.registered_at)),
             Cell::new(sagas(std::slice::from_ref(version))),
         ]
     };
     let header = ["version", "state", "registered", "sagas"];
-    output::print(&output::table(&header, definition.versions.iter().map(row).collect()))
+    output::print(&output::table(&header, definition.versions.iter().map(row).collect()))?;
+    for version in &definition.versions {
+        if let Some(reason) = &version.unusable {
+            let what = format!("version {} cannot be started: {}", version.version, tame(reason));
+            output::line(&paint(AnsiColor::Yellow, &what))?;
+        }
+    }
+    Ok(())
 }
 
 /// A definition and the files it refers to, compiled here first: that shows the lines, with what is wrong underlined.

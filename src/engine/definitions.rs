@@ -13,9 +13,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Engine;
+use super::exchanges::{Exchanges, Recheck};
 use super::timers::Ticks;
-use crate::broker::topology::{self, Names};
-use crate::broker::{self, Broker};
 use crate::catalog::{self, Compiled, Diagnostics};
 use crate::saga::Time;
 use crate::saga::journal::By;
@@ -36,6 +35,7 @@ struct Known {
     compiled: Arc<Compiled>,
     /// Whether new sagas may be started in it.
     is_active: bool,
+    exchanges: Exchanges,
 }
 
 /// How often it is looked for what other processes have registered or deactivated.
@@ -58,6 +58,12 @@ pub enum Error {
     NotFound { name: String, version: Option<u32> },
     #[error("`{name}`{} is deactivated: no new saga is started in it", version.map(|version| format!(" of version {version}")).unwrap_or_default())]
     Inactive { name: String, version: Option<u32> },
+    /// Its commands or events would not arrive as they should.
+    #[error(
+        "no saga of `{name}` of version {version} can be started, because an exchange cannot be used: {reason}. It is checked \
+         again every minute, and after a reconnection to the broker"
+    )]
+    UnusableExchange { name: String, version: u32, reason: String },
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -71,6 +77,7 @@ impl Error {
             Self::NotFound { .. } => "definition_not_found",
             Self::Inactive { .. } => "definition_inactive",
             Self::Store(store::Error::Invalid(_)) => "invalid_value",
+            Self::UnusableExchange { .. } => "exchange_unusable",
             Self::Store(_) => "store_unavailable",
         }
     }
@@ -122,17 +129,11 @@ impl Definitions {
         Ok(any_new)
     }
 
-    /// Declares all exchanges that the definitions name, and binds the events that they listen for.
-    pub async fn declare(&self, broker: &dyn Broker, names: &Names) -> Result<(), broker::Error> {
-        let all = self.all();
-        let definitions = all.iter().map(|compiled| &*compiled.definition);
-        broker.declare(&topology::topology_of(names, definitions)).await
-    }
-
-    /// The version that a new saga is to be started in: this one, or the latest, if it is active.
+    /// The version that a new saga is to be started in: this one, or the latest, if it is active and its exchanges can be used.
     pub async fn find_to_start(&self, name: &str, version: Option<u32>) -> Result<Arc<Compiled>, Error> {
         let Some(asked) = version else {
             if let Some(latest) = self.latest_of(name) {
+                self.check_usable(&latest)?;
                 return Ok(latest);
             }
             let is_there = self.known(name, None).is_some();
@@ -144,11 +145,11 @@ impl Definitions {
             });
         };
         let compiled = self.find(name, version).await?;
-        if self.is_active(name, asked) {
-            Ok(compiled)
-        } else {
-            Err(Error::Inactive { name: name.to_owned(), version })
+        if !self.is_active(name, asked) {
+            return Err(Error::Inactive { name: name.to_owned(), version });
         }
+        self.check_usable(&compiled)?;
+        Ok(compiled)
     }
 
     /// This version of a definition, or the latest one.
@@ -182,6 +183,25 @@ impl Definitions {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let active = by_name.get(name)?.iter().filter(|(_, known)| known.is_active);
         active.max_by_key(|(version, _)| **version).map(|(_, known)| Arc::clone(&known.compiled))
+    }
+
+    /// What is known of the exchanges of a version.
+    pub fn exchanges(&self, name: &str, version: u32) -> Exchanges {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let known = by_name.get(name).and_then(|versions| versions.get(&version));
+        known.map(|known| known.exchanges.clone()).unwrap_or_default()
+    }
+
+    /// Returns what was known before.
+    pub(super) fn replace_exchanges(&self, name: &str, version: u32, exchanges: Exchanges) -> Exchanges {
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        let known = by_name.get_mut(name).and_then(|versions| versions.get_mut(&version));
+        known.map(|known| std::mem::replace(&mut known.exchanges, exchanges)).unwrap_or_default()
+    }
+
+    /// Those of whose exchanges this is known, by name and version.
+    pub(super) fn with_exchanges(&self, wanted: impl Fn(&Exchanges) -> bool) -> Vec<Arc<Compiled>> {
+        self.filtered(|known| wanted(&known.exchanges))
     }
 
     /// All of them, by name and version.
@@ -224,9 +244,10 @@ impl Definitions {
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let versions = by_name.entry(compiled.definition.name.to_string()).or_default();
         let version = compiled.definition.version;
-        let before = versions.get(&version).map(|known| known.is_active);
-        let is_active = is_active.or(before).unwrap_or(true);
-        versions.insert(version, Known { compiled: Arc::clone(&compiled), is_active });
+        let before = versions.get(&version);
+        let is_active = is_active.or(before.map(|known| known.is_active)).unwrap_or(true);
+        let exchanges = before.map(|known| known.exchanges.clone()).unwrap_or_default();
+        versions.insert(version, Known { compiled: Arc::clone(&compiled), is_active, exchanges });
         compiled
     }
 }
@@ -253,10 +274,14 @@ pub(super) fn audit_entry(
     }
 }
 
-/// Takes up what other processes have registered, until `stop` is cancelled.
+/// Takes up what other processes have registered, and checks exchanges again, until `stop` is cancelled.
 pub(super) async fn refresh(engine: Engine, stop: CancellationToken) {
     let mut ticks = Ticks::new(REFRESH, stop);
+    let mut recheck = Recheck::new(engine.broker().connections());
     while ticks.next().await {
+        if let Some(which) = recheck.due(engine.broker().connections(), REFRESH) {
+            engine.declare(which).await;
+        }
         if let Err(error) = engine.refresh().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for new definitions");
         }

@@ -14,6 +14,7 @@ mod counts;
 pub mod dead_letters;
 pub mod definitions;
 mod events;
+pub mod exchanges;
 pub mod feed;
 pub mod flow;
 pub mod intake;
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::broker::envelope::Wire;
+use crate::catalog::{Compiled, Diagnostics};
 use crate::saga::journal::By;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
@@ -48,6 +50,7 @@ use crate::store::{Batch, Store};
 use clock::Clock;
 use counts::Counts;
 use definitions::Definitions;
+use exchanges::{Inspector, Which};
 use feed::Feed;
 pub use lane::Accepted;
 use lane::{HotStates, Lane, Task, Work};
@@ -201,7 +204,8 @@ impl Engine {
         decided.await.map_err(|_| SubmitError::Stopping)?
     }
 
-    /// Registers a definition for somebody, and declares what it needs.
+    /// Registers a definition for somebody, and declares what it needs. One whose exchanges cannot be used is refused; if the
+    /// broker does not answer, that is a warning.
     pub async fn register(
         &self,
         file: &str,
@@ -210,9 +214,32 @@ impl Engine {
         by: &By,
     ) -> Result<Registration, definitions::Error> {
         let now = self.clock().now();
-        let registered = self.definitions().register_with(file, source, files, now, Some(by)).await?;
-        self.declare().await;
-        Ok(registered)
+        let definitions = self.definitions();
+        let (compiled, mut findings) = definitions.compile_and_check(file, source, files).await?;
+        if !definitions.has_version(&compiled) {
+            let exchanges = definitions.admit(self.broker(), &self.0.parts.names, &compiled).await?;
+            findings.extend(exchanges.list);
+        }
+        let is_new = definitions.put(file, &compiled, now, Some(by)).await?;
+        self.declare(Which::Unchecked).await;
+        Ok(Registration { compiled, is_new, findings })
+    }
+
+    /// Whether a definition would be registered. Nothing is registered or declared.
+    pub async fn check(
+        &self,
+        file: &str,
+        source: &str,
+        files: &BTreeMap<String, String>,
+    ) -> Result<(Arc<Compiled>, Diagnostics), definitions::Error> {
+        let (compiled, mut findings) = self.definitions().check(file, source, files).await?;
+        let exchanges = Inspector::new(self.broker()).findings(&compiled, &self.0.parts.names).await;
+        findings.extend(exchanges.list);
+        if findings.errors() > 0 {
+            Err(definitions::Error::Invalid(findings))
+        } else {
+            Ok((compiled, findings))
+        }
     }
 
     /// Takes up definitions that another process has registered, and declares what they need.
@@ -220,14 +247,14 @@ impl Engine {
         if !self.definitions().load().await? {
             return Ok(());
         }
-        self.declare().await;
+        self.declare(Which::Unchecked).await;
         Ok(())
     }
 
-    async fn declare(&self) {
-        let declared = self.definitions().declare(self.broker(), &self.wire().names).await;
+    async fn declare(&self, which: Which) {
+        let declared = self.definitions().declare_some(self.broker(), &self.wire().names, which).await;
         if let Err(error) = declared {
-            // It is declared with every new connection too.
+            // It is tried again after some seconds.
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot declare what definitions need");
         }
     }

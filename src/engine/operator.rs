@@ -223,6 +223,7 @@ impl Engine {
         if definition.events().next().is_some() {
             return Err(Refusal::ListensForEvents);
         }
+        self.definitions().check_usable(&compiled).map_err(Refusal::Definition)?;
         let carried = restart::carry(definition, &state, from)?;
         let first = state.started.as_deref().ok_or(SubmitError::Ignored(Ignored::UnknownSaga))?;
         let started = journal::Started {

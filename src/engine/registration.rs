@@ -43,13 +43,29 @@ impl Definitions {
         now: Time,
         by: Option<&By>,
     ) -> Result<Registration, Error> {
+        let (compiled, findings) = self.compile_and_check(file, source, files).await?;
+        let is_new = self.put(file, &compiled, now, by).await?;
+        Ok(Registration { compiled, is_new, findings })
+    }
+
+    /// What a source says, with what was found in it. A definition that is registered already is not checked again.
+    pub(super) async fn compile_and_check(
+        &self,
+        file: &str,
+        source: &str,
+        files: &BTreeMap<String, String>,
+    ) -> Result<(Arc<Compiled>, Diagnostics), Error> {
         let compiled = Arc::new(catalog::compile_with(file, source, files)?);
         let findings = match self.is_here(&compiled) {
             true => Diagnostics { list: Vec::new(), ..compiled.findings.clone() },
             false => self.without_errors(&compiled).await?,
         };
-        let is_new = self.put(file, &compiled, now, by).await?;
-        Ok(Registration { compiled, is_new, findings })
+        Ok((compiled, findings))
+    }
+
+    /// Whether this version is registered, with this source or another one.
+    pub(super) fn has_version(&self, compiled: &Compiled) -> bool {
+        self.known(&compiled.definition.name, Some(compiled.definition.version)).is_some()
     }
 
     /// Registers these, which may be parts of each other, or none of them: what is wrong with any is told of all.
@@ -126,7 +142,7 @@ impl Definitions {
     }
 
     /// Whether it is new.
-    async fn put(
+    pub(super) async fn put(
         &self,
         file: &str,
         compiled: &Arc<Compiled>,

@@ -111,6 +111,8 @@ async fn start(engine: &Engine, definition: &Definition, cron: &str, input: &Tem
             tracing::debug!(saga = %started.id, is_new = started.is_new, cron, "started by a schedule");
             true
         }
+        // It is started as soon as the exchange can be used.
+        Err(StartError::UnusableExchange(_)) => false,
         Err(error) if error.is_temporary() => false,
         Err(error) => {
             tracing::error!(definition = %name, cron, time, %error, "a schedule could not start its saga");

@@ -39,6 +39,8 @@ pub enum StartError {
     NotFound(definitions::Error),
     #[error(transparent)]
     Inactive(definitions::Error),
+    #[error(transparent)]
+    UnusableExchange(definitions::Error),
     #[error("the input does not match the definition's schema: {}", summary(.0))]
     InvalidInput(Vec<InvalidInput>),
     #[error("the input has no business key: {0}")]
@@ -65,7 +67,7 @@ impl StartError {
     /// A stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound(error) | Self::Inactive(error) => error.code(),
+            Self::NotFound(error) | Self::Inactive(error) | Self::UnusableExchange(error) => error.code(),
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
             Self::NoAttribute(_) => "no_attribute",
@@ -92,6 +94,7 @@ impl Engine {
             definitions::Error::Store(store::Error::Invalid(why)) => StartError::Invalid(why),
             definitions::Error::Store(error) => StartError::Store(error),
             error @ definitions::Error::Inactive { .. } => StartError::Inactive(error),
+            error @ definitions::Error::UnusableExchange { .. } => StartError::UnusableExchange(error),
             error => StartError::NotFound(error),
         })?;
         json::check(&request.input, PAYLOAD_LIMITS).map_err(StartError::InputRefused)?;
@@ -124,7 +127,7 @@ impl Engine {
     async fn definition_of(&self, request: &StartRequest) -> Result<Arc<Compiled>, definitions::Error> {
         let (name, version) = (&request.definition, request.version);
         if request.parent.is_some() {
-            // A saga that runs may go on with those that it is made of, active or not.
+            // A saga that runs may go on with those that it is made of, whether or not others could be started.
             return self.definitions().find(name, version).await;
         }
         match self.definitions().find_to_start(name, version).await {

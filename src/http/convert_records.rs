@@ -4,6 +4,7 @@ use super::convert::rfc3339;
 use crate::api::definitions::{Diff, DiffChange, StatusCount, Version, VersionSummary};
 use crate::api::records::{AuditEntry, DeadLetter, DeadLetterLink};
 use crate::catalog::{Compiled, Diagnostics, diff};
+use crate::engine::exchanges::Exchanges;
 use crate::engine::view;
 
 /// A version. `None`: it is not registered.
@@ -16,6 +17,7 @@ pub fn version(compiled: &Compiled, stored: Option<&view::StoredDefinition>) -> 
         description: definition.description.clone(),
         active: stored.is_some_and(|stored| stored.active),
         registered_at: stored.map(|stored| rfc3339(stored.registered_at)),
+        unusable: None,
         steps: definition.steps().iter().map(|step| step.name.to_string()).collect(),
         diagnostics: None,
     }
@@ -27,12 +29,29 @@ pub fn with_findings(version: Version, findings: &Diagnostics) -> Version {
     Version { diagnostics: found.and_then(|findings| serde_json::to_value(findings).ok()), ..version }
 }
 
-pub fn version_summary(stored: &view::StoredDefinition, counts: &[view::Count]) -> VersionSummary {
+/// A registered version, with what is known of its exchanges.
+pub fn registered(compiled: &Compiled, stored: &view::StoredDefinition, exchanges: Exchanges) -> Version {
+    Version { unusable: unusable(exchanges), ..version(compiled, Some(stored)) }
+}
+
+fn unusable(exchanges: Exchanges) -> Option<String> {
+    match exchanges {
+        Exchanges::Unusable(reason) => Some(reason),
+        Exchanges::Unchecked | Exchanges::Usable => None,
+    }
+}
+
+pub fn version_summary(
+    stored: &view::StoredDefinition,
+    counts: &[view::Count],
+    exchanges: Exchanges,
+) -> VersionSummary {
     let count = |count: &view::Count| StatusCount { status: count.status, count: count.count };
     VersionSummary {
         version: stored.version,
         active: stored.active,
         registered_at: rfc3339(stored.registered_at),
+        unusable: unusable(exchanges),
         sagas: counts.iter().map(count).collect(),
     }
 }

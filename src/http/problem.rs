@@ -64,7 +64,7 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let status = match &error {
             StartError::NotFound(_) => StatusCode::NOT_FOUND,
-            StartError::Inactive(_) => StatusCode::CONFLICT,
+            StartError::Inactive(_) | StartError::UnusableExchange(_) => StatusCode::CONFLICT,
             StartError::InvalidInput(_)
             | StartError::NoKey(_)
             | StartError::NoAttribute(_)
@@ -160,9 +160,9 @@ impl From<definitions::Error> for Problem {
     fn from(error: definitions::Error) -> Self {
         let status = match error {
             definitions::Error::Store(error) => return error.into(),
-            definitions::Error::Invalid(_) | definitions::Error::InvalidSet(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            definitions::Error::Invalid(_)
+            | definitions::Error::InvalidSet(_)
+            | definitions::Error::UnusableExchange { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             definitions::Error::NotFound { .. } => StatusCode::NOT_FOUND,
             definitions::Error::Changed { .. } | definitions::Error::Inactive { .. } => StatusCode::CONFLICT,
         };

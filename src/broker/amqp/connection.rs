@@ -144,8 +144,8 @@ impl Supervisor {
     async fn connect(&self) -> Result<Connection, Error> {
         let connection = connect(&self.options, self.purpose).await?;
         if let Some(known) = &self.known {
-            // Without its topology a broker is of little use, but what is there still works: say so and go on.
-            let declared = topology::declare(&connection, &known.all(), &self.options).await;
+            // What is there works without what is missing.
+            let declared = topology::restore(&connection, &known.all(), &self.options).await;
             for result in [declared, topology::declare_probe(&connection, &self.options).await] {
                 if let Err(error) = result {
                     tracing::error!(%error, "cannot declare the topology");

@@ -125,7 +125,7 @@ impl Consumer<'_> {
     ) -> Result<Session<'_>, Error> {
         let timeout = self.options.operation_timeout;
         // The queue may be gone: that is one way to end up here.
-        topology::declare(connection, &self.known.around(self.queue), self.options).await?;
+        topology::restore(connection, &self.known.around(self.queue), self.options).await?;
         let channel = connection::channel(connection, self.options).await?;
         // For each consumer: the only kind that quorum queues know.
         let qos = channel.basic_qos(self.prefetch.max(1), BasicQosOptions { global: false });

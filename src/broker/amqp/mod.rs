@@ -3,7 +3,7 @@
 //! Two connections: when the broker is short of memory or disk it blocks those that publish, and acknowledgements must
 //! get through then. `connection` looks after each of them. `publisher` sends and awaits confirms, `returns` concludes
 //! what became of each message. `consumer` keeps a `session` with its queue, `acks` decides what may be acknowledged.
-//! `topology` declares.
+//! `topology` declares, through a `declarer`; `inspection` finds out how others declared an exchange.
 //!
 //! Every call of lapin is under a timeout: a blocked or half-dead connection answers nothing at all.
 //!
@@ -13,6 +13,8 @@
 mod acks;
 mod connection;
 mod consumer;
+mod declarer;
+mod inspection;
 mod properties;
 mod publisher;
 mod returns;
@@ -35,6 +37,7 @@ use self::publisher::Publisher;
 use self::topology::Known;
 use super::envelope::Keyring;
 use super::{Broker, Error, Handler, Properties, Publication, Published, Topology};
+use crate::check::topology::ExchangeState;
 
 /// The log target that returned messages are written to, bodies included.
 pub const LOGS_PAYLOADS: &str = "lapin::returned_messages";
@@ -67,7 +70,8 @@ pub struct Options {
     /// How long a message that the handler did not take waits before it is put back: times the delivery limit, this
     /// is the shortest outage behind the handler that makes dead letters.
     pub requeue_delay: Duration,
-    /// Declare nothing; only verify that exchanges and queues are there. For brokers whose topology others own.
+    /// Declare no exchanges, and use those that exist as they are, of whatever type. Queues that exist are used as they are,
+    /// too; those that are missing are declared.
     pub verify_only: bool,
     /// Vouch for where dead letters were published to. `None`: it is not said.
     pub keys: Option<Keyring>,
@@ -144,6 +148,17 @@ impl Broker for AmqpBroker {
         topology::declare(&live.connection, topology, &self.options).await?;
         self.known.add(topology);
         Ok(())
+    }
+
+    async fn inspect_exchange(&self, exchange: &str) -> ExchangeState {
+        match self.publisher.link.live() {
+            Ok(live) => inspection::inspect(&live.connection, exchange, &self.options).await,
+            Err(error) => ExchangeState::Unknown(error.to_string()),
+        }
+    }
+
+    fn connections(&self) -> u64 {
+        self.publisher.link.live().map_or(0, |live| live.generation)
     }
 
     async fn publish(&self, batch: Vec<Publication>) -> Vec<Published> {

@@ -103,7 +103,7 @@ impl Publisher {
         let Ok(live) = self.link.live() else {
             return;
         };
-        if let Err(error) = topology::declare(&live.connection, &self.known.all(), &self.options).await {
+        if let Err(error) = topology::restore(&live.connection, &self.known.all(), &self.options).await {
             tracing::error!(%error, "cannot declare the topology");
         }
     }

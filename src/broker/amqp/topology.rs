@@ -1,13 +1,12 @@
-//! Declaring exchanges and queues, every flag with its reason.
+//! Declaring exchanges and queues, every argument with its reason.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
-use lapin::{Channel, Connection, ExchangeKind};
+use lapin::Connection;
+use lapin::types::{AMQPValue, FieldTable, LongString};
 
-use super::properties::short;
-use super::{Options, connection, within};
+use super::declarer::{Declarer, Failure};
+use super::{Options, inspection};
 use crate::broker::{Error, Queue, Topology};
 
 /// All that was declared so far, to be declared again after the connection was lost.
@@ -52,34 +51,85 @@ impl Known {
     }
 }
 
-/// Declares `topology`, or only looks whether it is there if the options say so. On a channel of its own, because
-/// the broker closes the channel of a declaration that it refuses.
+/// One declaration of a topology.
+enum Item<'a> {
+    Queue(&'a str, FieldTable),
+    Exchange(&'a str),
+    Binding { queue: &'a str, exchange: &'a str, key: &'a str },
+}
+
+/// Declares `topology`. The first declaration that fails ends it.
 pub(super) async fn declare(
     connection: &Connection,
     topology: &Topology,
     options: &Options,
 ) -> Result<(), Error> {
-    if topology.exchanges.is_empty() && topology.queues.is_empty() {
-        return Ok(());
+    let mut declarer = Declarer::new(connection, options);
+    for item in items(topology, options) {
+        declare_item(&mut declarer, item, options).await?;
     }
-    let channel = connection::channel(connection, options).await?;
-    for queue in topology.queues.iter().filter_map(|queue| queue.dead_letters.as_ref()) {
-        declare_queue(&channel, queue, dead_letter_arguments(), options).await?;
-    }
-    for exchange in topology.exchanges.iter().filter(|exchange| !exchange.is_empty()) {
-        declare_exchange(&channel, exchange, options).await?;
-    }
-    for queue in &topology.queues {
-        declare_queue(&channel, &queue.name, arguments(queue, options), options).await?;
-        // Whether a binding is there cannot be asked: the first unroutable message will tell.
-        if !options.verify_only {
-            for (exchange, key) in &queue.bindings {
-                bind(&channel, &queue.name, exchange, key, options).await?;
+    declarer.finish().await;
+    Ok(())
+}
+
+/// Declares again what was declared before. What is refused is logged and keeps nothing else from being declared.
+///
+/// # Errors
+///
+/// [`Error::Unavailable`] if the broker does not answer.
+pub(super) async fn restore(
+    connection: &Connection,
+    topology: &Topology,
+    options: &Options,
+) -> Result<(), Error> {
+    let mut declarer = Declarer::new(connection, options);
+    for item in items(topology, options) {
+        match declare_item(&mut declarer, item, options).await {
+            Err(error @ Error::Refused(_)) => {
+                tracing::error!(%error, "cannot declare a part of the topology")
             }
+            result => result?,
         }
     }
-    connection::close_channel(&channel, options).await;
+    declarer.finish().await;
     Ok(())
+}
+
+/// The declarations in their order: what is bound, or named as a place for dead letters, comes first.
+fn items<'a>(topology: &'a Topology, options: &Options) -> Vec<Item<'a>> {
+    let dead_letters = topology.queues.iter().filter_map(|queue| queue.dead_letters.as_deref());
+    let mut items: Vec<Item<'a>> =
+        dead_letters.map(|queue| Item::Queue(queue, dead_letter_arguments())).collect();
+    let exchanges = topology.exchanges.iter().filter(|exchange| !exchange.is_empty());
+    items.extend(exchanges.map(|exchange| Item::Exchange(exchange)));
+    for queue in &topology.queues {
+        items.push(Item::Queue(&queue.name, arguments(queue, options)));
+        let binding =
+            |(exchange, key): &'a (String, String)| Item::Binding { queue: &queue.name, exchange, key };
+        items.extend(queue.bindings.iter().map(binding));
+    }
+    items
+}
+
+async fn declare_item(declarer: &mut Declarer<'_>, item: Item<'_>, options: &Options) -> Result<(), Error> {
+    match item {
+        Item::Queue(queue, arguments) => declare_queue(declarer, queue, arguments, options).await,
+        Item::Exchange(exchange) => declare_exchange(declarer, exchange, options).await,
+        Item::Binding { queue, exchange, key } => match declarer.bind(queue, exchange, key).await {
+            // Whether others made the binding cannot be asked.
+            Err(Failure::AccessRefused(reply)) if options.verify_only => {
+                tracing::warn!(
+                    queue,
+                    exchange,
+                    key,
+                    reply,
+                    "a queue cannot be bound: somebody else must bind it"
+                );
+                Ok(())
+            }
+            bound => bound.map_err(|failure| cannot_bind(failure, queue, exchange)),
+        },
+    }
 }
 
 /// Declares the queue that [`check`](crate::broker::Broker::check) sends to.
@@ -87,65 +137,52 @@ pub(super) async fn declare_probe(connection: &Connection, options: &Options) ->
     if options.verify_only {
         return Ok(()); // it proves the same when it comes back as unroutable
     }
-    let channel = connection::channel(connection, options).await?;
     let mut arguments = quorum();
     // Nobody consumes it: only the last probe stays.
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
     arguments.insert("x-overflow".into(), text("drop-head"));
-    declare_queue(&channel, &options.probe_queue, arguments, options).await?;
-    connection::close_channel(&channel, options).await;
+    let mut declarer = Declarer::new(connection, options);
+    declare_queue(&mut declarer, &options.probe_queue, arguments, options).await?;
+    declarer.finish().await;
     Ok(())
 }
 
-async fn declare_exchange(channel: &Channel, exchange: &str, options: &Options) -> Result<(), Error> {
-    let flags = ExchangeDeclareOptions {
-        passive: options.verify_only,
-        durable: true,      // outlives a restart of the broker, as its bindings must
-        auto_delete: false, // stays when its last queue goes: commands then come back as unroutable
-        internal: false,    // commands are published to it
-        nowait: false,      // we want to hear of a refusal
-    };
-    let declared =
-        channel.exchange_declare(name(exchange)?, ExchangeKind::Topic, flags, FieldTable::default());
-    let declared = within(options.operation_timeout, "declaring an exchange", declared).await;
-    declared.map_err(|error| explain(error, "exchange", exchange))
-}
-
-async fn declare_queue(
-    channel: &Channel,
-    queue: &str,
-    args: FieldTable,
-    options: &Options,
-) -> Result<(), Error> {
-    let flags = QueueDeclareOptions {
-        passive: options.verify_only,
-        durable: true,      // quorum queues are
-        exclusive: false,   // all replicas of the orchestrator consume it
-        auto_delete: false, // messages must wait while no orchestrator runs
-        nowait: false,      // we want to hear of a refusal
-    };
-    let declared = channel.queue_declare(name(queue)?, flags, args);
-    let declared = within(options.operation_timeout, "declaring a queue", declared).await;
-    declared.map(|_| ()).map_err(|error| explain(error, "queue", queue))
-}
-
-async fn bind(
-    channel: &Channel,
-    queue: &str,
+/// An exchange that exists is used as it is; a missing one is declared.
+async fn declare_exchange(
+    declarer: &mut Declarer<'_>,
     exchange: &str,
-    key: &str,
     options: &Options,
 ) -> Result<(), Error> {
-    let (from, key) = (name(exchange)?, name(key)?);
-    let bound = channel.queue_bind(
-        name(queue)?,
-        from,
-        key,
-        QueueBindOptions { nowait: false },
-        FieldTable::default(),
-    );
-    let bound = within(options.operation_timeout, "binding a queue", bound).await;
-    bound.map_err(|error| explain(error, "exchange", exchange))
+    match declarer.find_exchange(exchange).await {
+        Err(Failure::NotFound) if options.verify_only => {
+            Err(Error::Refused(inspection::verify_only(exchange)))
+        }
+        Err(Failure::NotFound) => {
+            let declared = declarer.exchange(exchange, &inspection::durable_topic()).await;
+            match declared {
+                Err(Failure::Different(_)) => Ok(()), // somebody else has just declared it
+                declared => declared.map_err(|failure| cannot_declare(failure, "exchange", exchange)),
+            }
+        }
+        found => found.map_err(|failure| cannot_declare(failure, "exchange", exchange)),
+    }
+}
+
+/// With `broker.verify_only` a queue that exists is used as it is; a missing one is declared.
+async fn declare_queue(
+    declarer: &mut Declarer<'_>,
+    queue: &str,
+    arguments: FieldTable,
+    options: &Options,
+) -> Result<(), Error> {
+    if options.verify_only {
+        match declarer.find_queue(queue).await {
+            Err(Failure::NotFound) => {}
+            found => return found.map_err(|failure| cannot_declare(failure, "queue", queue)),
+        }
+    }
+    let declared = declarer.queue(queue, arguments).await;
+    declared.map_err(|failure| cannot_declare(failure, "queue", queue))
 }
 
 fn arguments(queue: &Queue, options: &Options) -> FieldTable {
@@ -183,17 +220,34 @@ fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
 }
 
-fn name(name: &str) -> Result<ShortString, Error> {
-    short(name).map_err(|_| Error::Refused(format!("a name in AMQP has at most 255 bytes, unlike `{name}`")))
+/// What to do about a declaration that failed.
+fn cannot_declare(failure: Failure, what: &str, name: &str) -> Error {
+    match failure {
+        Failure::NotFound => Error::Refused(format!("{what} `{name}` does not exist")),
+        Failure::AccessRefused(reply) => Error::Refused(format!(
+            "{what} `{name}` cannot be declared: the user lacks the right `configure` on it ({reply}). Grant the right, or \
+             have others declare it and set `broker.verify_only = true`"
+        )),
+        Failure::Different(reply) => Error::Refused(format!(
+            "{what} `{name}` exists, but not as Snorri declares it ({reply}). Delete it once it is empty, or set \
+             `broker.verify_only = true` to use it as it is"
+        )),
+        Failure::Other(Error::Refused(reply)) => Error::Refused(format!("{what} `{name}`: {reply}")),
+        Failure::Other(Error::Unavailable(reason)) => {
+            Error::Unavailable(format!("{what} `{name}`: {reason}"))
+        }
+    }
 }
 
-fn explain(error: Error, what: &str, name: &str) -> Error {
-    match error {
-        Error::Refused(reply) if reply.contains("PRECONDITION_FAILED") => Error::Refused(format!(
-            "{what} `{name}` exists, but not as Snorri declares it ({reply}). Delete it once it is empty, or keep it and \
-             let Snorri only verify that it is there"
+fn cannot_bind(failure: Failure, queue: &str, exchange: &str) -> Error {
+    match failure {
+        Failure::NotFound => Error::Refused(format!(
+            "queue `{queue}` cannot be bound to exchange `{exchange}`: one of them does not exist"
         )),
-        Error::Refused(reply) => Error::Refused(format!("{what} `{name}`: {reply}")),
-        Error::Unavailable(reason) => Error::Unavailable(format!("{what} `{name}`: {reason}")),
+        Failure::AccessRefused(reply) => Error::Refused(format!(
+            "queue `{queue}` cannot be bound to exchange `{exchange}`: this takes the right `write` on the queue and the \
+             right `read` on the exchange ({reply})"
+        )),
+        failure => cannot_declare(failure, "exchange", exchange),
     }
 }

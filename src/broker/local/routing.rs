@@ -51,6 +51,10 @@ impl Routing {
         Ok(())
     }
 
+    pub(super) fn has_exchange(&self, name: &str) -> bool {
+        name.is_empty() || self.exchanges.contains_key(name)
+    }
+
     pub(super) fn queue(&self, name: &str) -> Option<Arc<Queue>> {
         self.queues.get(name).cloned()
     }

@@ -2,41 +2,36 @@
 //!
 //! Pure: what the broker has was [observed](Observed) by somebody else.
 
+mod exchange;
 mod findings;
 mod observed;
 mod routing;
 
+pub use exchange::{ExchangeState, check_exchanges};
 pub use observed::{Binding, DeadLetters, Exchange, ExchangeKind, Observed, Queue, Target};
 pub use routing::{Message, topic_matches};
 
 use std::collections::BTreeSet;
 
+use self::exchange::{ExchangeUse, exchange_uses};
 use self::findings::Findings;
 use crate::catalog::{Compiled, Diagnostics, code};
 use crate::saga::Direction;
-use crate::saga::definition::{Action, Command, EventPattern, Step, Trigger};
+use crate::saga::definition::{Command, Step};
 
-/// What is missing for the sagas of `compiled`, by step. `declares`: Snorri declares the exchanges itself, so that they must be
-/// as it declares them.
+/// What is missing for the sagas of `compiled`, by step. `declares`: `broker.verify_only` is not set, so that the type of an
+/// exchange is checked and a missing one will be declared.
 pub fn check_topology(compiled: &Compiled, observed: &Observed, declares: bool) -> Diagnostics {
     let definition = &compiled.definition;
     let mut look = Look { observed, declares, findings: Findings::default() };
-    for trigger in &definition.starts {
-        if let Trigger::Event { exchange, .. } = trigger {
-            look.exchange(None, exchange);
-        }
+    for used in exchange_uses(definition) {
+        look.exchange(&used);
     }
     for (index, step) in definition.steps().iter().enumerate() {
         for direction in [Direction::Forward, Direction::Compensate] {
             if let Some(command) = step.command(direction) {
                 look.command(index, step, command, &definition.name, direction);
             }
-        }
-        look.findings.key = step.action.kind();
-        match &step.action {
-            Action::Publish(publish) => look.exchange(Some(index), &publish.exchange),
-            Action::Wait(wait) => wait.awaited.event().into_iter().for_each(|event| look.event(index, event)),
-            _ => {}
         }
     }
     look.findings.told(compiled)
@@ -61,8 +56,6 @@ impl<'a> Look<'a> {
             Direction::Forward => "command",
             Direction::Compensate => "compensate",
         };
-        command.on.iter().for_each(|reply| self.event(index, &reply.event));
-        self.exchange(Some(index), &command.exchange);
         let Some(exchange) = self.observed.exchanges.get(&*command.exchange) else { return };
         if exchange.internal {
             return;
@@ -94,40 +87,23 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn event(&mut self, index: usize, event: &EventPattern) {
-        self.exchange(Some(index), &event.exchange);
-    }
-
-    fn exchange(&mut self, step: Option<usize>, name: &str) {
+    fn exchange(&mut self, used: &ExchangeUse<'_>) {
+        self.findings.key = used.key;
+        let name = used.exchange;
         let Some(exchange) = self.observed.exchanges.get(name) else {
             let help = match self.declares {
                 true => "`snorri serve` declares it when it starts; if it has, this is not its virtual host",
-                false => "declare it as a durable topic exchange: with `broker.verify_only`, Snorri does not",
+                false => {
+                    "declare it as a durable topic exchange: with `broker.verify_only = true`, Snorri does not"
+                }
             };
             let what = format!("there is no exchange `{name}`");
-            return self.findings.error(code::NO_SUCH_EXCHANGE, step, what, help.to_owned());
+            return self.findings.error(code::NO_SUCH_EXCHANGE, used.step, what, help.to_owned());
         };
-        if let Some(wrong) = self.unfit(exchange) {
-            let help = "delete it and let Snorri declare it, or set `broker.verify_only`";
-            let help = if exchange.internal { "declare it anew, not internal" } else { help };
-            let what = format!("exchange `{name}` {wrong}");
-            self.findings.error(code::OTHER_EXCHANGE, step, what, help.to_owned());
+        let misfit = if self.declares { used.misfit(exchange) } else { used.internal(exchange) };
+        if let Some(misfit) = misfit {
+            self.findings.misfit(used.step, name, misfit);
         }
-    }
-
-    /// Why an exchange cannot be used.
-    fn unfit(&self, exchange: &Exchange) -> Option<String> {
-        if exchange.internal {
-            return Some("is internal, so that nobody can send to it".to_owned());
-        }
-        let fits = exchange.kind == ExchangeKind::Topic && exchange.durable && !exchange.auto_delete;
-        if fits || !self.declares {
-            return None;
-        }
-        let durable = if exchange.durable { "" } else { "not durable, " };
-        let deleted = if exchange.auto_delete { "deleted by itself, " } else { "" };
-        let kind = exchange.kind.as_str();
-        Some(format!("is {durable}{deleted}of type {kind}, and Snorri declares a durable topic exchange"))
     }
 
     fn queue(&mut self, step: usize, name: &str, message: &Message<'_>) {
@@ -277,12 +253,13 @@ steps:
     }
 
     #[test]
-    fn an_exchange_must_be_as_it_is_declared_by_whoever_declares_it() {
+    fn exchanges_are_used_as_they_are_with_verify_only() {
         let fanout = with(|exchange, _| exchange.kind = ExchangeKind::Fanout);
         assert_eq!(found(&fanout, true), [code::OTHER_EXCHANGE]);
         assert!(found(&fanout, false).is_empty());
         let transient = with(|exchange, _| exchange.durable = false);
         assert_eq!(found(&transient, true), [code::OTHER_EXCHANGE]);
+        assert!(found(&transient, false).is_empty());
         let internal = with(|exchange, _| exchange.internal = true);
         assert_eq!(found(&internal, false), [code::OTHER_EXCHANGE]);
     }

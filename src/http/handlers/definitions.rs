@@ -54,14 +54,14 @@ async fn register_definition(
     let by = caller.by(body.reason.as_deref().unwrap_or("registered"), body.actor.as_deref())?;
     let file = body.file.as_deref().unwrap_or("definition.yaml");
     if body.check_only {
-        let (compiled, findings) = api.engine.definitions().check(file, &body.source, &body.files).await?;
+        let (compiled, findings) = api.engine.check(file, &body.source, &body.files).await?;
         let version = convert_records::version(&compiled, None);
         return Ok(Json(convert_records::with_findings(version, &findings)).into_response());
     }
     let Registration { compiled, is_new, findings } =
         api.engine.register(file, &body.source, &body.files, &by).await?;
     let (name, version) = (&compiled.definition.name, compiled.definition.version);
-    let registered = convert_records::version(&compiled, Some(&stored(&api, name, version).await?));
+    let registered = version_of(&api, name, version).await?;
     let answer = Json(convert_records::with_findings(registered, &findings));
     if !is_new {
         return Ok(answer.into_response());
@@ -210,7 +210,8 @@ async fn set_active(
 
 async fn version_of(api: &Api, name: &str, version: u32) -> Result<Version, Problem> {
     let compiled = api.engine.definitions().find(name, Some(version)).await?;
-    Ok(convert_records::version(&compiled, Some(&stored(api, name, version).await?)))
+    let exchanges = api.engine.definitions().exchanges(name, version);
+    Ok(convert_records::registered(&compiled, &stored(api, name, version).await?, exchanges))
 }
 
 async fn stored(api: &Api, name: &str, version: u32) -> Result<StoredDefinition, Problem> {
@@ -230,7 +231,8 @@ async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, Problem> {
     let mut summaries: Vec<DefinitionSummary> = Vec::new();
     for stored in api.engine.stored_definitions().await? {
         let counts = counts.remove(&(stored.name.clone(), stored.version)).unwrap_or_default();
-        let version = convert_records::version_summary(&stored, &counts);
+        let exchanges = api.engine.definitions().exchanges(&stored.name, stored.version);
+        let version = convert_records::version_summary(&stored, &counts, exchanges);
         match summaries.last_mut() {
             Some(last) if last.name == stored.name => last.versions.push(version),
             _ => summaries.push(DefinitionSummary {
