@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bed::{Bed, Kind, eventually, handler, id, keeper, message};
-use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::ExchangeKind;
+use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use rstest::rstest;
 use snorri::broker::amqp::AmqpBroker;
 use snorri::broker::{
     Broker, Error, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
 };
+use snorri::check::topology::{self, Exchange, ExchangeState};
 use tokio::sync::Semaphore;
 
 #[rstest]
@@ -416,10 +418,130 @@ async fn amqp_only_verifies_when_others_own_the_topology() {
         Topology { exchanges: vec![bed.name("exchange")], queues: vec![queue] }
     };
     verifying.declare(&topology(&queue)).await.expect("it is there");
-    let missing = verifying.declare(&topology(&bed.name("missing"))).await;
-    assert!(matches!(missing, Err(Error::Refused(_))), "{missing:?}");
+    let missing = Topology { exchanges: vec![bed.name("missing")], queues: Vec::new() };
+    let Err(Error::Refused(reason)) = verifying.declare(&missing).await else {
+        panic!("an exchange was declared");
+    };
+    assert!(reason.contains("`broker.verify_only = true`"), "{reason}");
+    let state = verifying.inspect_exchange(&bed.name("missing")).await;
+    assert!(matches!(state, ExchangeState::Unavailable(_)), "{state:?}");
+    assert_eq!(verifying.inspect_exchange(&bed.name("exchange")).await, ExchangeState::Exists);
     verifying.check().await.expect("it works without a probe queue");
     verifying.close().await;
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_declares_its_queues_where_others_own_the_exchanges() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let exchange = bed.name("exchange");
+    let fanout = ExchangeKind::Fanout;
+    let operator = bed::admin().await;
+    let declared = operator.exchange_declare(
+        exchange.clone().into(),
+        fanout,
+        ExchangeDeclareOptions::default(),
+        FieldTable::default(),
+    );
+    declared.await.expect("declared");
+    let options = snorri::broker::amqp::Options { verify_only: true, ..bed::options(&bed.name("verify")) };
+    let verifying = AmqpBroker::connect(&options).await.expect("a connection");
+    let queue = bed.own(&["in", "dead"])[0].clone();
+    let declared = Queue {
+        name: queue.clone(),
+        bindings: vec![(exchange.clone(), "key".to_owned())],
+        dead_letters: Some(bed.name("dead")),
+    };
+    let topology = Topology { exchanges: vec![exchange], queues: vec![declared] };
+    verifying.declare(&topology).await.expect("queues are declared, the exchange is used");
+    let published = verifying.publish(vec![bed.to_exchange("key", 1)]).await;
+    assert_eq!(published, [Published::Confirmed]);
+    bed.await_depth(&queue, 1).await;
+    verifying.close().await;
+    bed.finish().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_can_be_inspected(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &["key"]).await;
+    let exchange = bed.name("exchange");
+    let state = bed.broker.inspect_exchange(&exchange).await;
+    let usable =
+        matches!(&state, ExchangeState::Exists | ExchangeState::Found(Exchange { durable: true, .. }));
+    assert!(usable, "{state:?}");
+    assert_eq!(bed.broker.inspect_exchange(&bed.name("nowhere")).await, ExchangeState::Missing);
+    assert_eq!(bed.broker.inspect_exchange("").await, ExchangeState::Exists, "the default exchange");
+    let nothing =
+        bed.broker.publish(vec![Publication { exchange: bed.name("nowhere"), ..message("x", 1) }]).await;
+    assert_eq!(nothing, [Published::Unroutable], "looking at it did not declare it");
+    bed.publish_all(vec![message(&queue, "still works")]).await;
+    bed.finish().await;
+}
+
+#[rstest]
+#[case::type_("fanout", true, false, None)]
+#[case::all_but_type("topic", false, true, Some("unrouted"))]
+#[case::everything("headers", false, true, Some("it's unrouted"))]
+#[case::nothing("topic", true, false, None)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_finds_out_how_an_exchange_was_declared(
+    #[case] kind: &str,
+    #[case] durable: bool,
+    #[case] auto_delete: bool,
+    #[case] alternate: Option<&str>,
+    #[values(false, true)] internal: bool,
+) {
+    let bed = Bed::new(Kind::Amqp).await;
+    let exchange = bed.name("exchange");
+    let flags =
+        ExchangeDeclareOptions { durable, auto_delete, internal, ..ExchangeDeclareOptions::default() };
+    let mut arguments = FieldTable::default();
+    if let Some(alternate) = alternate {
+        arguments.insert("alternate-exchange".into(), AMQPValue::LongString(alternate.into()));
+    }
+    let custom = ExchangeKind::Custom(kind.to_owned());
+    let operator = bed::admin().await;
+    let declared = operator.exchange_declare(exchange.clone().into(), custom, flags, arguments);
+    declared.await.expect("declared");
+    let alternate = alternate.map(str::to_owned);
+    let kind = topology::ExchangeKind::from(kind);
+    let found = Exchange { kind, durable, auto_delete, internal, alternate };
+    assert_eq!(bed.broker.inspect_exchange(&exchange).await, ExchangeState::Found(found));
+    let used = Topology { exchanges: vec![exchange], queues: Vec::new() };
+    bed.broker.declare(&used).await.expect("it is used as it is");
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_consumes_although_an_exchange_of_a_binding_is_gone() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.queue("in", &["key"]).await;
+    let (operator, exchange) = (bed::admin().await, bed.name("exchange"));
+    let (kept, handler) = keeper();
+    let consuming = bed.consume(&queue, 10, handler);
+    bed.publish_all(vec![message(&queue, 1)]).await;
+    eventually("the first", async || kept.lock().expect("a lock").len() == 1).await;
+    // From now on the exchange can neither be bound nor declared: it is there, and is internal to the broker.
+    operator
+        .exchange_delete(exchange.clone().into(), ExchangeDeleteOptions::default())
+        .await
+        .expect("deleted");
+    let declared = operator.exchange_declare(
+        exchange.into(),
+        ExchangeKind::Fanout,
+        ExchangeDeclareOptions { internal: true, ..ExchangeDeclareOptions::default() },
+        FieldTable::default(),
+    );
+    declared.await.expect("declared");
+    operator.queue_delete(queue.clone().into(), QueueDeleteOptions::default()).await.expect("deleted");
+    eventually("the queue again", async || {
+        bed.broker.publish(vec![message(&queue, 2)]).await == [Published::Confirmed]
+    })
+    .await;
+    eventually("the second", async || kept.lock().expect("a lock").iter().any(|d| id(d) == "2")).await;
+    consuming.stop().await;
     bed.finish().await;
 }
 

@@ -3,6 +3,10 @@
 
 #[path = "end_to_end/commands.rs"]
 mod commands;
+#[path = "end_to_end/exchanges.rs"]
+mod exchanges;
+#[path = "end_to_end/python.rs"]
+mod python;
 #[path = "end_to_end/replies.rs"]
 mod replies;
 #[path = "end_to_end/rights.rs"]
@@ -10,6 +14,9 @@ mod rights;
 mod support;
 #[path = "end_to_end/values.rs"]
 mod values;
+#[path = "live/vhost.rs"]
+#[allow(dead_code, reason = "the checks on a running broker use the rest of it")]
+mod vhost;
 
 use std::time::Duration;
 
@@ -19,7 +26,6 @@ use support::orchestrator::{Plan, story};
 use support::participants::{Manner, collect};
 use support::until;
 use support::world::{COMMANDS, World};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::Instant;
 
 fn order(id: &str) -> Value {
@@ -457,31 +463,6 @@ async fn two_orchestrators_share_the_work_and_one_takes_over() {
         assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
         assert_eq!(world.effects(&id), [(1, 0), (1, 0), (1, 0)]);
     }
-}
-
-#[tokio::test]
-async fn a_participant_of_thirty_lines_of_python_takes_part() {
-    fn any_output(exchange: &str) -> String {
-        support::world::order(exchange).replace("ship.output.step", "ship.output.command")
-    }
-    let world = World::with(&[], any_output).await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/participants/python/participant.py");
-    let mut python = tokio::process::Command::new("/usr/bin/python3")
-        .arg(script)
-        .env("AMQP_URL", &world.plan.amqp_url)
-        .env("EXCHANGE", &world.exchange)
-        .env("QUEUE", format!("{}.python", world.exchange))
-        .env("COMMANDS", COMMANDS.join(","))
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("python3 with pika");
-    let mut told = BufReader::new(python.stdout.take().expect("its output")).lines();
-    let ready = tokio::time::timeout(Duration::from_secs(10), told.next_line()).await.expect("it is ready");
-    assert!(ready.expect("a line").is_some_and(|line| line.contains("inventory.reserve")));
-    let saga = run(&world, &["completed"]).await;
-    assert_eq!(story(&saga).len(), 8, "{:#?}", story(&saga));
-    python.kill().await.expect("killed");
 }
 
 fn approved(_: &str) -> String {

@@ -113,6 +113,10 @@ pub enum ResolvedAs {
 pub struct RestartBody {
     /// The name of the first step that is to run again, outside of any block.
     pub from: String,
+    /// `true`: do steps again that completed and were not undone. Without it such a restart is refused
+    /// (`would_repeat_completed`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeat_completed: bool,
     #[schema(
         min_length = 1,
         max_length = 1000,
@@ -178,6 +182,9 @@ pub struct Restarted {
     pub id: Uuid,
     /// `false`: the same was asked for before.
     pub created: bool,
+    /// The steps that completed before and are done again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<String>,
     /// What it begins with.
     #[serde(flatten)]
     pub begun: Intervened,

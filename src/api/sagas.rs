@@ -217,6 +217,43 @@ pub struct Step {
     pub attempt: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
+    /// What was sent: the command, then the compensation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<SentCommand>,
+}
+
+/// A command that was sent.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SentCommand {
+    pub direction: Direction,
+    /// Where it was sent to.
+    pub exchange: String,
+    /// The routing key, and the `type` of the message.
+    pub name: String,
+    /// The idempotency key, which is the same for every attempt.
+    pub message_id: Uuid,
+    /// The number of the last attempt.
+    pub attempts: u32,
+    /// Only with `include=payloads`, and only of as many commands as have 1 MiB together. Made from the definition and the outputs
+    /// of the steps, as it was when it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Value>,
+}
+
+/// What to add to a saga.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct GetQuery {
+    /// `payloads`: the payload of each command that was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub include: Option<Include>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Include {
+    Payloads,
 }
 
 /// What became of a step, in a word.

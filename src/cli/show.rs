@@ -13,12 +13,15 @@ use super::story::{Story, color_of, lasted, paint};
 use super::target::Target;
 use crate::api::records::DeadLetterLink;
 use crate::api::sagas::{
-    Ahead, Incident, JournalEntry, JournalPage, JournalQuery, Saga, Step, StepStatus, Timer,
+    Ahead, GetQuery, Incident, Include, JournalEntry, JournalPage, JournalQuery, Saga, SentCommand, Step,
+    StepStatus, Timer,
 };
 use crate::saga::{Direction, SagaId, Time};
 
 /// Entries of one request.
 const PAGE: u32 = 500;
+/// With what was sent.
+const PAYLOADS: GetQuery = GetQuery { include: Some(Include::Payloads) };
 /// Most of a value that a line shows.
 const BRIEF: usize = 100;
 
@@ -54,12 +57,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             let page = JournalPage { entries, next: None };
             serde_json::to_string(&page).context("cannot write the answer")?
         } else {
-            session.client.get(&["sagas", &id]).await?.text
+            session.client.find(&["sagas", &id], &PAYLOADS).await?.text
         };
         output::json_text(&text)?;
         return Ok(());
     }
-    let mut saga: Saga = session.client.get(&["sagas", &id]).await?.read()?;
+    let mut saga: Saga = session.client.find(&["sagas", &id], &PAYLOADS).await?.read()?;
     let entries = journal(&session, &id).await?;
     in_order(&mut saga, &entries);
     let mut text = String::new();
@@ -215,7 +218,19 @@ fn came(step: &Step, width: usize) -> String {
     };
     let attempt = if step.attempt > 1 { format!(" (attempt {})", step.attempt) } else { String::new() };
     let output = step.output.as_ref().map(|output| format!("  {}", brief(output, BRIEF))).unwrap_or_default();
-    format!("  {}  {word}{attempt}{output}\n", paint(color, &format!("{sign} {:width$}", step.step)))
+    let line =
+        format!("  {}  {word}{attempt}{output}\n", paint(color, &format!("{sign} {:width$}", step.step)));
+    step.commands.iter().fold(line, |text, command| text + &sent(command))
+}
+
+/// A command that was sent, with what participants and the broker know it by.
+fn sent(command: &SentCommand) -> String {
+    let SentCommand { direction, exchange, name, message_id, payload, .. } = command;
+    let sign = if *direction == Direction::Compensate { "↶" } else { "→" };
+    let to = tame(&format!("{name} to {exchange}"));
+    let payload = payload.as_ref().map(|payload| format!("  {}", brief(payload, BRIEF))).unwrap_or_default();
+    let dim = Style::new().dimmed();
+    format!("      {dim}{sign} {to}  message_id {message_id}{dim:#}{payload}\n")
 }
 
 /// A message about the saga that could not be used, with the command that shows all of it.

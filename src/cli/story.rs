@@ -49,11 +49,15 @@ impl<'a> Story<'a> {
         let at = Time::from_rfc3339(&entry.at).unwrap_or_default();
         let began = *self.began.get_or_insert(at);
         let clock = entry.at.get(11..23).unwrap_or(&entry.at);
-        let time = format!("{clock}  {:>8}", format!("+{}", lasted(at.since(began))));
+        let time = format!("{:>3}  {clock}  {:>8}", entry.seq, format!("+{}", lasted(at.since(began))));
         let dim = Style::new().dimmed();
         let facts = entry.facts.iter().filter_map(|fact| self.line_of(at, fact));
-        let lines = asked(&entry.cause).into_iter().chain(facts);
-        lines.map(|line| format!("{dim}{time}{dim:#}  {line}")).collect()
+        let mut lines: Vec<String> = asked(&entry.cause).into_iter().chain(facts).collect();
+        if lines.is_empty() {
+            // `seq` counts it, so it is shown.
+            lines.push(paint(AnsiColor::Cyan, &format!("· {}", cause(&entry.cause))));
+        }
+        lines.into_iter().map(|line| format!("{dim}{time}{dim:#}  {line}")).collect()
     }
 
     fn line_of(&self, at: Time, fact: &Value) -> Option<String> {
@@ -199,6 +203,17 @@ fn told(problem: &Problem) -> String {
     } else {
         tame(&format!("{} ({})", problem.code, problem.message))
     }
+}
+
+/// What an entry was written for, in words.
+fn cause(cause: &Value) -> String {
+    let Some(content) = cause.as_object() else {
+        return tame(cause.as_str().unwrap_or("entry")).replace('_', " ");
+    };
+    let name = content.keys().next().map_or("entry", String::as_str);
+    let step = content.values().next().and_then(|content| content["step"].as_str());
+    let step = step.map(|step| format!(" of {step}")).unwrap_or_default();
+    tame(&format!("{}{step}", name.replace('_', " ")))
 }
 
 /// What somebody asked for by hand, with the reason.

@@ -217,7 +217,7 @@ impl Engine {
         let definitions = self.definitions();
         let (compiled, mut findings) = definitions.compile_and_check(file, source, files).await?;
         if !definitions.has_version(&compiled) {
-            let exchanges = definitions.admit(self.broker(), &self.0.parts.names, &compiled).await?;
+            let exchanges = definitions.admit(self.broker(), &self.wire().names, &compiled).await?;
             findings.extend(exchanges.list);
         }
         let is_new = definitions.put(file, &compiled, now, Some(by)).await?;
@@ -233,7 +233,7 @@ impl Engine {
         files: &BTreeMap<String, String>,
     ) -> Result<(Arc<Compiled>, Diagnostics), definitions::Error> {
         let (compiled, mut findings) = self.definitions().check(file, source, files).await?;
-        let exchanges = Inspector::new(self.broker()).findings(&compiled, &self.0.parts.names).await;
+        let exchanges = Inspector::new(self.broker()).findings(&compiled, &self.wire().names).await;
         findings.extend(exchanges.list);
         if findings.errors() > 0 {
             Err(definitions::Error::Invalid(findings))

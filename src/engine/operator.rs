@@ -55,6 +55,13 @@ pub enum Refusal {
     Definition(definitions::Error),
     #[error(transparent)]
     Restart(#[from] CannotRestart),
+    /// Steps completed that would be done again, which nobody asked for.
+    #[error(
+        "{} completed and would be done again, with another message id, so that participants do not recognise the \
+         repetition. If that is meant, ask for it: `repeat_completed`, or `--repeat-completed` on the command line",
+        names(.0)
+    )]
+    WouldRepeat(Vec<StepPath>),
     /// Events find their saga by its business key, and that is the other one's.
     #[error("sagas of this definition listen for events, which would not find a new saga: start one instead")]
     ListensForEvents,
@@ -69,6 +76,16 @@ pub struct Restarted {
     pub preview: Preview,
     /// `false`: the same was asked for before.
     pub is_new: bool,
+    /// The steps that completed and are done again.
+    pub repeated: Vec<StepPath>,
+}
+
+/// A saga that is about to go on from another.
+struct Prepared {
+    id: SagaId,
+    started: journal::Started,
+    compiled: Arc<Compiled>,
+    repeated: Vec<StepPath>,
 }
 
 /// Whether a saga can go on with another version.
@@ -98,6 +115,17 @@ impl Asked {
             after: summary(after),
         }
     }
+}
+
+/// Most steps that a message names.
+const MOST_NAMES: usize = 5;
+
+fn names(steps: &[StepPath]) -> String {
+    let mut names: Vec<_> = steps.iter().take(MOST_NAMES).map(|step| format!("`{step}`")).collect();
+    if steps.len() > MOST_NAMES {
+        names.push(format!("{} more", steps.len() - MOST_NAMES));
+    }
+    names.join(", ")
 }
 
 /// The code of an obstacle that the core cannot see: it knows no schemas of inputs.
@@ -188,33 +216,38 @@ impl Engine {
     }
 
     /// Starts a saga that goes on from a step of one that has ended, with the outputs of the steps before it. The same request
-    /// leads to the same saga. If nobody asks, it is a preview.
-    pub async fn restart(&self, saga: SagaId, from: &str, terms: Terms) -> Result<Restarted, Refusal> {
-        let (id, started, compiled) = self.restarted(saga, from, terms.expected).await?;
+    /// leads to the same saga. If nobody asks, it is a preview. Steps that completed and were not undone are done again only with
+    /// `repeat_completed`.
+    pub async fn restart(
+        &self,
+        saga: SagaId,
+        from: &str,
+        repeat_completed: bool,
+        terms: Terms,
+    ) -> Result<Restarted, Refusal> {
+        let Prepared { id, started, compiled, repeated } = self.restarted(saga, from, terms.expected).await?;
+        if !repeated.is_empty() && !repeat_completed {
+            return Err(Refusal::WouldRepeat(repeated));
+        }
         let terms = Terms { expected: None, ..terms };
         let input = Input::Start(Box::new(started));
         let decision = transition(&compiled.definition, &State::new(id), &input, self.clock().now())
             .map_err(SubmitError::from)?;
         let preview = Preview { decision, compiled };
         if terms.asked.is_none() {
-            return Ok(Restarted { preview, is_new: self.row(id).await?.is_none() });
+            return Ok(Restarted { preview, is_new: self.row(id).await?.is_none(), repeated });
         }
         match self.submit_on(terms, id, input).await {
-            Ok(Accepted { .. }) => Ok(Restarted { preview, is_new: true }),
+            Ok(Accepted { .. }) => Ok(Restarted { preview, is_new: true, repeated }),
             Err(SubmitError::Ignored(Ignored::AlreadyStarted { .. })) => {
-                Ok(Restarted { preview, is_new: false })
+                Ok(Restarted { preview, is_new: false, repeated })
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The saga that goes on from another: its id, and what it is started with.
-    async fn restarted(
-        &self,
-        saga: SagaId,
-        from: &str,
-        expected: Option<u32>,
-    ) -> Result<(SagaId, journal::Started, Arc<Compiled>), Refusal> {
+    /// The saga that goes on from another.
+    async fn restarted(&self, saga: SagaId, from: &str, expected: Option<u32>) -> Result<Prepared, Refusal> {
         let SagaView { state, compiled, .. } = self.existing(saga).await?;
         if expected.is_some_and(|expected| expected != state.seq) {
             return Err(SubmitError::Changed { seq: state.seq }.into());
@@ -239,7 +272,8 @@ impl Engine {
             carried: Some(carried),
         };
         let id = SagaId(Uuid::new_v5(&saga.0, format!("restart/{from}").as_bytes()));
-        Ok((id, started, compiled))
+        let repeated = restart::repeated(definition, &state, from);
+        Ok(Prepared { id, started, compiled, repeated })
     }
 
     async fn existing(&self, saga: SagaId) -> Result<SagaView, Refusal> {

@@ -1,5 +1,7 @@
 //! Between the engine's words and what goes over the wire.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,7 +11,7 @@ use crate::api::interventions::{Blocked, Intervened, Migration, Sends};
 use crate::api::problem::Problem;
 use crate::api::sagas::{
     Ahead, Count, Incident, JournalEntry, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary,
-    StartRequest, Started, Step, StepStatus, Timer,
+    SentCommand, StartRequest, Started, Step, StepStatus, Timer,
 };
 use crate::engine::operator::{self, Preview, Refusal};
 use crate::engine::search::{Found, Query};
@@ -17,6 +19,7 @@ use crate::engine::view::{Filter, SagaRow, SagaView};
 use crate::engine::{self, SubmitError};
 use crate::saga::journal::Entry;
 use crate::saga::migration::Obstacle;
+use crate::saga::sent::{self, sent_commands};
 use crate::saga::state::{self, Outcome, Pending, StepState};
 use crate::saga::{Definition, Direction, Ignored, Message, SagaId, State, StepPath, Time, outlook};
 
@@ -124,6 +127,26 @@ pub fn saga(view: &SagaView) -> Option<Saga> {
     saga_in(&view.compiled.definition, &view.state, view.changed_at())
 }
 
+/// Most bytes of payloads that are shown of a saga.
+const MOST_PAYLOADS: usize = 1024 * 1024;
+
+/// The same with the payloads of commands, as far as they fit.
+pub fn saga_with_payloads(view: &SagaView) -> Option<Saga> {
+    let (definition, state) = (&view.compiled.definition, &view.state);
+    let mut saga = saga(view)?;
+    let mut left = MOST_PAYLOADS;
+    let steps = sorted_steps(definition, state);
+    for (shown, (path, step)) in saga.steps.iter_mut().zip(steps) {
+        for (command, sent) in shown.commands.iter_mut().zip(sent_commands(definition, state, path, step)) {
+            let Some(payload) = sent.payload() else { continue };
+            let Some(rest) = left.checked_sub(payload.to_string().len()) else { return Some(saga) };
+            left = rest;
+            command.payload = Some(Arc::unwrap_or_clone(payload));
+        }
+    }
+    Some(saga)
+}
+
 /// The saga in `state`, which something last happened to at `changed_at`.
 fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<Saga> {
     let State { started, ended, stopping, .. } = state;
@@ -173,11 +196,27 @@ fn steps(definition: &Definition, state: &State) -> Vec<Step> {
             status: step_status(step),
             attempt: step.attempts(direction).last,
             output: step.output().cloned(),
+            commands: sent_commands(definition, state, path, step).iter().map(sent_command).collect(),
         }
     };
+    sorted_steps(definition, state).into_iter().map(view).collect()
+}
+
+fn sorted_steps<'a>(definition: &Definition, state: &'a State) -> Vec<(&'a StepPath, &'a StepState)> {
     let mut steps: Vec<_> = state.steps.iter().collect();
     steps.sort_by_key(|(path, _)| (definition.index_of(path.name()), path.items()));
-    steps.into_iter().map(view).collect()
+    steps
+}
+
+fn sent_command(sent: &sent::SentCommand<'_>) -> SentCommand {
+    SentCommand {
+        direction: sent.direction,
+        exchange: sent.command.exchange.to_string(),
+        name: sent.command.name.to_string(),
+        message_id: sent.message_id,
+        attempts: sent.attempts,
+        payload: None,
+    }
 }
 
 fn step_status(step: &StepState) -> StepStatus {

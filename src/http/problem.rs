@@ -151,6 +151,9 @@ impl From<Refusal> for Problem {
             Refusal::ListensForEvents => {
                 Self::new(StatusCode::CONFLICT, "listens_for_events", refusal.to_string())
             }
+            Refusal::WouldRepeat(_) => {
+                Self::new(StatusCode::CONFLICT, "would_repeat_completed", refusal.to_string())
+            }
             Refusal::Restart(error) => Self::new(StatusCode::CONFLICT, error.code(), error.to_string()),
         }
     }

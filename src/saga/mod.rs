@@ -35,6 +35,7 @@ pub mod outlook;
 pub mod problem;
 pub mod restart;
 pub mod retry;
+pub mod sent;
 pub mod state;
 pub mod status;
 mod step_state;

@@ -58,6 +58,51 @@ pub fn carry(definition: &Definition, state: &State, from: &str) -> Result<Carri
     Ok(Carried { saga: state.id, from: from.to_owned(), facts: carrying.facts })
 }
 
+/// The steps that a restart from `from` would do again although they completed and were not undone. Their commands get other
+/// message ids in the new saga, so that participants do not recognise the repetition.
+pub fn repeated(definition: &Definition, state: &State, from: &str) -> Vec<StepPath> {
+    let Block::Sequence(blocks) = &definition.body else { return Vec::new() };
+    let Some(wanted) = definition.index_of(from) else { return Vec::new() };
+    let mut again = Vec::new();
+    for block in blocks.iter().skip_while(|block| !begins_with(block, wanted)) {
+        collect(block, &mut again);
+    }
+    let mut repeated: Vec<StepPath> = Vec::new();
+    for (path, step) in &state.steps {
+        let Some(index) = definition.index_of(path.name()).filter(|index| again.contains(index)) else {
+            continue;
+        };
+        let acts = matches!(
+            definition.step_at(index).action,
+            Action::Command(_) | Action::Child(_) | Action::Publish(_)
+        );
+        let was_undone = step.undo.as_ref().is_some_and(|undo| undo.pending.is_none());
+        if acts && matches!(step.outcome, Outcome::Completed(_)) && !was_undone {
+            repeated.push(path.clone());
+        }
+    }
+    repeated.sort_by_key(|path| (definition.index_of(path.name()), path.items().to_vec()));
+    repeated
+}
+
+/// The steps of a block.
+fn collect(block: &Block, steps: &mut Vec<StepIndex>) {
+    match block {
+        Block::Step(index) => steps.push(*index),
+        Block::Sequence(blocks) | Block::Parallel(blocks) => {
+            blocks.iter().for_each(|block| collect(block, steps));
+        }
+        Block::Choice(index, branches) => {
+            steps.push(*index);
+            branches.iter().for_each(|block| collect(block, steps));
+        }
+        Block::ForEach(index, body) => {
+            steps.push(*index);
+            collect(body, steps);
+        }
+    }
+}
+
 fn begins_with(block: &Block, step: StepIndex) -> bool {
     match block {
         Block::Step(index) | Block::Choice(index, _) | Block::ForEach(index, _) => *index == step,

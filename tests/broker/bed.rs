@@ -64,6 +64,13 @@ impl Bed {
         queue
     }
 
+    /// Names of queues that are deleted at the end.
+    pub(crate) fn own(&self, names: &[&str]) -> Vec<String> {
+        let names: Vec<String> = names.iter().map(|name| self.name(name)).collect();
+        self.queues.lock().expect("a lock").extend(names.iter().cloned());
+        names
+    }
+
     pub(crate) fn to_exchange(&self, key: &str, id: impl std::fmt::Display) -> Publication {
         Publication { exchange: self.name("exchange"), ..message(key, id) }
     }

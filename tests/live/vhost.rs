@@ -53,9 +53,43 @@ impl Vhost {
         self.call(Method::DELETE, &format!("vhosts/{}", self.name), &json!({})).await;
     }
 
+    /// The URL of the broker with this virtual host.
+    pub fn amqp(&self) -> &str {
+        &self.amqp
+    }
+
+    /// A user with these rights and no others, and the URL of the broker for it. It is gone with [`Vhost::without_user`].
+    pub async fn user(&self, configure: &str, write: &str, read: &str) -> String {
+        let body = json!({"password": "secret", "tags": ""});
+        self.call(Method::PUT, &format!("users/{}", self.name), &body).await;
+        let rights = json!({"configure": configure, "write": write, "read": read});
+        self.call(Method::PUT, &format!("permissions/{0}/{0}", self.name), &rights).await;
+        let (_, host) = self.amqp.rsplit_once('@').expect("a URL with a user");
+        format!("amqp://{}:secret@{host}", self.name)
+    }
+
+    pub async fn without_user(&self) {
+        self.call(Method::DELETE, &format!("users/{}", self.name), &json!({})).await;
+    }
+
+    pub async fn delete_exchange(&self, name: &str) {
+        self.call(Method::DELETE, &format!("exchanges/{}/{name}", self.name), &json!({})).await;
+    }
+
+    /// What is listed: `queues`, `exchanges`.
+    pub async fn list(&self, what: &str) -> Vec<Value> {
+        let listed = self.call(Method::GET, &format!("{what}/{}", self.name), &Value::Null).await;
+        serde_json::from_str(&listed).expect("a list")
+    }
+
     pub async fn exchange(&self, name: &str, kind: &str, arguments: &Value) {
         let body = json!({"type": kind, "durable": true, "arguments": arguments});
-        self.call(Method::PUT, &format!("exchanges/{}/{name}", self.name), &body).await;
+        self.exchange_with(name, &body).await;
+    }
+
+    /// With any properties.
+    pub async fn exchange_with(&self, name: &str, body: &Value) {
+        self.call(Method::PUT, &format!("exchanges/{}/{name}", self.name), body).await;
     }
 
     pub async fn queue(&self, name: &str, arguments: &Value) {

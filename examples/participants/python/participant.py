@@ -1,32 +1,76 @@
-"""A Snorri participant: takes commands, answers each once it is done. Needs nothing but pika."""
+"""A Snorri participant for the order saga: does each command once, and answers its repetitions the same way. Needs only pika."""
 import json
 import os
+import sqlite3
+import uuid
 
 import pika
 
 EXCHANGE = os.environ.get("EXCHANGE", "shop.commands")
 QUEUE = os.environ.get("QUEUE", "shop.python")
-COMMANDS = os.environ.get("COMMANDS", "inventory.reserve,inventory.release").split(",")
-answers = {}  # What was answered, by idempotency key. Keep it in your database, with the work itself.
 
 
 def handle(command, payload):
-    """Do the work. Return ("success", output), or ("failure", {"code": ..., "message": ...}) if you refuse."""
-    return "success", {"command": command}
+    """Do the work, with `db`, so that it is committed together with its answer."""
+    order = payload.get("orderId")
+    if command == "payment.charge" and payload["amount"] > 1000:
+        return "failure", {"code": "card_declined", "message": "the limit is 1000"}
+    return "success", {
+        "inventory.reserve": {"reservationId": f"R-{order}"},
+        "payment.charge": {"paymentId": f"P-{order}"},
+        "shipping.book": {"trackingId": f"T-{order}"},
+    }.get(command, {})
+
+
+COMMANDS = ["inventory.reserve", "inventory.release", "payment.charge", "payment.refund", "shipping.book"]
+
+db = sqlite3.connect(os.environ.get("DATABASE", "participant.db"), isolation_level=None)
+db.execute("CREATE TABLE IF NOT EXISTS answer (message_id TEXT PRIMARY KEY, type TEXT, body TEXT)")
+
+
+def remember(message_id, result, output):
+    db.execute("INSERT INTO answer VALUES (?, ?, ?)", (message_id, result, json.dumps(output)))
+    return result, json.dumps(output)
+
+
+def recall(message_id):
+    return db.execute("SELECT type, body FROM answer WHERE message_id = ?", (message_id,)).fetchone()
+
+
+def answer(properties, body):
+    """The answer to a command: the one given before, or what comes of doing it now."""
+    known = recall(properties.message_id)
+    if known:
+        return known
+    if properties.headers["snorri-direction"] == "compensate":
+        step = properties.headers["snorri-step"]
+        action = str(uuid.uuid5(uuid.UUID(properties.headers["snorri-saga"]), f"{step}/forward"))
+        done = recall(action)
+        if not done:  # A tombstone: should the action still come, it is refused.
+            remember(action, "failure", {"code": "undone", "message": "its undo came first"})
+        if not done or done[0] == "failure":
+            return remember(properties.message_id, "success", {})
+    result, output = handle(properties.type, json.loads(body))
+    return remember(properties.message_id, result, output)
 
 
 def on_command(channel, method, properties, body):
-    if properties.message_id not in answers:
-        answers[properties.message_id] = handle(properties.type, json.loads(body))
-    result, output = answers[properties.message_id]
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result, output = answer(properties, body)
+        db.execute("COMMIT")  # Before the answer is sent: it must not promise what a crash undoes.
+    except Exception as error:  # An error is not remembered: the command comes again.
+        db.execute("ROLLBACK")
+        result, output = "error", json.dumps({"code": type(error).__name__, "message": str(error)})
     reply = pika.BasicProperties(type=result, correlation_id=properties.correlation_id, delivery_mode=2)
     exchange = (properties.headers or {}).get("snorri-reply-exchange", "")
-    channel.basic_publish(exchange, properties.reply_to, json.dumps(output).encode(), reply)
+    channel.basic_publish(exchange, properties.reply_to, output.encode(), reply)
     channel.basic_ack(method.delivery_tag)
 
 
 channel = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])).channel()
 channel.confirm_delivery()
+channel.basic_qos(prefetch_count=50)
 channel.exchange_declare(EXCHANGE, "topic", durable=True)
 channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
 for command in COMMANDS:

@@ -99,13 +99,17 @@ impl Difference {
         let (argument, rest) = rest.split_once('\'')?;
         // The name of the exchange may contain anything, the last part only what the broker says.
         let (_, current) = rest.rsplit_once("but current is ")?;
-        let value = current.split('\'').find(|part| !part.is_empty() && !part.starts_with("the value"));
+        // `'fanout'`, or for arguments `the value 'unrouted' of type 'longstr'`.
+        let value = match current.strip_prefix("the value '") {
+            Some(rest) => rest.rsplit_once("' of type ")?.0,
+            None => current.trim().trim_matches('\''),
+        };
         match argument {
-            "type" => Some(Self::Kind(ExchangeKind::from(value?))),
+            "type" => Some(Self::Kind(ExchangeKind::from(value))),
             "durable" => Some(Self::Durable),
             "auto_delete" => Some(Self::AutoDelete),
             "internal" => Some(Self::Internal),
-            "alternate-exchange" => Some(Self::Alternate(value?.to_owned())),
+            "alternate-exchange" => Some(Self::Alternate(value.to_owned())),
             _ => None,
         }
     }

@@ -255,7 +255,7 @@ async fn signal_saga(
 /// Go on in a new saga
 ///
 /// From a step of a saga that has ended, with the outputs of the steps before it. They are the new saga's to undo from then
-/// on.
+/// on. If steps from there on completed and were not undone, `repeat_completed` must say that they are to be done again.
 #[utoipa::path(post, path = "/v1/sagas/{id}/restart", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch), request_body = RestartBody, responses(
     (status = 201, description = "Started", body = Restarted, headers(("location" = String, description = "The saga"))),
@@ -266,9 +266,15 @@ async fn restart_saga(request: Request<RestartBody>) -> Result<Response, Problem
     let Request { api, saga, by, is_preview, expected, body } = request;
     let asked = Asked { action: "restart", step: body.from.parse().ok(), by };
     let terms = Terms { expected, asked: (!is_preview).then_some(asked), ..Terms::default() };
-    let operator::Restarted { preview, is_new } = api.engine.restart(saga, &body.from, terms).await?;
+    let restarted = api.engine.restart(saga, &body.from, body.repeat_completed, terms).await?;
+    let operator::Restarted { preview, is_new, repeated } = restarted;
     let id = preview.decision.state.id.0;
-    let restarted = Restarted { id, created: is_new, begun: convert::intervened(&preview, is_preview)? };
+    let restarted = Restarted {
+        id,
+        created: is_new,
+        repeats: repeated.iter().map(ToString::to_string).collect(),
+        begun: convert::intervened(&preview, is_preview)?,
+    };
     if is_preview || !is_new {
         return Ok(Json(restarted).into_response());
     }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::api::problem::Problem;
 use crate::api::sagas::{
-    Counts, JournalPage, JournalQuery, PageQuery, Saga, SagaPage, SagaQuery, StartRequest, Started,
+    Counts, GetQuery, Include, JournalPage, JournalQuery, PageQuery, Saga, SagaPage, SagaQuery, StartRequest,
+    Started,
 };
 use crate::http::extract::{Json, Paged, Path, Query, idempotency_key, limit};
 use crate::http::openapi::{Conflict, NotFound};
@@ -77,13 +78,23 @@ async fn count_sagas(State(api): State<Api>) -> Result<Json<Counts>, Problem> {
 }
 
 /// Look at a saga
-#[utoipa::path(get, path = "/v1/sagas/{id}", tag = "sagas", params(("id" = Uuid, Path, description = "The saga")), responses(
+#[utoipa::path(get, path = "/v1/sagas/{id}", tag = "sagas",
+    params(("id" = Uuid, Path, description = "The saga"), GetQuery), responses(
     (status = 200, description = "The saga as it is now", body = Saga,
         headers(("etag" = String, description = "Its `seq`, for `If-Match`"))),
     NotFound
 ))]
-async fn get_saga(State(api): State<Api>, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    super::saga_of(&api, SagaId(id)).await.map(super::tagged)
+async fn get_saga(
+    State(api): State<Api>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<GetQuery>,
+) -> Result<Response, Problem> {
+    let view = api.engine.view(SagaId(id)).await?;
+    let saga = view.as_ref().and_then(|view| match query.include {
+        Some(Include::Payloads) => convert::saga_with_payloads(view),
+        None => convert::saga(view),
+    });
+    saga.map(super::tagged).ok_or_else(Problem::saga_not_found)
 }
 
 /// Read a saga's journal
