@@ -196,6 +196,7 @@ async fn open_broker(config: &Config, wire: &Wire) -> anyhow::Result<Arc<dyn Bro
         return Ok(Arc::new(broker));
     }
     let options = amqp::Options {
+        prefix: config.broker.prefix.clone(),
         probe_queue: wire.names.probe.clone(),
         verify_only: config.broker.verify_only,
         keys: Some(wire.keys.clone()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::definitions::{Definitions, Error};
 use crate::broker::topology::{self, Names};
 use crate::broker::{self, Broker};
-use crate::catalog::{Compiled, Diagnostics, Severity};
+use crate::catalog::{Compiled, Diagnostics, Severity, code};
 use crate::check::topology::{ExchangeState, check_exchanges};
 
 /// What is known of the exchanges of a definition.
@@ -131,7 +131,7 @@ impl Definitions {
                 Ok(()) => Ok(()),
             };
             match declared {
-                Ok(()) => self.set_exchanges(compiled, Exchanges::Usable, findings),
+                Ok(()) => self.set_exchanges(compiled, without_errors(findings), findings),
                 Err(broker::Error::Refused(reason)) => {
                     self.set_exchanges(compiled, Exchanges::Unusable(reason), findings);
                 }
@@ -162,13 +162,14 @@ impl Definitions {
         }
     }
 
-    /// Checks the exchanges of a definition that is to be registered, and declares those that are missing.
+    /// Checks the exchanges of a definition that is to be registered, and declares those that are missing. Returns what was
+    /// found, and what is known then.
     pub(super) async fn admit(
         &self,
         broker: &dyn Broker,
         names: &Names,
         compiled: &Arc<Compiled>,
-    ) -> Result<Diagnostics, Error> {
+    ) -> Result<(Diagnostics, Exchanges), Error> {
         let findings = Inspector::new(broker).findings(compiled, names).await;
         if findings.errors() > 0 {
             return Err(Error::Invalid(findings));
@@ -176,7 +177,11 @@ impl Definitions {
         match declare_one(broker, names, compiled).await {
             Err(broker::Error::Refused(reason)) => Err(unusable(compiled, reason)),
             // It is declared as soon as the broker answers.
-            Ok(()) | Err(broker::Error::Unavailable(_)) => Ok(findings),
+            Err(broker::Error::Unavailable(_)) => Ok((findings, Exchanges::Unchecked)),
+            Ok(()) => {
+                let exchanges = without_errors(&findings);
+                Ok((findings, exchanges))
+            }
         }
     }
 
@@ -196,6 +201,14 @@ fn unusable(compiled: &Compiled, reason: String) -> Error {
 
 async fn declare_one(broker: &dyn Broker, names: &Names, compiled: &Compiled) -> Result<(), broker::Error> {
     broker.declare(&topology::topology_of(names, [&*compiled.definition])).await
+}
+
+/// What is known after a check without errors, and after all was declared.
+fn without_errors(findings: &Diagnostics) -> Exchanges {
+    match findings.list.iter().any(|finding| finding.code == code::EXCHANGE_NOT_CHECKED) {
+        true => Exchanges::Unchecked,
+        false => Exchanges::Usable,
+    }
 }
 
 /// The errors among the findings, with what to do, for people.

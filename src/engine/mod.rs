@@ -216,11 +216,17 @@ impl Engine {
         let now = self.clock().now();
         let definitions = self.definitions();
         let (compiled, mut findings) = definitions.compile_and_check(file, source, files).await?;
+        let mut known = None;
         if !definitions.has_version(&compiled) {
-            let exchanges = definitions.admit(self.broker(), &self.wire().names, &compiled).await?;
-            findings.extend(exchanges.list);
+            let (found, exchanges) = definitions.admit(self.broker(), &self.wire().names, &compiled).await?;
+            findings.extend(found.list);
+            known = Some(exchanges);
         }
         let is_new = definitions.put(file, &compiled, now, Some(by)).await?;
+        if let Some(exchanges) = known {
+            let definition = &compiled.definition;
+            definitions.replace_exchanges(&definition.name, definition.version, exchanges);
+        }
         self.declare(Which::Unchecked).await;
         Ok(Registration { compiled, is_new, findings })
     }

@@ -182,6 +182,26 @@ async fn a_new_saga_goes_on_from_a_step_of_one_that_has_ended() {
 }
 
 #[tokio::test]
+async fn a_restart_does_no_completed_step_again_unless_asked() {
+    let server = server().await;
+    let id = saga(&server, "o-1", "abandoned").await;
+    let path = format!("/v1/sagas/{id}/restart");
+    let saga = server.get(&format!("/v1/sagas/{id}")).await.1;
+    assert_eq!(
+        (&saga["steps"][0]["step"], &saga["steps"][0]["status"]),
+        (&json!("hello"), &json!("completed"))
+    );
+    let body = json!({"from": "hello", "reason": "a test"});
+    for path in [path.clone(), format!("{path}?preview=true")] {
+        let (status, problem) = server.post(&path, &body).await;
+        assert_eq!((status, &problem["code"]), (409, &json!("would_repeat_completed")), "{problem}");
+    }
+    let body = json!({"from": "hello", "reason": "a test", "repeat_completed": true});
+    let (status, started) = server.post(&path, &body).await;
+    assert_eq!((status, &started["repeats"]), (201, &json!(["hello"])), "{started}");
+}
+
+#[tokio::test]
 async fn sagas_go_on_with_a_new_version_if_they_can() {
     let server = server().await;
     let waiting = saga(&server, "o-1", "waiting").await;

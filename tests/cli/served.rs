@@ -171,10 +171,42 @@ async fn a_saga_that_has_ended_is_gone_on_from() {
     let terminal = Terminal::with_demo().await;
     terminal.run("snorri wait order/o-1004").await.expect(12);
     terminal.run("snorri restart order/o-1001 --from nowhere --reason x").await.expect(4);
-    let started = terminal.run("snorri restart order/o-1001 --from ship --reason 'lost' --output json").await;
-    let id = started.expect(0).json()["id"].as_str().expect("an id").to_owned();
+    let restart = "snorri restart order/o-1001 --from ship --reason 'lost'";
+    let said = terminal.run(restart).await.expect(4);
+    assert!(said.err.contains("--repeat-completed") && said.err.contains("`ship` completed"), "{}", said.err);
+    let said = terminal.run(&format!("{restart} --repeat-completed --preview")).await.expect(0);
+    assert!(said.err.contains("warning:") && said.err.contains("ship"), "{}", said.err);
+    let started = terminal.run(&format!("{restart} --repeat-completed --output json")).await.expect(0).json();
+    assert_eq!(started["repeats"], json!(["ship"]));
+    let id = started["id"].as_str().expect("an id").to_owned();
     terminal.run(&format!("snorri wait {id}")).await.expect(0);
     assert!(terminal.ok(&format!("snorri show {id}")).await.contains("goes on"));
+}
+
+#[tokio::test]
+async fn every_journal_entry_is_shown_and_every_command_with_its_id_and_payload() {
+    let terminal = Terminal::with_demo().await;
+    terminal.run("snorri wait order/o-1003").await.expect(12);
+    let saga = terminal.run("snorri show order/o-1003 --output json").await.expect(0).json();
+    let shown = terminal.ok("snorri show order/o-1003").await;
+    let (_, journal) = shown.split_once("Journal\n").expect("a journal");
+    let numbers: std::collections::BTreeSet<u64> = journal
+        .lines()
+        .map(|line| line.split_whitespace().next().expect("a word").parse().expect("a number"))
+        .collect();
+    let seq = saga["seq"].as_u64().expect("a number");
+    assert_eq!(numbers, (1..=seq).collect(), "{journal}");
+
+    let charge = &saga["steps"].as_array().expect("steps").iter().find(|step| step["step"] == "charge");
+    let command = &charge.expect("the step")["commands"][0];
+    assert_eq!((&command["name"], &command["direction"]), (&json!("payment.charge"), &json!("forward")));
+    assert_eq!(command["payload"]["orderId"], "o-1003", "{command}");
+    let id = uuid::Uuid::parse_str(saga["id"].as_str().expect("an id")).expect("a UUID");
+    let key = uuid::Uuid::new_v5(&id, b"charge/forward").to_string();
+    assert_eq!(command["message_id"], key);
+    assert!(shown.contains(&key), "{shown}");
+    let payload = command["payload"].to_string();
+    assert!(shown.contains(&payload), "{shown}");
 }
 
 #[tokio::test]

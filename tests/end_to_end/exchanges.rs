@@ -192,7 +192,7 @@ async fn verify_only_takes_exchanges_as_they_are_and_declares_its_own_queues() {
     place.vhost.exchange("shop.commands", "fanout", &json!({})).await;
     place.define("order", &order("shop.commands"));
     place.define("other", &named("other", "other.commands"));
-    place.plan.environment = vec![("SNORRI__BROKER__VERIFY_ONLY".to_owned(), "true".to_owned())];
+    place.plan.settings = vec![("SNORRI__BROKER__VERIFY_ONLY", "true".to_owned())];
     let participants = place.participants("shop.commands").await;
     let orchestrator = place.plan.start().await;
     let api = &orchestrator.api;

@@ -47,6 +47,8 @@ pub struct Options {
     /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the authorities that the system trusts, or those
     /// in the file that the environment variable `SSL_CERT_FILE` names. The vhost is percent-encoded: `%2f` for `/`.
     pub url: SecretString,
+    /// What the names of Snorri's own queues and exchanges begin with, followed by a dot.
+    pub prefix: String,
     /// The queue that [`Broker::check`] sends to. Nobody consumes it; it keeps one message.
     pub probe_queue: String,
     /// A peer that is silent for twice this long counts as gone. Whole seconds, from 1. Shorter finds dead connections
@@ -70,17 +72,23 @@ pub struct Options {
     /// How long a message that the handler did not take waits before it is put back: times the delivery limit, this
     /// is the shortest outage behind the handler that makes dead letters.
     pub requeue_delay: Duration,
-    /// Declare no exchanges, and use those that exist as they are, of whatever type. Queues that exist are used as they are,
-    /// too; those that are missing are declared.
+    /// Declare no exchanges of others, and use those that exist as they are, of whatever type. What is Snorri's own is used as
+    /// it is, too, and declared where it is missing.
     pub verify_only: bool,
     /// Vouch for where dead letters were published to. `None`: it is not said.
     pub keys: Option<Keyring>,
 }
 
 impl Options {
+    /// Whether an exchange is Snorri's own.
+    fn owns(&self, exchange: &str) -> bool {
+        exchange.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     pub fn new(url: SecretString) -> Self {
         Self {
             url,
+            prefix: "snorri".to_owned(),
             probe_queue: "snorri.probe".to_owned(),
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),

@@ -154,7 +154,7 @@ async fn declare_exchange(
     options: &Options,
 ) -> Result<(), Error> {
     match declarer.find_exchange(exchange).await {
-        Err(Failure::NotFound) if options.verify_only => {
+        Err(Failure::NotFound) if options.verify_only && !options.owns(exchange) => {
             Err(Error::Refused(inspection::verify_only(exchange)))
         }
         Err(Failure::NotFound) => {
