@@ -247,6 +247,7 @@ pub struct SentCommand {
 pub struct GetQuery {
     /// `payloads`: the payload of each command that was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
     pub include: Option<Include>,
 }
 
