@@ -15,7 +15,6 @@ mod support;
 #[path = "end_to_end/values.rs"]
 mod values;
 #[path = "live/vhost.rs"]
-#[allow(dead_code, reason = "the checks on a running broker use the rest of it")]
 mod vhost;
 
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! A virtual host of a real RabbitMQ, with what a test declares in it. It is deleted at the end; that of a test that failed
 //! stays, to be looked at.
 
+#![allow(dead_code, reason = "every test binary uses another part of it")]
+
 use std::time::Duration;
 
 use lapin::options::BasicConsumeOptions;
