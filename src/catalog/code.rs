@@ -8,6 +8,10 @@ pub const SYNTAX: &str = "E0101";
 pub const DUPLICATE_KEY: &str = "E0102";
 /// More nesting, values or aliases than a definition may have.
 pub const TOO_MUCH: &str = "E0103";
+/// A literal that is read otherwise than it is written.
+pub const LOSSY_LITERAL: &str = "E0104";
+/// A number that is not kept as it is written.
+pub const NOT_KEPT: &str = "E0105";
 
 /// A key that must be given.
 pub const MISSING_KEY: &str = "E0201";
@@ -69,6 +73,14 @@ pub const KEY_NOT_SENT: &str = "E0320";
 pub const CONTRADICTING_EVENTS: &str = "E0321";
 /// An event that one of several steps takes, whichever was meant.
 pub const AMBIGUOUS_EVENT: &str = "E0322";
+/// A start that no saga can be started by.
+pub const CANNOT_START: &str = "E0323";
+/// A start whose sagas all have the same key.
+pub const KEY_NEVER_CHANGES: &str = "E0324";
+/// A schedule that is never due.
+pub const NEVER_DUE: &str = "E0325";
+/// A start that is given twice.
+pub const SAME_START: &str = "E0326";
 
 /// A saga that is part of itself.
 pub const RECURSION: &str = "E0340";
@@ -116,6 +128,10 @@ pub const MAY_BE_MISSING: &str = "E0413";
 pub const MIXED_NUMBERS: &str = "E0414";
 /// A field that an open schema does not know, while it knows one that is nearly called the same.
 pub const UNKNOWN_TO_SCHEMA: &str = "E0415";
+/// A part of an output that may be missing.
+pub const MAY_HAVE_NO_OUTPUT: &str = "E0416";
+/// A text made of an output that is null when it is needed most.
+pub const OWN_OUTPUT_IN_TEXT: &str = "E0417";
 
 /// A schema that is not a JSON Schema.
 pub const BAD_SCHEMA: &str = "E0501";

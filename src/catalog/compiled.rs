@@ -92,6 +92,17 @@ impl Compiled {
         found.or_else(|| self.places.get(step.0)).cloned().unwrap_or_default()
     }
 
+    /// Where the saga's key stands.
+    pub(crate) fn place_of_key(&self) -> Range<usize> {
+        self.keys.of_saga.get("key").cloned().unwrap_or_default()
+    }
+
+    /// Where the first of these keys stands that an item of `start` has.
+    pub(crate) fn place_of_start(&self, index: usize, keys: &[&str]) -> Range<usize> {
+        let own = self.keys.of_starts.get(index);
+        own.and_then(|own| keys.iter().find_map(|key| own.get(*key))).cloned().unwrap_or_default()
+    }
+
     /// Whether a saga can be started with `input`. Without a schema, it can with any.
     pub fn check_input(&self, input: &Value) -> Result<(), Vec<InvalidInput>> {
         let complaints = self.schema.iter().flat_map(|schema| schema.complaints(input));
@@ -103,7 +114,7 @@ impl Compiled {
     /// numbers make one key, different numbers different keys; a number makes the same key as the text that it is written as.
     pub fn key(&self, input: &Value) -> Result<Option<String>, EvaluationError> {
         let Some(template) = &self.definition.key else { return Ok(None) };
-        let key = match template.render(&OnlyInput(input))? {
+        let key = match template.render(&Only("input", input))? {
             Value::String(text) => text,
             Value::Number(number) => number_text(&number),
             _ => return Err(wrong(template, "a key must be a text or a number")),
@@ -123,7 +134,7 @@ impl Compiled {
     pub fn attributes(&self, input: &Value) -> Result<BTreeMap<String, String>, EvaluationError> {
         let mut attributes = BTreeMap::new();
         for (name, template) in &self.definition.attributes {
-            let value = match template.render(&OnlyInput(input))? {
+            let value = match template.render(&Only("input", input))? {
                 Value::Null => continue,
                 Value::String(text) => text,
                 Value::Number(number) => number_text(&number),
@@ -161,10 +172,11 @@ fn wrong(template: &Template, message: &str) -> EvaluationError {
     EvaluationError { expression: sources.join(", "), message: message.to_owned() }
 }
 
-struct OnlyInput<'a>(&'a Value);
+/// One variable by its name, and no others.
+pub(crate) struct Only<'a>(pub(crate) &'static str, pub(crate) &'a Value);
 
-impl Scope for OnlyInput<'_> {
+impl Scope for Only<'_> {
     fn variable(&self, name: &str) -> Option<Variable<'_>> {
-        (name == "input").then_some(Variable::Json(self.0))
+        (name == self.0).then_some(Variable::Json(self.1))
     }
 }

@@ -33,13 +33,7 @@ pub struct Source {
 /// them; of those, links that lead out of the directory are refused.
 pub fn read_directory(path: impl AsRef<Path>) -> Result<Vec<Source>, Error> {
     let directory = path.as_ref();
-    let entries = fs::read_dir(directory).map_err(failed(directory))?;
-    let mut paths = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed(directory))?;
-    paths.retain(|path| is_definition(path));
-    paths.sort();
+    let paths = list_directory(directory)?;
     let mut sources = Vec::with_capacity(paths.len());
     for path in paths {
         if !fs::metadata(&path).map_err(failed(&path))?.is_file() {
@@ -50,6 +44,16 @@ pub fn read_directory(path: impl AsRef<Path>) -> Result<Vec<Source>, Error> {
         sources.push(Source { path, text, files });
     }
     Ok(sources)
+}
+
+/// Lists the paths that [`read_directory`] reads, in the order of their names.
+pub fn list_directory(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(directory).map_err(failed(directory))?;
+    let paths: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut paths = paths.map_err(failed(directory))?;
+    paths.retain(|path| is_definition(path));
+    paths.sort();
+    Ok(paths)
 }
 
 /// The definition at `path`, with the files beside it that it refers to.

@@ -40,6 +40,8 @@ files! {
     "E0101"
     "E0102"
     "E0103"
+    "E0104"
+    "E0105"
 
     "E0201"
     "E0202"
@@ -71,6 +73,10 @@ files! {
     "E0320"
     "E0321"
     "E0322"
+    "E0323"
+    "E0324"
+    "E0325"
+    "E0326"
     "E0340"
     "E0341"
     "E0342"
@@ -94,6 +100,8 @@ files! {
     "E0413"
     "E0414"
     "E0415"
+    "E0416"
+    "E0417"
 
     "E0501"
     "E0502"
@@ -131,12 +139,12 @@ files! {
 }
 
 /// What is always a warning; the definition is taken.
-const WARNINGS: [&str; 13] = [
-    "E0314", "E0316", "E0317", "E0320", "E0322", "E0342", "E0344", "E0345", "E0411", "E0414", "E0612",
-    "E0807", "E0808",
+const WARNINGS: [&str; 16] = [
+    "E0104", "E0314", "E0316", "E0317", "E0320", "E0322", "E0326", "E0342", "E0344", "E0345", "E0411",
+    "E0414", "E0417", "E0612", "E0807", "E0808",
 ];
 /// What is an error or a warning, as it is worse in some places than in others.
-const EITHER: [&str; 5] = ["E0315", "E0408", "E0413", "E0415", "E0802"];
+const EITHER: [&str; 7] = ["E0315", "E0323", "E0408", "E0413", "E0415", "E0416", "E0802"];
 
 /// All explanations, by code.
 pub fn explanations() -> impl Iterator<Item = Explanation> {

@@ -22,15 +22,17 @@ pub mod explanation;
 mod expression;
 mod files;
 pub mod language;
+mod literal;
 mod render;
 mod schema;
 pub(crate) mod source;
 pub(crate) mod suggest;
 mod syntax;
 
+pub(crate) use compiled::Only;
 pub use compiled::{Compiled, InvalidInput, MAX_ATTRIBUTE_BYTES, MAX_KEY_BYTES};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use directory::{Error, Source, is_scenarios, read_definition, read_directory};
+pub use directory::{Error, Source, is_scenarios, list_directory, read_definition, read_directory};
 pub use source::MAX_SOURCE_BYTES;
 
 use std::collections::BTreeMap;

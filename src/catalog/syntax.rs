@@ -27,6 +27,11 @@ pub(super) fn explain(source: &str, error: &Error) -> Diagnostic {
             Diagnostic::new(code::SYNTAX, span, "a file holds one definition, not several")
                 .help("move each document to a file of its own")
         }
+        Error::NonFiniteFloat { value, .. } => {
+            Diagnostic::new(code::NOT_KEPT, span, format!("JSON has no number `{value}`"))
+                .label("neither sent nor stored")
+                .help(format!("put quotes around it if it is a text: `\"{value}\"`"))
+        }
         Error::AliasError { error, .. } => Diagnostic { span, ..explain(source, error) },
         Error::Budget { breach, .. } => too_much(span, excess(breach)),
         Error::AliasReplayCounterOverflow { .. }

@@ -6,6 +6,7 @@
 mod across;
 mod children;
 mod exhaustive;
+mod starts;
 mod timing;
 pub mod topology;
 
@@ -27,6 +28,7 @@ pub struct Checked {
 pub fn check(compiled: &Compiled, beside: &[Arc<Compiled>], bounds: &Bounds) -> Checked {
     let mut findings = compiled.findings.clone();
     findings.extend(across::twin(compiled, beside));
+    findings.extend(starts::check(compiled));
     findings.extend(timing::check(compiled, beside));
     findings.extend(children::check(compiled, beside));
     findings.extend(across::check(compiled, beside));

@@ -22,9 +22,9 @@ const MOST_ENDS: usize = 15;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-Definitions are checked together: name all that belong together, or their directory. Beside what stands in them, every
-outcome of every step is tried, at every point, on the code that decides when they run: what their sagas can end in is
-listed with the number of ways that lead there.
+Definitions are checked together. Of a file, the others in its directory are read as well, and only the file is reported.
+Beside what stands in them, every outcome of every step is tried, at every point, on the code that decides when they run:
+what their sagas can end in is listed with the number of ways that lead there.
 
 Exit codes: 0 nothing wrong (there may be warnings), 1 something is wrong, 2 wrong usage.
 `snorri explain CODE` tells more about what was found.
@@ -95,15 +95,15 @@ pub async fn run(args: Args) -> Outcome {
 }
 
 fn reports(args: &Args) -> Result<Vec<Checked>, Failure> {
-    let sources = sources::read(&args.paths).map_err(|error| Failure::usage(format!("{error:#}")))?;
-    if sources.is_empty() {
+    let loaded = sources::load(&args.paths).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    if loaded.asked_for.is_empty() {
         return Err(Failure::usage(
             "there is no definition here: name a file, or a directory with `*.yaml` in it",
         ));
     }
     let few = Bounds { attempts: args.attempts, items: args.items, ..Bounds::default() };
     let bounds = args.states.map_or(few, |states| Bounds { states, work: usize::MAX, ..few });
-    Ok(sources::checked(&sources, &bounds))
+    Ok(sources::checked(&loaded, &bounds))
 }
 
 /// Adds what a running broker lacks, if it is asked for.

@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::failure::Failure;
 use super::output;
-use super::sources;
+use super::sources::{self, Loaded};
 use super::story::paint;
 use crate::catalog;
 use crate::config::{self as settings, Config};
@@ -60,9 +60,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 /// How many definitions there are, if `serve` would take them all.
 fn definitions_of(config: &Config) -> Result<u64, Failure> {
     let directory = &config.definitions.directory;
-    let sources = catalog::read_directory(directory)
+    let asked_for = catalog::read_directory(directory)
         .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
-    let checked = tokio::task::block_in_place(|| sources::checked(&sources, &Bounds::default()));
+    let loaded = Loaded { asked_for, beside: Vec::new() };
+    let checked = tokio::task::block_in_place(|| sources::checked(&loaded, &Bounds::default()));
     sources::report(&checked)?;
     Ok(checked.len() as u64)
 }

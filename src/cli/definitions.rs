@@ -216,9 +216,11 @@ fn read(file: &Path) -> anyhow::Result<RegisterRequest> {
 
 /// Without the server: beside each other, as `snorri check` does.
 fn check_here(files: &[PathBuf]) -> Result<(), Failure> {
-    let sources = sources::read(files)?;
-    let checked = tokio::task::block_in_place(|| sources::checked(&sources, &Bounds::default()));
-    for (source, _) in sources.iter().zip(&checked).filter(|(_, checked)| checked.findings.errors() == 0) {
+    let loaded = sources::load(files)?;
+    let checked = tokio::task::block_in_place(|| sources::checked(&loaded, &Bounds::default()));
+    for (source, _) in
+        loaded.asked_for.iter().zip(&checked).filter(|(_, checked)| checked.findings.errors() == 0)
+    {
         passes(&source.path)?;
     }
     sources::report(&checked)

@@ -14,7 +14,7 @@ use crate::graph::{self, Direction, Options};
 #[command(after_help = "\
 Files that are written: .svg, .mmd and .mermaid, .dot and .gv; --format writes any other too.
 
-Exit codes: 0 done, 1 not a definition, 2 wrong usage, or not readable.
+Exit codes: 0 done, 1 not a definition that `snorri check` takes, 2 wrong usage, or not readable.
 
 Examples:
   snorri graph order -o order.svg

@@ -10,18 +10,26 @@ use crate::catalog::{self, Compiled, Source};
 /// Where a definition is looked for that is given by its name.
 const DIRECTORY: &str = "sagas";
 
-/// A definition, and no others.
+/// Reads a definition that `snorri check` takes. What stands beside it and cannot be read is left out.
 pub fn definition(name: &str) -> Result<Arc<Compiled>, Failure> {
     let path = Path::new(name);
     if !path.exists() || path.is_dir() {
         return with_beside(name).map(|(wanted, _)| wanted);
     }
     let source = catalog::read_definition(path).map_err(|error| unreadable(error, ""))?;
-    Ok(Arc::new(sources::shown(&source)?))
+    let wanted = Arc::new(sources::shown(&source)?);
+    sources::refuse(&wanted, &sources::compiled_all(&sources::read_beside(path)))?;
+    Ok(wanted)
 }
 
-/// A definition, and all others in its directory.
+/// Reads a definition that `snorri check` takes, and all others in its directory.
 pub fn with_beside(name: &str) -> Result<(Arc<Compiled>, Vec<Arc<Compiled>>), Failure> {
+    let (wanted, beside) = read_with_beside(name)?;
+    sources::refuse(&wanted, &beside)?;
+    Ok((wanted, beside))
+}
+
+fn read_with_beside(name: &str) -> Result<(Arc<Compiled>, Vec<Arc<Compiled>>), Failure> {
     let path = Path::new(name);
     let is_file = path.is_file();
     let directory = match path.parent().filter(|_| is_file) {

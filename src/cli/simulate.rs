@@ -27,7 +27,7 @@ const STRIDE: usize = 100;
 Rates are of each attempt. `*` stands for every step that has none of its own.
 Durations like 20ms..300ms are where 90% of all are (log-normal); uniform:20ms..300ms, 50ms and never are possible too.
 
-Exit codes: 0 done, 1 not a definition, 2 wrong usage, or not readable.
+Exit codes: 0 done, 1 not a definition that `snorri check` takes, 2 wrong usage, or not readable.
 
 Examples:
   snorri simulate order --failure charge=2% --timeout '*=0.5%'

@@ -3,14 +3,15 @@
 //! An expression is total, does no IO, and is bounded: its source by [`MAX_SOURCE_BYTES`], its nesting when its definition
 //! is checked, the lists that it computes with by [`MAX_LIST_ITEMS`]. It is compiled once, when its definition is loaded.
 //!
-//! One rule is ours: an expression that reaches into the output of a step that has none (it is unknown, was skipped,
-//! or failed and is optional) is null, so that a compensation can name its step's output without asking first.
+//! Two rules are ours. A step that has no output (it was skipped, or is optional and did not succeed) has the output null:
+//! to read a field of it is an error, and only in the step's own compensation the whole expression is null instead, because
+//! there the outcome may be unknown. What reads into an output that was answered as null is null, too. `has(a.b)` is false where `a` is null, so that it asks for both.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use cel::common::ast::{Expr, IdedExpr};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::{Context, Env, Program};
 use serde_json::Value;
 
@@ -33,6 +34,10 @@ pub enum Variable<'a> {
     Step {
         output: Option<&'a Value>,
     },
+    /// The same of the step whose compensation the expression belongs to: if it has no output, what reads into it is null.
+    Undone {
+        output: Option<&'a Value>,
+    },
     /// The saga's own `id` and business `key`.
     Saga {
         id: &'a str,
@@ -44,8 +49,8 @@ pub enum Variable<'a> {
 pub struct Expression {
     source: String,
     program: Program,
-    /// The program with exact numbers, if that differs.
-    exact: Option<IdedExpr>,
+    /// What is evaluated instead of the program, if that differs.
+    evaluated: Option<IdedExpr>,
     env: Arc<Env>,
     references: Vec<String>,
     /// The names in `a.b.c`, by far the most common kind of expression.
@@ -91,8 +96,10 @@ impl Expression {
             program.references().variables().into_iter().map(str::to_owned).collect();
         references.sort_unstable();
         let path = path_of(&program.expression().expr);
-        let exact = exact::exact(program.expression());
-        Ok(Self { source: source.to_owned(), program, exact, env: Arc::clone(env), references, path })
+        let asked = source.contains("has").then(|| null_has_nothing(program.expression().clone()));
+        let exact = exact::exact(asked.as_ref().unwrap_or(program.expression()));
+        let evaluated = exact.or(asked);
+        Ok(Self { source: source.to_owned(), program, evaluated, env: Arc::clone(env), references, path })
     }
 
     /// The variables it names.
@@ -119,24 +126,73 @@ impl Expression {
     fn compute(&self, scope: &dyn Scope) -> Result<Value, EvaluationError> {
         let wrong = |message: String| EvaluationError { expression: self.source.clone(), message };
         let mut context = Context::with_env(Arc::clone(&self.env));
-        let mut reaches_into_nothing = false;
+        // What reads into a null that was answered is null.
+        let mut reads_null = false;
+        let mut missing = None;
         for name in &self.references {
-            if let Some(variable) = scope.variable(name) {
-                reaches_into_nothing |=
-                    matches!(variable, Variable::Step { output: None | Some(Value::Null) });
-                context.add_variable_from_value(name.as_str(), variable.to_cel().map_err(wrong)?);
+            let Some(variable) = scope.variable(name) else { continue };
+            match variable {
+                Variable::Undone { output: None } => reads_null = true,
+                Variable::Step { output: None } => missing = missing.or(Some(name)),
+                Variable::Step { output: Some(Value::Null) }
+                | Variable::Undone { output: Some(Value::Null) } => reads_null = true,
+                _ => {}
             }
+            context.add_variable_from_value(name.as_str(), variable.to_cel().map_err(wrong)?);
         }
-        let computed = match &self.exact {
-            Some(exact) => cel::Value::resolve(exact, &context),
+        let computed = match &self.evaluated {
+            Some(evaluated) => cel::Value::resolve(evaluated, &context),
             None => self.program.execute(&context),
         };
-        match computed {
-            Ok(value) => exact::to_json(&value).map_err(wrong),
-            Err(_) if reaches_into_nothing => Ok(Value::Null),
-            Err(error) => Err(wrong(error.to_string())),
+        match (computed, missing) {
+            (Ok(value), _) => exact::to_json(&value).map_err(wrong),
+            (Err(error), Some(step)) => Err(wrong(format!("`{step}` has no output here: {error}"))),
+            (Err(_), None) if reads_null => Ok(Value::Null),
+            (Err(error), None) => Err(wrong(error.to_string())),
         }
     }
+}
+
+/// Has `has(a.b)` be `a != null && has(a.b)`: CEL takes it for an error to ask for a field of null.
+fn null_has_nothing(mut root: IdedExpr) -> IdedExpr {
+    let mut todo = vec![&mut root];
+    while let Some(part) = todo.pop() {
+        if let Expr::Select(select) = &part.expr
+            && select.test
+        {
+            let operand = (*select.operand).clone();
+            let null = IdedExpr { id: part.id, expr: Expr::Literal(LiteralValue::Null) };
+            let is_there = call(part.id, operators::NOT_EQUALS, vec![operand, null]);
+            *part = call(part.id, operators::LOGICAL_AND, vec![is_there, part.clone()]);
+            continue;
+        }
+        match &mut part.expr {
+            Expr::Select(select) => todo.push(&mut select.operand),
+            Expr::Call(call) => {
+                todo.extend(call.target.as_deref_mut());
+                todo.extend(&mut call.args);
+            }
+            Expr::List(list) => todo.extend(&mut list.elements),
+            Expr::Map(map) => {
+                for entry in &mut map.entries {
+                    match &mut entry.expr {
+                        EntryExpr::MapEntry(entry) => todo.extend([&mut entry.key, &mut entry.value]),
+                        EntryExpr::StructField(field) => todo.push(&mut field.value),
+                    }
+                }
+            }
+            Expr::Comprehension(loops) => {
+                let parts = [&mut loops.iter_range, &mut loops.accu_init, &mut loops.loop_cond];
+                todo.extend(parts.into_iter().chain([&mut loops.loop_step, &mut loops.result]));
+            }
+            Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) => {}
+        }
+    }
+    root
+}
+
+fn call(id: u64, function: &str, args: Vec<IdedExpr>) -> IdedExpr {
+    IdedExpr { id, expr: Expr::Call(CallExpr { func_name: function.to_owned(), target: None, args }) }
 }
 
 /// The names in `a.b.c`, if an expression is nothing else.
@@ -165,9 +221,10 @@ fn follow<'a>(path: &[String], scope: &'a dyn Scope) -> Option<&'a Value> {
     let (name, fields) = path.split_first()?;
     let (root, fields) = match (scope.variable(name)?, fields) {
         (Variable::Json(value), fields) => (value, fields),
-        (Variable::Step { output: Some(value) }, [output, fields @ ..]) if output == "output" => {
-            (value, fields)
-        }
+        (
+            Variable::Step { output: Some(value) } | Variable::Undone { output: Some(value) },
+            [output, fields @ ..],
+        ) if output == "output" => (value, fields),
         _ => return None,
     };
     fields.iter().try_fold(root, |value, field| value.as_object()?.get(field))
@@ -183,7 +240,9 @@ impl Variable<'_> {
     fn to_cel(self) -> Result<cel::Value, String> {
         Ok(match self {
             Self::Json(value) => to_cel(value)?,
-            Self::Step { output } => object([("output", output.map_or(Ok(cel::Value::Null), to_cel)?)]),
+            Self::Step { output } | Self::Undone { output } => {
+                object([("output", output.map_or(Ok(cel::Value::Null), to_cel)?)])
+            }
             Self::Saga { id, key } => {
                 object([("id", id.into()), ("key", key.map_or(cel::Value::Null, Into::into))])
             }

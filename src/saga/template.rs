@@ -209,7 +209,9 @@ mod tests {
         fn variable(&self, name: &str) -> Option<Variable<'_>> {
             match name {
                 "input" => Some(Variable::Json(&self.0)),
-                "unknown" => Some(Variable::Step { output: None }),
+                "skipped" => Some(Variable::Step { output: None }),
+                "own" => Some(Variable::Undone { output: None }),
+                "answered" => Some(Variable::Step { output: Some(&Value::Null) }),
                 _ => None,
             }
         }
@@ -244,10 +246,42 @@ mod tests {
     }
 
     #[test]
-    fn reaching_into_a_step_without_output_is_null() {
-        assert_eq!(render("${ unknown.output }"), Ok(Value::Null));
-        assert_eq!(render("${ unknown.output.reservationId }"), Ok(Value::Null));
+    fn a_missing_output_can_be_named_and_asked_for_and_not_read() {
+        for (asked, value) in [
+            ("${ skipped.output }", Value::Null),
+            ("${ skipped.output == null }", json!(true)),
+            ("${ has(skipped.output.id) }", json!(false)),
+            ("${ has(skipped.output.id) ? skipped.output.id : 'none' }", json!("none")),
+            ("${ skipped.output != null && skipped.output.id == 'a' }", json!(false)),
+            ("${ input.lines.filter(line, has(line.sku) && !has(skipped.output.id)).size() }", json!(1)),
+        ] {
+            assert_eq!(render(asked), Ok(value), "{asked}");
+        }
+        for read in [
+            "${ skipped.output.id }",
+            "${ skipped.output.id == null }",
+            "${ has(skipped.output.id.text) }",
+            "${ skipped.output + 1 }",
+            "${ skipped.output.map(one, one) }",
+            "${ own.output.id + skipped.output.id }",
+        ] {
+            let error = render(read).expect_err(read);
+            assert!(error.contains("`skipped` has no output here"), "{read}: {error}");
+        }
+        assert_eq!(
+            render("id ${ skipped.output }"),
+            Err("`skipped.output`: null has no place within a text".into())
+        );
         assert!(render("${ input.nothing }").is_err());
+    }
+
+    #[test]
+    fn a_compensation_reads_the_missing_output_of_its_step_as_null() {
+        assert_eq!(render("${ own.output.id }"), Ok(Value::Null));
+        assert_eq!(render("${ own.output.amount * 2 }"), Ok(Value::Null));
+        assert_eq!(render("${ has(own.output.id) }"), Ok(json!(false)));
+        assert!(render("id ${ own.output.id }").is_err());
+        assert_eq!(render("${ answered.output.id }"), Ok(Value::Null));
     }
 
     #[test]

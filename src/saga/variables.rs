@@ -44,6 +44,9 @@ impl Scope for Variables<'_> {
             "saga" => Some(Variable::Saga { id: &self.state.id_text, key: started.key.as_deref() }),
             "event" => self.event.map(Variable::Json),
             _ => match self.definition.index_of(name) {
+                Some(index) if self.is_undoing(index) => {
+                    Some(Variable::Undone { output: self.output(index) })
+                }
                 Some(index) => Some(Variable::Step { output: self.output(index) }),
                 None => self.item(name).map(Variable::Json),
             },
@@ -61,6 +64,11 @@ impl Variables<'_> {
             Outcome::Unknown { late_output: Some(output) } if self.undoing == Some(&path) => Some(output),
             _ => state.output(),
         }
+    }
+
+    /// Whether it is the step whose compensation is made.
+    fn is_undoing(&self, index: StepIndex) -> bool {
+        self.undoing.is_some_and(|path| *path.name() == *self.definition.step_at(index).name)
     }
 
     fn item(&self, name: &str) -> Option<&Value> {

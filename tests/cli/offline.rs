@@ -107,3 +107,63 @@ async fn what_cannot_be_simulated_is_wrong_usage() {
     let said = terminal.run("snorri simulate nothing").await;
     assert!(said.code != 0 && said.err.contains("nothing"), "{}", said.err);
 }
+
+/// A parent whose child stands beside it. `input` is what the child is started with.
+fn family(terminal: &Terminal, input: &str) -> [std::path::PathBuf; 2] {
+    let child = "saga: cleaning\nversion: 1\ninput: { type: object, required: [room] }\n\
+                 defaults: { exchange: hotel.commands }\nsteps: [{ name: clean, command: room.clean, compensate: none }]\n";
+    let parent = format!(
+        "saga: departure\nversion: 1\ndefaults: {{ exchange: hotel.commands }}\nsteps:\n  \
+         - {{ name: bill, command: bill.write, compensate: none }}\n  \
+         - {{ name: cleaned, saga: cleaning, version: 1, input: {input} }}\n"
+    );
+    [terminal.write("departure.yaml", &parent), terminal.write("cleaning.yaml", child)]
+}
+
+#[tokio::test]
+async fn a_file_is_checked_with_what_stands_beside_it() {
+    let terminal = Terminal::alone();
+    let [parent, child] = family(&terminal, "{ room: 7 }");
+    terminal.write("unfinished.yaml", "saga: unfinished\n");
+    std::fs::write(terminal.path("unreadable.yaml"), [0xff, 0xfe, 0xff]).expect("a file");
+    let said = terminal.ok(&format!("snorri check {}", parent.display())).await;
+    assert!(said.contains("1 definition: nothing wrong") && !said.contains("cleaning@1"), "{said}");
+    let said = terminal
+        .ok(&format!("cd {} && snorri check departure.yaml", parent.parent().expect("a directory").display()))
+        .await;
+    assert!(said.contains("nothing wrong"), "{said}");
+    std::fs::remove_file(child).expect("removed");
+    let said = terminal.ok(&format!("snorri check {}", parent.display())).await;
+    assert!(said.contains("E0342") && said.contains("1 warning"), "{said}");
+}
+
+#[tokio::test]
+async fn what_check_refuses_is_neither_drawn_nor_simulated_nor_tested() {
+    let terminal = Terminal::alone();
+    let [refused_beside, _] = family(&terminal, "{ floor: 2 }");
+    let refused_alone = terminal.write(
+        "alone/stay.yaml",
+        "saga: stay\nversion: 1\ndefaults: { exchange: hotel.commands }\nsteps:\n  \
+         - { name: look, command: room.look, optional: true, compensate: none }\n  \
+         - { name: book, command: room.book, compensate: { command: room.free, payload: { no: \"${ look.output.no }\" } } }\n",
+    );
+    for (file, code) in [(refused_beside, "E0343"), (refused_alone, "E0416")] {
+        let scenarios = file.with_extension("test.yaml");
+        std::fs::write(&scenarios, "scenarios:\n  - name: all is well\n    expect: { status: completed }\n")
+            .expect("written");
+        let file = file.display();
+        let said = terminal.run(&format!("snorri check {file}")).await.expect(1);
+        assert!(said.out.contains(code), "{}", said.out);
+        for command in ["graph", "simulate --runs 10"] {
+            let said = terminal.run(&format!("snorri {command} {file}")).await.expect(1);
+            assert!(
+                said.err.contains(code) && said.err.contains("not a definition that runs"),
+                "{}",
+                said.err
+            );
+            assert!(said.out.is_empty(), "{}", said.out);
+        }
+        let said = terminal.run(&format!("snorri test {file}")).await.expect(2);
+        assert!(said.out.contains(code) && said.out.contains("was not run"), "{}", said.out);
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::code;
 use super::super::diagnostic::Diagnostic;
 use super::super::expression::Scope;
+use super::super::literal;
 use super::super::source::{Entry, Value};
 use super::fields::Fields;
 use super::policy::{Defaults, Patience};
@@ -111,6 +112,7 @@ fn not_a_compensation(entry: &Entry) -> Diagnostic {
         ),
     };
     let help = match &entry.value.value {
+        value if literal::means_none(value) => "write `compensate: none` if there is nothing to undo".into(),
         Value::String(command) if !command.contains(char::is_whitespace) && !command.is_empty() => {
             format!("write `compensate: {{ command: {command} }}`")
         }

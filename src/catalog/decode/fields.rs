@@ -51,6 +51,11 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
+    /// Whether it has a key that `is` is true of, known or not.
+    pub(super) fn has(&self, is: fn(&str) -> bool) -> bool {
+        self.entries.iter().any(|entry| is(&entry.key))
+    }
+
     /// What stands under a wrong key that seems to mean this one: the wrong key was told.
     pub(super) fn misspelt(&self, key: &str) -> Option<&'a Entry> {
         self.entries.iter().find(|entry| {

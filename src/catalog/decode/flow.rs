@@ -7,6 +7,7 @@ use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::expression::{self, Scope};
 use super::super::source::{Entry, Node, Value};
 use super::fields::Fields;
+use super::foreign;
 use super::name::DEFAULT_ITEM;
 use super::words::{AWAITED, BRANCH, FAILURE, UNTIL};
 use super::{Context, MOST_VERSION, event, name, scalar, template};
@@ -75,12 +76,8 @@ pub(super) fn for_each(fields: Fields<'_>, index: usize, cx: &mut Context<'_>) -
         .and_then(|entry| scalar::integer(entry, 1..=MAX_CONCURRENCY, &mut cx.problems));
     let output = fields.get("output").map(|entry| template::decode(&entry.value, Scope::item(index), cx));
     expression::learn_output(index, output.as_ref(), &mut cx.names);
-    let named = &cx.names.steps;
-    let own = |(_, step): &(usize, &super::Named)| {
-        step.within.last() == Some(&index) && step.has_output && !step.name.contains('#')
-    };
-    let steps = named.iter().enumerate().filter(own).map(|(step, _)| StepIndex(step)).collect();
-    let item = named[index].item.as_deref().unwrap_or(DEFAULT_ITEM).into();
+    let steps = cx.names.steps_of(index).map(StepIndex).collect();
+    let item = cx.names.steps[index].item.as_deref().unwrap_or(DEFAULT_ITEM).into();
     Some(ForEach { list: list?, item, concurrency: concurrency.unwrap_or(1), output, steps })
 }
 
@@ -104,6 +101,9 @@ fn awaited(entry: &Entry, index: usize, cx: &mut Context<'_>) -> Option<Awaited>
     }
     let fields = Fields::of(&entry.value, &AWAITED, &mut cx.problems)?;
     let Some(signal) = fields.get("signal") else {
+        if fields.has(foreign::is_several) {
+            return None;
+        }
         if ["event", "exchange", "correlate", "match"].iter().all(|key| fields.get(key).is_none()) {
             fields.require("signal", "signal: approved` or `event: payment.received", &mut cx.problems);
             return None;

@@ -8,6 +8,7 @@ mod correlation;
 mod event;
 mod fields;
 mod flow;
+mod foreign;
 mod name;
 mod policy;
 mod reach;
@@ -26,8 +27,9 @@ use cel::Env;
 
 use super::code;
 use super::diagnostic::{Diagnostic, Problems};
-use super::expression::{Known, Named, Names, Scope};
+use super::expression::{Known, Names, Scope};
 use super::files::Files;
+use super::literal;
 use super::schema::{self, Schema};
 use super::source::{Entry, Node, Value};
 use crate::saga::Definition;
@@ -88,6 +90,8 @@ pub(super) struct Decoded<'a> {
 pub(super) struct Keys {
     pub(super) of_saga: BTreeMap<String, Range<usize>>,
     pub(super) of_steps: Vec<BTreeMap<String, Range<usize>>>,
+    /// Of each item of `start`.
+    pub(super) of_starts: Vec<BTreeMap<String, Range<usize>>>,
 }
 
 impl Keys {
@@ -98,6 +102,14 @@ impl Keys {
             _ => entry.value.span.clone(),
         };
         entries.iter().map(|entry| (entry.key.clone(), place(entry))).collect()
+    }
+
+    /// The same of each item in the list under `key`.
+    fn of_items(node: &Node, key: &str) -> Vec<BTreeMap<String, Range<usize>>> {
+        let Value::Mapping(entries) = &node.value else { return Vec::new() };
+        let list = entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value.value);
+        let Some(Value::Sequence(items)) = list else { return Vec::new() };
+        items.iter().map(Self::of).collect()
     }
 }
 
@@ -114,7 +126,11 @@ pub(super) fn decode<'a>(
         problems,
         names: Names::default(),
         places: Vec::new(),
-        keys: Keys { of_saga: Keys::of(root), of_steps: Vec::new() },
+        keys: Keys {
+            of_saga: Keys::of(root),
+            of_starts: Keys::of_items(root, "start"),
+            of_steps: Vec::new(),
+        },
         files,
         told_of_exchange: false,
         has_key: false,
@@ -147,9 +163,7 @@ fn saga(root: &Node, cx: &mut Context<'_>) -> Option<(Definition, Option<Schema>
     let version = fields
         .require("version", "version: 1", &mut cx.problems)
         .and_then(|entry| scalar::integer(entry, 1..=MOST_VERSION, &mut cx.problems));
-    let schema = |key: &str, cx: &mut Context<'_>| {
-        fields.get(key).and_then(|entry| schema::decode(entry, &mut cx.files, &mut cx.problems))
-    };
+    let schema = |key: &str, cx: &mut Context<'_>| fields.get(key).and_then(|entry| schema_of(entry, cx));
     let input = schema("input", cx);
     cx.names.input = input.as_ref().and_then(|schema| {
         let node = fields.get("input")?.value.clone();
@@ -212,11 +226,17 @@ fn steps<'a>(fields: Fields<'a>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Blo
     Some((steps.into_iter().flatten().collect(), body, tree.outlines))
 }
 
+/// The schema in an entry, after a look at the values that it lists.
+fn schema_of(entry: &Entry, cx: &mut Context<'_>) -> Option<Schema> {
+    cx.problems.find_all(literal::check_schema(&entry.value, cx.source));
+    schema::decode(entry, &mut cx.files, &mut cx.problems)
+}
+
 /// The schemas of all outputs, which may be used before their steps are looked at: in the output of a `for_each`.
 fn replies(tree: &Tree<'_>, cx: &mut Context<'_>) {
     for (index, outline) in tree.outlines.iter().enumerate() {
         let entry = outline.get("reply").filter(|_| outline.kind == "command");
-        let reply = entry.and_then(|entry| schema::decode(entry, &mut cx.files, &mut cx.problems));
+        let reply = entry.and_then(|entry| schema_of(entry, cx));
         let called = format!("the `reply` schema of `{}`", cx.names.steps[index].name);
         cx.names.steps[index].reply = reply.as_ref().zip(entry).map(|(schema, entry)| {
             Arc::new(Known { json: schema.json.clone(), node: entry.value.clone(), called })

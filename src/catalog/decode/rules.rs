@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::super::code;
 use super::super::diagnostic::{Diagnostic, Problems};
+use super::super::literal;
 use super::super::source::Value;
 use super::tree::{Outline, Tree};
 use super::words::BRANCH;
@@ -173,8 +174,7 @@ impl Pivots<'_, '_> {
     /// A step must say how it is undone where it can be undone, and only there.
     fn undo(&mut self, index: usize, outline: &Outline<'_>, pivot: Option<&Range<usize>>, before: Committed) {
         let compensate = outline.get("compensate");
-        let is_none = |value: &Value| matches!(value, Value::String(word) if word == "none");
-        let by = compensate.filter(|entry| !is_none(&entry.value.value));
+        let by = compensate.filter(|entry| !literal::means_none(&entry.value.value));
         match (by, before) {
             (Some(entry), _) if pivot.is_some() => {
                 let message = format!("{} can never be compensated", self.called(index));

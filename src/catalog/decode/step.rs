@@ -1,7 +1,9 @@
 //! A step, whatever its kind.
 
-use super::super::expression::Scope;
-use super::super::source::Entry;
+use std::ops::Range;
+
+use super::super::expression::{Scope, Why};
+use super::super::source::{Entry, Value};
 use super::fields::Fields;
 use super::policy::Defaults;
 use super::tree::Outline;
@@ -74,4 +76,19 @@ fn action(
         "publish" => flow::publish(fields, index, cx).map(Box::new).map(Action::Publish),
         _ => flow::fail(fields.get("fail")?, index, cx),
     }
+}
+
+/// What says that a step may have no output although the saga goes on, each with its place.
+pub(super) fn absences(entries: &[Entry], kind: &str) -> Vec<(Why, Range<usize>)> {
+    let why = |entry: &Entry| match (entry.key.as_str(), &entry.value.value) {
+        ("optional", Value::Bool(true)) => Some(Why::Optional),
+        ("when", _) if kind != "choice" => Some(Why::Skipped),
+        ("on_timeout", Value::String(word)) if kind == "wait" && word == "continue" => Some(Why::TimedOut),
+        _ => None,
+    };
+    let mut found: Vec<_> =
+        entries.iter().filter_map(|entry| Some((why(entry)?, entry.value.span.clone()))).collect();
+    // A condition of the reader may show that a step was not skipped, but nothing else.
+    found.sort_by_key(|(why, _)| *why == Why::Skipped);
+    found
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::super::code;
 use super::super::diagnostic::Diagnostic;
 use super::super::expression::{self, Scope, Wanted};
+use super::super::literal;
 use super::super::source::{Entry, Node, Value};
 use super::Context;
 use crate::saga::expression::Expression;
@@ -15,6 +16,7 @@ const MAX_EXPRESSIONS: usize = 2_000;
 
 /// Compiles all texts in `node`. What is wrong in it is null.
 pub(super) fn decode(node: &Node, scope: Scope, cx: &mut Context<'_>) -> Template {
+    cx.problems.find_all(literal::check(node, cx.source));
     match &node.value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Template::Literal(node.to_json()),
         Value::String(text) => text_template(node, text, scope, Wanted::Anything, cx),

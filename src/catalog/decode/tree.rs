@@ -12,7 +12,9 @@ use super::super::expression::{Hop, ListOf, Named};
 use super::super::source::{Entry, Node, Value};
 use super::super::suggest;
 use super::fields::Fields;
+use super::foreign;
 use super::name::{self, DEFAULT_ITEM};
+use super::step;
 use super::words::{BRANCH, CHOICE, COMMAND, FOR_EACH, KINDS, PARALLEL, STEP};
 use crate::saga::definition::{Block, StepIndex};
 
@@ -209,6 +211,10 @@ impl<'a> Tree<'a> {
             items: None,
             output: None,
             conditions: Vec::new(),
+            gives_up: kind == "command"
+                && has("on_timeout", &Value::String("unknown".into()))
+                && !has("optional", &Value::Bool(true)),
+            absences: step::absences(entries, kind),
         });
         self.given.extend(name.as_ref().map(|(name, span)| Given {
             name,
@@ -347,12 +353,20 @@ fn kind_of(entries: &[Entry], problems: &mut Problems) -> Option<&'static str> {
                     .filter(|near| *near != "command")
                     .map(|near| (entry, near))
             });
-            let Some((entry, near)) = near else { return Some("command") };
-            let message = format!("a step has no `{}`", entry.key);
+            let is_command = entries.iter().any(|entry| COMMAND.meant(&entry.key) == Some("command"));
+            let mut words = entries.iter().filter(|_| !is_command);
+            let foreign = words.find_map(|entry| Some((entry, foreign::step(&entry.key)?)));
+            let (entry, message, help) = match (near, foreign) {
+                (_, Some((entry, (message, help)))) => (entry, message, help.to_owned()),
+                (Some((entry, near)), None) => {
+                    (entry, format!("a step has no `{}`", entry.key), format!("did you mean `{near}`?"))
+                }
+                (None, None) => return Some("command"),
+            };
             problems.report(
                 Diagnostic::new(code::UNKNOWN_KEY, entry.key_span.clone(), message)
                     .label("unknown key")
-                    .help(format!("did you mean `{near}`?")),
+                    .help(help),
             );
             None
         }

@@ -1,6 +1,7 @@
 //! The words of the language: which keys a mapping takes, and where a key belongs that it does not take.
 
 use super::super::suggest;
+use super::foreign;
 
 /// A kind of mapping.
 #[derive(Debug)]
@@ -217,6 +218,7 @@ impl Shape {
         match homes.as_slice() {
             [] => Stranger::Unknown(match self.meant(key) {
                 Some(meant) => Some(format!("did you mean `{meant}`?")),
+                None if let Some(help) = foreign::help(key) => Some(help),
                 None => suggest::did_you_mean(key, self.keys.iter().copied()),
             }),
             [home] => Stranger::Misplaced(match suggest::nearest(key, self.keys.iter().copied()) {

@@ -60,6 +60,11 @@ const FUNCTIONS: &[(&str, Call)] = &[
 const NEAREST_TO_NONE: &str = "it has `size`, `contains`, `startsWith`, `endsWith`, `matches`, `string`, `int`, `double`, `timestamp`, \
      `duration`, and for lists `map`, `filter`, `all` and `exists`; what they cannot do, a participant must";
 
+/// What makes a list of a number, elsewhere.
+const COUNTING: [&str; 6] = ["range", "sequence", "iota", "enumerate", "repeat", "times"];
+const COUNT_ELSEWHERE: &str = "a saga cannot repeat steps a number of times, and an expression cannot make a list of a number: have the list \
+     itself in the input, or have a step answer with it, and write `for_each: ${ input.items }`";
+
 /// Functions that are called with a namespace.
 const QUALIFIED: [(&str, &str); 3] =
     [("optional", "none"), ("optional", "of"), ("optional", "ofNonZeroValue")];
@@ -84,6 +89,9 @@ pub(super) fn check(name: &str, call: &CallExpr) -> Option<(String, Option<Strin
     let on_value = call.target.is_some();
     match known {
         None => {
+            if COUNTING.contains(&name) {
+                return Some((format!("CEL has no function `{name}`"), Some(COUNT_ELSEWHERE.into())));
+            }
             let near = suggest::nearest(name, FUNCTIONS.iter().map(|(known, _)| *known));
             let help = near.map_or_else(|| NEAREST_TO_NONE.into(), |near| format!("did you mean `{near}`?"));
             Some((format!("CEL has no function `{name}`"), Some(help)))

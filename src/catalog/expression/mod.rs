@@ -25,7 +25,7 @@ use path::Path;
 
 pub(super) use reads::reads;
 pub(super) use scope::{Hop, ListOf, Named, Names, Scope};
-pub(super) use types::{Known, Wanted, check as check_types};
+pub(super) use types::{Known, Wanted, Why, check as check_types};
 
 /// The names that mean something in an expression already, so that no step can have them.
 pub(super) const RESERVED: [&str; 41] = [
@@ -111,7 +111,7 @@ pub(super) fn learn(key: &str, expression: Option<&Expression>, scope: Scope, na
     let Some(own) = scope.step_of() else { return };
     match key {
         "when" => {
-            let facts = expression.map(|expression| types::facts(expression.program()));
+            let facts = expression.map(|expression| types::facts(expression.source(), expression.program()));
             names.steps[own].conditions.push(facts.unwrap_or_default());
         }
         "for_each" => {
@@ -126,8 +126,14 @@ pub(super) fn learn(key: &str, expression: Option<&Expression>, scope: Scope, na
 /// Keeps what a `for_each` gives: a list of its `output`, or of what its steps give.
 pub(super) fn learn_output(each: usize, output: Option<&Template>, names: &mut Names) {
     let scope = Scope::item(each);
-    let of_item = output.map(|output| types::of_template(output, scope, names));
-    names.steps[each].output = of_item.map(types::Type::list);
+    let of_item = match output {
+        Some(output) => types::of_template(output, scope, names),
+        None => types::Type::object(names.steps_of(each).map(|step| {
+            let name = &names.steps[step].name;
+            (name.clone(), types::of_output(name, scope, names))
+        })),
+    };
+    names.steps[each].output = Some(types::Type::list(of_item));
 }
 
 /// Most macros over lists within each other: each multiplies the time that evaluating takes.

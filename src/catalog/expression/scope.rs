@@ -4,7 +4,7 @@ use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::types::{Facts, Known, Type};
+use super::types::{Absence, Facts, Known, Type, Why};
 
 /// Where an expression stands. Steps are meant by their index, in reading order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,10 @@ pub(in super::super) struct Named {
     pub(in super::super) output: Option<Type>,
     /// What follows from its `when`, or from the conditions of a choice, as far as they were read.
     pub(in super::super) conditions: Vec<Facts>,
+    /// Whether it says `on_timeout: unknown`, and the saga does not go on without it.
+    pub(in super::super) gives_up: bool,
+    /// What says that it may have no output although the saga went on, each with its place.
+    pub(in super::super) absences: Vec<(Why, Range<usize>)>,
 }
 
 /// A list of steps, and a position in it.
@@ -168,6 +172,14 @@ impl Names {
         self.steps.iter().position(|step| step.name == name)
     }
 
+    /// The steps right in a `for_each` that have an output and a name of their own.
+    pub(in super::super) fn steps_of(&self, each: usize) -> impl Iterator<Item = usize> {
+        let own = move |step: &Named| {
+            step.within.last() == Some(&each) && step.has_output && !step.name.contains('#')
+        };
+        self.steps.iter().enumerate().filter(move |(_, step)| own(step)).map(|(index, _)| index)
+    }
+
     /// How a step is seen from a scope.
     pub(super) fn sight(&self, step: usize, scope: Scope) -> Sight<'_> {
         const END: usize = usize::MAX;
@@ -198,6 +210,20 @@ impl Names {
                 (None, _) => return Sight::Around,
             }
         }
+    }
+
+    /// Why a step that is seen from `scope` may have no output there, if it may have none. `present` is what is known to
+    /// hold there: a step whose own condition holds was not skipped.
+    pub(super) fn absence(&self, step: usize, scope: Scope, present: &[String]) -> Option<Absence> {
+        if scope.at == At::Undo(step) {
+            return Some(Absence { step, why: Why::Undone });
+        }
+        let named = &self.steps[step];
+        let conjuncts = named.conditions.first().map_or(&[][..], |facts| &facts.conjuncts);
+        let was_run = !conjuncts.is_empty() && conjuncts.iter().all(|part| present.contains(part));
+        let is_possible = |why: &Why| *why != Why::Skipped || !was_run;
+        let why = named.absences.iter().map(|(why, _)| *why).find(is_possible)?;
+        Some(Absence { step, why })
     }
 
     /// The `for_each` steps around, outermost first.

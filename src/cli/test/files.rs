@@ -12,9 +12,6 @@ use crate::cli::sources;
 use crate::proof::Bounds;
 use crate::scenario;
 
-/// How much of what can happen is tried before the scenarios are run: they take milliseconds, and all of it is for `snorri check`.
-const MOST_STATES: usize = 2_000;
-
 /// The definitions that were read, by their paths.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
@@ -152,8 +149,8 @@ impl Definitions {
     fn look_at(&mut self, key: &Path, compiled: &Compiled) -> usize {
         let others = self.known.iter().filter(|(path, _)| *path != key && path.parent() == key.parent());
         let beside: Vec<_> = others.filter_map(|(_, known)| known.compiled.as_ref().ok().cloned()).collect();
-        let bounds = Bounds { states: MOST_STATES, ..Bounds::default() };
-        let findings = check(compiled, &beside, &bounds).findings;
+        // As much as `snorri check` tries, so that what it refuses is refused here, too.
+        let findings = check(compiled, &beside, &Bounds::default()).findings;
         let errors = findings.errors();
         if let Some(known) = self.known.get_mut(key) {
             known.findings = Some(findings);

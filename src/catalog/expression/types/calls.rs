@@ -25,6 +25,10 @@ impl<'a> Typing<'a> {
         if is_qualified {
             return Type::of(Kinds::OPTIONAL);
         }
+        // These take null as well.
+        if !["type", "dyn", "hasValue"].contains(&name) {
+            arguments.iter().for_each(|argument| self.needs(argument, argument.expression));
+        }
         let Some(known) = table::known(name) else {
             return Type::of(if name == "hasValue" { Kinds::BOOL } else { Kinds::ANY });
         };
@@ -51,6 +55,7 @@ impl<'a> Typing<'a> {
             let place = format!("`{name}`");
             self.found.push(tell::argument(&self.text, &place, "a list or an object", &range, None));
         }
+        self.needs(&range, range.expression);
         let items = range.of.items();
         let path = guard::path(&loops.iter_range);
         let is_vouched = path.is_some_and(|path| self.present.contains(&guard::items(&path)));
@@ -81,7 +86,7 @@ impl<'a> Typing<'a> {
                     return Type::of(Kinds::BOOL);
                 };
                 // Whoever filters has looked at what is in the items.
-                self.typed_behind(facts(condition, true), appended).of.vouched()
+                self.typed_behind(facts(&self.text, condition, true), appended).of.vouched()
             }
             _ => Type::unknown(),
         }

@@ -1,29 +1,45 @@
-//! What a condition says of fields that may be missing: behind `has(input.note)` it is there.
+//! What a condition says of values that may be missing: behind `has(input.note)` the field is there, and behind
+//! `look.output != null` the output is.
 
 use cel::IdedExpr;
 use cel::common::ast::{Expr, LiteralValue, operators};
 
-/// What is there if a condition is true, and what if it is false: paths, like `input.note`.
+use super::extent::Text;
+use super::operators as table;
+
+/// What is there if a condition is true, and what if it is false: paths, like `input.note`, and marks made of them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::catalog) struct Facts {
     pub(in crate::catalog) if_true: Vec<String>,
     pub(in crate::catalog) if_false: Vec<String>,
+    /// The marks of all parts that must hold for it to be true.
+    pub(in crate::catalog) conjuncts: Vec<String>,
 }
 
 impl Facts {
-    pub(super) fn of(condition: &IdedExpr) -> Self {
-        Self { if_true: facts(condition, true), if_false: facts(condition, false) }
+    pub(super) fn of(text: &Text<'_>, condition: &IdedExpr) -> Self {
+        Self {
+            if_true: facts(text, condition, true),
+            if_false: facts(text, condition, false),
+            conjuncts: conjuncts(text, condition),
+        }
     }
 }
 
 /// All that is there if `condition` is `truth`.
-pub(super) fn facts(condition: &IdedExpr, truth: bool) -> Vec<String> {
+pub(super) fn facts(text: &Text<'_>, condition: &IdedExpr, truth: bool) -> Vec<String> {
     let mut found = Vec::new();
     let mut todo = vec![(condition, truth)];
     while let Some((condition, truth)) = todo.pop() {
+        found.push(holds(text, condition, truth));
         match &condition.expr {
             Expr::Select(select) if select.test && truth => {
-                found.extend(path(&select.operand).map(|operand| format!("{operand}.{}", select.field)));
+                let operand = path(&select.operand);
+                found.extend(operand.iter().map(|operand| format!("{operand}.{}", select.field)));
+                found.extend(operand.iter().flat_map(|operand| not_null(operand)));
+            }
+            Expr::Select(select) if !select.test => {
+                found.extend(path(&select.operand).iter().flat_map(|operand| not_null(operand)));
             }
             Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
                 (operators::LOGICAL_NOT, [negated]) => todo.push((negated, !truth)),
@@ -38,8 +54,11 @@ pub(super) fn facts(condition: &IdedExpr, truth: bool) -> Vec<String> {
                 (operators::IN, [IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }, of])
                     if truth =>
                 {
-                    found.extend(path(of).map(|of| format!("{of}.{}", name.inner())));
+                    let of = path(of);
+                    found.extend(of.iter().map(|of| format!("{of}.{}", name.inner())));
+                    found.extend(of.iter().flat_map(|of| not_null(of)));
                 }
+                (name, [left, right]) => found.extend(compared(name, [left, right], truth)),
                 _ => {}
             },
             // `lines.all(line, has(line.note))` vouches for all of them.
@@ -47,7 +66,7 @@ pub(super) fn facts(condition: &IdedExpr, truth: bool) -> Vec<String> {
                 if let (Some(list), Expr::Call(step)) = (path(&loops.iter_range), &loops.loop_step.expr)
                     && let (operators::LOGICAL_AND, [_, body]) =
                         (step.func_name.as_str(), step.args.as_slice())
-                    && !facts(body, true).is_empty()
+                    && facts(text, body, true).iter().any(|fact| is_path(fact))
                 {
                     found.push(items(&list));
                 }
@@ -56,6 +75,63 @@ pub(super) fn facts(condition: &IdedExpr, truth: bool) -> Vec<String> {
         }
     }
     found
+}
+
+/// What a comparison shows by having an outcome: what its sides are taken from is not null, nor is a side that differs
+/// from null.
+fn compared(function: &str, sides: [&IdedExpr; 2], truth: bool) -> Vec<String> {
+    let is_equality = [operators::EQUALS, operators::NOT_EQUALS].contains(&function);
+    let is_ordering = table::sign(function).is_some_and(table::is_ordering);
+    if !is_equality && !is_ordering {
+        return Vec::new();
+    }
+    let is_null = |side: &IdedExpr| matches!(side.expr, Expr::Literal(LiteralValue::Null));
+    let differs_from_null =
+        is_equality && truth == (function == operators::NOT_EQUALS) && sides.into_iter().any(is_null);
+    let mut found = Vec::new();
+    for path in sides.into_iter().filter_map(path) {
+        match (is_ordering || differs_from_null, path.rsplit_once('.')) {
+            (true, _) => found.extend(not_null(&path)),
+            (false, Some((taken_from, _))) => found.extend(not_null(taken_from)),
+            (false, None) => {}
+        }
+    }
+    found
+}
+
+/// The parts of `a && b && c`.
+fn conjuncts(text: &Text<'_>, condition: &IdedExpr) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut todo = vec![condition];
+    while let Some(part) = todo.pop() {
+        match &part.expr {
+            Expr::Call(call) if call.func_name == operators::LOGICAL_AND => todo.extend(&call.args),
+            _ => found.push(holds(text, part, true)),
+        }
+    }
+    found
+}
+
+/// The mark of a condition that is `truth`.
+fn holds(text: &Text<'_>, condition: &IdedExpr, truth: bool) -> String {
+    let written: String = text.of(condition).split_whitespace().collect();
+    format!("={}{written}", if truth { "" } else { "!" })
+}
+
+/// Whether this is a path that is there, and no mark.
+fn is_path(fact: &str) -> bool {
+    !fact.starts_with('=') && !fact.ends_with('!')
+}
+
+/// The marks of a path that is not null, and of all that it is taken from.
+fn not_null(path: &str) -> Vec<String> {
+    let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+    ends.map(|end| is_not_null(&path[..end])).collect()
+}
+
+/// The mark of a path that is not null.
+pub(super) fn is_not_null(path: &str) -> String {
+    format!("{path}!")
 }
 
 /// What stands for all items of a list.

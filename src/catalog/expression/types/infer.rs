@@ -9,7 +9,7 @@ use super::super::scope::{Names, Scope};
 use super::extent::Text;
 use super::guard::{self, facts};
 use super::kind::Kinds;
-use super::value::Type;
+use super::value::{Absence, Type};
 use super::{compare, operators as table, tell};
 
 /// A field that may not be there when it is asked for.
@@ -22,6 +22,8 @@ pub(super) struct Missing<'a> {
     pub(super) meant: Option<String>,
     /// It is compared with null, by someone who wants to know whether it is there: with `==`, or not.
     pub(super) is_compared_with_null: Option<bool>,
+    /// It is read from an output that may be missing: why, and that output.
+    pub(super) absence: Option<(Absence, &'a IdedExpr)>,
 }
 
 /// A part of an expression, and its type.
@@ -56,14 +58,19 @@ impl<'a> Typing<'a> {
     pub(super) fn infer(&mut self, expression: &'a IdedExpr) -> Type {
         match &expression.expr {
             Expr::Literal(literal) => Type::literal(literal),
-            Expr::Ident(name) => self.name(name),
+            Expr::Ident(name) => {
+                let of = self.name(name);
+                self.unless_present(expression, of)
+            }
             Expr::Select(select) => {
                 let operand = self.typed(&select.operand);
                 if select.test {
                     self.fields_of(&operand, expression, &select.field);
+                    self.found.extend(self.always_has(expression, &select.operand, &select.field));
                     return Type::of(Kinds::BOOL);
                 }
-                self.take(expression, &operand, &select.field)
+                let of = self.take(expression, &operand, &select.field);
+                self.unless_present(expression, of)
             }
             Expr::Call(call) => self.call(expression, call),
             Expr::List(list) => {
@@ -97,7 +104,11 @@ impl<'a> Typing<'a> {
         if let Some((_, of)) = self.bound.iter().rev().find(|(bound, _)| *bound == name) {
             return of.clone();
         }
-        if is_type(name) { Type::of(Kinds::TYPE) } else { self.names.type_of(name, self.scope) }
+        if is_type(name) {
+            Type::of(Kinds::TYPE)
+        } else {
+            self.names.type_of(name, self.scope, &self.present)
+        }
     }
 
     /// Tells if `operand` can have no fields.
@@ -113,9 +124,17 @@ impl<'a> Typing<'a> {
         if !self.fields_of(operand, whole, name) {
             return Type::unknown();
         }
+        self.needs(operand, whole);
         let taken = operand.of.field(name);
         let Some(path) = guard::path(whole) else { return taken.of };
-        let is_told = self.missing.iter().any(|missing| missing.path == path);
+        // To read `look.output.price.net` is to need it all.
+        let inner = self.missing.iter_mut().find(|missing| {
+            missing.absence.is_some() && std::ptr::eq(missing.expression, operand.expression)
+        });
+        if let Some(inner) = inner {
+            (inner.expression, inner.of) = (whole, taken.of.clone());
+        }
+        let is_told = self.missing.iter().any(|missing| missing.absence.is_none() && missing.path == path);
         let may_be_missing = taken.may_be_missing || taken.meant.is_some();
         if may_be_missing && !is_told && !self.present.contains(&path) {
             let of = if taken.meant.is_some() { operand.of.clone() } else { taken.of.clone() };
@@ -125,6 +144,7 @@ impl<'a> Typing<'a> {
                 of,
                 meant: taken.meant,
                 is_compared_with_null: None,
+                absence: None,
             });
         }
         match self.present.contains(&guard::items(&path)) {
@@ -163,8 +183,8 @@ impl<'a> Typing<'a> {
         match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::CONDITIONAL, [condition, yes, no]) => {
                 self.condition(condition, "the condition before `?`");
-                let yes = self.typed_behind(facts(condition, true), yes);
-                let no = self.typed_behind(facts(condition, false), no);
+                let yes = self.typed_behind(facts(&self.text, condition, true), yes);
+                let no = self.typed_behind(facts(&self.text, condition, false), no);
                 yes.of.join(no.of)
             }
             (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [left, right]) => {
@@ -174,7 +194,8 @@ impl<'a> Typing<'a> {
                 );
                 // What one side cannot say is no error if the other decides, whichever comes first.
                 for (one, other) in [(left, right), (right, left)] {
-                    let typed = self.typed_behind(facts(other, is_and), one);
+                    let typed = self.typed_behind(facts(&self.text, other, is_and), one);
+                    self.needs(&typed, one);
                     self.must_be_bool(&typed, &format!("`{sign}`"));
                 }
                 Type::of(Kinds::BOOL)
@@ -185,6 +206,7 @@ impl<'a> Typing<'a> {
             }
             (operators::NEGATE, [negated]) => {
                 let negated = self.typed(negated);
+                self.needs(&negated, whole);
                 let kinds = negated.of.kinds & (Kinds::NUMBER | Kinds::OPTIONAL);
                 if kinds.is_empty() {
                     self.found.push(tell::argument(&self.text, "`-`", "a number", &negated, None));
@@ -204,6 +226,8 @@ impl<'a> Typing<'a> {
             }
             (name, [left, right]) if let Some(sign) = table::sign(name) => {
                 let (left, right) = (self.typed(left), self.typed(right));
+                self.needs(&left, left.expression);
+                self.needs(&right, right.expression);
                 self.binary(whole, sign, &left, &right)
             }
             _ => self.function(whole, call),
@@ -213,6 +237,7 @@ impl<'a> Typing<'a> {
     /// A part that must be true or false.
     pub(super) fn condition(&mut self, condition: &'a IdedExpr, of: &str) {
         let typed = self.typed(condition);
+        self.needs(&typed, condition);
         self.must_be_bool(&typed, of);
     }
 
@@ -276,13 +301,18 @@ impl<'a> Typing<'a> {
             missing.is_compared_with_null = Some(is_equal);
             return Type::of(Kinds::BOOL);
         }
-        self.found.extend(compare::equality(&self.text, whole, &left, &right, is_equal));
+        let given_up = with_null.and_then(|(asked, _)| self.given_up(asked.expression));
+        self.found.extend(match given_up {
+            Some(step) => Some(tell::rolled_back_before(&self.text, whole, step, is_equal)),
+            None => compare::equality(&self.text, whole, &left, &right, is_equal),
+        });
         Type::of(Kinds::BOOL)
     }
 
     fn membership(&mut self, whole: &IdedExpr, item: &'a IdedExpr, list: &'a IdedExpr) -> Type {
         const KEYS: Kinds = Kinds::any_of(&[Kinds::BOOL, Kinds::NUMERIC, Kinds::TEXT, Kinds::OPTIONAL]);
         let (item, list) = (self.typed(item), self.typed(list));
+        self.needs(&list, list.expression);
         if !list.of.kinds.may_be(Kinds::any_of(&[Kinds::LIST, Kinds::OBJECT, Kinds::OPTIONAL])) {
             let (inner, outer) = (self.text.of(item.expression), self.text.of(list.expression));
             let help = list.of.kinds.is(Kinds::TEXT).then(|| format!("write `{outer}.contains({inner})`"));
@@ -313,6 +343,7 @@ impl<'a> Typing<'a> {
         {
             return self.take(whole, &of, name.inner());
         }
+        self.needs(&of, whole);
         let wanted = match of.of.kinds {
             Kinds::LIST => Some(("the index of a list", "an integer", Kinds::NUMERIC)),
             Kinds::OBJECT if of.of.schema.is_some() => Some(("the key of an object", "a text", Kinds::TEXT)),
@@ -324,7 +355,7 @@ impl<'a> Typing<'a> {
             self.found.push(tell::argument(&self.text, place, word, &index, None));
         }
         match of.of.kinds {
-            Kinds::LIST => of.of.items(),
+            kinds if kinds.is(Kinds::LIST | Kinds::NULL) && kinds.may_be(Kinds::LIST) => of.of.items(),
             kinds if kinds.is(Kinds::JSON) => Type::json(),
             _ => Type::unknown(),
         }

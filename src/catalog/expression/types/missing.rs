@@ -7,30 +7,41 @@ use super::super::super::code;
 use super::super::super::diagnostic::Diagnostic;
 use super::super::function;
 use super::super::scope::{At, Names, Scope};
+use super::absent;
 use super::extent::Text;
 use super::infer::Missing;
 use super::kind::Kinds;
 use super::wanted::Wanted;
 
-/// What a failing expression leads to.
-struct Harm {
-    what: String,
-    /// Nobody can go on, and nobody can go back.
-    is_stuck: bool,
+/// Where an expression stands, and what it must give there.
+pub(super) struct Place<'a> {
+    pub(super) scope: Scope,
+    pub(super) names: &'a Names,
+    pub(super) wanted: Wanted,
 }
 
+/// What a failing expression leads to.
+pub(super) struct Harm {
+    pub(super) what: String,
+    /// Nobody can go on, and nobody can go back.
+    pub(super) is_stuck: bool,
+}
+
+/// What to say of a value that may be missing. `None`: it may be missing here.
 pub(super) fn tell(
     text: &Text<'_>,
     root: &IdedExpr,
     missing: &Missing<'_>,
-    scope: Scope,
-    names: &Names,
-    wanted: Wanted,
-) -> Diagnostic {
+    place: &Place<'_>,
+) -> Option<Diagnostic> {
+    if let Some((absence, output)) = missing.absence {
+        return absent::tell(text, root, missing, (absence, output), place);
+    }
+    let &Place { scope, names, wanted } = place;
     let harm = harm(scope, names, wanted);
     let name = missing.path.rsplit('.').next().unwrap_or_default();
     if let Some(meant) = &missing.meant {
-        return unknown(text, missing, name, meant, &harm, scope);
+        return Some(unknown(text, missing, name, meant, &harm, scope));
     }
     let diagnostic = Diagnostic::new(
         code::MAY_BE_MISSING,
@@ -46,10 +57,10 @@ pub(super) fn tell(
     };
     let schema = part.map_or("the schema", |part| part.called());
     let required = format!("add `{name}` to `required` in {schema}");
-    diagnostic.help(match guarded(text, root, missing, wanted) {
+    Some(diagnostic.help(match guarded(text, root, missing, wanted) {
         Some(guarded) => format!("{required}, or write `{guarded}`"),
         None => required,
-    })
+    }))
 }
 
 /// A field that the schema does not know, where it knows one with nearly the same name.
@@ -76,10 +87,18 @@ fn unknown(
 }
 
 /// The same, where it may be missing.
-fn guarded(text: &Text<'_>, root: &IdedExpr, missing: &Missing<'_>, wanted: Wanted) -> Option<String> {
+pub(super) fn guarded(
+    text: &Text<'_>,
+    root: &IdedExpr,
+    missing: &Missing<'_>,
+    wanted: Wanted,
+) -> Option<String> {
     let written = text.of(missing.expression);
-    let has = match &missing.expression.expr {
-        Expr::Select(select) => format!("has({}.{})", text.of(&select.operand), select.field),
+    let has = match (missing.absence, &missing.expression.expr) {
+        (Some((_, output)), _) if missing.is_compared_with_null.is_none() => {
+            format!("{} != null", text.of(output))
+        }
+        (_, Expr::Select(select)) => format!("has({}.{})", text.of(&select.operand), select.field),
         _ => format!("{} in {}", name_of(missing), operand(text, missing)),
     };
     if let Some(is_equal) = missing.is_compared_with_null {
@@ -99,7 +118,14 @@ fn guarded(text: &Text<'_>, root: &IdedExpr, missing: &Missing<'_>, wanted: Want
         _ => {}
     }
     let may_be_null = is_whole && matches!(wanted, Wanted::Anything | Wanted::Attribute);
-    let choice = format!("{has} ? {written} : {}", instead(missing.of.kinds, may_be_null));
+    let instead = match wanted {
+        // Null has no place there, whatever else has.
+        Wanted::InText if is_whole && instead(missing.of.kinds, false) == "null" => "''",
+        Wanted::Condition(_) | Wanted::Match if is_whole => "false",
+        Wanted::List if is_whole => "[]",
+        _ => instead(missing.of.kinds, may_be_null),
+    };
+    let choice = format!("{has} ? {written} : {instead}");
     Some(match wanted {
         Wanted::InText if is_whole => choice,
         // YAML takes a colon for its own, where there are no quotes.
@@ -161,7 +187,7 @@ fn instead(kinds: Kinds, may_be_null: bool) -> &'static str {
     }
 }
 
-fn harm(scope: Scope, names: &Names, wanted: Wanted) -> Harm {
+pub(super) fn harm(scope: Scope, names: &Names, wanted: Wanted) -> Harm {
     let certain = |what: &str| Harm { what: what.into(), is_stuck: true };
     let harmless = |what: &str| Harm { what: what.into(), is_stuck: false };
     if wanted == Wanted::Match {

@@ -3,6 +3,7 @@
 //! Nothing is said of what is not known: a definition without schemas is never at fault here. What is said is what the
 //! evaluator really does, and that differs from CEL's standard: an integer is not added to a decimal number.
 
+mod absent;
 mod calls;
 mod compare;
 mod extent;
@@ -27,7 +28,7 @@ use kind::Kinds;
 
 pub(in crate::catalog) use guard::Facts;
 pub(in crate::catalog) use known::Known;
-pub(in crate::catalog) use value::Type;
+pub(in crate::catalog) use value::{Absence, Type, Why};
 pub(in crate::catalog) use wanted::Wanted;
 
 /// All that is known to go wrong, or to be pointless, in an expression whose names are right.
@@ -42,12 +43,16 @@ pub(in crate::catalog) fn check(
     let root = program.expression();
     let mut typing = Typing::new(Text::new(source, program.source_info()), scope, names);
     let whole = typing.typed(root);
+    if !wanted.takes_null() {
+        typing.needs(&whole, root);
+    }
     let Typing { text, mut found, missing, .. } = typing;
     // What is wrong within it says why the whole is.
     if found.is_empty() {
         found.extend(wanted.check(&text, &whole));
     }
-    found.extend(missing.iter().map(|missing| missing::tell(&text, root, missing, scope, names, wanted)));
+    let place = missing::Place { scope, names, wanted };
+    found.extend(missing.iter().filter_map(|missing| missing::tell(&text, root, missing, &place)));
     found.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
     found
 }
@@ -75,13 +80,18 @@ pub(in crate::catalog) fn of_program(source: &str, program: &Program, scope: Sco
 }
 
 /// What follows if an expression is true, and if it is false.
-pub(in crate::catalog) fn facts(program: &Program) -> Facts {
-    Facts::of(program.expression())
+pub(in crate::catalog) fn facts(source: &str, program: &Program) -> Facts {
+    Facts::of(&Text::new(source, program.source_info()), program.expression())
+}
+
+/// The output of a step, seen from a place.
+pub(in crate::catalog) fn of_output(name: &str, scope: Scope, names: &Names) -> Type {
+    names.type_of(name, scope, &names.assured(scope)).field("output").of
 }
 
 /// What stands in the place of a name: seen by [`Names`].
 impl Names {
-    fn type_of(&self, name: &str, scope: Scope) -> Type {
+    fn type_of(&self, name: &str, scope: Scope, present: &[String]) -> Type {
         let by = |known: &Option<std::sync::Arc<Known>>| {
             known.as_ref().map_or_else(Type::json, |known| Type::by(&known::Part::root(known)))
         };
@@ -100,9 +110,11 @@ impl Names {
         if let Some(each) = self.around(scope).find(|&each| self.steps[each].item.as_deref() == Some(name)) {
             return self.steps[each].items.clone().unwrap_or_else(Type::json);
         }
-        let Some(step) = self.position(name).map(|index| &self.steps[index]) else { return Type::unknown() };
-        // A step may have none: what reaches into it is null then.
+        let Some(index) = self.position(name) else { return Type::unknown() };
+        let step = &self.steps[index];
+        // An operator can skip any step.
         let output = step.output.clone().unwrap_or_else(|| by(&step.reply)).or_null();
+        let output = output.absent(self.absence(index, scope, present));
         Type::object([("output".to_owned(), output)])
     }
 }

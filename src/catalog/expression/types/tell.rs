@@ -45,6 +45,30 @@ pub(super) fn declared<'a, 'b: 'a>(
     diagnostic.also(place, label)
 }
 
+/// A test for what has the saga rolled back before.
+pub(super) fn rolled_back_before(
+    text: &Text<'_>,
+    whole: &IdedExpr,
+    step: &str,
+    is_equal: bool,
+) -> Diagnostic {
+    let outcome = if is_equal { "never true" } else { "always true" };
+    let message = format!("`{}` is {outcome}, unless `{step}` is answered with null", text.of(whole));
+    Diagnostic::new(code::ALWAYS_SAME, text.extent(whole), message)
+        .label(format!("if `{step}` is not answered in time, the saga is rolled back before this"))
+        .help(format!("for a saga that goes on without `{step}` write `optional: true` in it"))
+        .warning()
+}
+
+/// A test that every step passes.
+pub(super) fn always_has_output(text: &Text<'_>, whole: &IdedExpr, step: &str) -> Diagnostic {
+    let message = format!("`{}` is always true", text.of(whole));
+    Diagnostic::new(code::ALWAYS_SAME, text.extent(whole), message)
+        .label("an output that is missing is null")
+        .help(format!("write `{step}.output != null`"))
+        .warning()
+}
+
 /// A part of the wrong type, in a place that wants another.
 pub(super) fn argument(
     text: &Text<'_>,

@@ -12,6 +12,27 @@ use super::known::{self, Field, Part};
 /// Most values that are listed.
 const MOST_VALUES: usize = 100;
 
+/// Why a value may be null: it is the output of a step that may have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::catalog) struct Absence {
+    /// The index of the step.
+    pub(in crate::catalog) step: usize,
+    pub(in crate::catalog) why: Why,
+}
+
+/// Why a step may have no output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::catalog) enum Why {
+    /// It is `optional`.
+    Optional,
+    /// Its `when` may be false.
+    Skipped,
+    /// It is a wait that continues without what it waited for.
+    TimedOut,
+    /// Its own compensation asks, and its outcome may be unknown.
+    Undone,
+}
+
 #[derive(Debug, Clone)]
 pub(in crate::catalog) struct Type {
     pub(super) kinds: Kinds,
@@ -25,6 +46,8 @@ pub(in crate::catalog) struct Type {
     pub(super) values: Option<Vec<Json>>,
     /// Something that was looked at already, so that what may be missing in it is not told.
     pub(super) is_vouched: bool,
+    /// Why it may be null, although its schema does not say so.
+    pub(super) absence: Option<Absence>,
 }
 
 /// What is known of a field.
@@ -38,7 +61,15 @@ pub(super) struct Taken {
 
 impl Type {
     pub(super) fn of(kinds: Kinds) -> Self {
-        Self { kinds, schema: None, items: None, fields: None, values: None, is_vouched: false }
+        Self {
+            kinds,
+            schema: None,
+            items: None,
+            fields: None,
+            values: None,
+            is_vouched: false,
+            absence: None,
+        }
     }
 
     pub(super) fn unknown() -> Self {
@@ -57,13 +88,18 @@ impl Type {
         Self { items: Some(Arc::new(items)), ..Self::of(Kinds::LIST) }
     }
 
-    pub(super) fn object(fields: impl IntoIterator<Item = (String, Type)>) -> Self {
+    pub(in crate::catalog) fn object(fields: impl IntoIterator<Item = (String, Type)>) -> Self {
         Self { fields: Some(Arc::new(fields.into_iter().collect())), ..Self::of(Kinds::OBJECT) }
     }
 
     pub(super) fn or_null(self) -> Self {
         let values = self.values.map(|values| values.into_iter().chain([Json::Null]).collect());
         Self { kinds: self.kinds | Kinds::NULL, values, ..self }
+    }
+
+    /// The output of a step that may have none, if there is a reason.
+    pub(super) fn absent(self, absence: Option<Absence>) -> Self {
+        Self { absence, ..self }
     }
 
     pub(super) fn vouched(self) -> Self {
@@ -106,14 +142,17 @@ impl Type {
             _ => None,
         };
         let is_vouched = self.is_vouched || other.is_vouched;
-        Self { values, is_vouched, ..Self::of(self.kinds | other.kinds) }
+        let absence = self.absence.or(other.absence);
+        Self { values, is_vouched, absence, ..Self::of(self.kinds | other.kinds) }
     }
 
     /// What a field of it is.
     pub(super) fn field(&self, name: &str) -> Taken {
         let sure = |of| Taken { of, may_be_missing: false, meant: None };
         if let Some(fields) = &self.fields {
-            return sure(fields.get(name).cloned().unwrap_or_else(Self::unknown));
+            let of = fields.get(name).cloned().unwrap_or_else(Self::unknown);
+            let absence = of.absence.filter(|_| !self.is_vouched);
+            return sure(of.absent(absence));
         }
         match self.schema.as_ref().map(|part| part.field(name)) {
             Some(Field::Known { part, is_required }) => {

@@ -52,6 +52,11 @@ impl Wanted {
         }
     }
 
+    /// Whether null can be used here.
+    pub(super) fn takes_null(self) -> bool {
+        matches!(self, Self::Anything | Self::Attribute)
+    }
+
     fn kinds(self) -> Kinds {
         match self {
             Self::Anything => Kinds::ANY,
