@@ -103,6 +103,7 @@ fn is_rewritten(written: &str) -> bool {
     let has_exponent_alone = !has_radix && digits.contains(['e', 'E']) && !digits.contains('.');
     // `1.10` may be a version. `1.0` keeps its zero.
     let fraction = digits.split_once('.').map_or("", |(_, fraction)| fraction);
+    let fraction = fraction.split(['e', 'E']).next().unwrap_or_default();
     let has_trailing_zero = fraction.len() > 1 && fraction.ends_with('0');
     written.starts_with('+')
         || written.contains('_')

@@ -357,10 +357,10 @@ fn kind_of(entries: &[Entry], problems: &mut Problems) -> Option<&'static str> {
             let mut words = entries.iter().filter(|_| !is_command);
             let foreign = words.find_map(|entry| Some((entry, foreign::step(&entry.key)?)));
             let (entry, message, help) = match (near, foreign) {
-                (_, Some((entry, (message, help)))) => (entry, message, help.to_owned()),
-                (Some((entry, near)), None) => {
+                (Some((entry, near)), _) => {
                     (entry, format!("a step has no `{}`", entry.key), format!("did you mean `{near}`?"))
                 }
+                (None, Some((entry, (message, help)))) => (entry, message, help.to_owned()),
                 (None, None) => return Some("command"),
             };
             problems.report(

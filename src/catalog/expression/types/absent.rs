@@ -67,22 +67,18 @@ pub(super) fn tell(
 ) -> Option<Diagnostic> {
     if absence.why == Why::Undone {
         // A compensation reads its own step's output as null if that is unknown, but a text cannot hold null.
-        return (place.wanted == Wanted::InText).then(|| own_in_text(text, root, missing, absence, place));
+        return (place.wanted == Wanted::InText)
+            .then(|| own_in_text(text, root, missing, (absence, output), place));
     }
     let harm = missing::harm(place.scope, place.names, place.wanted);
     let message = format!("`{}` may be missing: {}", text.of(output), harm.what);
     let diagnostic = Diagnostic::new(code::MAY_HAVE_NO_OUTPUT, text.extent(missing.expression), message)
         .label("without it, this expression fails");
     let diagnostic = if harm.is_stuck { diagnostic } else { diagnostic.warning() };
-    let diagnostic = match place.wanted {
-        Wanted::Time => {
-            diagnostic.help(format!("leave the step out with `when: ${{ {} != null }}`", text.of(output)))
-        }
-        _ => {
-            let guarded = missing::guarded(text, root, missing, place.wanted);
-            diagnostic.maybe_help(guarded.map(|guarded| format!("write `{guarded}`")))
-        }
-    };
+    let diagnostic = diagnostic.maybe_help(match place.wanted {
+        Wanted::Time => Some(format!("leave the step out with `when: ${{ {} != null }}`", text.of(output))),
+        _ => guarded(text, root, missing, output, place.wanted).map(|guarded| format!("write `{guarded}`")),
+    });
     let said = place.names.steps[absence.step].absences.iter().find(|(why, _)| *why == absence.why);
     Some(match said {
         Some((why, at)) => diagnostic.also(at.clone(), reason(*why, &place.names.called(absence.step))),
@@ -103,12 +99,12 @@ fn own_in_text(
     text: &Text<'_>,
     root: &IdedExpr,
     missing: &Missing<'_>,
-    absence: Absence,
+    (absence, output): (Absence, &IdedExpr),
     place: &Place<'_>,
 ) -> Diagnostic {
     let step = place.names.called(absence.step);
     let message = format!("{step} could not be undone if its outcome is unknown: a text cannot hold null");
-    let guarded = missing::guarded(text, root, missing, place.wanted);
+    let guarded = guarded(text, root, missing, output, place.wanted);
     let write = guarded.map(|guarded| format!(", or write `{guarded}`")).unwrap_or_default();
     Diagnostic::new(code::OWN_OUTPUT_IN_TEXT, text.extent(missing.expression), message)
         .label("null after a timeout, whether the command was carried out or not")
@@ -117,4 +113,38 @@ fn own_in_text(
             text.of(missing.expression)
         ))
         .warning()
+}
+
+/// The same expression, where the output may be missing.
+fn guarded(
+    text: &Text<'_>,
+    root: &IdedExpr,
+    missing: &Missing<'_>,
+    output: &IdedExpr,
+    wanted: Wanted,
+) -> Option<String> {
+    if missing.is_compared_with_null.is_some() {
+        return missing::guarded(text, root, missing, wanted);
+    }
+    let has = format!("{} != null", text.of(output));
+    let source = text.source.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What comes after `? :` or `||` in the source would be taken for a part of it.
+    let grouped = if source.contains(['?', '|']) { format!("({source})") } else { source };
+    Some(match wanted {
+        Wanted::Key(_) | Wanted::Time => return None,
+        Wanted::Condition(_) | Wanted::Match => {
+            let at = text.extent(missing.expression).start;
+            match missing::conjunct(text, root, at).filter(|_| !text.source.contains('\n')) {
+                Some(start) => {
+                    let (before, rest) = text.source.split_at(start);
+                    format!("{before}{has} && {rest}")
+                }
+                None => format!("{has} && {grouped}"),
+            }
+        }
+        Wanted::InText => format!("{has} ? {grouped} : ''"),
+        // YAML takes a colon for its own, where there are no quotes.
+        Wanted::List => format!("\"${{ {has} ? {grouped} : [] }}\""),
+        Wanted::Anything | Wanted::Attribute => format!("\"${{ {has} ? {grouped} : null }}\""),
+    })
 }

@@ -94,11 +94,8 @@ pub(super) fn guarded(
     wanted: Wanted,
 ) -> Option<String> {
     let written = text.of(missing.expression);
-    let has = match (missing.absence, &missing.expression.expr) {
-        (Some((_, output)), _) if missing.is_compared_with_null.is_none() => {
-            format!("{} != null", text.of(output))
-        }
-        (_, Expr::Select(select)) => format!("has({}.{})", text.of(&select.operand), select.field),
+    let has = match &missing.expression.expr {
+        Expr::Select(select) => format!("has({}.{})", text.of(&select.operand), select.field),
         _ => format!("{} in {}", name_of(missing), operand(text, missing)),
     };
     if let Some(is_equal) = missing.is_compared_with_null {
@@ -118,14 +115,7 @@ pub(super) fn guarded(
         _ => {}
     }
     let may_be_null = is_whole && matches!(wanted, Wanted::Anything | Wanted::Attribute);
-    let instead = match wanted {
-        // Null has no place there, whatever else has.
-        Wanted::InText if is_whole && instead(missing.of.kinds, false) == "null" => "''",
-        Wanted::Condition(_) | Wanted::Match if is_whole => "false",
-        Wanted::List if is_whole => "[]",
-        _ => instead(missing.of.kinds, may_be_null),
-    };
-    let choice = format!("{has} ? {written} : {instead}");
+    let choice = format!("{has} ? {written} : {}", instead(missing.of.kinds, may_be_null));
     Some(match wanted {
         Wanted::InText if is_whole => choice,
         // YAML takes a colon for its own, where there are no quotes.
@@ -135,7 +125,7 @@ pub(super) fn guarded(
 }
 
 /// Where the part of `a && b && c` begins that something is in, if that is a comparison or a call.
-fn conjunct(text: &Text<'_>, root: &IdedExpr, at: usize) -> Option<usize> {
+pub(super) fn conjunct(text: &Text<'_>, root: &IdedExpr, at: usize) -> Option<usize> {
     let mut part = root;
     while let Expr::Call(call) = &part.expr
         && call.func_name == operators::LOGICAL_AND
