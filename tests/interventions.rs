@@ -21,7 +21,7 @@ steps:
   - { name: charge, command: bank.charge, on_timeout: hold, compensate: { command: bank.refund } }
   - { name: ship, command: mail.ship, pivot: true }
   - { name: tell, command: mail.tell }
-output: { code: "${ tell.output.code }" }
+output: { code: "${ tell.output == null ? null : tell.output.code }" }
 "#;
 
 /// How a saga comes into a state, by what happens to it.

@@ -77,7 +77,7 @@ pub(super) fn tell(
     let diagnostic = if harm.is_stuck { diagnostic } else { diagnostic.warning() };
     let diagnostic = diagnostic.maybe_help(match place.wanted {
         Wanted::Time => Some(format!("leave the step out with `when: ${{ {} != null }}`", text.of(output))),
-        _ => guarded(text, root, missing, output, place.wanted).map(|guarded| format!("write `{guarded}`")),
+        _ => guarded(text, root, missing, output, place).map(|guarded| format!("write `{guarded}`")),
     });
     let said = place.names.steps[absence.step].absences.iter().find(|(why, _)| *why == absence.why);
     Some(match said {
@@ -104,7 +104,7 @@ fn own_in_text(
 ) -> Diagnostic {
     let step = place.names.called(absence.step);
     let message = format!("{step} could not be undone if its outcome is unknown: a text cannot hold null");
-    let guarded = guarded(text, root, missing, output, place.wanted);
+    let guarded = guarded(text, root, missing, output, place);
     let write = guarded.map(|guarded| format!(", or write `{guarded}`")).unwrap_or_default();
     Diagnostic::new(code::OWN_OUTPUT_IN_TEXT, text.extent(missing.expression), message)
         .label("null after a timeout, whether the command was carried out or not")
@@ -121,12 +121,21 @@ fn guarded(
     root: &IdedExpr,
     missing: &Missing<'_>,
     output: &IdedExpr,
-    wanted: Wanted,
+    place: &Place<'_>,
 ) -> Option<String> {
+    let wanted = place.wanted;
     if missing.is_compared_with_null.is_some() {
         return missing::guarded(text, root, missing, wanted);
     }
     let has = format!("{} != null", text.of(output));
+    let name = guard::path(output).and_then(|path| path.split('.').next().map(str::to_owned));
+    let is_known = |name: String| {
+        place.names.position(&name).is_some() || place.names.items(place.scope).any(|item| item == name)
+    };
+    if !name.is_some_and(is_known) {
+        // A name of a macro means nothing outside of it.
+        return Some(format!("({has} ? {} : null)", text.of(missing.expression)));
+    }
     let source = text.source.split_whitespace().collect::<Vec<_>>().join(" ");
     // What comes after `? :` or `||` in the source would be taken for a part of it.
     let grouped = if source.contains(['?', '|']) { format!("({source})") } else { source };
