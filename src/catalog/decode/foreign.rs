@@ -1,5 +1,7 @@
 //! What other languages for workflows say and this one does not: it says it in other words, or it cannot say it.
 
+use super::words::Shape;
+
 /// Keys of other languages, and what to do instead.
 struct Foreign {
     keys: &'static [&'static str],
@@ -71,10 +73,14 @@ pub(super) fn step(key: &str) -> Option<(String, &'static str)> {
     Some((message, foreign.help))
 }
 
-/// What to do instead of a key that is not known here.
-pub(super) fn help(key: &str) -> Option<String> {
-    let foreign =
-        [&GOTO, &LOOP, &FIRST_OF, &CATCH].into_iter().find(|foreign| foreign.keys.contains(&key))?;
+/// What to do instead of a key that is not known in `shape`: a step, or what a step waits for.
+pub(super) fn help(key: &str, shape: &Shape) -> Option<String> {
+    let said_here: &[&Foreign] = match () {
+        () if shape.takes("signal") => &[&FIRST_OF],
+        () if shape.takes("name") => &[&GOTO, &LOOP, &CATCH],
+        () => &[],
+    };
+    let foreign = said_here.iter().find(|foreign| foreign.keys.contains(&key))?;
     let cannot = foreign.cannot.unwrap_or_default();
     Some(format!("a saga cannot {cannot}; {}", foreign.help))
 }

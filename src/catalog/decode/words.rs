@@ -218,7 +218,7 @@ impl Shape {
         match homes.as_slice() {
             [] => Stranger::Unknown(match self.meant(key) {
                 Some(meant) => Some(format!("did you mean `{meant}`?")),
-                None if let Some(help) = foreign::help(key) => Some(help),
+                None if let Some(help) = foreign::help(key, self) => Some(help),
                 None => suggest::did_you_mean(key, self.keys.iter().copied()),
             }),
             [home] => Stranger::Misplaced(match suggest::nearest(key, self.keys.iter().copied()) {
