@@ -50,7 +50,7 @@ pub struct Expression {
     source: String,
     program: Program,
     /// What is evaluated instead of the program, if that differs.
-    evaluated: Option<IdedExpr>,
+    evaluated: Option<Box<IdedExpr>>,
     env: Arc<Env>,
     references: Vec<String>,
     /// The names in `a.b.c`, by far the most common kind of expression.
@@ -98,7 +98,7 @@ impl Expression {
         let path = path_of(&program.expression().expr);
         let asked = source.contains("has").then(|| null_has_nothing(program.expression().clone()));
         let exact = exact::exact(asked.as_ref().unwrap_or(program.expression()));
-        let evaluated = exact.or(asked);
+        let evaluated = exact.or(asked).map(Box::new);
         Ok(Self { source: source.to_owned(), program, evaluated, env: Arc::clone(env), references, path })
     }
 
@@ -140,11 +140,8 @@ impl Expression {
             }
             context.add_variable_from_value(name.as_str(), variable.to_cel().map_err(wrong)?);
         }
-        let computed = match &self.evaluated {
-            Some(evaluated) => cel::Value::resolve(evaluated, &context),
-            None => self.program.execute(&context),
-        };
-        match (computed, missing) {
+        let expression = self.evaluated.as_deref().unwrap_or(self.program.expression());
+        match (cel::Value::resolve(expression, &context), missing) {
             (Ok(value), _) => exact::to_json(&value).map_err(wrong),
             (Err(error), Some(step)) => Err(wrong(format!("`{step}` has no output here: {error}"))),
             (Err(_), None) if reads_null => Ok(Value::Null),
