@@ -9,6 +9,7 @@
 //! - `timer`: when to wake a saga, at most one row each.
 //! - `schedule`: when each schedule of a definition last ran.
 //! - `dead_letter`: deliveries that nothing could be made of, for people.
+//! - `buffered_event`: events and signals for sagas that have not started, for a bounded time.
 //! - `audit`: what operators did, for people.
 //! - `token_key`: the keys of correlation tokens.
 //!
@@ -26,6 +27,7 @@ mod m0001_first;
 mod m0002_language;
 mod m0003_operations;
 mod m0004_token_keys;
+mod m0005_buffered_events;
 
 /// All migrations, the oldest first.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_language::Language),
             Box::new(m0003_operations::Operations),
             Box::new(m0004_token_keys::TokenKeys),
+            Box::new(m0005_buffered_events::BufferedEvents),
         ]
     }
 }

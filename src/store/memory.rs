@@ -10,11 +10,13 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, MAX_TOKEN_KEYS,
-    OutboxId, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
-    journal,
+    Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
+    Error, ExpiredLetters, Filter, LetterFilter, MAX_TOKEN_KEYS, OutboxId, Registered, SagaRow, ScheduleRun,
+    Store, StoredDefinition, TokenKey, Unsent, UnsentCommand, journal,
 };
 use crate::saga::{Entry, Message, SagaId, Time};
+
+mod expiring;
 
 /// A [`Store`] that is gone with its process.
 #[derive(Debug, Default)]
@@ -32,6 +34,7 @@ struct Tables {
     incidents: BTreeMap<SagaId, Vec<String>>,
     attributes: BTreeMap<SagaId, BTreeMap<String, String>>,
     dead_letters: BTreeMap<Uuid, DeadLetter>,
+    buffered: BTreeMap<Uuid, BufferedEvent>,
     audit: Vec<AuditEntry>,
     schedules: BTreeMap<(String, String), Time>,
     token_keys: BTreeMap<u32, TokenKey>,
@@ -95,7 +98,12 @@ impl Tables {
         }
         self.incidents.extend(batch.incidents.into_iter().map(|open| (open.saga, open.codes)));
         self.attributes.extend(batch.attributes.into_iter().map(|of| (of.saga, of.values)));
-        self.dead_letters.extend(batch.dead_letters.into_iter().map(|letter| (letter.id, letter)));
+        for letter in batch.dead_letters {
+            self.dead_letters.entry(letter.id).or_insert(letter);
+        }
+        for id in batch.buffered_removed {
+            self.buffered.remove(&id);
+        }
         for (id, at) in batch.letters_resolved {
             if let Some(letter) = self.dead_letters.get_mut(&id) {
                 letter.resolved_at.get_or_insert(at);
@@ -322,17 +330,43 @@ impl Store for MemoryStore {
         Ok(deleted)
     }
 
-    async fn schedule_ran(&self, definition: &str, cron: &str, at: Time) -> Result<(), Error> {
+    async fn buffer_event(&self, event: &BufferedEvent, limits: BufferLimits) -> Result<Buffered, Error> {
+        Ok(self.tables().buffer_event(event, limits))
+    }
+
+    async fn buffered_events(&self, saga: SagaId, limit: u32) -> Result<Vec<BufferedEvent>, Error> {
+        Ok(self.tables().buffered_events(saga, limit))
+    }
+
+    async fn sagas_with_buffered_events(&self, limit: u32) -> Result<Vec<SagaId>, Error> {
+        Ok(self.tables().sagas_with_buffered_events(limit))
+    }
+
+    async fn expired_buffered_events(&self, now: Time, limit: u32) -> Result<Vec<BufferedEvent>, Error> {
+        Ok(self.tables().expired_buffered_events(now, limit))
+    }
+
+    async fn delete_dead_letters(&self, expired: ExpiredLetters, limit: u32) -> Result<u64, Error> {
+        Ok(self.tables().delete_dead_letters(expired, limit))
+    }
+
+    async fn schedule_ran(
+        &self,
+        definition: &str,
+        schedule: &str,
+        at: Time,
+        valid_until: Time,
+    ) -> Result<(), Error> {
         let mut tables = self.tables();
-        let last = tables.schedules.entry((definition.to_owned(), cron.to_owned())).or_insert(at);
-        *last = at.max(*last);
+        let last = tables.schedules.entry((definition.to_owned(), schedule.to_owned())).or_insert(at);
+        *last = if *last > valid_until { at } else { at.max(*last) };
         Ok(())
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error> {
-        let run = |((definition, cron), at): (&(String, String), &Time)| ScheduleRun {
+        let run = |((definition, schedule), at): (&(String, String), &Time)| ScheduleRun {
             definition: definition.clone(),
-            cron: cron.clone(),
+            schedule: schedule.clone(),
             at: *at,
         };
         Ok(self.tables().schedules.iter().map(run).collect())

@@ -25,8 +25,9 @@ pub mod sql;
 pub use memory::MemoryStore;
 pub use query::{AuditFilter, Count, Filter, LetterFilter};
 pub use rows::{
-    Appended, Attributes, AuditEntry, Batch, DeadLetter, OpenIncidents, OutboxId, Registered, SagaRow,
-    ScheduleRun, Secret, StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    Appended, Attributes, AuditEntry, Batch, BufferLimits, Buffered, BufferedEvent, DeadLetter,
+    ExpiredLetters, OpenIncidents, OutboxId, Registered, SagaRow, ScheduleRun, Secret, StoredDefinition,
+    TokenKey, Unsent, UnsentCommand,
 };
 pub use sql::SqlStore;
 
@@ -126,10 +127,33 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// there were.
     async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error>;
 
-    /// Notes that a schedule ran that was due at a time. The latest such time stays.
-    async fn schedule_ran(&self, definition: &str, cron: &str, at: Time) -> Result<(), Error>;
+    /// Keeps an event for a saga that has not started, unless the saga has the same event already or a limit is reached.
+    /// When this returns, the event is committed.
+    async fn buffer_event(&self, event: &BufferedEvent, limits: BufferLimits) -> Result<Buffered, Error>;
 
-    /// When each schedule last ran, by definition and cron expression.
+    /// At most `limit` buffered events of a saga, in the order in which they came.
+    async fn buffered_events(&self, saga: SagaId, limit: u32) -> Result<Vec<BufferedEvent>, Error>;
+
+    /// At most `limit` sagas that have started and still have buffered events.
+    async fn sagas_with_buffered_events(&self, limit: u32) -> Result<Vec<SagaId>, Error>;
+
+    /// At most `limit` buffered events that have expired at `now`, those first that expired first.
+    async fn expired_buffered_events(&self, now: Time, limit: u32) -> Result<Vec<BufferedEvent>, Error>;
+
+    /// Deletes at most `limit` dead letters, the oldest first, and returns their number.
+    async fn delete_dead_letters(&self, expired: ExpiredLetters, limit: u32) -> Result<u64, Error>;
+
+    /// Notes that a schedule ran that was due at `at`. The latest such time stays, unless it is later than `valid_until`:
+    /// such a time was written by a process whose clock was ahead, and is replaced.
+    async fn schedule_ran(
+        &self,
+        definition: &str,
+        schedule: &str,
+        at: Time,
+        valid_until: Time,
+    ) -> Result<(), Error>;
+
+    /// When each schedule last ran, by definition and identity.
     async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error>;
 
     /// The newest keys of correlation tokens, at most [`MAX_TOKEN_KEYS`], the newest first.

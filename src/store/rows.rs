@@ -9,6 +9,7 @@ use uuid::Uuid;
 #[cfg(doc)]
 use super::Store;
 use crate::saga::input::Attempt;
+use crate::saga::journal::Arrival;
 use crate::saga::{Entry, Message, SagaId, Status, Time};
 
 /// Everything that one batch of inputs led to. It is committed as a whole or not at all.
@@ -33,6 +34,8 @@ pub struct Batch {
     pub dead_letters: Vec<DeadLetter>,
     /// Dead letters that someone has dealt with, and when.
     pub letters_resolved: Vec<(Uuid, Time)>,
+    /// Ids of buffered events that were delivered or have expired.
+    pub buffered_removed: Vec<Uuid>,
     /// What people did.
     pub audit: Vec<AuditEntry>,
 }
@@ -49,6 +52,7 @@ impl Batch {
             && self.attributes.is_empty()
             && self.dead_letters.is_empty()
             && self.letters_resolved.is_empty()
+            && self.buffered_removed.is_empty()
             && self.audit.is_empty()
     }
 }
@@ -134,6 +138,52 @@ pub struct DeadLetter {
     pub resolved_at: Option<Time>,
 }
 
+/// An event or signal that came before its saga started. It is kept until the saga starts, or until it expires.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BufferedEvent {
+    /// A UUIDv7: the events of a saga are in the order of their ids.
+    pub id: Uuid,
+    pub saga: SagaId,
+    /// The same for every repetition of the event. A saga has each identity once.
+    pub identity: Uuid,
+    pub at: Time,
+    pub expires_at: Time,
+    /// The queue it was taken from.
+    pub queue: String,
+    /// Whether another saga accepted the same event. Such an event expires without a dead letter.
+    pub matched: bool,
+    pub arrival: Arrival,
+}
+
+/// The most events that [`Store::buffer_event`] keeps. Writers that run at the same time may exceed each bound by one
+/// event for each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferLimits {
+    pub per_saga: u32,
+    pub total: u32,
+}
+
+/// The result of [`Store::buffer_event`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Buffered {
+    New,
+    /// The event is buffered already. Nothing was written.
+    Duplicate,
+    /// The saga, or the buffer as a whole, has as many events as the limits allow. Nothing was written.
+    Full,
+}
+
+/// Which dead letters [`Store::delete_dead_letters`] deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiredLetters {
+    /// All that came before this time.
+    Before(Time),
+    /// Those that were resolved before this time.
+    ResolvedBefore(Time),
+    /// The oldest, as long as there are more than this number.
+    Beyond(u32),
+}
+
 /// Something that was changed by hand, and who did it and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -157,7 +207,9 @@ pub struct AuditEntry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleRun {
     pub definition: String,
-    pub cron: String,
+    /// The identity of the schedule within its definition: its cron expression, with a digest of its input where several
+    /// schedules have the same expression.
+    pub schedule: String,
     /// The time it was due.
     pub at: Time,
 }

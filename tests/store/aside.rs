@@ -156,17 +156,16 @@ async fn the_audit_is_committed_with_what_it_tells_of(#[values(Memory, Sqlite, P
 async fn a_schedule_keeps_the_latest_time_it_ran(#[values(Memory, Sqlite, Postgres)] on: On) {
     run(on, async |test| {
         let store = &test.store;
-        for (definition, cron, at) in
-            [("b", "* * * * *", 5), ("a", "0 3 * * *", 10), ("a", "0 3 * * *", 30), ("a", "0 3 * * *", 20)]
-        {
-            store.schedule_ran(definition, cron, Time(at)).await.expect("noted");
-        }
-        let ran = |definition: &str, cron: &str, at| ScheduleRun {
+        let run = |definition: &str, schedule: &str, at| ScheduleRun {
             definition: definition.to_owned(),
-            cron: cron.to_owned(),
+            schedule: schedule.to_owned(),
             at: Time(at),
         };
-        let expected = [ran("a", "0 3 * * *", 30), ran("b", "* * * * *", 5)];
+        for (schedule, at) in [("* * * * *", 5), ("0 3 * * *", 10), ("0 3 * * *", 30), ("0 3 * * *", 20)] {
+            store.schedule_ran("a", schedule, Time(at), Time(100)).await.expect("noted");
+        }
+        store.schedule_ran("b", "* * * * *", Time(7), Time(100)).await.expect("noted");
+        let expected = [run("a", "* * * * *", 5), run("a", "0 3 * * *", 30), run("b", "* * * * *", 7)];
         assert_eq!(store.schedules().await.expect("schedules"), expected);
     })
     .await;
@@ -198,6 +197,20 @@ async fn the_newest_token_keys_are_kept(#[values(Memory, Sqlite, Postgres)] on: 
         }
         assert_eq!(store.token_keys().await.expect("keys"), [key(4), key(3), key(2)]);
         assert!(!format!("{:?}", key(7)).contains("7, 7"), "a secret is not shown");
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_run_in_the_future_is_replaced(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        for (at, valid_until, expected) in [(900, 1_000, 900), (20, 900, 900), (20, 30, 20), (10, 30, 20)] {
+            store.schedule_ran("a", "* * * * *", Time(at), Time(valid_until)).await.expect("noted");
+            let ran = store.schedules().await.expect("schedules");
+            assert_eq!(ran.iter().map(|run| run.at).collect::<Vec<_>>(), [Time(expected)], "{at}");
+        }
     })
     .await;
 }

@@ -67,6 +67,7 @@ async fn a_database_is_migrated_once(#[values(Sqlite, Postgres)] on: On) {
             "incident",
             "attribute",
             "token_key",
+            "buffered_event",
             "seaql_migrations",
         ] {
             database.execute_unprepared(&format!("DROP TABLE {table}")).await.expect("a drop");

@@ -6,6 +6,7 @@
 //! - [`filters`]: lists by every combination of conditions
 //! - [`aside`]: dead letters, the audit, and when schedules ran
 //! - [`retention`]: deleting what has ended
+//! - [`buffered`]: events that came before their saga, and the age and number of dead letters
 //! - [`databases`]: what only a database can get wrong
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use snorri::saga::{SagaId, Time};
 use snorri::store::{Appended, Batch, Filter, OutboxId, SagaRow, Store, Unsent};
 
 mod aside;
+mod buffered;
 mod claims;
 mod commits;
 mod database;

@@ -1,11 +1,11 @@
-//! What few batches write: incidents, attributes, dead letters and the audit.
+//! What few batches write: incidents, attributes, dead letters, removed buffered events and the audit.
 //!
 //! Only a batch that has some pays for them. Each comes as one JSON array, and on PostgreSQL as a part of the batch's
 //! one statement, whose text is then another.
 
 use serde::Serialize;
 
-use super::commit::{hex, json};
+use super::commit::{hex, json, json_keys};
 use crate::store::{Attributes, AuditEntry, Batch, DeadLetter, Error, OpenIncidents};
 
 /// Rows of one kind, and the statements that write them. `$n` is where PostgreSQL finds the rows.
@@ -60,14 +60,16 @@ const POSTGRES_LETTERS: [(&str, &str); 1] = [(
     "INSERT INTO dead_letter (id, at, queue, code, reason, saga, step, properties, body, resolved_at)
 SELECT (row ->> 0)::uuid, (row ->> 1)::bigint, row ->> 2, row ->> 3, row ->> 4, (row ->> 5)::uuid, row ->> 6, row ->> 7,
     decode(row ->> 8, 'hex'), (row ->> 9)::bigint
-FROM json_array_elements($n::json) AS row",
+FROM json_array_elements($n::json) AS row
+ON CONFLICT (id) DO NOTHING",
 )];
 
 const SQLITE_LETTERS: [&str; 1] =
     ["INSERT INTO dead_letter (id, at, queue, code, reason, saga, step, properties, body, resolved_at)
 SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, unhex(value ->> 5), value ->> 6,
     value ->> 7, unhex(value ->> 8), value ->> 9
-FROM json_each(?1)"];
+FROM json_each(?1) WHERE true
+ON CONFLICT (id) DO NOTHING"];
 
 const POSTGRES_RESOLVED: [(&str, &str); 1] = [(
     "resolved",
@@ -77,6 +79,15 @@ WHERE dead_letter.id = (row ->> 0)::uuid AND dead_letter.resolved_at IS NULL",
 
 const SQLITE_RESOLVED: [&str; 1] = ["UPDATE dead_letter SET resolved_at = value ->> 1 FROM json_each(?1)
 WHERE dead_letter.id = unhex(value ->> 0) AND dead_letter.resolved_at IS NULL"];
+
+const POSTGRES_UNBUFFERED: [(&str, &str); 1] = [(
+    "unbuffered",
+    "DELETE FROM buffered_event
+WHERE id = ANY(ARRAY(SELECT row::uuid FROM json_array_elements_text($n::json) AS row))",
+)];
+
+const SQLITE_UNBUFFERED: [&str; 1] =
+    ["DELETE FROM buffered_event WHERE id IN (SELECT unhex(value) FROM json_each(?1))"];
 
 pub(super) const POSTGRES_AUDIT: [(&str, &str); 1] = [(
     "audited",
@@ -108,6 +119,9 @@ pub(super) fn parts(batch: &Batch) -> Result<Vec<Part>, Error> {
     if !batch.letters_resolved.is_empty() {
         let rows: Vec<_> = batch.letters_resolved.iter().map(|(id, at)| (hex(id), at)).collect();
         add(&POSTGRES_RESOLVED, &SQLITE_RESOLVED, json(&rows)?);
+    }
+    if !batch.buffered_removed.is_empty() {
+        add(&POSTGRES_UNBUFFERED, &SQLITE_UNBUFFERED, json_keys(batch.buffered_removed.iter()));
     }
     if !batch.audit.is_empty() {
         add(&POSTGRES_AUDIT, &SQLITE_AUDIT, audit_rows(&batch.audit)?);

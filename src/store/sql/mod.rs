@@ -9,6 +9,7 @@
 //! - `read`: journals
 //! - `list`, `question`: lists of sagas, and queries by changing conditions
 //! - `definitions`, `records`: definitions; dead letters, the audit, and when schedules ran
+//! - `buffer`: events and signals that came before their saga
 //! - `retain`: what has ended long ago
 //! - `token_keys`: the keys of correlation tokens
 //! - `entity`: the table whose statements sea-orm builds
@@ -30,12 +31,14 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use uuid::Uuid;
 
 use super::{
-    Appended, AuditEntry, AuditFilter, Batch, Count, DeadLetter, Error, Filter, LetterFilter, Registered,
-    SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
+    Error, ExpiredLetters, Filter, LetterFilter, Registered, SagaRow, ScheduleRun, Store, StoredDefinition,
+    TokenKey, Unsent, UnsentCommand,
 };
 use crate::saga::{Entry, SagaId, Time};
 
 mod aside;
+mod buffer;
 mod claim;
 mod commit;
 mod connect;
@@ -179,8 +182,34 @@ impl Store for SqlStore {
         self.patiently(list::sagas(self, filter, limit)).await
     }
 
-    async fn schedule_ran(&self, definition: &str, cron: &str, at: Time) -> Result<(), Error> {
-        self.patiently(records::schedule_ran(self, definition, cron, at)).await
+    async fn buffer_event(&self, event: &BufferedEvent, limits: BufferLimits) -> Result<Buffered, Error> {
+        self.patiently(buffer::insert(self, event, limits)).await
+    }
+
+    async fn buffered_events(&self, saga: SagaId, limit: u32) -> Result<Vec<BufferedEvent>, Error> {
+        self.patiently(buffer::of_saga(self, saga, limit)).await
+    }
+
+    async fn sagas_with_buffered_events(&self, limit: u32) -> Result<Vec<SagaId>, Error> {
+        self.patiently(buffer::started_sagas(self, limit)).await
+    }
+
+    async fn expired_buffered_events(&self, now: Time, limit: u32) -> Result<Vec<BufferedEvent>, Error> {
+        self.patiently(buffer::expired(self, now, limit)).await
+    }
+
+    async fn delete_dead_letters(&self, expired: ExpiredLetters, limit: u32) -> Result<u64, Error> {
+        self.patiently(retain::delete_dead_letters(self, expired, limit)).await
+    }
+
+    async fn schedule_ran(
+        &self,
+        definition: &str,
+        schedule: &str,
+        at: Time,
+        valid_until: Time,
+    ) -> Result<(), Error> {
+        self.patiently(records::schedule_ran(self, definition, schedule, at, valid_until)).await
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error> {

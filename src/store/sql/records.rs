@@ -18,7 +18,8 @@ const AUDIT: &str =
 
 const RAN: &str = "\
 INSERT INTO schedule (definition, cron, ran_at) VALUES ($1, $2, $3)
-ON CONFLICT (definition, cron) DO UPDATE SET ran_at = excluded.ran_at WHERE schedule.ran_at < excluded.ran_at";
+ON CONFLICT (definition, cron) DO UPDATE SET ran_at = excluded.ran_at
+WHERE schedule.ran_at < excluded.ran_at OR schedule.ran_at > $4";
 
 const RUNS: &str = "SELECT definition, cron, ran_at FROM schedule ORDER BY definition, cron";
 
@@ -100,10 +101,11 @@ fn json(row: &QueryResult, column: usize) -> Result<Json, Error> {
 pub(super) async fn schedule_ran(
     store: &SqlStore,
     definition: &str,
-    cron: &str,
+    schedule: &str,
     at: Time,
+    valid_until: Time,
 ) -> Result<(), Error> {
-    let values: [Value; 3] = [definition.into(), cron.into(), at.0.into()];
+    let values: [Value; 4] = [definition.into(), schedule.into(), at.0.into(), valid_until.0.into()];
     let _alone = store.alone().await;
     store.execute(store.statement(RAN, values)).await?;
     Ok(())
@@ -114,7 +116,7 @@ pub(super) async fn schedules(store: &SqlStore) -> Result<Vec<ScheduleRun>, Erro
     let run = |row: &QueryResult| {
         Ok(ScheduleRun {
             definition: row.try_get_by_index(0)?,
-            cron: row.try_get_by_index(1)?,
+            schedule: row.try_get_by_index(1)?,
             at: Time(row.try_get_by_index(2)?),
         })
     };

@@ -1,4 +1,4 @@
-//! Finding sagas that ended long ago, and deleting them.
+//! Finding sagas that ended long ago, and deleting them; deleting dead letters by age and number.
 //!
 //! They are found in the order of their start, which an index has already: an order by their end would need one more, that
 //! each saga pays for. A saga cannot have ended before it started, so that the walk ends where the time is reached.
@@ -11,7 +11,7 @@ use super::list::{FINAL, versions};
 use super::question::Question;
 use super::{Dialect, SqlStore, commit};
 use crate::saga::{SagaId, Time};
-use crate::store::Error;
+use crate::store::{Error, ExpiredLetters};
 
 /// All tables of a saga but its row, with the column that has its id.
 const TABLES: [&str; 5] = ["journal", "incident", "attribute", "timer", "dead_letter"];
@@ -74,6 +74,32 @@ fn postgres() -> String {
          SELECT count(*) FROM gone",
         others.concat()
     )
+}
+
+/// A letter is resolved after it came, so that the index by the time it came bounds both kinds of age.
+const OLD_LETTERS: [&str; 3] = [
+    "SELECT id FROM dead_letter WHERE at < $1 ORDER BY at, id LIMIT $2",
+    "SELECT id FROM dead_letter WHERE at < $1 AND resolved_at < $1 ORDER BY at, id LIMIT $2",
+    "SELECT id FROM dead_letter ORDER BY at, id LIMIT (
+    SELECT CASE WHEN count(*) <= $1 THEN 0 WHEN count(*) - $1 < $2 THEN count(*) - $1 ELSE $2 END FROM dead_letter
+)",
+];
+
+pub(super) async fn delete_dead_letters(
+    store: &SqlStore,
+    expired: ExpiredLetters,
+    limit: u32,
+) -> Result<u64, Error> {
+    let [before, resolved_before, beyond] = OLD_LETTERS;
+    let (select, bound) = match expired {
+        ExpiredLetters::Before(time) => (before, time.0),
+        ExpiredLetters::ResolvedBefore(time) => (resolved_before, time.0),
+        ExpiredLetters::Beyond(number) => (beyond, i64::from(number)),
+    };
+    let sql = format!("DELETE FROM dead_letter WHERE id IN ({select})");
+    let _alone = store.alone().await;
+    let values = [bound.into(), i64::from(limit).into()];
+    Ok(store.execute(store.statement(sql, values)).await?.rows_affected())
 }
 
 async fn in_sqlite(store: SqlStore, keys: String) -> Result<u64, Error> {
