@@ -281,6 +281,7 @@ fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Op
     Some(match fact {
         Fact::Started(_) => return None,
         Fact::WakeSet { .. } => return None,
+        Fact::OutcomeRequested { to } => format!("the outcome is also sent to {}", to.queue),
         Fact::Sent { step, direction, attempt, .. } => {
             let payload = match messages.next() {
                 Some(Message::Command(command)) => format!("{} {}", command.name, command.payload.get()),

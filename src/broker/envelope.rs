@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::{Delivery, HeaderValue, Properties, Publication};
 use crate::json;
+use crate::saga::journal::AnswerTo;
 use crate::saga::message::{Command, Outcome};
 use crate::saga::{Message, PAYLOAD_LIMITS, SagaId, Time};
 use crate::text;
@@ -29,7 +30,7 @@ use crate::text;
 pub use address::ReplyToPattern;
 pub use keys::{Key, Keyring, Keys, SECRET_BYTES};
 pub use reply::DecodedReply;
-pub use signal::decode_signal;
+pub use signal::{Signal, decode_signal};
 pub use start::{StartRequest, answer_refused, decode_start, trace_id_of};
 pub use wire::{Wire, origin, sign_origin};
 
@@ -151,7 +152,7 @@ fn outcome_publication(outcome: &Outcome) -> Publication {
         routing_key: outcome.to.queue.clone(),
         properties: Properties {
             kind: Some(outcome.status.as_str().to_owned()),
-            message_id: Some(outcome_id(outcome.saga).to_string()),
+            message_id: Some(outcome_id(outcome).to_string()),
             correlation_id: outcome.to.correlation_id.clone(),
             reply_to: None,
             content_type: Some(CONTENT_TYPE.to_owned()),
@@ -165,9 +166,11 @@ fn outcome_publication(outcome: &Outcome) -> Publication {
     }
 }
 
-/// A saga has one outcome, so that its id needs nothing but the saga's.
-fn outcome_id(saga: SagaId) -> Uuid {
-    Uuid::new_v5(&saga.0, b"outcome")
+/// A saga has one outcome for each address: the same outcome for another request is another message.
+fn outcome_id(outcome: &Outcome) -> Uuid {
+    let AnswerTo { queue, correlation_id } = &outcome.to;
+    let address = format!("outcome/{queue}/{}", correlation_id.as_deref().unwrap_or_default());
+    Uuid::new_v5(&outcome.saga.0, address.as_bytes())
 }
 
 /// All commands of a saga belong to one trace: that of whoever started it, or else one named after the saga itself.

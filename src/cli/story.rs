@@ -71,6 +71,9 @@ impl<'a> Story<'a> {
     fn line(&self, at: Time, fact: &Fact) -> Option<String> {
         Some(match fact {
             Fact::Started(started) => self.started(started),
+            Fact::OutcomeRequested { to } => {
+                paint(AnsiColor::Cyan, &format!("· the outcome is also sent to {}", tame(&to.queue)))
+            }
             Fact::Sent { step, direction: Direction::Forward, attempt, .. } => self.about(
                 AnsiColor::Cyan,
                 "→",

@@ -167,8 +167,8 @@ impl Fingerprints {
         const NOTHING_LEFT: u8 = 10;
         let is_left = leaf.has_undo && !state.is_undone() && course != Course::Onward;
         let must_succeed = course == Course::Halting && !leaf.may_miss;
-        let may_come_late =
-            self.late_calls && matches!(state.outcome, Outcome::Unknown { late_output: None });
+        let gave_up = matches!(state.outcome, Outcome::Unknown { late_output: None });
+        let may_come_late = self.late_calls && gave_up && !state.succeeded_late;
         let outcome = match &state.outcome {
             Outcome::Pending(pending) => waits(*pending),
             Outcome::Completed(_) if is_left => 11,

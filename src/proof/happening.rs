@@ -101,7 +101,7 @@ fn of_step(
     let was_sent = step.attempts(direction).last > 0;
     let ended = state.ended.is_some();
     let Some(pending) = step.pending(direction).filter(|_| !ended) else {
-        let gave_up = matches!(step.outcome, Outcome::Unknown { late_output: None });
+        let gave_up = matches!(step.outcome, Outcome::Unknown { late_output: None }) && !step.succeeded_late;
         match direction {
             Direction::Forward if was_sent && gave_up => can(&[Kind::LateSuccess]),
             Direction::Forward if was_sent && matches!(step.outcome, Outcome::Completed(_)) => {
@@ -183,7 +183,7 @@ impl Happening {
 
 fn arrival(definition: &Definition, path: &StepPath) -> Option<Arrival> {
     let Action::Wait(wait) = &definition.step(path)?.action else { return None };
-    Some(Arrival { source: wait.awaited.source(), id: None, body: Value::Null })
+    Some(Arrival::new(wait.awaited.source(), None, Value::Null))
 }
 
 /// Has what this step waits for be due, and nothing else.

@@ -7,12 +7,14 @@ use serde_json::Value;
 
 use super::definition::Definition;
 use super::id::{Direction, StepPath};
-use super::journal::{Arrival, By, Problem, ReplyKind, Started};
+use super::journal::{AnswerTo, Arrival, By, Problem, ReplyKind, Started};
 
 /// One thing that happened, to be given to [`transition`](super::transition()).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     Start(Box<Started>),
+    /// The sender of a repeated start wants the outcome sent to this address, too.
+    OutcomeRequest(AnswerTo),
     Reply(Reply),
     /// The broker returned a command: no queue is bound for it.
     Unroutable(Attempt),

@@ -48,6 +48,8 @@ pub enum Cause {
     Wake,
     /// A signal or a domain event.
     Arrival(Source),
+    /// A repeated start whose sender wants the outcome too.
+    OutcomeRequest,
     /// The saga that this one is part of is rolled back.
     Undo,
     Cancel(By),
@@ -89,6 +91,10 @@ pub enum ReplyKind {
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
     Started(Box<Started>),
+    /// One more address that the outcome is to be sent to, beside that of the start.
+    OutcomeRequested {
+        to: AnswerTo,
+    },
     /// A command was handed to the outbox.
     Sent {
         step: StepPath,
@@ -296,6 +302,15 @@ pub struct Arrival {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     pub body: Value,
+}
+
+impl Arrival {
+    /// An arrival. One that carries nothing has the body `{}`, so that a step that received it can be told from a wait that
+    /// ended without it, whose output is null.
+    pub fn new(source: Source, id: Option<String>, body: Value) -> Self {
+        let body = if body.is_null() { Value::Object(serde_json::Map::new()) } else { body };
+        Self { source, id, body }
+    }
 }
 
 /// What an arrival is.

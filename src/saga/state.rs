@@ -15,7 +15,7 @@ pub use super::step_state::{Attempts, NoRoute, Outcome, Pending, StepState, Undo
 
 use super::definition::{Definition, Step};
 use super::id::{Direction, SagaId, StepPath, Time};
-use super::journal::{Arrival, Carried, Entry, Fact, Problem, Started, StopReason};
+use super::journal::{AnswerTo, Arrival, Carried, Entry, Fact, Problem, Started, StopReason};
 use super::limits::output_bytes;
 
 /// All that is known of one saga.
@@ -27,6 +27,8 @@ pub struct State {
     /// What it took over from another saga is in its steps, and not here once more.
     pub started: Option<Arc<Started>>,
     pub started_at: Time,
+    /// Where the outcome is to be sent, beside the address that the saga was started with.
+    pub outcome_requests: Vec<AnswerTo>,
     /// The version of its definition, if it is not the one that it was started in.
     pub migrated: Option<u32>,
     /// When its own timeout passes.
@@ -107,6 +109,7 @@ impl State {
             seq: 0,
             started: None,
             started_at: Time::default(),
+            outcome_requests: Vec::new(),
             migrated: None,
             deadline: None,
             paused: None,
@@ -191,6 +194,7 @@ impl State {
     pub fn apply(&mut self, fact: &Fact, at: Time) {
         match fact {
             Fact::Started(started) => self.start(started, at),
+            Fact::OutcomeRequested { to } => self.outcome_requests.push(to.clone()),
             Fact::Sent { step, direction, attempt, deadline } => {
                 self.sent(step, *direction, *attempt, Pending::Reply { deadline: *deadline });
             }
@@ -374,6 +378,7 @@ impl State {
     fn late_reply(&mut self, path: &StepPath, output: &Arc<Value>) {
         self.late_replies += 1;
         let Some(step) = self.steps.get_mut(path) else { return };
+        step.succeeded_late = true;
         if let Outcome::Unknown { late_output } = &mut step.outcome
             && step.undo.is_none()
         {

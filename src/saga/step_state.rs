@@ -13,6 +13,8 @@ pub struct StepState {
     pub outcome: Outcome,
     /// Whether an operator let the saga go on without it.
     pub passed_over: bool,
+    /// Whether a success was journaled that contradicts the outcome. It is journaled once.
+    pub succeeded_late: bool,
     /// The undoing, once it was begun.
     pub undo: Option<Undo>,
     pub forward: Attempts,
@@ -89,7 +91,7 @@ impl StepState {
     }
 
     pub(super) fn concluded(outcome: Outcome) -> Self {
-        Self { outcome, passed_over: false, undo: None, forward: Attempts::default() }
+        Self { outcome, passed_over: false, succeeded_late: false, undo: None, forward: Attempts::default() }
     }
 
     /// The output that later steps see.

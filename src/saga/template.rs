@@ -60,6 +60,19 @@ impl Template {
         })
     }
 
+    /// Its source: expressions are written as texts, between `${ }`.
+    pub fn source(&self) -> Value {
+        match self {
+            Self::Literal(value) => value.clone(),
+            Self::Expression(expression) => format!("${{ {} }}", expression.source()).into(),
+            Self::Text(parts) => parts.iter().map(Part::source).collect::<String>().into(),
+            Self::Array(items) => items.iter().map(Self::source).collect(),
+            Self::Object(fields) => {
+                fields.iter().map(|(name, field)| (name.clone(), field.source())).collect()
+            }
+        }
+    }
+
     pub fn render(&self, scope: &dyn Scope) -> Result<Value, EvaluationError> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
@@ -93,6 +106,13 @@ impl Template {
 }
 
 impl Part {
+    fn source(&self) -> String {
+        match self {
+            Self::Literal(literal) => literal.clone(),
+            Self::Expression(expression) => format!("${{ {} }}", expression.source()),
+        }
+    }
+
     fn append(&self, mut text: String, scope: &dyn Scope) -> Result<String, EvaluationError> {
         match self {
             Self::Literal(literal) => text.push_str(literal),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::decode::Reader;
 use super::fields::{self, Fields, Shape};
@@ -228,8 +228,8 @@ pub(super) fn arrival(
         );
         return None;
     };
-    let body = fields.get("body").map_or_else(|| Json::Object(Map::new()), |entry| entry.value.to_json());
-    Some(Arrival { source: pattern.source(), id: None, body })
+    let body = fields.get("body").map_or(Json::Null, |entry| entry.value.to_json());
+    Some(Arrival::new(pattern.source(), None, body))
 }
 
 /// Whether `direction` of a step is a command or a child saga of its own.

@@ -168,7 +168,7 @@ fn signal(entry: &Entry, fields: Fields<'_>, reader: &mut Reader<'_>) -> Option<
         return None;
     };
     let body = fields.get("body").map_or(Json::Null, |entry| entry.value.to_json());
-    Some(Arrival { source: Source::Signal(Arc::clone(known_as)), id: id(fields, reader), body })
+    Some(Arrival::new(Source::Signal(Arc::clone(known_as)), id(fields, reader), body))
 }
 
 fn event(entry: &Entry, fields: Fields<'_>, reader: &mut Reader<'_>) -> Option<Arrival> {

@@ -248,7 +248,7 @@ impl<'a> World<'a> {
         let body = self.plan.outputs.get(path.name()).map(|body| body.as_ref().clone()).unwrap_or_default();
         let awaited = &wait.awaited;
         if let Some(after) = self.plan.arrival.get(&[path.name(), awaited.name()]).draw(&mut dice) {
-            let arrival = Arrival { source: awaited.source(), id: Some(path.to_string()), body };
+            let arrival = Arrival::new(awaited.source(), Some(path.to_string()), body);
             self.put(self.now.after(after), saga, Input::Arrival(Arc::new(arrival)));
         }
     }

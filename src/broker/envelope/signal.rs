@@ -5,9 +5,18 @@ use crate::broker::{Delivery, HeaderValue};
 use crate::saga::journal::{Arrival, Source};
 use crate::saga::{MAX_PAYLOAD_BYTES, SagaId};
 
-/// Reads a signal: its `type` is the signal's name, its JSON body what it carries, its `message_id` tells a repetition. The
+/// A signal, and the saga that it is for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    pub saga: SagaId,
+    /// The definition of the saga, if the saga is named by its definition and business key.
+    pub definition: Option<String>,
+    pub arrival: Arrival,
+}
+
+/// Reads a signal: its `type` is the signal's name, its JSON body what it carries (none is `{}`), its `message_id` tells a repetition. The
 /// saga is named by the header `snorri-saga`, or by `snorri-definition` and `snorri-key`.
-pub fn decode_signal(delivery: &Delivery) -> Result<(SagaId, Arrival), Undecodable> {
+pub fn decode_signal(delivery: &Delivery) -> Result<Signal, Undecodable> {
     let Some(name) = kind(delivery) else {
         return Err(Undecodable::new(
             "the signal has no `type`: set it to the signal's name, as in `approved`",
@@ -15,7 +24,8 @@ pub fn decode_signal(delivery: &Delivery) -> Result<(SagaId, Arrival), Undecodab
     };
     check_name("the `type` of the signal", name)?;
     let source = Source::Signal(name.into());
-    Ok((addressee(delivery)?, arrival(delivery, source, "signal")?))
+    let (saga, definition) = addressee(delivery)?;
+    Ok(Signal { saga, definition, arrival: arrival(delivery, source, "signal")? })
 }
 
 /// Reads a domain event that was published to this exchange with this routing key.
@@ -28,9 +38,9 @@ pub(super) fn decode_event(
     arrival(delivery, source, "event")
 }
 
-fn addressee(delivery: &Delivery) -> Result<SagaId, Undecodable> {
+fn addressee(delivery: &Delivery) -> Result<(SagaId, Option<String>), Undecodable> {
     if let Some(id) = text(delivery, header::SAGA) {
-        return id.parse().map_err(|_| {
+        return id.parse().map(|id| (id, None)).map_err(|_| {
             Undecodable::new(format!(
                 "the header `{}` is not the id of a saga, which is a UUID",
                 header::SAGA
@@ -38,7 +48,7 @@ fn addressee(delivery: &Delivery) -> Result<SagaId, Undecodable> {
         });
     }
     match (text(delivery, header::DEFINITION), text(delivery, header::KEY)) {
-        (Some(definition), Some(key)) => Ok(SagaId::of_key(definition, key)),
+        (Some(definition), Some(key)) => Ok((SagaId::of_key(definition, key), Some(definition.to_owned()))),
         _ => Err(Undecodable::new(format!(
             "the signal does not say whom it is for: set the header `{}` to the saga's id, or `{}` and `{}` to its \
              definition and business key",
@@ -60,7 +70,7 @@ fn arrival(delivery: &Delivery, source: Source, what: &str) -> Result<Arrival, U
         &format!("the `message_id` of the {what}"),
         delivery.properties.message_id.as_deref().unwrap_or_default(),
     )?;
-    Ok(Arrival { source, id: delivery.properties.message_id.clone(), body: body::decode(delivery)? })
+    Ok(Arrival::new(source, delivery.properties.message_id.clone(), body::decode(delivery)?))
 }
 
 fn text<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
@@ -89,8 +99,9 @@ mod tests {
     #[test]
     fn a_signal_names_its_saga_by_id_or_by_key() {
         let id = "018f3c9e-1111-7222-8333-444455556666";
-        let (saga, arrival) = decode_signal(&signal(&[("snorri-saga", id)])).expect("a signal");
-        assert_eq!(saga.to_string(), id);
+        let Signal { saga, definition, arrival } =
+            decode_signal(&signal(&[("snorri-saga", id)])).expect("a signal");
+        assert_eq!((saga.to_string().as_str(), definition), (id, None));
         let expected = Arrival {
             source: Source::Signal("approved".into()),
             id: Some("m-1".to_owned()),
@@ -98,7 +109,21 @@ mod tests {
         };
         assert_eq!(arrival, expected);
         let by_key = signal(&[("snorri-definition", "order"), ("snorri-key", "o-1")]);
-        assert_eq!(decode_signal(&by_key).expect("a signal").0, SagaId::of_key("order", "o-1"));
+        let by_key = decode_signal(&by_key).expect("a signal");
+        assert_eq!(
+            (by_key.saga, by_key.definition.as_deref()),
+            (SagaId::of_key("order", "o-1"), Some("order"))
+        );
+    }
+
+    #[test]
+    fn a_signal_or_event_that_carries_nothing_is_an_empty_object() {
+        for body in ["", "null", "{}"] {
+            let mut delivery = signal(&[("snorri-definition", "order"), ("snorri-key", "o-1")]);
+            delivery.body = body.as_bytes().to_vec();
+            assert_eq!(decode_signal(&delivery).expect("a signal").arrival.body, json!({}), "{body:?}");
+            assert_eq!(decode_event(&delivery).expect("an event").body, json!({}), "{body:?}");
+        }
     }
 
     #[test]

@@ -66,9 +66,18 @@ pub fn trace_id_of(properties: &Properties) -> Option<String> {
 }
 
 /// Tells whoever asked for a saga with these properties that there will be none, and why. `None`: nobody wants to know.
-pub fn answer_refused(start: &Properties, code: &str, reason: &str, at: Time) -> Option<Publication> {
+pub fn answer_refused(
+    start: &Properties,
+    code: &str,
+    reason: &str,
+    details: Option<Value>,
+    at: Time,
+) -> Option<Publication> {
     let AnswerTo { queue, correlation_id } = answer_to(start)?;
-    let body = to_json!({ "code": code, "message": reason });
+    let mut body = to_json!({ "code": code, "message": reason });
+    if let Some(details) = details {
+        body["details"] = details;
+    }
     Some(Publication {
         exchange: String::new(),
         routing_key: queue,

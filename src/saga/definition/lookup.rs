@@ -84,6 +84,22 @@ impl Definition {
             .flat_map(move |step| both.into_iter().filter_map(|direction| step.command(direction)))
     }
 
+    /// Whether its sagas can receive events or signals.
+    pub fn receives_arrivals(&self) -> bool {
+        self.signals().next().is_some() || self.events().next().is_some()
+    }
+
+    /// The names of all signals that its sagas wait for.
+    pub fn signals(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Wait(wait) => match &wait.awaited {
+                Awaited::Signal(name) => Some(name),
+                Awaited::Event(_) => None,
+            },
+            _ => None,
+        })
+    }
+
     /// All domain events that its sagas listen for.
     pub fn events(&self) -> impl Iterator<Item = &EventPattern> {
         let replies = self.commands().flat_map(|command| command.on.iter().map(|reply| &reply.event));

@@ -60,9 +60,9 @@ impl Draft<'_> {
                 .any(|kept| kept.arrival.id == arrival.id && kept.arrival.source == arrival.source);
         let waiting = self.state.arrivals.iter().filter(|kept| !kept.taken).count();
         match () {
+            () if is_known => Err(Ignored::Duplicate),
             () if self.state.ended.is_some() => Err(Ignored::Ended),
             () if !is_awaited => Err(Ignored::NotAwaited),
-            () if is_known => Err(Ignored::Duplicate),
             () if self.state.rolling_back => Err(Ignored::AlreadyRollingBack),
             () if waiting >= MAX_KEPT_ARRIVALS => Err(Ignored::TooManyArrivals),
             () => {

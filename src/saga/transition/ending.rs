@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Draft;
 use super::begin::{check_bounds, render};
-use crate::saga::id::{Direction, StepPath};
+use super::{Draft, Ignored};
+use crate::saga::MAX_OUTCOME_REQUESTS;
+use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::input::{Attempt, ReplyResult};
-use crate::saga::journal::{Fact, Problem, Reason};
+use crate::saga::journal::{AnswerTo, Cause, Fact, Problem, Reason};
 use crate::saga::message::{Change, Lifecycle, Message, Outcome, Report};
-use crate::saga::state::Status;
+use crate::saga::state::{State, Status};
 use crate::saga::variables::Variables;
 
 impl Draft<'_> {
@@ -39,31 +40,26 @@ impl Draft<'_> {
 
     pub(super) fn end(&mut self, status: Status, output: Option<Arc<Value>>) {
         self.record(Fact::Ended { status, output });
-        let told = [self.outcome().map(Message::Outcome), self.report().map(Message::Report)];
-        self.messages.extend(told.into_iter().flatten());
+        let addresses = addresses(&self.state).cloned();
+        let outcomes: Vec<_> =
+            addresses.filter_map(|to| outcome_for(&self.state, to, self.at)).map(Message::Outcome).collect();
+        let report = self.report().map(Message::Report);
+        self.messages.extend(outcomes.into_iter().chain(report));
     }
 
-    fn outcome(&self) -> Option<Outcome> {
-        let started = self.state.started.as_ref()?;
-        let end = self.state.ended.as_ref()?;
-        let to = started.answer.clone()?;
-        let body = json!({
-            "saga": self.state.id,
-            "definition": started.definition,
-            "version": self.state.version(),
-            "key": started.key,
-            "status": end.status,
-            "output": end.output,
-            "problem": self.state.stopping.as_ref().map(|stop| &stop.problem),
-        });
-        Some(Outcome {
-            saga: self.state.id,
-            definition: Arc::clone(&started.definition),
-            to,
-            status: end.status,
-            sent_at: self.at,
-            body: serde_json::value::to_raw_value(&body).ok()?,
-        })
+    /// Notes one more address for the outcome of a saga that has not ended.
+    pub(super) fn outcome_requested(&mut self, to: &AnswerTo) -> Result<Cause, Ignored> {
+        if self.state.ended.is_some() {
+            return Err(Ignored::Ended);
+        }
+        if addresses(&self.state).any(|known| known == to) {
+            return Err(Ignored::Duplicate);
+        }
+        if self.state.outcome_requests.len() >= MAX_OUTCOME_REQUESTS {
+            return Err(Ignored::TooManyOutcomeRequests);
+        }
+        self.record(Fact::OutcomeRequested { to: to.clone() });
+        Ok(Cause::OutcomeRequest)
     }
 
     /// What the saga that this one is part of gets for a reply.
@@ -121,6 +117,35 @@ impl Draft<'_> {
         };
         self.messages.extend((0..).zip(changes).map(lifecycle));
     }
+}
+
+/// The addresses that the outcome of a saga is sent to.
+fn addresses(state: &State) -> impl Iterator<Item = &AnswerTo> {
+    let first = state.started.as_ref().and_then(|started| started.answer.as_ref());
+    first.into_iter().chain(&state.outcome_requests)
+}
+
+/// The outcome of a saga for one address. `None`: the saga has not ended.
+pub fn outcome_for(state: &State, to: AnswerTo, at: Time) -> Option<Outcome> {
+    let started = state.started.as_ref()?;
+    let end = state.ended.as_ref()?;
+    let body = json!({
+        "saga": state.id,
+        "definition": started.definition,
+        "version": state.version(),
+        "key": started.key,
+        "status": end.status,
+        "output": end.output,
+        "problem": state.stopping.as_ref().map(|stop| &stop.problem),
+    });
+    Some(Outcome {
+        saga: state.id,
+        definition: Arc::clone(&started.definition),
+        to,
+        status: end.status,
+        sent_at: at,
+        body: serde_json::value::to_raw_value(&body).ok()?,
+    })
 }
 
 fn change(fact: &Fact, stop: Option<&Problem>) -> Option<(Change, Option<StepPath>, Option<Problem>)> {

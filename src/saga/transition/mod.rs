@@ -13,13 +13,15 @@ mod operator;
 mod replies;
 mod steering;
 
+pub use ending::outcome_for;
+
 use std::sync::Arc;
 
 use super::definition::{Action, Command, CommandStep, Definition, OnWaitTimeout, Step};
 use super::id::{Direction, StepPath, Time};
 use super::input::{Attempt, Input};
 use super::journal::{Cause, Entry, Fact, Problem, Reason, Started, StopReason};
-use super::limits::{MAX_KEPT_ARRIVALS, MAX_LIMITS_RAISED};
+use super::limits::{MAX_KEPT_ARRIVALS, MAX_LIMITS_RAISED, MAX_OUTCOME_REQUESTS};
 use super::message::Message;
 use super::migration::Obstacle;
 use super::state::{Pending, State, StepState};
@@ -77,6 +79,8 @@ pub enum Ignored {
     NotAwaited,
     #[error("{MAX_KEPT_ARRIVALS} signals and events are kept already")]
     TooManyArrivals,
+    #[error("the outcome is sent to {MAX_OUTCOME_REQUESTS} addresses already, beside that of the start")]
+    TooManyOutcomeRequests,
     #[error("the saga is not part of another")]
     NotAChild,
     #[error("the saga has been rolled back already")]
@@ -115,6 +119,7 @@ impl Ignored {
             Self::NoSuchIncident => "no_such_incident",
             Self::NotAwaited => "not_awaited",
             Self::TooManyArrivals => "too_many_arrivals",
+            Self::TooManyOutcomeRequests => "too_many_outcome_requests",
             Self::NotAChild => "not_a_child",
             Self::AlreadyCompensated => "already_compensated",
             Self::CompensationNotDone => "compensation_not_done",
@@ -171,6 +176,7 @@ impl<'a> Draft<'a> {
         }
         match input {
             Input::Start(started) => Err(self.already_started(started)),
+            Input::OutcomeRequest(to) => self.outcome_requested(to),
             Input::Reply(reply) => self.reply(reply),
             Input::Unroutable(attempt) => self.unroutable(attempt),
             Input::StartClock(attempt) => self.start_clock(attempt),

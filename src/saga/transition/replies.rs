@@ -218,9 +218,11 @@ impl Draft<'_> {
 const ROUTE_RETRY: Retry =
     Retry { attempts: u32::MAX, first: Duration::from_millis(200), most: Duration::from_secs(15) };
 
-/// Whether a success of a command that nobody waits for is more than the repetition of one that was accepted.
+/// Whether a success of a command that nobody waits for is more than the repetition of one that was accepted or journaled as
+/// late.
 fn contradicts(step: &StepState, direction: Direction) -> bool {
     direction == Direction::Forward
+        && !step.succeeded_late
         && match &step.outcome {
             Outcome::Failed(_) => true,
             Outcome::Unknown { late_output } => late_output.is_none(),
