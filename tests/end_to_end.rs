@@ -3,6 +3,8 @@
 
 #[path = "end_to_end/commands.rs"]
 mod commands;
+#[path = "end_to_end/early.rs"]
+mod early;
 #[path = "end_to_end/exchanges.rs"]
 mod exchanges;
 #[path = "end_to_end/python.rs"]
@@ -11,6 +13,8 @@ mod python;
 mod replies;
 #[path = "end_to_end/rights.rs"]
 mod rights;
+#[path = "end_to_end/second_start.rs"]
+mod second_start;
 mod support;
 #[path = "end_to_end/values.rs"]
 mod values;

@@ -1,5 +1,12 @@
 //! The engine on ports in memory: what several of them do to the same sagas.
 
+#[path = "engine/early.rs"]
+mod early;
+#[path = "engine/letters.rs"]
+mod letters;
+#[path = "engine/scheduled.rs"]
+mod scheduled;
+
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -13,11 +20,11 @@ use snorri::broker::topology::{Names, own_topology};
 use snorri::broker::{
     Broker, Delivery, Handler, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
 };
-use snorri::engine::clock::SystemClock;
+use snorri::engine::clock::{Clock, SystemClock};
 use snorri::engine::definitions::Definitions;
 use snorri::engine::metrics::Metrics;
 use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
-use snorri::engine::{intake, retention};
+use snorri::engine::{buffer, intake, retention};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
 use snorri::saga::journal::{Arrival, By, Cause, Source};
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
@@ -31,6 +38,19 @@ async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
 }
 
 async fn engine_with(store: &Arc<dyn Store>, options: &Options) -> (Engine, Running) {
+    engine_at(store, options, Arc::new(SystemClock)).await
+}
+
+async fn engine_at(store: &Arc<dyn Store>, options: &Options, clock: Arc<dyn Clock>) -> (Engine, Running) {
+    engine_of(store, options, clock, Arc::new(Metrics::new(&mut Registry::default()))).await
+}
+
+async fn engine_of(
+    store: &Arc<dyn Store>,
+    options: &Options,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> (Engine, Running) {
     let definitions = Arc::new(Definitions::new(Arc::clone(store)));
     definitions.register("order.yaml", ORDER, Time(0)).await.expect("registered");
     let broker = LocalBroker::new(local::Options::default());
@@ -43,9 +63,9 @@ async fn engine_with(store: &Arc<dyn Store>, options: &Options) -> (Engine, Runn
         store: Arc::clone(store),
         reader: Arc::clone(store),
         broker: Arc::new(broker),
-        clock: Arc::new(SystemClock),
+        clock,
         definitions,
-        metrics: Arc::new(Metrics::new(&mut Registry::default())),
+        metrics,
         wire: wire(),
     };
     Engine::spawn(&parts, options)
@@ -68,10 +88,15 @@ fn options() -> Options {
         max_unanswered: some(10_000),
         sweep_interval: Duration::from_secs(3_600),
         claim_limit: NonZeroU32::new(100).expect("some"),
+        max_unanswered: some(10_000),
         prefetch: 100,
         message_timeout: Duration::from_secs(60),
+        buffered_events: buffer::Options { retention_period: Duration::from_secs(600), max_events: 1_000 },
         retention: retention::Options {
             keep: retention::Keep::FOREVER,
+            dead_letters: retention::Keep::FOREVER,
+            resolved_dead_letters: retention::Keep::FOREVER,
+            max_dead_letters: 1_000,
             definitions: BTreeMap::new(),
             archive: None,
             interval: Duration::from_secs(3_600),
@@ -233,7 +258,7 @@ async fn an_event_starts_a_saga_and_others_and_signals_reach_it() {
             Properties { kind: Some("go".to_owned()), headers: headers.into(), ..Properties::default() };
         give(intake::signals(engine.clone(), &options), Delivery { properties, ..Delivery::default() })
     };
-    assert!(matches!(signal("nobody").await, Verdict::DeadLetter { .. }));
+    assert_eq!(signal("nobody").await, Verdict::Ack, "it waits for its saga");
     assert_eq!(signal("o-1").await, Verdict::Ack);
     assert_eq!(status(&engine, id).await, Status::Completed);
     assert!(matches!(signal("o-1").await, Verdict::DeadLetter { .. }), "it has ended");

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::dead_letters::Received;
+use super::dead_letters::{self, Received};
 use super::lane::Work;
 use super::operator::Asked;
-use crate::broker::envelope::{Wire, header};
+use crate::broker::envelope::Wire;
 use crate::saga::input::{Reply, ReplyResult};
 use crate::saga::journal::{Fact, Problem, Reason, Source};
 use crate::saga::transition::Wake;
@@ -123,6 +123,7 @@ impl Gathered {
             attributes: self.attributes,
             audit: self.audit,
             letters_resolved: Vec::new(),
+            buffered_removed: Vec::new(),
         }
     }
 }
@@ -152,10 +153,9 @@ fn received_as(wire: &Wire, saga: SagaId, input: &Input) -> Option<Received> {
             Some(Received { queue: wire.names.replies.clone(), properties, body })
         }
         Input::Arrival(arrival) => {
-            let Source::Event { exchange, event } = &arrival.source else { return None };
+            let Source::Event { .. } = &arrival.source else { return None };
+            let properties = dead_letters::properties_of(saga, arrival);
             let body = arrival.body.to_string().into_bytes();
-            let headers = json!({header::EXCHANGE: exchange, header::ROUTING_KEY: event});
-            let properties = json!({"type": event, "message_id": arrival.id, "headers": headers});
             Some(Received { queue: wire.names.events.clone(), properties, body })
         }
         _ => None,

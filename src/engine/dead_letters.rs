@@ -1,14 +1,14 @@
 //! Messages that nothing could be made of: kept where people can look at them, give them back to their queue, or discard them.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::Engine;
 use crate::broker::envelope::{self, Keyring, header};
 use crate::broker::{Delivery, HeaderValue, Properties, Publication, Published, Verdict};
-use crate::saga::MAX_PAYLOAD_BYTES;
-use crate::saga::journal::By;
-use crate::store::{self, AuditEntry, Batch, DeadLetter};
+use crate::saga::journal::{Arrival, By, Source};
+use crate::saga::{MAX_PAYLOAD_BYTES, SagaId, Time};
+use crate::store::{self, AuditEntry, Batch, BufferedEvent, DeadLetter};
 
 /// What the broker says of a message that it has dead-lettered by itself.
 const BROKERS_REASON: &str = "x-first-death-reason";
@@ -159,7 +159,7 @@ impl Engine {
         by: &By,
     ) -> Result<DeadLetter, LetterError> {
         let now = self.clock().now();
-        let state = |resolved: bool| serde_json::json!({ "dead_letter": letter.id, "resolved": resolved });
+        let state = |resolved: bool| json!({ "dead_letter": letter.id, "resolved": resolved });
         let audit = AuditEntry {
             id: Uuid::now_v7(),
             at: now,
@@ -195,6 +195,33 @@ fn publication(letter: &DeadLetter, keys: &Keyring) -> Publication {
         routing_key: letter.queue.clone(),
         properties,
         body: letter.body.clone(),
+    }
+}
+
+/// The properties of the message that an event or signal came as, so that a dead letter of it can be replayed.
+pub(super) fn properties_of(saga: SagaId, arrival: &Arrival) -> Value {
+    let (name, headers) = match &arrival.source {
+        Source::Event { exchange, event } => {
+            (event, json!({ header::EXCHANGE: exchange, header::ROUTING_KEY: event }))
+        }
+        Source::Signal(name) => (name, json!({ header::SAGA: saga })),
+    };
+    json!({ "type": name, "message_id": arrival.id, "headers": headers })
+}
+
+/// A dead letter of an event or signal that was buffered. It has the event's id, so that it is written once.
+pub(super) fn of_buffered(event: &BufferedEvent, at: Time, code: &str, reason: String) -> DeadLetter {
+    DeadLetter {
+        id: event.id,
+        at,
+        queue: event.queue.clone(),
+        code: code.to_owned(),
+        reason,
+        saga: Some(event.saga),
+        step: None,
+        properties: properties_of(event.saga, &event.arrival),
+        body: event.arrival.body.to_string().into_bytes(),
+        resolved_at: None,
     }
 }
 

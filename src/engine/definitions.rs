@@ -209,6 +209,11 @@ impl Definitions {
         self.filtered(|_| true)
     }
 
+    /// All versions in which new sagas may be started, by name and version.
+    pub fn all_active(&self) -> Vec<Arc<Compiled>> {
+        self.filtered(|known| known.is_active)
+    }
+
     fn filtered(&self, wanted: impl Fn(&Known) -> bool) -> Vec<Arc<Compiled>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = by_name.values().flat_map(HashMap::values).filter(|known| wanted(known));
@@ -224,7 +229,7 @@ impl Definitions {
     /// The latest active version of each, by name.
     pub fn latest(&self) -> Vec<Arc<Compiled>> {
         let mut latest: Vec<Arc<Compiled>> = Vec::new();
-        for compiled in self.filtered(|known| known.is_active) {
+        for compiled in self.all_active() {
             match latest.last_mut() {
                 Some(last) if last.definition.name == compiled.definition.name => *last = compiled,
                 _ => latest.push(compiled),

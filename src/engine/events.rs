@@ -3,21 +3,22 @@
 //! An event names no saga. Each definition that listens for it says how the business key is made from the event's body,
 //! and the key gives the saga's id, so that nothing has to be looked up. Whether the saga wants it is for the core to say.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::buffer::{self, EarlyArrival};
 use super::start::StartRequest;
 use super::{Engine, SubmitError, intake};
 use crate::broker::{Delivery, Verdict, envelope};
 use crate::catalog::Compiled;
 use crate::json::number_text;
-use crate::saga::definition::{EventPattern, Trigger};
+use crate::saga::definition::{Definition, EventPattern, Trigger};
 use crate::saga::expression::{EvaluationError, Expression, Scope, Variable};
 use crate::saga::journal::{Arrival, Source};
 use crate::saga::template::Template;
-use crate::saga::{Input, SagaId};
+use crate::saga::{Ignored, Input, SagaId};
 
 /// What an expression outside of a saga sees: one variable.
 pub(super) struct Only<'a>(pub &'static str, pub &'a Value);
@@ -32,7 +33,13 @@ impl Scope for Only<'_> {
 #[derive(Default)]
 struct Tally {
     again: bool,
+    /// Whether a saga started by it, or is there for it to be about.
+    matched: bool,
+    /// Whether it waits for a saga to start.
+    buffered: bool,
     refused: Vec<String>,
+    /// The sagas that it was not buffered for, because there is no room.
+    no_room: Vec<SagaId>,
 }
 
 /// Starts what the event starts, then gives it to the sagas that it may be about: it can be both for the same saga.
@@ -43,7 +50,8 @@ pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
     };
     let trace_id = envelope::trace_id_of(&delivery.properties);
     drop(delivery);
-    if !engine.definitions().all().iter().any(|compiled| listens(compiled, &arrival.source))
+    let is_known = || engine.definitions().all().iter().any(|compiled| listens(compiled, &arrival.source));
+    if !is_known()
         && let Err(error) = engine.refresh().await
     {
         // Another process has bound the queue for it.
@@ -57,27 +65,71 @@ pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
     for compiled in engine.definitions().latest() {
         start(&engine, &compiled, &arrival, trace_id.as_deref(), &mut tally).await;
     }
-    for saga in addressees(&engine, &arrival) {
+    let mut early = Vec::new();
+    for (saga, may_start) in addressees(&engine, &arrival) {
         match engine.submit(saga, Input::Arrival(Arc::clone(&arrival))).await {
-            Ok(_) => {}
-            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => tally.again = true,
-            Err(SubmitError::Ignored(ignored)) => {
-                tracing::debug!(%saga, reason = %ignored, "the event changes nothing");
-            }
-            Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
-                tally.refused.push(error.to_string())
-            }
+            Err(SubmitError::Ignored(Ignored::UnknownSaga)) => early.extend(may_start.then_some(saga)),
+            decided => tally.take(saga, decided.map(|_| ())),
         }
+    }
+    for saga in early {
+        buffer(&engine, saga, &arrival, &mut tally).await;
+    }
+    if tally.is_unmatched() {
+        engine.metrics().observe_unmatched_event(&arrival.source, is_known());
     }
     tally.verdict()
 }
 
+/// Keeps an event for a saga that has not started yet.
+async fn buffer(engine: &Engine, saga: SagaId, arrival: &Arc<Arrival>, tally: &mut Tally) {
+    let queue = engine.0.parts.names.events.clone();
+    let early = EarlyArrival { saga, arrival: Arc::clone(arrival), queue, matched: tally.matched };
+    match engine.buffer(early).await {
+        Ok(buffer::Outcome::Kept) => tally.buffered = true,
+        Ok(buffer::Outcome::Delivered(decided)) => tally.take(saga, decided),
+        Ok(buffer::Outcome::Full) => tally.no_room.push(saga),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot buffer an event now");
+            tally.again = true;
+        }
+    }
+}
+
 impl Tally {
+    /// Takes in what a saga that has started decided.
+    fn take(&mut self, saga: SagaId, decided: Result<(), SubmitError>) {
+        match decided {
+            Ok(()) => self.matched = true,
+            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => self.again = true,
+            Err(SubmitError::Ignored(ignored)) => {
+                self.matched = true;
+                tracing::debug!(%saga, reason = %ignored, "the event changes nothing");
+            }
+            Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
+                self.refused.push(error.to_string());
+            }
+        }
+    }
+
+    fn is_unmatched(&self) -> bool {
+        !self.again && !self.matched && !self.buffered && self.refused.is_empty()
+    }
+
     fn verdict(self) -> Verdict {
         match self.refused {
             _ if self.again => Verdict::Requeue,
-            refused if refused.is_empty() => Verdict::Ack,
-            refused => intake::dead_letter("refused", refused.join("; ")),
+            refused if !refused.is_empty() => intake::dead_letter("refused", refused.join("; ")),
+            // An event that another saga accepted has found whom it is about.
+            _ if self.matched || self.no_room.is_empty() => Verdict::Ack,
+            _ => {
+                let sagas: Vec<_> = self.no_room.iter().map(ToString::to_string).collect();
+                let reason = format!(
+                    "the buffer for events of sagas that have not started has no room; it is about {}",
+                    sagas.join(", ")
+                );
+                intake::dead_letter(buffer::FULL, reason)
+            }
         }
     }
 }
@@ -114,7 +166,13 @@ async fn start(
         };
         match engine.start(request).await {
             Ok(started) => {
-                tracing::debug!(saga = %started.id, is_new = started.is_new, "started by an event");
+                tally.matched = true;
+                match started.conflict("message id") {
+                    None => {
+                        tracing::debug!(saga = %started.id, is_new = started.is_new, "started by an event");
+                    }
+                    Some(reason) => tracing::warn!(reason, "an event starts no further saga"),
+                }
             }
             Err(error) if error.is_temporary() => tally.again = true,
             Err(error) => tally.refused.push(refused(error.to_string())),
@@ -145,15 +203,17 @@ fn input_of(
     }))
 }
 
-/// The sagas that the event may be about, each once.
-fn addressees(engine: &Engine, arrival: &Arrival) -> HashSet<SagaId> {
-    let mut sagas = HashSet::new();
+/// The sagas that the event may be about, each once, and whether one can start if it has not.
+fn addressees(engine: &Engine, arrival: &Arrival) -> HashMap<SagaId, bool> {
+    let mut sagas = HashMap::new();
     for compiled in engine.definitions().all() {
         for pattern in compiled.definition.events() {
             if is(&arrival.source, &pattern.exchange, &pattern.event)
                 && let Some(key) = key_of(pattern, &arrival.body)
             {
-                sagas.insert(SagaId::of_key(&compiled.definition.name, &key));
+                let Definition { name, version, .. } = &*compiled.definition;
+                *sagas.entry(SagaId::of_key(name, &key)).or_default() |=
+                    engine.definitions().is_active(name, *version);
             }
         }
     }

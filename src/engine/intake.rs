@@ -4,20 +4,20 @@
 //! will ever understand goes to the dead letters, with the reason.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
+use serde_json::Value;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 use tracing::Instrument;
 
 use super::dead_letters::Received;
 use super::operator::Terms;
-use super::start::{StartError, StartRequest};
+use super::start::{KEY_IN_USE, StartError, StartRequest};
 use super::{Engine, Options, SubmitError};
 use crate::broker::envelope::{DecodedReply, Undecodable};
 use crate::broker::{Delivery, Handler, Properties, Published, Verdict, envelope};
 use crate::saga::input::{Reply, ReplyResult};
-use crate::saga::journal::Reason;
+use crate::saga::journal::{AnswerTo, Reason};
 use crate::saga::{Ignored, Input, SagaId};
 
 /// Takes in replies.
@@ -40,7 +40,7 @@ pub fn events(engine: Engine, options: &Options) -> Handler {
 
 /// Takes in signals.
 pub fn signals(engine: Engine, options: &Options) -> Handler {
-    stack(options, move |delivery| signal(engine.clone(), delivery))
+    stack(options, move |delivery| super::signals::take_in(engine.clone(), delivery))
 }
 
 /// Takes in what the broker holds for people to look at.
@@ -117,19 +117,6 @@ async fn submit_reply(engine: &Engine, saga: SagaId, reply: Reply, terms: Terms)
     }
 }
 
-async fn signal(engine: Engine, delivery: Delivery) -> Verdict {
-    let (saga, arrival) = match envelope::decode_signal(&delivery) {
-        Ok(decoded) => decoded,
-        Err(undecodable) => return refused(undecodable),
-    };
-    drop(delivery);
-    match engine.submit(saga, Input::Arrival(Arc::new(arrival))).await {
-        Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Verdict::Ack,
-        Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
-        Err(error) => dead_letter(error.code(), format!("saga {saga}: {error}")),
-    }
-}
-
 async fn start(engine: Engine, delivery: Delivery) -> Verdict {
     if let Err(undecodable) = engine.wire().check_reply_to(&delivery.properties) {
         return refused(undecodable);
@@ -138,7 +125,7 @@ async fn start(engine: Engine, delivery: Delivery) -> Verdict {
         Ok(request) => request,
         Err(undecodable) => {
             let reason = undecodable.to_string();
-            return refuse(&engine, &delivery.properties, "undecodable", reason).await;
+            return refuse(&engine, &delivery.properties, "undecodable", reason, None).await;
         }
     };
     let span = tracing::info_span!("start", definition = request.definition);
@@ -146,23 +133,56 @@ async fn start(engine: Engine, delivery: Delivery) -> Verdict {
 }
 
 async fn accept(engine: Engine, starter: Properties, request: StartRequest) -> Verdict {
+    let answer = request.answer.clone();
     match engine.start(request).await {
         Ok(started) => {
             tracing::debug!(saga = %started.id, is_new = started.is_new, "started");
-            Verdict::Ack
+            match (started.conflict("message id"), answer) {
+                (Some(reason), _) => refuse(&engine, &starter, KEY_IN_USE, reason, None).await,
+                (None, Some(to)) if !started.is_new => answer_again(&engine, &starter, started.id, to).await,
+                _ => Verdict::Ack,
+            }
         }
         Err(StartError::Stopping) => Verdict::Requeue,
         Err(error) if error.is_temporary() => {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot start now");
             Verdict::Requeue
         }
-        Err(error) => refuse(&engine, &starter, error.code(), error.to_string()).await,
+        Err(error) => refuse(&engine, &starter, error.code(), error.to_string(), error.details()).await,
+    }
+}
+
+/// Answers a repeated start: with the outcome of a saga that has ended, or once it ends.
+async fn answer_again(engine: &Engine, starter: &Properties, saga: SagaId, to: AnswerTo) -> Verdict {
+    match engine.request_outcome(saga, to).await {
+        Ok(None) => Verdict::Ack,
+        Ok(Some(outcome)) => match engine.publish_outcome(outcome).await {
+            Published::Confirmed => Verdict::Ack,
+            Published::Unroutable => {
+                tracing::warn!(%saga, "the queue that a repeated start names for its answer does not exist");
+                Verdict::Ack
+            }
+            Published::Refused | Published::Unknown => Verdict::Requeue,
+        },
+        Err(StartError::Store(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot answer a repeated start now");
+            Verdict::Requeue
+        }
+        Err(StartError::Stopping) => Verdict::Requeue,
+        Err(error) => refuse(engine, starter, error.code(), error.to_string(), None).await,
     }
 }
 
 /// Tells the starter, if there is one who listens; else the start goes to the dead letters.
-async fn refuse(engine: &Engine, starter: &Properties, code: &'static str, reason: String) -> Verdict {
-    if let Some(answer) = envelope::answer_refused(starter, code, &reason, engine.clock().now())
+async fn refuse(
+    engine: &Engine,
+    starter: &Properties,
+    code: &'static str,
+    reason: String,
+    details: Option<Value>,
+) -> Verdict {
+    let now = engine.clock().now();
+    if let Some(answer) = envelope::answer_refused(starter, code, &reason, details, now)
         && engine.broker().publish(vec![answer]).await == [Published::Confirmed]
     {
         return Verdict::Ack;

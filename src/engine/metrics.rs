@@ -12,9 +12,12 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use crate::broker::Published;
-use crate::saga::journal::{Cause, Fact};
+use crate::saga::journal::{Cause, Fact, Source};
 use crate::saga::{Ignored, Status};
 use crate::store::Appended;
+
+/// The label of what no definition names.
+const OTHER: &str = "other";
 
 /// The engine's metrics. Names and labels are stable.
 #[derive(Debug)]
@@ -30,6 +33,12 @@ pub struct Metrics {
     pub late_replies: Counter,
     /// Replies whose `correlation_id` no key of this installation vouches for.
     pub forged_replies: Counter,
+    /// Events that no saga accepted, by exchange and name.
+    unmatched_events: Family<EventLabels, Counter>,
+    /// Events and signals that came before their saga, by result.
+    buffered_events: Family<ResultLabels, Counter>,
+    /// Dead letters that retention deleted, by reason.
+    dead_letters_deleted: Family<Reasons, Counter>,
     /// Messages by what became of them.
     published: Family<Labels, Counter>,
     /// Commands that were not sent because nobody awaited them any more, by reason.
@@ -48,6 +57,17 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     kind: Cow<'static, str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    exchange: String,
+    event: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,6 +98,9 @@ impl Metrics {
             incidents: Family::default(),
             late_replies: Counter::default(),
             forged_replies: Counter::default(),
+            unmatched_events: Family::default(),
+            buffered_events: Family::default(),
+            dead_letters_deleted: Family::default(),
             published: Family::default(),
             dropped: Family::default(),
             unroutable: Family::default(),
@@ -93,6 +116,12 @@ impl Metrics {
         registry.register("incidents", "Incidents raised, by code", metrics.incidents.clone());
         registry.register("late_replies", "Contradicting late replies", metrics.late_replies.clone());
         registry.register("forged_replies", "Replies without a valid MAC", metrics.forged_replies.clone());
+        let (name, help) = ("unmatched_events", "Events that no saga accepted, by exchange and name");
+        registry.register(name, help, metrics.unmatched_events.clone());
+        let (name, help) = ("buffered_events", "Events and signals that came before their saga, by result");
+        registry.register(name, help, metrics.buffered_events.clone());
+        let (name, help) = ("dead_letters_deleted", "Dead letters that retention deleted, by reason");
+        registry.register(name, help, metrics.dead_letters_deleted.clone());
         registry.register("messages_published", "Messages by what became of them", metrics.published.clone());
         registry.register(
             "commands_dropped",
@@ -123,6 +152,27 @@ impl Metrics {
 
     pub(super) fn observe_ignored(&self, ignored: &Ignored) {
         count(&self.ignored, ignored.code());
+    }
+
+    /// Counts an event that no saga accepted. Only an event that some definition listens for has labels of its own: others
+    /// can have any name.
+    pub(super) fn observe_unmatched_event(&self, source: &Source, is_known: bool) {
+        let labels = match source {
+            Source::Event { exchange, event } if is_known => {
+                EventLabels { exchange: exchange.to_string(), event: event.to_string() }
+            }
+            Source::Event { .. } => EventLabels { exchange: OTHER.to_owned(), event: OTHER.to_owned() },
+            Source::Signal(_) => return,
+        };
+        self.unmatched_events.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn observe_buffered_event(&self, result: &'static str) {
+        self.buffered_events.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    pub(super) fn observe_deleted_letters(&self, reason: &'static str, number: u64) {
+        self.dead_letters_deleted.get_or_create(&Reasons { reason }).inc_by(number);
     }
 
     pub(super) fn observe_dropped(&self, reason: &'static str) {
@@ -193,6 +243,7 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::ClockStarted { .. } => "clock_started",
         Cause::Wake => "wake",
         Cause::Arrival(_) => "arrival",
+        Cause::OutcomeRequest => "outcome_request",
         Cause::Undo => "undo",
         Cause::Cancel(_) => "cancel",
         Cause::Intervention { .. } => "intervention",

@@ -7,6 +7,7 @@
 //! commit removes them. [`timers`] wakes sagas, and sends what a dead process has left in the outbox.
 
 pub mod batch;
+pub mod buffer;
 pub mod bulk;
 mod children;
 pub mod clock;
@@ -25,8 +26,9 @@ pub mod options;
 pub mod outbox;
 pub mod registration;
 pub mod retention;
-mod schedules;
+pub mod schedules;
 pub mod search;
+mod signals;
 pub mod start;
 pub mod timers;
 pub mod token_keys;
@@ -47,6 +49,7 @@ use crate::saga::journal::By;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
 use crate::store::{Batch, Store};
+use buffer::Buffer;
 use clock::Clock;
 use counts::Counts;
 use definitions::Definitions;
@@ -87,6 +90,7 @@ struct Shared {
     counts: Counts,
     /// When the token keys were last loaded.
     keys_loaded: Mutex<Instant>,
+    buffer: Buffer,
 }
 
 /// The engine's tasks, to be stopped in order.
@@ -148,6 +152,7 @@ impl Engine {
             feed: feed.clone(),
             counts: Counts::default(),
             keys_loaded: Mutex::new(Instant::now()),
+            buffer: Buffer::new(options.buffered_events.clone()),
         }));
 
         let mut lanes = Vec::new();
@@ -183,6 +188,7 @@ impl Engine {
             tokio::spawn(feed::run(engine.clone(), feed, stop_timers.clone())),
             tokio::spawn(definitions::refresh(engine.clone(), stop_timers.clone())),
             tokio::spawn(token_keys::refresh(engine.clone(), stop_timers.clone())),
+            tokio::spawn(buffer::run(engine.clone(), options.sweep_interval, stop_timers.clone())),
             tokio::spawn(retention::run(engine.clone(), options.retention.clone(), stop_timers.clone())),
             tokio::spawn(timers::flush(engine.clone(), confirmed.clone(), stop_timers.clone())),
         ];

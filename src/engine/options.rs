@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::retention;
+use super::{buffer, retention};
 
 /// Bounds and times of the engine. The defaults are those of the commented default configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,6 +41,7 @@ pub struct Options {
     /// How long one delivery may take before it is given back to the broker.
     #[serde(with = "humantime_serde")]
     pub message_timeout: Duration,
+    pub buffered_events: buffer::Options,
     pub retention: retention::Options,
 }
 

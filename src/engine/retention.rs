@@ -1,5 +1,5 @@
 //! What becomes of sagas that have ended: after a time, which each definition may have its own, they are written to files and
-//! deleted.
+//! deleted. Dead letters are deleted by age and number.
 //!
 //! A file has one line of JSON for each saga, and is on disk before anything is deleted, so that a crash in between archives a
 //! saga twice and never loses it. Batches are small, with a pause after each, so that nobody notices.
@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use super::timers::Ticks;
 use crate::saga::{Entry, SagaId, State, Time};
-use crate::store;
+use crate::store::{self, ExpiredLetters};
 
-/// Sagas of one batch.
+/// Sagas, or dead letters, of one batch.
 const BATCH: u32 = 200;
-/// Batches of one definition before the next has its turn.
+/// Batches of one definition, or of one kind of dead letters, before the next has its turn.
 const ROUNDS: u32 = 50;
 /// The pause after each batch.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -37,6 +37,12 @@ pub struct Options {
     pub definitions: BTreeMap<String, Keep>,
     /// Where they are archived. Without it they are only deleted.
     pub archive: Option<PathBuf>,
+    /// How long dead letters are kept, resolved or not.
+    pub dead_letters: Keep,
+    /// How long dead letters are kept once they are resolved.
+    pub resolved_dead_letters: Keep,
+    /// The most dead letters; the oldest are deleted.
+    pub max_dead_letters: u32,
     /// How often it is looked for what can go.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
@@ -89,6 +95,9 @@ pub(super) async fn run(engine: Engine, options: Options, stop: CancellationToke
         if let Err(error) = sweep(&engine, &options, &stop).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot archive what has ended");
         }
+        if let Err(error) = sweep_dead_letters(&engine, &options, &stop).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot delete old dead letters");
+        }
     }
 }
 
@@ -113,6 +122,54 @@ async fn sweep(engine: &Engine, options: &Options, stop: &CancellationToken) -> 
         }
     }
     Ok(())
+}
+
+/// Deletes dead letters that are too old, and the oldest if there are too many.
+async fn sweep_dead_letters(
+    engine: &Engine,
+    options: &Options,
+    stop: &CancellationToken,
+) -> Result<(), store::Error> {
+    let now = engine.clock().now();
+    let Keep(all) = options.dead_letters;
+    let Keep(resolved) = options.resolved_dead_letters;
+    let resolved = resolved.map(|keep| ("resolved", ExpiredLetters::ResolvedBefore(now.before(keep))));
+    let expired = all.map(|keep| ("expired", ExpiredLetters::Before(now.before(keep))));
+    let surplus = ("surplus", ExpiredLetters::Beyond(options.max_dead_letters));
+    for (reason, which) in resolved.into_iter().chain(expired).chain([surplus]) {
+        let deleted = delete_dead_letters(engine, which, stop).await?;
+        if deleted == 0 {
+            continue;
+        }
+        engine.metrics().observe_deleted_letters(reason, deleted);
+        let most = options.max_dead_letters;
+        match which {
+            ExpiredLetters::Beyond(_) => tracing::warn!(
+                deleted,
+                most,
+                "there are more dead letters than `max_dead_letters`: the oldest are deleted"
+            ),
+            _ => tracing::info!(deleted, reason, "old dead letters are deleted"),
+        }
+    }
+    Ok(())
+}
+
+async fn delete_dead_letters(
+    engine: &Engine,
+    which: ExpiredLetters,
+    stop: &CancellationToken,
+) -> Result<u64, store::Error> {
+    let mut total = 0;
+    for _ in 0..ROUNDS {
+        let deleted = engine.store().delete_dead_letters(which, BATCH).await?;
+        total += deleted;
+        if deleted < u64::from(BATCH) || stop.is_cancelled() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(total)
 }
 
 async fn put_away(

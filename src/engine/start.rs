@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::definitions;
 use super::{Engine, SubmitError};
 pub use crate::broker::envelope::StartRequest;
+use crate::broker::{Published, envelope};
 pub use crate::catalog::InvalidInput;
 use crate::catalog::{Compiled, MAX_ATTRIBUTE_BYTES};
 use crate::saga::expression::EvaluationError;
-use crate::saga::{Ignored, Input, PAYLOAD_LIMITS, SagaId, journal};
+use crate::saga::journal::AnswerTo;
+use crate::saga::message::Outcome;
+use crate::saga::{Ignored, Input, Message, PAYLOAD_LIMITS, SagaId, State, journal, transition};
 use crate::{json, store, text};
 
 /// Most attributes of one saga.
@@ -30,6 +34,19 @@ pub struct Started {
     pub same_input: bool,
     /// Whether the earlier start made it part of the same saga, or of none.
     pub same_parent: bool,
+}
+
+/// The code of a start whose business key belongs to a saga that was started otherwise.
+pub const KEY_IN_USE: &str = "key_in_use";
+
+impl Started {
+    /// Why the start was not accepted, if the saga was started before with another input. `token` is what the sender
+    /// calls the text that tells a repetition where the definition makes no business key.
+    pub fn conflict(&self, token: &str) -> Option<String> {
+        let what = if self.key.is_some() { "business key" } else { token };
+        let reason = || format!("saga {} has this {what}, and was started with another input", self.id);
+        (!self.same_input).then(reason)
+    }
 }
 
 /// Why a saga was not started.
@@ -57,6 +74,9 @@ pub enum StartError {
     Unreadable(String),
     #[error("the start cannot be stored: {0}")]
     Invalid(String),
+    /// The outcome is sent to as many addresses as there may be.
+    #[error(transparent)]
+    OutcomeRequest(Ignored),
     #[error(transparent)]
     Store(store::Error),
     #[error("the engine is stopping: start it again elsewhere, or later")]
@@ -76,9 +96,17 @@ impl StartError {
             Self::InputRefused(error) => error.reason.code(),
             Self::Unreadable(_) => "unreadable",
             Self::Invalid(_) => "invalid_value",
+            Self::OutcomeRequest(ignored) => ignored.code(),
             Self::Store(_) => "store_unavailable",
             Self::Stopping => "stopping",
         }
+    }
+
+    /// Where the input is wrong, as `[{pointer, detail}]`.
+    pub fn details(&self) -> Option<Value> {
+        let Self::InvalidInput(errors) = self else { return None };
+        let place = |error: &InvalidInput| json!({ "pointer": error.path, "detail": error.message });
+        Some(errors.iter().map(place).collect())
     }
 
     /// Whether the same start may be accepted later.
@@ -110,7 +138,12 @@ impl Engine {
             ..compiled.definition.start(Arc::new(request.input))
         };
         match self.submit(id, Input::Start(Box::new(started))).await {
-            Ok(_) => Ok(Started { id, key, is_new: true, same_input: true, same_parent: true }),
+            Ok(_) => {
+                if compiled.definition.receives_arrivals() {
+                    self.deliver_buffered_of_new(id).await;
+                }
+                Ok(Started { id, key, is_new: true, same_input: true, same_parent: true })
+            }
             Err(SubmitError::Ignored(Ignored::AlreadyStarted { same_input, same_parent })) => {
                 Ok(Started { id, key, is_new: false, same_input, same_parent })
             }
@@ -124,6 +157,44 @@ impl Engine {
 }
 
 impl Engine {
+    /// Has the outcome of a saga sent to one more address once the saga ends. If it has ended, returns the outcome, which
+    /// the caller is to send.
+    pub async fn request_outcome(&self, saga: SagaId, to: AnswerTo) -> Result<Option<Outcome>, StartError> {
+        match self.submit(saga, Input::OutcomeRequest(to.clone())).await {
+            Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Ok(None),
+            Err(SubmitError::Ignored(Ignored::Ended)) => self.outcome(saga, to).await,
+            Err(SubmitError::Ignored(ignored)) => Err(StartError::OutcomeRequest(ignored)),
+            Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
+            Err(SubmitError::Invalid(why)) => Err(StartError::Invalid(why)),
+            Err(SubmitError::Changed { .. } | SubmitError::Stopping) => Err(StartError::Stopping),
+        }
+    }
+
+    async fn outcome(&self, saga: SagaId, to: AnswerTo) -> Result<Option<Outcome>, StartError> {
+        let mut journals = self.store().load(&[saga]).await.map_err(|error| match error {
+            store::Error::Corrupt(why) => StartError::Unreadable(why),
+            error => StartError::Store(error),
+        })?;
+        let state = State::replay(saga, &journals.remove(&saga).unwrap_or_default());
+        // `None`: it was deleted, or goes on because its parent wants it undone, in the meantime.
+        match transition::outcome_for(&state, to, self.clock().now()) {
+            Some(outcome) => Ok(Some(outcome)),
+            None => Err(StartError::Stopping),
+        }
+    }
+
+    /// Sends an outcome that is in no outbox.
+    pub async fn publish_outcome(&self, outcome: Outcome) -> Published {
+        let message = Message::Outcome(outcome);
+        let Some(publication) = envelope::publication(&message, &self.0.parts.names) else {
+            return Published::Unroutable;
+        };
+        match self.broker().publish(vec![publication]).await[..] {
+            [published] => published,
+            _ => Published::Unknown,
+        }
+    }
+
     async fn definition_of(&self, request: &StartRequest) -> Result<Arc<Compiled>, definitions::Error> {
         let (name, version) = (&request.definition, request.version);
         if request.parent.is_some() {

@@ -28,6 +28,10 @@ const MOST_DIGITS: usize = 9;
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
+/// JSON that may be left out: null then.
+#[derive(Debug)]
+pub struct OptionalJson(pub Value);
+
 /// The query string.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
@@ -50,6 +54,21 @@ impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Json<T>
         let bytes =
             Bytes::from_request(request, state).await.map_err(|rejection| unread(rejection.status()))?;
         read(&bytes).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for OptionalJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|rejection| unread(rejection.status()))?;
+        match bytes.is_empty() {
+            true => Ok(Self(Value::Null)),
+            false if is_json => read(&bytes).map(Self),
+            false => Err(unsupported("application/json")),
+        }
     }
 }
 

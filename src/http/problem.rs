@@ -64,7 +64,9 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let status = match &error {
             StartError::NotFound(_) => StatusCode::NOT_FOUND,
-            StartError::Inactive(_) | StartError::UnusableExchange(_) => StatusCode::CONFLICT,
+            StartError::Inactive(_) | StartError::OutcomeRequest(_) | StartError::UnusableExchange(_) => {
+                StatusCode::CONFLICT
+            }
             StartError::InvalidInput(_)
             | StartError::NoKey(_)
             | StartError::NoAttribute(_)

@@ -138,7 +138,7 @@ fn sources(part: &str) -> Vec<String> {
 }
 
 /// Codes of the core that never leave it: what they are about is not asked over the API, or is told otherwise.
-const INTERNAL: [&str; 7] = [
+const INTERNAL: [&str; 8] = [
     "already_started",
     "unknown_saga",
     "unexpected",
@@ -146,6 +146,7 @@ const INTERNAL: [&str; 7] = [
     "not_a_child",
     "already_compensated",
     "invalid_json",
+    "too_many_outcome_requests",
 ];
 
 #[test]

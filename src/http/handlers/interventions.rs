@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -19,7 +18,7 @@ use crate::api::interventions::{
 use crate::api::problem::Problem;
 use crate::engine::SubmitError;
 use crate::engine::operator::{self, Asked, Refusal, Terms};
-use crate::http::extract::{Json, Path, Query, check_payload, idempotency_key, if_match};
+use crate::http::extract::{Json, OptionalJson, Path, Query, check_payload, idempotency_key, if_match};
 use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
 use crate::http::roles::{Deployer, Operator};
 use crate::http::routes::{Group, needs};
@@ -209,7 +208,7 @@ async fn raise_limits(request: Request<ReasonBody>) -> Result<Json<Intervened>, 
     SignalPath, SignalQuery, IfMatch,
     ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters",
         pattern = "^[!-~]([ -~]{0,253}[!-~])?$")
-), request_body(content = Value, description = "What the signal carries"), responses(
+), request_body(content = Option<serde_json::Value>, description = "What the signal carries; without a body it carries `{}`"), responses(
     (status = 202, description = "Taken in, now or before", body = Intervened),
     (status = 200, description = "What it would lead to", body = Intervened),
     NotFound, Conflict, Changed, TooLarge
@@ -220,7 +219,7 @@ async fn signal_saga(
     Path((id, name)): Path<(Uuid, String)>,
     Query(query): Query<SignalQuery>,
     headers: HeaderMap,
-    Json(body): Json<Value>,
+    OptionalJson(body): OptionalJson,
 ) -> Result<Response, Problem> {
     check_payload("", &body)?;
     let reason = query.reason.unwrap_or_else(|| format!("signal {name}"));
@@ -233,7 +232,7 @@ async fn signal_saga(
         api,
     };
     let api = call.api.clone();
-    let arrival = Arrival { source: Source::Signal(name.into()), id: idempotency_key(&headers)?, body };
+    let arrival = Arrival::new(Source::Signal(name.into()), idempotency_key(&headers)?, body);
     match call.decide("signal", None, |_| Input::Arrival(Arc::new(arrival))).await {
         Ok(signalled) if query.preview => Ok(Json(signalled).into_response()),
         Ok(signalled) => Ok((StatusCode::ACCEPTED, Json(signalled)).into_response()),

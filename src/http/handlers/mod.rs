@@ -43,12 +43,10 @@ async fn start(
     idempotency_key: Option<String>,
 ) -> Result<Started, Problem> {
     let started = api.engine.start(convert::start(request, idempotency_key)).await?;
-    if started.same_input {
-        return Ok(started);
+    match started.conflict("`Idempotency-Key`") {
+        None => Ok(started),
+        Some(detail) => Err(Problem::new(StatusCode::CONFLICT, "key_in_use", detail)),
     }
-    let what = if started.key.is_some() { "business key" } else { "`Idempotency-Key`" };
-    let detail = format!("saga {} has this {what}, and was started with another input", started.id);
-    Err(Problem::new(StatusCode::CONFLICT, "key_in_use", detail))
 }
 
 async fn saga_of(api: &Api, id: SagaId) -> Result<Saga, Problem> {

@@ -1,0 +1,79 @@
+//! Signals that come as messages.
+
+use std::sync::Arc;
+
+use super::buffer::{self, EarlyArrival};
+use super::intake::dead_letter;
+use super::{Engine, SubmitError, definitions};
+use crate::broker::envelope::{self, Signal};
+use crate::broker::{Delivery, Verdict};
+use crate::saga::journal::Source;
+use crate::saga::{Ignored, Input};
+
+/// Delivers a signal to its saga. A signal for a saga that has not started yet is buffered.
+pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
+    let Signal { saga, definition, arrival } = match envelope::decode_signal(&delivery) {
+        Ok(signal) => signal,
+        Err(undecodable) => return dead_letter(undecodable.code, undecodable.reason),
+    };
+    drop(delivery);
+    let arrival = Arc::new(arrival);
+    let verdict = |decided: Result<(), SubmitError>| match decided {
+        Ok(()) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Verdict::Ack,
+        Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
+        Err(error) => dead_letter(error.code(), format!("saga {saga}: {error}")),
+    };
+    let decided = engine.submit(saga, Input::Arrival(Arc::clone(&arrival))).await.map(|_| ());
+    let is_unknown = matches!(decided, Err(SubmitError::Ignored(Ignored::UnknownSaga)));
+    if !is_unknown {
+        return verdict(decided);
+    }
+    match may_start(&engine, definition.as_deref(), &arrival.source).await {
+        Ok(true) => {}
+        Ok(false) => return verdict(decided),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot look for the definition of a signal"
+            );
+            return Verdict::Requeue;
+        }
+    }
+    let queue = engine.wire().names.signals.clone();
+    match engine.buffer(EarlyArrival { saga, arrival, queue, matched: false }).await {
+        Ok(buffer::Outcome::Kept) => Verdict::Ack,
+        Ok(buffer::Outcome::Delivered(decided)) => verdict(decided),
+        Ok(buffer::Outcome::Full) => dead_letter(
+            buffer::FULL,
+            format!("saga {saga} has not started, and the buffer for such signals has no room"),
+        ),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot buffer a signal now");
+            Verdict::Requeue
+        }
+    }
+}
+
+/// Whether the saga that a signal names can start some day and wait for the signal. Of a saga that is named by its id
+/// nothing is known.
+async fn may_start(
+    engine: &Engine,
+    definition: Option<&str>,
+    source: &Source,
+) -> Result<bool, definitions::Error> {
+    let Some(definition) = definition else { return Ok(true) };
+    let waits = || {
+        engine.definitions().all_active().iter().any(|compiled| {
+            let of = &compiled.definition;
+            *of.name == *definition
+                && of.key.is_some()
+                && of.signals().any(|name| matches!(source, Source::Signal(came) if came == name))
+        })
+    };
+    if waits() {
+        return Ok(true);
+    }
+    // Another process may just have registered the definition.
+    engine.refresh().await?;
+    Ok(waits())
+}

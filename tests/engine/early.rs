@@ -1,0 +1,324 @@
+//! Events and signals that come before their saga.
+
+use std::sync::Mutex;
+
+use serde_json::Value;
+use snorri::engine::metrics::Metrics;
+
+use super::*;
+
+/// A clock that a test sets.
+#[derive(Debug)]
+pub(crate) struct TestClock(Mutex<Time>);
+
+impl TestClock {
+    pub(crate) fn at(time: &str) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Time::from_rfc3339(time).expect("a time"))))
+    }
+
+    pub(crate) fn set(&self, time: &str) {
+        *self.0.lock().expect("unpoisoned") = Time::from_rfc3339(time).expect("a time");
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut now = self.0.lock().expect("unpoisoned");
+        *now = now.after(by);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Time {
+        *self.0.lock().expect("unpoisoned")
+    }
+}
+
+const SHIPMENT: &str = r#"
+saga: shipment
+version: 1
+key: ${ input.order }
+steps:
+  - name: paid
+    wait: { event: order.paid, exchange: shop.events, correlate: "${ event.order }" }
+    timeout: 1h
+  - name: approval
+    wait: { signal: go }
+    timeout: 1h
+    on_timeout: continue
+output: { paid: "${ paid.output }", approval: "${ approval.output }" }
+"#;
+
+fn frequent() -> Options {
+    Options { sweep_interval: Duration::from_millis(10), ..options() }
+}
+
+async fn shop(options: &Options, clock: Arc<dyn Clock>) -> (Engine, Running, Arc<dyn Store>) {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (engine, running) = engine_at(&store, options, clock).await;
+    engine.definitions().register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
+    (engine, running, store)
+}
+
+fn shipment(order: &str) -> StartRequest {
+    let input = json!({"order": order});
+    StartRequest { definition: "shipment".to_owned(), input, ..StartRequest::default() }
+}
+
+fn paid(order: &str, id: Option<&str>) -> Delivery {
+    let mut delivery = event("order.paid", &json!({"order": order}));
+    delivery.properties.message_id = id.map(str::to_owned);
+    delivery
+}
+
+fn signal(headers: &[(&str, &str)], body: &[u8]) -> Delivery {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), HeaderValue::Text((*value).to_owned())))
+        .collect();
+    let properties = Properties { kind: Some("go".to_owned()), headers, ..Properties::default() };
+    Delivery { properties, body: body.to_vec(), ..Delivery::default() }
+}
+
+fn go(order: &str, body: &[u8]) -> Delivery {
+    signal(&[("snorri-definition", "shipment"), ("snorri-key", order)], body)
+}
+
+async fn output(engine: &Engine, id: SagaId) -> Option<Value> {
+    let view = engine.view(id).await.expect("the store answers").expect("a saga");
+    view.state.ended.and_then(|end| end.output).as_deref().cloned()
+}
+
+async fn codes(store: &Arc<dyn Store>) -> Vec<String> {
+    let letters = store.dead_letters(&LetterFilter::default(), 1_000).await.expect("dead letters");
+    letters.into_iter().map(|letter| letter.code).collect()
+}
+
+async fn buffered(store: &Arc<dyn Store>, id: SagaId) -> usize {
+    store.buffered_events(id, 1_000).await.expect("events").len()
+}
+
+pub(crate) async fn until(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_true().await {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_and_a_signal_wait_for_their_saga() {
+    let options = options();
+    let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
+    let id = SagaId::of_key("shipment", "o-1");
+    for _ in 0..2 {
+        let event = give(intake::events(engine.clone(), &options), paid("o-1", Some("m-1"))).await;
+        assert_eq!(event, Verdict::Ack);
+    }
+    let came = give(intake::signals(engine.clone(), &options), go("o-1", br#"{"by": "ann"}"#)).await;
+    assert_eq!(came, Verdict::Ack);
+    assert_eq!(buffered(&store, id).await, 2, "the repeated event is there once");
+
+    engine.start(shipment("o-1")).await.expect("started");
+    assert_eq!(status(&engine, id).await, Status::Completed);
+    let expected = json!({"paid": {"order": "o-1"}, "approval": {"by": "ann"}});
+    assert_eq!(output(&engine, id).await, Some(expected));
+    assert_eq!(buffered(&store, id).await, 0);
+    assert!(codes(&store).await.is_empty());
+    running.shut_down().await;
+}
+
+/// Starts and events race through three engines: each pair finds together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_is_lost_between_the_looks_of_two_engines() {
+    let options = options();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let mut engines = Vec::new();
+    for _ in 0..3 {
+        let (engine, running) = engine_with(&store, &options).await;
+        engine.definitions().register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
+        engines.push((engine, running));
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..300 {
+        let order = format!("o-{number}");
+        let (starting, telling) = (engines[number % 3].0.clone(), engines[(number + 1) % 3].0.clone());
+        let handler = intake::events(telling, &options);
+        let event = paid(&order, None);
+        tasks.spawn(async move { drop(starting.start(shipment(&order)).await.expect("started")) });
+        tasks.spawn(async move { assert_eq!(give(handler, event).await, Verdict::Ack) });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("done");
+    }
+    for number in 0..300 {
+        let id = SagaId::of_key("shipment", &format!("o-{number}"));
+        let view = engines[0].0.view(id).await.expect("the store answers").expect("a saga");
+        let step = view.state.step(&StepPath::new("paid")).and_then(|step| step.output()).cloned();
+        assert_eq!(step, Some(json!({"order": format!("o-{number}")})), "o-{number}");
+        assert_eq!(buffered(&store, id).await, 0);
+    }
+    for (_, running) in engines {
+        running.shut_down().await;
+    }
+}
+
+/// As after a crash between the start of the saga and the delivery of its buffered events.
+#[tokio::test]
+async fn the_sweep_delivers_what_a_crash_has_left() {
+    let options = frequent();
+    let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
+    let id = SagaId::of_key("shipment", "o-1");
+    engine.start(shipment("o-1")).await.expect("started");
+    let left = snorri::store::BufferedEvent {
+        id: uuid::Uuid::now_v7(),
+        saga: id,
+        identity: uuid::Uuid::now_v7(),
+        at: engine.clock().now(),
+        expires_at: engine.clock().now().after(Duration::from_secs(600)),
+        queue: "snorri.signals".to_owned(),
+        matched: false,
+        arrival: Arrival::new(Source::Signal("go".into()), Some("m-1".to_owned()), Value::Null),
+    };
+    let limits = snorri::store::BufferLimits { per_saga: 100, total: 100 };
+    store.buffer_event(&left, limits).await.expect("buffered");
+    until("it is delivered", async || buffered(&store, id).await == 0).await;
+    let view = engine.view(id).await.expect("the store answers").expect("a saga");
+    assert_eq!(view.state.arrivals.len(), 1);
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_waits_too_long_becomes_a_dead_letter() {
+    let clock = TestClock::at("2026-11-21T10:00:00Z");
+    let options = frequent();
+    let (engine, running, store) = shop(&options, clock.clone()).await;
+    let id = SagaId::of_key("shipment", "o-1");
+    for delivery in [paid("o-1", Some("m-1")), paid("o-1", None)] {
+        assert_eq!(give(intake::events(engine.clone(), &options), delivery).await, Verdict::Ack);
+    }
+    assert_eq!(give(intake::signals(engine.clone(), &options), go("o-1", b"")).await, Verdict::Ack);
+    clock.advance(Duration::from_secs(599));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!((buffered(&store, id).await, codes(&store).await.len()), (3, 0));
+
+    clock.advance(Duration::from_secs(1));
+    until("all expire", async || buffered(&store, id).await == 0).await;
+    assert_eq!(codes(&store).await, ["saga_not_started"; 3]);
+    let letters = store.dead_letters(&LetterFilter::default(), 10).await.expect("dead letters");
+    let of_event = letters.iter().find(|letter| letter.queue == "snorri.events").expect("an event");
+    assert_eq!(of_event.properties["headers"]["snorri-routing-key"], "order.paid");
+    assert_eq!(of_event.saga, Some(id));
+    let of_signal = letters.iter().find(|letter| letter.queue == "snorri.signals").expect("a signal");
+    assert_eq!((of_signal.body.as_slice(), &of_signal.properties["type"]), (&b"{}"[..], &json!("go")));
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_buffer_of_a_saga_and_of_all_is_bounded() {
+    let bounds = buffer::Options { max_events: 102, ..options().buffered_events };
+    let options = Options { buffered_events: bounds, ..options() };
+    let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
+    let send = async |order: &str, number: usize| {
+        let id = format!("m-{number}");
+        give(intake::events(engine.clone(), &options), paid(order, Some(&id))).await
+    };
+    for number in 0..100 {
+        assert_eq!(send("o-1", number).await, Verdict::Ack, "{number}");
+    }
+    let full = |verdict| matches!(verdict, Verdict::DeadLetter { code: "buffer_full", .. });
+    assert!(full(send("o-1", 100).await));
+    assert_eq!(send("o-1", 99).await, Verdict::Ack, "a repetition needs no room");
+    assert_eq!(send("o-2", 0).await, Verdict::Ack);
+    assert_eq!(send("o-3", 0).await, Verdict::Ack);
+    assert!(full(send("o-4", 0).await), "102 in all");
+    engine.start(shipment("o-1")).await.expect("started");
+    assert_eq!(buffered(&store, SagaId::of_key("shipment", "o-1")).await, 0);
+    assert_eq!(send("o-4", 0).await, Verdict::Ack, "there is room again");
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn only_what_some_saga_may_wait_for_is_buffered() {
+    let options = options();
+    let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
+    let signals = |delivery| give(intake::signals(engine.clone(), &options), delivery);
+    let dead = |verdict| matches!(verdict, Verdict::DeadLetter { code: "unknown_saga", .. });
+    let unknown = signal(&[("snorri-definition", "nothing"), ("snorri-key", "o-1")], b"");
+    assert!(dead(signals(unknown).await), "there is no such definition");
+    let keyless = signal(&[("snorri-definition", "order"), ("snorri-key", "o-1")], b"");
+    assert!(dead(signals(keyless).await), "no step of it waits for that");
+    let id = SagaId(uuid::Uuid::now_v7());
+    assert_eq!(signals(signal(&[("snorri-saga", &id.to_string())], b"")).await, Verdict::Ack);
+    assert_eq!(buffered(&store, id).await, 1, "of an id nothing is known");
+
+    let by = By { actor: "ann".to_owned(), reason: "a test".to_owned() };
+    let retired = engine.definitions().set_active("shipment", 1, false, &by, engine.clock().now()).await;
+    assert!(retired.expect("retired"));
+    assert!(dead(signals(go("o-1", b"")).await), "no saga of it starts any more");
+    let verdict = give(intake::events(engine.clone(), &options), paid("o-1", None)).await;
+    assert_eq!(verdict, Verdict::Ack);
+    assert_eq!(buffered(&store, SagaId::of_key("shipment", "o-1")).await, 0);
+    running.shut_down().await;
+}
+
+/// An event is about a saga of one of two definitions: that it is about none of the other is no fault.
+#[tokio::test]
+async fn an_event_that_one_saga_accepted_expires_without_a_dead_letter() {
+    let clock = TestClock::at("2026-11-21T10:00:00Z");
+    let options = frequent();
+    let (engine, running, store) = shop(&options, clock.clone()).await;
+    let other = SHIPMENT.replace("saga: shipment", "saga: pickup");
+    engine.definitions().register("pickup.yaml", &other, Time(0)).await.expect("registered");
+    engine.start(shipment("o-1")).await.expect("started");
+    let verdict = give(intake::events(engine.clone(), &options), paid("o-1", Some("m-1"))).await;
+    assert_eq!(verdict, Verdict::Ack);
+    let pickup = SagaId::of_key("pickup", "o-1");
+    assert_eq!(buffered(&store, pickup).await, 1);
+    clock.advance(Duration::from_secs(600));
+    until("it expires", async || buffered(&store, pickup).await == 0).await;
+    assert!(codes(&store).await.is_empty());
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn unmatched_events_are_counted_by_exchange_and_name() {
+    let mut registry = Registry::default();
+    let metrics = Arc::new(Metrics::new(&mut registry));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let bounds = buffer::Options { max_events: 0, ..options().buffered_events };
+    let options = Options { buffered_events: bounds, ..options() };
+    let (engine, running) = engine_of(&store, &options, Arc::new(SystemClock), metrics).await;
+    engine.definitions().register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
+    let events = |delivery| give(intake::events(engine.clone(), &options), delivery);
+    assert!(matches!(events(paid("o-1", None)).await, Verdict::DeadLetter { .. }));
+    assert_eq!(events(event("order.paid", &json!({"no": "key"}))).await, Verdict::Ack);
+    assert_eq!(events(event("order.unheard", &json!({}))).await, Verdict::Ack);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
+    let line = r#"snorri_unmatched_events_total{exchange="shop.events",event="order.paid"} 2"#;
+    assert!(text.contains(line), "{text}");
+    let other = r#"snorri_unmatched_events_total{exchange="other",event="other"} 1"#;
+    assert!(text.contains(other), "{text}");
+    running.shut_down().await;
+}
+
+/// A signal without a body differs from a wait that ended without one.
+#[tokio::test]
+async fn a_signal_that_carries_nothing_is_an_empty_object() {
+    for (body, expected) in [(Some(&b""[..]), json!({})), (Some(b"null"), json!({})), (None, json!(null))] {
+        let clock = TestClock::at("2026-11-21T10:00:00Z");
+        let options = Options { timer_interval: Duration::from_millis(10), ..options() };
+        let (engine, running, _) = shop(&options, clock.clone()).await;
+        let id = engine.start(shipment("o-1")).await.expect("started").id;
+        assert_eq!(give(intake::events(engine.clone(), &options), paid("o-1", None)).await, Verdict::Ack);
+        match body {
+            Some(body) => {
+                let verdict = give(intake::signals(engine.clone(), &options), go("o-1", body)).await;
+                assert_eq!(verdict, Verdict::Ack);
+            }
+            None => clock.advance(Duration::from_secs(3_600)),
+        }
+        until("the saga ends", async || output(&engine, id).await.is_some()).await;
+        assert_eq!(output(&engine, id).await.expect("an output")["approval"], expected, "{body:?}");
+        running.shut_down().await;
+    }
+}
