@@ -88,7 +88,6 @@ fn options() -> Options {
         max_unanswered: some(10_000),
         sweep_interval: Duration::from_secs(3_600),
         claim_limit: NonZeroU32::new(100).expect("some"),
-        max_unanswered: some(10_000),
         prefetch: 100,
         message_timeout: Duration::from_secs(60),
         buffered_events: buffer::Options { retention_period: Duration::from_secs(600), max_events: 1_000 },
