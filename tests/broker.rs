@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bed::{Bed, Kind, eventually, handler, id, keeper, message};
 use lapin::ExchangeKind;
-use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use rstest::rstest;
 use snorri::broker::amqp::AmqpBroker;

@@ -6,6 +6,7 @@
 //! nothing, times nothing out and cannot survive anything: what Snorri costs beyond it is the price of that.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,8 @@ use crate::wire::{CONTENT_TYPE, EXCHANGE, Incoming, Names};
 pub const PREFETCH: u16 = 2_000;
 const DEFINITION: &str = "order";
 const APP_ID: &str = "snorri";
-/// The step timeout of the definition, for the header that tells the deadline.
-const TIMEOUT_MS: i64 = 10_000;
+/// The step timeout of the definition, for the header with the deadline and for the expiration, in milliseconds.
+const TIMEOUT_MS: u32 = 10_000;
 /// Between the fields of a correlation id. No field has it.
 const SEPARATOR: char = '|';
 
@@ -208,7 +209,7 @@ fn command(command: Command, known: &Known<'_>, reply_queue: &str) -> Publicatio
         (header::STEP.to_owned(), text(step)),
         (header::DIRECTION.to_owned(), text(direction)),
         (header::ATTEMPT.to_owned(), HeaderValue::Integer(1)),
-        (header::DEADLINE.to_owned(), HeaderValue::Integer(now + TIMEOUT_MS)),
+        (header::DEADLINE.to_owned(), HeaderValue::Integer(now + i64::from(TIMEOUT_MS))),
         (header::TRACEPARENT.to_owned(), HeaderValue::Text(trace)),
     ]);
     Publication {
@@ -223,6 +224,7 @@ fn command(command: Command, known: &Known<'_>, reply_queue: &str) -> Publicatio
             content_encoding: None,
             app_id: Some(APP_ID.to_owned()),
             timestamp: u64::try_from(now / 1_000).ok(),
+            expiration: (direction == "forward").then_some(Duration::from_millis(TIMEOUT_MS.into())),
             headers,
         },
         body: payload(command, known).into_bytes(),
@@ -264,6 +266,7 @@ fn outcome(status: &str, known: &Known<'_>, tracking_id: &str) -> Publication {
             content_encoding: None,
             app_id: Some(APP_ID.to_owned()),
             timestamp: u64::try_from(SystemClock.now().0 / 1_000).ok(),
+            expiration: None,
             headers: BTreeMap::from([
                 (header::SAGA.to_owned(), HeaderValue::Text(saga.to_string())),
                 (header::DEFINITION.to_owned(), HeaderValue::Text(DEFINITION.to_owned())),

@@ -83,5 +83,5 @@ fuzz_target!(|message: Message| {
         Ok(start) => assert!(!start.definition.is_empty() && start.version != Some(0)),
         Err(problem) => assert!(!problem.reason.is_empty()),
     }
-    let _ = answer_refused(&delivery.properties, "refused", "", Time(0));
+    let _ = answer_refused(&delivery.properties, "refused", "", None, Time(0));
 });

@@ -83,7 +83,7 @@ pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
 
 /// Keeps an event for a saga that has not started yet.
 async fn buffer(engine: &Engine, saga: SagaId, arrival: &Arc<Arrival>, tally: &mut Tally) {
-    let queue = engine.0.parts.names.events.clone();
+    let queue = engine.wire().names.events.clone();
     let early = EarlyArrival { saga, arrival: Arc::clone(arrival), queue, matched: tally.matched };
     match engine.buffer(early).await {
         Ok(buffer::Outcome::Kept) => tally.buffered = true,

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::definitions;
 use super::{Engine, SubmitError};
+use crate::broker::Published;
 pub use crate::broker::envelope::StartRequest;
-use crate::broker::{Published, envelope};
 pub use crate::catalog::InvalidInput;
 use crate::catalog::{Compiled, MAX_ATTRIBUTE_BYTES};
 use crate::saga::expression::EvaluationError;
@@ -186,7 +186,7 @@ impl Engine {
     /// Sends an outcome that is in no outbox.
     pub async fn publish_outcome(&self, outcome: Outcome) -> Published {
         let message = Message::Outcome(outcome);
-        let Some(publication) = envelope::publication(&message, &self.0.parts.names) else {
+        let Some(publication) = self.wire().publication(&message) else {
             return Published::Unroutable;
         };
         match self.broker().publish(vec![publication]).await[..] {

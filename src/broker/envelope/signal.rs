@@ -122,7 +122,11 @@ mod tests {
             let mut delivery = signal(&[("snorri-definition", "order"), ("snorri-key", "o-1")]);
             delivery.body = body.as_bytes().to_vec();
             assert_eq!(decode_signal(&delivery).expect("a signal").arrival.body, json!({}), "{body:?}");
-            assert_eq!(decode_event(&delivery).expect("an event").body, json!({}), "{body:?}");
+            assert_eq!(
+                decode_event(&delivery, "shop.events", "placed").expect("an event").body,
+                json!({}),
+                "{body:?}"
+            );
         }
     }
 

@@ -221,13 +221,14 @@ fn a_start_says_who_asks_and_in_which_trace() {
 fn whoever_wants_an_answer_hears_of_a_refusal() {
     let mut start = start("order", "{}").properties;
     assert_eq!(
-        answer_refused(&start, "unknown_definition", "there is no definition `order`", Time(9_000)),
+        answer_refused(&start, "unknown_definition", "there is no definition `order`", None, Time(9_000)),
         None
     );
     start.reply_to = Some("shop.outcomes".to_owned());
     start.correlation_id = Some("4711".to_owned());
-    let answer = answer_refused(&start, "unknown_definition", "there is no definition `order`", Time(9_000))
-        .expect("an answer");
+    let answer =
+        answer_refused(&start, "unknown_definition", "there is no definition `order`", None, Time(9_000))
+            .expect("an answer");
     assert_eq!((answer.exchange.as_str(), answer.routing_key.as_str()), ("", "shop.outcomes"));
     assert_eq!(answer.properties.kind.as_deref(), Some("rejected"));
     assert_eq!(answer.properties.correlation_id.as_deref(), Some("4711"));
