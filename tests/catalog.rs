@@ -263,7 +263,7 @@ mod diagnostics {
               "column": 5,
               "end_line": 9,
               "end_column": 11,
-              "help": "write `name`, `command`, `when`, `exchange`, `payload`, `policy`, `timeout`, `retry`, `optional`, `pivot`, `on_timeout`, `reply`, ..."
+              "help": "write `name`, `command`, `when`, `exchange`, `payload`, `policy`, `timeout`, `unroutable_timeout`, `retry`, `optional`, `pivot`, `on_timeout`, ..."
             }
           ]
         }

@@ -132,7 +132,7 @@ fn steps_take_what_their_examples_show() {
     }
     let command = steps.iter().find(|step| step.get("command").is_some()).expect("a command");
     assert_eq!(properties(&schema["$defs"]["EventReply"]), keys(&command["on"][0]));
-    let also = ["exchange", "policy", "timeout", "retry", "on"].map(String::from);
+    let also = ["exchange", "policy", "timeout", "unroutable_timeout", "retry", "on"].map(String::from);
     let undo: BTreeSet<_> = keys(&command["compensate"]).into_iter().chain(also).collect();
     assert_eq!(properties(&schema["$defs"]["Compensation"]), undo);
 }

@@ -4,6 +4,7 @@
 use super::code;
 use super::diagnostic::Diagnostic;
 use super::source::{Node, Value};
+use crate::json;
 
 /// The keys of a JSON Schema that hold values and not schemas.
 const VALUES: [&str; 4] = ["enum", "const", "default", "examples"];
@@ -113,47 +114,11 @@ fn is_rewritten(written: &str) -> bool {
         || has_trailing_zero
 }
 
-/// Whether a number that was read is worth what was written.
+/// Whether a number that was read is the one that was written. One to another base is read as it is, or not at all.
 fn is_exact(written: &str, read: &str) -> bool {
-    match (Decimal::of(written), Decimal::of(read)) {
-        (Some(written), Some(read)) => written == read,
-        // Written to another base: such an integer is read as it is, or not at all.
-        _ => true,
-    }
-}
-
-/// A decimal number: its digits without zeros at either end, and the exponent of the last of them.
-#[derive(Debug, PartialEq, Eq)]
-struct Decimal {
-    is_negative: bool,
-    digits: String,
-    exponent: i64,
-}
-
-impl Decimal {
-    fn of(text: &str) -> Option<Self> {
-        let (is_negative, text) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let digits: String = [whole, fraction].concat().replace('_', "");
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let exponent = exponent.parse::<i64>().ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
-        let significant = digits.trim_start_matches('0').trim_end_matches('0');
-        if significant.is_empty() {
-            return Some(Self { is_negative: false, digits: String::new(), exponent: 0 });
-        }
-        let zeros = digits.len() - digits.trim_end_matches('0').len();
-        Some(Self {
-            is_negative,
-            digits: significant.to_owned(),
-            exponent: exponent.checked_add(i64::try_from(zeros).ok()?)?,
-        })
-    }
+    let written = written.replace('_', "");
+    let is_decimal = written.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    !is_decimal || json::is_same_number(&written, read)
 }
 
 /// `2026-11-29`, alone or with a time behind it.

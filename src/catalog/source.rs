@@ -12,7 +12,6 @@ use serde_saphyr::{Location, Options, Spanned};
 
 use super::diagnostic::{Diagnostic, Problems};
 use super::{code, syntax};
-use crate::json::is_exact_double;
 
 /// Longest source of a definition.
 pub const MAX_SOURCE_BYTES: usize = 256 * 1024;
@@ -64,7 +63,6 @@ pub(crate) fn parse(source: &str, problems: &mut Problems) -> Option<Node> {
         if duplicate { read(source, DuplicateKeyPolicy::FirstWins).map_err(drop) } else { Err(()) }
     });
     let mut root = parsed.ok()?.into_node();
-    root.report_inexact(source, problems);
     root.underline_first_lines(source);
     Some(root)
 }
@@ -110,33 +108,6 @@ impl Node {
             Value::String(_) => "a text",
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
-        }
-    }
-
-    /// Reports numbers that are another number than the one that was written.
-    fn report_inexact(&self, source: &str, problems: &mut Problems) {
-        match &self.value {
-            Value::Number(number) if number.is_f64() => {
-                // What YAML writes otherwise than JSON, like `1_000.5`, is compared without what only it has.
-                let written = source.get(self.span.clone()).unwrap_or_default().replace('_', "");
-                let is_integer = written.parse::<f64>().is_ok() && !written.contains(['.', 'e', 'E']);
-                if is_integer || (written.parse::<f64>().is_ok() && !is_exact_double(&written)) {
-                    problems.report(
-                        Diagnostic::new(
-                            code::BAD_VALUE,
-                            self.span.clone(),
-                            "this number cannot be kept exactly",
-                        )
-                        .label("would be rounded")
-                        .help("put quotes around it: an integer must fit in 64 bits, a decimal in a double"),
-                    );
-                }
-            }
-            Value::Sequence(items) => items.iter().for_each(|item| item.report_inexact(source, problems)),
-            Value::Mapping(entries) => {
-                entries.iter().for_each(|entry| entry.value.report_inexact(source, problems));
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 

@@ -15,7 +15,7 @@ mod scan;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-pub use number::{is_exact_double, number_text};
+pub use number::{is_exact_double, is_same_number, number_text};
 
 /// Longest JSON Pointer in an error, in characters. A longer one is cut.
 const MAX_POINTER: usize = 200;

@@ -22,6 +22,11 @@ pub fn is_exact_double(text: &str) -> bool {
     }
 }
 
+/// Whether two decimal texts denote the same number.
+pub fn is_same_number(one: &str, other: &str) -> bool {
+    Decimal::of(one).is_some_and(|one| Decimal::of(other) == Some(one))
+}
+
 /// What a decimal text denotes: its digits times a power of ten.
 #[derive(Debug, PartialEq)]
 struct Decimal {

@@ -124,9 +124,9 @@ fn of_step(
         (Pending::Reply { .. }, _) => {
             can(&[Kind::Success, Kind::Refusal, Kind::Error, Kind::Timeout, Kind::Unroutable, Kind::NoRoute]);
         }
-        (Pending::Backoff { .. } | Pending::Route { .. }, _) => {
-            can(&[Kind::Due, Kind::Success, Kind::Refusal])
-        }
+        (Pending::Backoff { .. }, _) => can(&[Kind::Due, Kind::Success, Kind::Refusal]),
+        // Sent again, it is where it was before it came back: what follows then is tried from there.
+        (Pending::Route { .. }, _) => can(&[Kind::NoRoute, Kind::Success, Kind::Refusal]),
         (Pending::Operator, _) if was_sent && child.is_none() => can(&[Kind::Success, Kind::Refusal]),
         (Pending::Arrival { .. }, _) if state.stopping.is_none() => can(&[Kind::Arrival, Kind::NoArrival]),
         (Pending::Sleep { .. }, _) if state.stopping.is_none() => can(&[Kind::Due]),
@@ -212,6 +212,7 @@ fn make_due(state: &mut State, path: &StepPath, direction: Direction) {
 /// Has the command of this step come back for as long as it waits for a queue.
 fn lose_route(state: &mut State, path: &StepPath, direction: Direction) {
     if let Some(step) = state.steps.get_mut(path) {
+        step.set_pending(direction, Pending::Reply { deadline: NOW });
         step.attempts_mut(direction).no_route = Some(NoRoute { since: Time(0), returns: 1 });
     }
 }

@@ -40,10 +40,7 @@ impl Stage<'_> {
         let first = all.iter().find(|one| match turns_back {
             true => one.kind != Kind::LateSuccess && Self::awaited(state, one).is_some_and(goes_on(state)),
             false => {
-                let is_backoff = matches!(
-                    Self::awaited(state, one),
-                    Some(Pending::Backoff { .. } | Pending::Route { .. })
-                );
+                let is_backoff = matches!(Self::awaited(state, one), Some(Pending::Backoff { .. }));
                 one.kind == Kind::Due && is_backoff && under_way(state) > 1
             }
         });

@@ -162,7 +162,7 @@ impl StepState {
         }
     }
 
-    pub(super) fn set_pending(&mut self, direction: Direction, pending: Pending) {
+    pub(crate) fn set_pending(&mut self, direction: Direction, pending: Pending) {
         match direction {
             Direction::Forward => self.outcome = Outcome::Pending(pending),
             Direction::Compensate => {

@@ -40,7 +40,11 @@ impl World<'_> {
     }
 
     fn answer(&mut self, attempt: Attempt) {
-        let answer = self.scenario.given.answer(&attempt.step, attempt.direction, attempt.number);
+        // A command that came back for want of a queue is sent as the same attempt again, and has the next answer.
+        let aim = Aim::new(&attempt.step, attempt.direction);
+        let sent = self.commands.iter().filter(|command| command.aim == aim).count();
+        let nth = u32::try_from(sent).unwrap_or(u32::MAX);
+        let answer = self.scenario.given.answer(&attempt.step, attempt.direction, nth);
         let input = match answer.what {
             Response::Reply(result) => Input::Reply(Reply { attempt, result }),
             Response::Event(arrival) => Input::Arrival(arrival),

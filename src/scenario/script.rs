@@ -122,11 +122,11 @@ impl Given {
         self
     }
 
-    /// The answer to one attempt, from 1. Who is not spoken of succeeds at once, and returns nothing.
-    pub(super) fn answer(&self, path: &StepPath, direction: Direction, attempt: u32) -> Answer {
+    /// The answer to a command that is sent the `nth` time, from 1. Who is not spoken of succeeds at once, and returns nothing.
+    pub(super) fn answer(&self, path: &StepPath, direction: Direction, nth: u32) -> Answer {
         let exact = Aim::new(path, direction);
         let answers = self.0.get(&exact).or_else(|| self.0.get(&exact.of_all_items()));
-        let nth = attempt.saturating_sub(1) as usize;
+        let nth = nth.saturating_sub(1) as usize;
         let answer = answers.and_then(|answers| answers.get(nth).or_else(|| answers.last()));
         let obliging =
             || Answer { what: Response::Reply(ReplyResult::Success(Arc::default())), after: Duration::ZERO };

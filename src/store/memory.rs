@@ -51,8 +51,8 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Nothing in here panics halfway through a change.
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        // Nothing in here panics halfway through a change.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -230,12 +230,8 @@ impl Store for MemoryStore {
         audit: &AuditEntry,
     ) -> Result<bool, Error> {
         let mut tables = self.tables();
-        let Some(definition) = tables.definitions.get_mut(&(name.to_owned(), version)) else {
-            return Ok(false);
-        };
-        if definition.active == active {
-            return Ok(false);
-        }
+        let known = tables.definitions.get_mut(&(name.to_owned(), version));
+        let Some(definition) = known.filter(|known| known.active != active) else { return Ok(false) };
         definition.active = active;
         tables.audit.push(audit.clone());
         Ok(true)
@@ -364,10 +360,9 @@ impl Store for MemoryStore {
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error> {
-        let run = |((definition, schedule), at): (&(String, String), &Time)| ScheduleRun {
-            definition: definition.clone(),
-            schedule: schedule.clone(),
-            at: *at,
+        let run = |((definition, schedule), at): (&(String, String), &Time)| {
+            let (definition, schedule) = (definition.clone(), schedule.clone());
+            ScheduleRun { definition, schedule, at: *at }
         };
         Ok(self.tables().schedules.iter().map(run).collect())
     }
@@ -392,9 +387,9 @@ impl Store for MemoryStore {
     }
 }
 
-fn all_differ<T: Eq + Hash>(items: impl IntoIterator<Item = T>) -> bool {
+fn all_differ<T: Eq + Hash>(mut items: impl Iterator<Item = T>) -> bool {
     let mut seen = HashSet::new();
-    items.into_iter().all(|item| seen.insert(item))
+    items.all(|item| seen.insert(item))
 }
 
 fn appended(((saga, seq), entry): (&(SagaId, u32), &Entry)) -> Appended {

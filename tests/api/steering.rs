@@ -15,6 +15,7 @@ steps:
   - name: send
     command: nobody.listens
     exchange: void
+    unroutable_timeout: 100ms
     retry: { attempts: 1 }
     compensate: none
 output: { sent: \"${ send.output }\" }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use snorri::engine::schedules::Scheduler;
+use snorri::store::StoredDefinition;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::early::TestClock;
@@ -76,9 +77,20 @@ impl Shop {
         shop
     }
 
+    /// Stores a definition as an earlier release may have done, whatever a check would find in it now.
     async fn register(&self, source: &str) {
-        let now = self.clock.now();
-        self.engine.definitions().register("source.yaml", source, now).await.expect("registered");
+        let compiled = snorri::catalog::compile("source.yaml", source).expect("a definition");
+        let stored = StoredDefinition {
+            name: compiled.definition.name.to_string(),
+            version: compiled.definition.version,
+            digest: compiled.digest,
+            source: source.to_owned(),
+            files: BTreeMap::new(),
+            registered_at: self.clock.now(),
+            active: true,
+        };
+        self.store.register(&stored, None).await.expect("registered");
+        self.engine.definitions().load().await.expect("loaded");
     }
 
     /// Starts what is due at a time.

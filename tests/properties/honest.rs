@@ -274,7 +274,13 @@ fn check(world: &World) -> Result<(), TestCaseError> {
         let outcome = world.saga.state.step(path).map(|state| &state.outcome);
         match status {
             Status::Completed => {
-                prop_assert!(!books.undone, "{path} was undone in a completed saga");
+                let is_unknown = matches!(outcome, Some(Outcome::Unknown { .. }));
+                let is_cleared = is_unknown && step.optional;
+                prop_assert!(!books.undone || is_cleared, "{path} was undone in a completed saga");
+                let was_skipped = world.saga.state.step(path).is_some_and(|state| state.passed_over);
+                if is_cleared && step.has_undo() && !was_skipped {
+                    prop_assert!(!books.done || books.undone, "{path} is there, and its output is null");
+                }
                 if matches!(outcome, Some(Outcome::Completed(_))) {
                     prop_assert!(books.done, "{path} counts as completed and did not happen");
                 }

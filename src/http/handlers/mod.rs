@@ -18,7 +18,7 @@ use super::{Api, convert, convert_records};
 use crate::api::problem::Problem;
 use crate::api::sagas::{Saga, StartRequest};
 use crate::engine::Started;
-use crate::engine::view::LetterFilter;
+use crate::engine::view::{LetterFilter, SagaView};
 use crate::saga::SagaId;
 
 /// Most dead letters that a saga names.
@@ -50,8 +50,17 @@ async fn start(
 }
 
 async fn saga_of(api: &Api, id: SagaId) -> Result<Saga, Problem> {
+    saga_as(api, id, convert::saga).await
+}
+
+/// A saga as `convert` shows it, with the dead letters that are about it.
+async fn saga_as(
+    api: &Api,
+    id: SagaId,
+    convert: impl FnOnce(&SagaView) -> Option<Saga>,
+) -> Result<Saga, Problem> {
     let view = api.engine.view(id).await?;
-    let mut saga = view.as_ref().and_then(convert::saga).ok_or_else(Problem::saga_not_found)?;
+    let mut saga = view.as_ref().and_then(convert).ok_or_else(Problem::saga_not_found)?;
     let filter = LetterFilter { saga: Some(id), ..LetterFilter::default() };
     let letters = api.engine.dead_letters(&filter, MOST_LETTERS).await?;
     saga.dead_letters = letters.iter().map(convert_records::dead_letter_link).collect();

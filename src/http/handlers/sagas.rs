@@ -89,12 +89,11 @@ async fn get_saga(
     Path(id): Path<Uuid>,
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
-    let view = api.engine.view(SagaId(id)).await?;
-    let saga = view.as_ref().and_then(|view| match query.include {
-        Some(Include::Payloads) => convert::saga_with_payloads(view),
-        None => convert::saga(view),
-    });
-    saga.map(super::tagged).ok_or_else(Problem::saga_not_found)
+    let convert = match query.include {
+        Some(Include::Payloads) => convert::saga_with_payloads,
+        None => convert::saga,
+    };
+    super::saga_as(&api, SagaId(id), convert).await.map(super::tagged)
 }
 
 /// Read a saga's journal

@@ -57,15 +57,16 @@ impl Draft<'_> {
         true
     }
 
-    /// Once nothing is in flight any more, the saga turns back, unless its pivot succeeded meanwhile. Then what an operator
-    /// was asked about holds up nothing else.
+    /// Once nothing is in flight any more, the undo of an optional step included, the saga turns back, unless its pivot
+    /// succeeded meanwhile. Then what an operator was asked about holds up nothing else.
     fn come_to_a_stop(&mut self) -> bool {
         let is_past_pivot = self.state.is_past_pivot(self.definition);
         let (idle, in_flight): (Vec<_>, Vec<_>) = self
             .pending()
             .into_iter()
-            .filter(|(_, direction, pending)| {
-                *direction == Direction::Forward && !(is_past_pivot && *pending == Pending::Operator)
+            .filter(|(_, direction, pending)| match direction {
+                Direction::Forward => !(is_past_pivot && *pending == Pending::Operator),
+                Direction::Compensate => *pending != Pending::Operator,
             })
             .partition(|(_, _, pending)| matches!(pending, Pending::Arrival { .. } | Pending::Sleep { .. }));
         if !in_flight.is_empty() {

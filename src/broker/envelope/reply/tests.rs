@@ -153,7 +153,7 @@ fn a_reply_that_cannot_be_read_is_an_error_with_the_reason() {
         (reply(Some("FAILURE"), b"no"), "is `FAILURE`: write it in lower case"),
         (reply(Some("success"), b"{]"), "not JSON (line 1, column 2): send UTF-8 encoded JSON"),
         (reply(Some("success"), b"\"\xff\""), "send UTF-8 encoded JSON"),
-        (reply(Some("success"), nested(10_000).as_bytes()), "nested too deeply"),
+        (reply(Some("success"), nested(10_000).as_bytes()), "nests deeper than 64 levels"),
         (encoded("gzip"), "compressed (`content_encoding` is `gzip`): send it uncompressed"),
         (encoded("deflate:utf-8"), "compressed (`content_encoding` is `deflate`)"),
         (java(), "(the `content_type` is `application/x-java-serialized-object`)"),
