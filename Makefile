@@ -45,7 +45,7 @@ exhaustive: ## Measure how the exhaustive check grows with the size of a definit
 	cargo bench --locked --bench exhaustive
 
 .PHONY: planted
-planted: ## Plant mistakes in the core, and have the check of the shipped definitions find each
+planted: ## Plant mistakes, and have the check of the shipped definitions or the tests find each
 	cargo test --locked --test planted -- --ignored --nocapture
 
 .PHONY: crash

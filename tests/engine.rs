@@ -9,7 +9,7 @@ mod scheduled;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -26,9 +26,10 @@ use snorri::engine::metrics::Metrics;
 use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
 use snorri::engine::{buffer, intake, retention};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::journal::{Arrival, By, Cause, Source};
+use snorri::saga::journal::{Arrival, By, Cause, Problem, Source};
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
 use snorri::store::{Appended, AuditFilter, Batch, Filter, LetterFilter, MemoryStore, Store};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
@@ -136,6 +137,46 @@ async fn a_reply_is_not_ignored_because_another_engine_sent_the_command() {
     assert_eq!(repeated, Err(SubmitError::Ignored(Ignored::Duplicate)));
     one_running.shut_down().await;
     other_running.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_forward_command_expires_with_its_attempt_and_an_undo_never() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (engine, running) = engine(&store).await;
+    let sent = commands(&engine).await;
+    let id = engine.start(start("o-1")).await.expect("started").id;
+    engine.submit(id, success("reserve")).await.expect("accepted");
+    let attempt = Attempt { step: StepPath::new("charge"), direction: Direction::Forward, number: 1 };
+    let refused = ReplyResult::Failure(Problem::of_participant("declined", ""));
+    engine.submit(id, Input::Reply(Reply { attempt, result: refused })).await.expect("accepted");
+    early::until("three commands", async || sent.lock().expect("a lock").len() == 3).await;
+    for (command, expiration) in sent.lock().expect("a lock").iter() {
+        match (command.as_str(), expiration) {
+            ("inventory.reserve" | "payment.charge", Some(left)) => {
+                assert!(!left.is_zero() && *left <= Duration::from_secs(10), "{command}: {left:?}");
+            }
+            ("inventory.release", None) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    running.shut_down().await;
+}
+
+/// The commands that participants get from now on, each with its expiration.
+async fn commands(engine: &Engine) -> Arc<Mutex<Vec<(String, Option<Duration>)>>> {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&sent);
+    let handler = tower::service_fn(move |delivery: Delivery| {
+        let expiration = delivery.properties.expiration;
+        taken.lock().expect("a lock").push((delivery.routing_key, expiration));
+        std::future::ready(Ok::<_, tower::BoxError>(Verdict::Ack))
+    });
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        let handler = tower::util::BoxCloneSyncService::new(handler);
+        engine.broker().consume("participants", 10, handler, CancellationToken::new()).await;
+    });
+    sent
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Mistakes in the core, planted in a copy of the source: `snorri check` of the definitions that ship must find each.
+//! Mistakes, planted in a copy of the source: `snorri check` of the definitions that ship must find each of the core's, and
+//! the tests each of those in when and how often commands are sent.
 //!
 //! Each takes a build, so that `make planted` runs this, and `cargo test` alone does not.
 
@@ -60,18 +61,88 @@ const MISTAKES: [Mistake; 6] = [
     },
 ];
 
+/// A mistake that is not in what the model check explores, and the tests that find it.
+struct Fault {
+    what: &'static str,
+    file: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+    tests: &'static [&'static str],
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault {
+        what: "a command that was never sent times out",
+        file: "src/saga/transition/mod.rs",
+        right: "if is_unsent(&path, direction, self.last_attempt(&path, direction)) {",
+        wrong: "if false && is_unsent(&path, direction, self.last_attempt(&path, direction)) {",
+        tests: &["--test", "scripts"],
+    },
+    Fault {
+        what: "a command goes forward although nobody awaits it",
+        file: "src/saga/transition/replies.rs",
+        right: "() if !is_awaited || turns_back => Err(Ignored::NotAwaited),",
+        wrong: "() if !is_awaited && !turns_back => Err(Ignored::NotAwaited),",
+        tests: &["--test", "scripts"],
+    },
+    Fault {
+        what: "a command without a queue uses attempts",
+        file: "src/saga/transition/advance.rs",
+        right: "self.last_attempt(path, direction) + u32::from(!came_back)",
+        wrong: "self.last_attempt(path, direction) + u32::from(!came_back || came_back)",
+        tests: &["--test", "scripts"],
+    },
+    Fault {
+        what: "a slow participant gets as much as a fast one",
+        file: "src/engine/flow.rs",
+        right: "self.allowed = in_time.min(self.allowed / 2.0).max(1.0);",
+        wrong: "self.allowed = in_time.max(self.allowed);",
+        tests: &["--lib", "engine::flow"],
+    },
+    Fault {
+        what: "there is no bound on unanswered commands",
+        file: "src/engine/flow.rs",
+        right: "unanswered + 1.0 <= self.allowed && self.rests_until <= now",
+        wrong: "unanswered >= 0.0 && self.rests_until <= now",
+        tests: &["--lib", "engine::flow"],
+    },
+    Fault {
+        what: "undos expire, and what goes forward does not",
+        file: "src/engine/outbox.rs",
+        right: "&& command.direction == Direction::Forward",
+        wrong: "&& command.direction != Direction::Forward",
+        tests: &["--test", "engine"],
+    },
+    Fault {
+        what: "commands are sent to an exchange that routes by no key",
+        file: "src/check/topology/exchange.rs",
+        right: "&& matches!(exchange.kind, ExchangeKind::Fanout | ExchangeKind::Headers)",
+        wrong: "&& matches!(exchange.kind, ExchangeKind::Headers)",
+        tests: &["--lib", "check::topology"],
+    },
+];
+
+#[test]
+#[ignore = "builds the tests once for each fault: `make planted`"]
+fn every_fault_in_sending_commands_is_found_by_the_tests() {
+    let copy = Copy::new("planted-tests");
+    for part in ["tests", "examples", "rustfmt.toml", "README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
+        self::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(part), &copy.directory.join(part));
+    }
+    for fault in FAULTS {
+        let found = copy.with(fault.file, fault.right, fault.wrong, || copy.test(fault.tests));
+        println!("{}: {found}", fault.what);
+        assert!(found.contains("FAILED"), "{}: not found by {:?}: {found}", fault.what, fault.tests);
+    }
+}
+
 #[test]
 #[ignore = "builds the program once for each mistake: `make planted`"]
 fn every_mistake_is_found_by_a_check_of_the_definitions_that_ship() {
-    let copy = Copy::new();
+    let copy = Copy::new("planted");
     assert_eq!(copy.check("none"), Vec::<String>::new(), "the core as it is");
     for mistake in MISTAKES {
-        let path = copy.directory.join(mistake.file);
-        let source = fs::read_to_string(&path).expect("a source file");
-        assert_eq!(source.matches(mistake.right).count(), 1, "{}: `{}`", mistake.file, mistake.right);
-        fs::write(&path, source.replace(mistake.right, mistake.wrong)).expect("planted");
-        let found = copy.check(mistake.what);
-        fs::write(&path, source).expect("put right");
+        let found = copy.with(mistake.file, mistake.right, mistake.wrong, || copy.check(mistake.what));
         println!("{}: {}", mistake.what, found.join(", "));
         let is_told = found.iter().any(|found| found.starts_with(mistake.code));
         assert!(is_told, "{}: not told as {}, but {found:?}", mistake.what, mistake.code);
@@ -85,15 +156,41 @@ struct Copy {
 }
 
 impl Copy {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted");
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         drop(fs::remove_dir_all(&directory));
         for part in ["Cargo.toml", "Cargo.lock", "src", "migrations", "docs", "sagas", "benches", "deploy"] {
             copy(&root.join(part), &directory.join(part));
         }
         copy(&root.join("tests/planted/check.rs"), &directory.join("examples/planted.rs"));
         Self { directory }
+    }
+
+    /// Does something while a file has `wrong` for `right`.
+    fn with<T>(&self, file: &str, right: &str, wrong: &str, act: impl FnOnce() -> T) -> T {
+        let path = self.directory.join(file);
+        let source = fs::read_to_string(&path).expect("a source file");
+        assert_eq!(source.matches(right).count(), 1, "{file}: `{right}`");
+        fs::write(&path, source.replace(right, wrong)).expect("planted");
+        let done = act();
+        fs::write(&path, source).expect("put right");
+        done
+    }
+
+    /// The last line with a result of these tests. Only a test that fails counts, not one that does not compile.
+    fn test(&self, tests: &[&str]) -> String {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
+        let out = Command::new(env!("CARGO"))
+            .args(["test", "--quiet", "--locked"])
+            .args(tests)
+            .current_dir(&self.directory)
+            .env("CARGO_TARGET_DIR", target)
+            .output()
+            .expect("cargo runs");
+        let printed = String::from_utf8_lossy(&out.stdout);
+        let result = printed.lines().rfind(|line| line.starts_with("test result"));
+        result.map_or_else(|| String::from_utf8_lossy(&out.stderr).into_owned(), str::to_owned)
     }
 
     /// What a check of the definitions that ship finds: codes, each with the definition.

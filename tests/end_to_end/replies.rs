@@ -127,7 +127,11 @@ async fn a_reply_that_cannot_be_read_is_an_error_that_show_explains() {
         ("an unknown type", Raw::new("done", "{}"), "`done` is not the `type` of a reply"),
         ("a compressed body", zipped, "send it uncompressed"),
         ("no JSON", Raw::new("success", "OK"), "it is not JSON"),
-        ("too deep", Raw::new("success", "[".repeat(5_000)), "nests deeper than 64 levels"),
+        (
+            "too deep",
+            Raw::new("success", "[".repeat(5_000) + &"]".repeat(5_000)),
+            "nests deeper than 64 levels",
+        ),
         ("too large", Raw::new("success", format!("\"{}\"", "x".repeat(300_000))), "send at most 262144"),
     ];
     for (number, (habit, raw, reason)) in habits.into_iter().enumerate() {
