@@ -314,20 +314,7 @@ fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Op
             }
             other => panic!("an event, not {other:?}"),
         },
-        Fact::ChildSent { step, direction, attempt } => {
-            match messages.find(|m| matches!(m, Message::Order(_))) {
-                Some(Message::Order(order)) => {
-                    format!(
-                        "child {}{step} #{attempt}: {}@{} {}",
-                        undo(*direction),
-                        order.definition,
-                        order.version,
-                        order.input.get()
-                    )
-                }
-                other => panic!("an order, not {other:?}"),
-            }
-        }
+        Fact::ChildSent { step, direction, attempt } => tell_child(messages, step, *direction, *attempt),
         Fact::Arrived(_) => "kept".to_owned(),
         Fact::Taken { step, .. } => format!("{step} takes what came"),
         Fact::UndoAsked { .. } => "undo asked".to_owned(),
@@ -352,6 +339,21 @@ fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Op
         Fact::Ended { output: Some(output), .. } => format!("output: {output}"),
         Fact::Ended { .. } => return None,
     })
+}
+
+fn tell_child<'m>(
+    messages: &mut impl Iterator<Item = &'m Message>,
+    step: &StepPath,
+    direction: Direction,
+    attempt: u32,
+) -> String {
+    match messages.find(|message| matches!(message, Message::Order(_))) {
+        Some(Message::Order(order)) => {
+            let (definition, input) = (&order.definition, order.input.get());
+            format!("child {}{step} #{attempt}: {definition}@{} {input}", undo(direction), order.version)
+        }
+        other => panic!("an order, not {other:?}"),
+    }
 }
 
 /// What is sent without a fact that says so.

@@ -71,9 +71,6 @@ impl<'a> Story<'a> {
     fn line(&self, at: Time, fact: &Fact) -> Option<String> {
         Some(match fact {
             Fact::Started(started) => self.started(started),
-            Fact::OutcomeRequested { to } => {
-                paint(AnsiColor::Cyan, &format!("· the outcome is also sent to {}", tame(&to.queue)))
-            }
             Fact::Sent { step, direction: Direction::Forward, attempt, .. } => self.about(
                 AnsiColor::Cyan,
                 "→",
@@ -104,7 +101,6 @@ impl<'a> Story<'a> {
                 let text = format!("taken by the broker only now, {} to answer", lasted(deadline.since(at)));
                 self.about(AnsiColor::Cyan, "→", step, &text)
             }
-            Fact::LimitsRaised => paint(AnsiColor::Magenta, "■ limits raised"),
             Fact::Omitted { step } => self.about(AnsiColor::Cyan, "·", step, "not needed"),
             Fact::Chosen { .. } | Fact::FannedOut { .. } | Fact::Taken { .. } => return None,
             Fact::Waiting { step, .. } => self.about(AnsiColor::Cyan, "⏳", step, "waits"),
@@ -117,19 +113,30 @@ impl<'a> Story<'a> {
                 self.about(AnsiColor::Yellow, "↶", step, "child saga")
             }
             Fact::Arrived(arrival) => paint(AnsiColor::Cyan, &arrived(&arrival.source)),
-            Fact::UndoAsked { .. } => {
-                paint(AnsiColor::Yellow, "■ the saga that this is part of is rolled back")
-            }
+            Fact::LateReply { step, .. } => self.about(AnsiColor::Magenta, "!", step, "succeeded too late"),
             Fact::Undone { step } => self.about(AnsiColor::Yellow, "✓", step, "undone"),
             Fact::Skipped { step, .. } => self.about(AnsiColor::Magenta, "»", step, "passed over"),
             Fact::Held { step, problem, .. } => self.about(AnsiColor::Magenta, "!", step, &waits(problem)),
+            fact => return Self::line_of_saga(fact),
+        })
+    }
+
+    /// What is about the saga as a whole.
+    fn line_of_saga(fact: &Fact) -> Option<String> {
+        Some(match fact {
+            Fact::OutcomeRequested { to } => {
+                paint(AnsiColor::Cyan, &format!("· the outcome is also sent to {}", tame(&to.queue)))
+            }
+            Fact::UndoAsked { .. } => {
+                paint(AnsiColor::Yellow, "■ the saga that this is part of is rolled back")
+            }
+            Fact::LimitsRaised => paint(AnsiColor::Magenta, "■ limits raised"),
             Fact::Stopping { reason: StopReason::StepFailed, .. } => return None,
             Fact::Stopping { problem, .. } => {
                 paint(AnsiColor::Yellow, &format!("■ stopping: {}", told(problem)))
             }
             Fact::StopDropped => paint(AnsiColor::Green, "■ the pivot succeeded: going on"),
             Fact::RollbackBegan => paint(AnsiColor::Yellow, "■ rolling back"),
-            Fact::LateReply { step, .. } => self.about(AnsiColor::Magenta, "!", step, "succeeded too late"),
             Fact::Overdue => paint(AnsiColor::Magenta, "■ overdue"),
             Fact::IncidentRaised { problem, .. } => {
                 paint(AnsiColor::Magenta, &format!("! {}", waits(problem)))
@@ -146,7 +153,7 @@ impl<'a> Story<'a> {
                 let output = output.as_ref().map(|output| format!("  {output}")).unwrap_or_default();
                 format!("{}{output}", paint(color_of(*status), &format!("■ {}", status.as_str())))
             }
-            Fact::Retried { .. } | Fact::IncidentPassed { .. } | Fact::WakeSet { .. } => return None,
+            _ => return None,
         })
     }
 

@@ -58,6 +58,8 @@ pub struct Flow {
     windows: HashMap<Destination, Window>,
     unanswered: HashMap<CommandKey, Unanswered>,
     waiting: usize,
+    /// Whether some destination did not take a command lately.
+    any_rested: bool,
 }
 
 #[derive(Debug)]
@@ -97,7 +99,13 @@ struct Waiting {
 impl Flow {
     /// At most `limit` commands to one destination are unanswered.
     pub fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), windows: HashMap::new(), unanswered: HashMap::new(), waiting: 0 }
+        Self {
+            limit: limit.max(1),
+            windows: HashMap::new(),
+            unanswered: HashMap::new(),
+            waiting: 0,
+            any_rested: false,
+        }
     }
 
     /// Gives back what may be sent now. The rest waits here until `until` at most.
@@ -172,16 +180,25 @@ impl Flow {
         let Some(window) = self.windows.get_mut(&destination) else { return };
         window.rests_until = now.after(window.rest);
         window.rest = (window.rest * 2).min(REST_MOST);
+        self.any_rested = true;
         if self.waiting < MAX_WAITING && window.wait(saga, Waiting { unsent, until }) {
             self.waiting += 1;
         }
     }
 
-    /// The broker took commands to this destination.
-    pub fn taken(&mut self, destination: &Destination) {
-        if let Some(window) = self.windows.get_mut(destination) {
-            window.rest = REST_FIRST;
+    /// The broker took these messages: their destinations need no longer rests.
+    pub fn taken(&mut self, messages: &[Arc<Message>]) {
+        if !self.any_rested {
+            return;
         }
+        for message in messages {
+            if let Message::Command(command) = &**message
+                && let Some(window) = self.windows.get_mut(&Destination::of(command))
+            {
+                window.rest = REST_FIRST;
+            }
+        }
+        self.any_rested = self.windows.values().any(|window| window.rest > REST_FIRST);
     }
 
     /// Whether it is worth saying again that no queue takes commands to this destination.

@@ -288,18 +288,25 @@ impl Publishing {
         let published = self.broker.publish(publications).await;
         publishing.stop();
         let now = self.engine.clock().now();
-        let mut gone = Vec::with_capacity(messages.len());
+        let (mut gone, mut taken) = (Vec::with_capacity(messages.len()), Vec::with_capacity(messages.len()));
         for (unsent, published) in messages.into_iter().zip(published) {
             metrics.observe_published(published);
             match published {
-                Published::Confirmed if is_late(&unsent.message, now) => self.confirmed_late(unsent),
-                Published::Confirmed => gone.push(unsent.id),
+                Published::Confirmed => {
+                    if is_late(&unsent.message, now) {
+                        self.confirmed_late(&unsent);
+                    } else {
+                        gone.push(unsent.id);
+                    }
+                    taken.push(unsent.message);
+                }
                 Published::Unroutable => self.report_unroutable(&unsent),
                 Published::Refused => self.flow.refuse(unsent, now),
                 Published::Unknown => {}
             }
         }
         self.confirmed.add(gone);
+        self.flow.lock().taken(&taken);
     }
 
     /// A forward command expires with its attempt, so that no participant takes it after it was given up. An undo never does.
@@ -315,9 +322,8 @@ impl Publishing {
     }
 
     /// The attempt has only begun now. Its row goes once the saga knows.
-    fn confirmed_late(&self, unsent: Unsent) {
+    fn confirmed_late(&self, unsent: &Unsent) {
         let Message::Command(command) = &*unsent.message else { return self.confirmed.add([unsent.id]) };
-        self.flow.lock().taken(&Destination::of(command));
         self.submit_then_remove(command.saga, Input::StartClock(command.attempt()), unsent.id);
     }
 

@@ -52,7 +52,7 @@ fn walk(text: &str, is_there: impl Fn(usize, bool) -> bool) -> String {
         match byte {
             b'[' => around.push(Around::List { index: 0 }),
             b'{' => {
-                around.push(Around::Object { key: String::new(), seen: HashSet::new(), expects_key: true })
+                around.push(Around::Object { key: String::new(), seen: HashSet::new(), expects_key: true });
             }
             b']' | b'}' => drop(around.pop()),
             b',' => around.iter_mut().next_back().into_iter().for_each(Around::go_on),

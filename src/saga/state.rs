@@ -199,7 +199,9 @@ impl State {
                 self.sent(step, *direction, *attempt, Pending::Reply { deadline: *deadline });
             }
             Fact::ClockStarted { step, direction, deadline, .. } => {
-                self.waits(step, *direction, Pending::Reply { deadline: *deadline });
+                if let Some(step) = self.steps.get_mut(step) {
+                    step.set_pending(*direction, Pending::Reply { deadline: *deadline });
+                }
             }
             Fact::WaitingForRoute { step, direction, returns, at: until, .. } => {
                 self.no_route(step, *direction, *returns, at, *until);
@@ -227,21 +229,12 @@ impl State {
             Fact::Arrived(arrival) => {
                 self.arrivals.push(Kept { arrival: Arc::clone(arrival), taken: false });
             }
-            Fact::Taken { arrival, .. } => {
-                if let Some(kept) = self.arrivals.get_mut(*arrival as usize) {
-                    kept.taken = true;
-                }
-            }
+            Fact::Taken { arrival, .. } => self.taken(*arrival as usize),
             Fact::UndoAsked { attempt } => {
                 self.undo_asked = Some(*attempt);
                 self.ended = None;
             }
-            Fact::Skipped { step, direction: Direction::Forward } => {
-                self.conclude(step, Outcome::Unknown { late_output: None });
-                if let Some(step) = self.steps.get_mut(step) {
-                    step.passed_over = true;
-                }
-            }
+            Fact::Skipped { step, direction: Direction::Forward } => self.skipped(step),
             Fact::Skipped { step, direction: Direction::Compensate } => self.undone(step),
             Fact::Held { step, direction, problem } => self.held(step, *direction, problem, at),
             Fact::LimitsRaised => self.limits_raised += 1,
@@ -310,15 +303,9 @@ impl State {
         }
     }
 
-    fn waits(&mut self, path: &StepPath, direction: Direction, pending: Pending) {
-        if let Some(step) = self.steps.get_mut(path) {
-            step.set_pending(direction, pending);
-        }
-    }
-
     fn no_route(&mut self, path: &StepPath, direction: Direction, returns: u32, now: Time, until: Time) {
-        self.waits(path, direction, Pending::Route { until });
         if let Some(step) = self.steps.get_mut(path) {
+            step.set_pending(direction, Pending::Route { until });
             let attempts = step.attempts_mut(direction);
             let since = attempts.no_route.map_or(now, |no_route| no_route.since);
             attempts.no_route = Some(NoRoute { since, returns });
@@ -337,8 +324,8 @@ impl State {
     }
 
     fn retry_scheduled(&mut self, path: &StepPath, direction: Direction, until: Time) {
-        self.waits(path, direction, Pending::Backoff { until });
         if let Some(step) = self.steps.get_mut(path) {
+            step.set_pending(direction, Pending::Backoff { until });
             step.attempts_mut(direction).no_route = None;
         }
     }
@@ -351,6 +338,19 @@ impl State {
             None => {
                 self.steps.insert(path.clone(), StepState::concluded(outcome));
             }
+        }
+    }
+
+    fn taken(&mut self, arrival: usize) {
+        if let Some(kept) = self.arrivals.get_mut(arrival) {
+            kept.taken = true;
+        }
+    }
+
+    fn skipped(&mut self, path: &StepPath) {
+        self.conclude(path, Outcome::Unknown { late_output: None });
+        if let Some(step) = self.steps.get_mut(path) {
+            step.passed_over = true;
         }
     }
 

@@ -97,7 +97,7 @@ async fn buffered(store: &Arc<dyn Store>, id: SagaId) -> usize {
 }
 
 pub(crate) async fn until(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     while !is_true().await {
         assert!(began.elapsed() < Duration::from_secs(20), "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -86,7 +86,7 @@ pub(super) async fn restore(
     for item in items(topology, options) {
         match declare_item(&mut declarer, item, options).await {
             Err(error @ Error::Refused(_)) => {
-                tracing::error!(%error, "cannot declare a part of the topology")
+                tracing::error!(%error, "cannot declare a part of the topology");
             }
             result => result?,
         }

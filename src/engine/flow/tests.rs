@@ -116,7 +116,11 @@ fn a_destination_that_takes_nothing_rests_longer_each_time() {
     assert_eq!(ids(&sent), [at(1)]);
     flow.refuse(sent[0].clone(), Time(250), LATER);
     assert!(flow.take_ready(Time(749)).is_empty());
-    assert_eq!(flow.take_ready(Time(750)).len(), 1);
+    let sent = flow.take_ready(Time(750));
+    assert_eq!(sent.len(), 1);
+    flow.taken(&[Arc::clone(&sent[0].message)]);
+    flow.refuse(sent[0].clone(), Time(1_000), LATER);
+    assert_eq!(flow.take_ready(Time(1_250)).len(), 1, "after a success it begins anew");
 }
 
 #[test]

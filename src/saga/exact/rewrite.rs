@@ -70,18 +70,21 @@ fn entry_parts(entry: &EntryExpr) -> Vec<&IdedExpr> {
     }
 }
 
+fn entry_parts_mut(entry: &mut EntryExpr) -> Vec<&mut IdedExpr> {
+    match entry {
+        EntryExpr::StructField(field) => vec![&mut field.value],
+        EntryExpr::MapEntry(entry) => vec![&mut entry.key, &mut entry.value],
+    }
+}
+
 fn parts_mut(expression: &mut Expr) -> Vec<&mut IdedExpr> {
-    let of_entry = |entry| match entry {
-        &mut EntryExpr::StructField(ref mut field) => vec![&mut field.value],
-        &mut EntryExpr::MapEntry(ref mut entry) => vec![&mut entry.key, &mut entry.value],
-    };
     match expression {
         Expr::Call(call) => call.target.as_deref_mut().into_iter().chain(&mut call.args).collect(),
         Expr::Select(select) => vec![&mut select.operand],
         Expr::List(list) => list.elements.iter_mut().collect(),
-        Expr::Map(map) => map.entries.iter_mut().flat_map(|entry| of_entry(&mut entry.expr)).collect(),
+        Expr::Map(map) => map.entries.iter_mut().flat_map(|entry| entry_parts_mut(&mut entry.expr)).collect(),
         Expr::Struct(literal) => {
-            literal.entries.iter_mut().flat_map(|entry| of_entry(&mut entry.expr)).collect()
+            literal.entries.iter_mut().flat_map(|entry| entry_parts_mut(&mut entry.expr)).collect()
         }
         Expr::Comprehension(each) => {
             let each = each.as_mut();
