@@ -8,7 +8,7 @@
 //! is not slow but away: its commands time out as their definition says.
 //!
 //! Pure bookkeeping: no clock and no IO. What waits here is in the store's outbox, too. It is kept in memory only while its
-//! row is reserved for this process; then whoever claims the row sends it.
+//! row is reserved for this process; then the process that claims the row sends it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -135,7 +135,7 @@ impl Flow {
         None
     }
 
-    /// What has waited and may be sent now. What was kept for too long is left to whoever claims its row.
+    /// What has waited and may be sent now. What was kept for too long is left to the process that claims its row.
     pub fn take_ready(&mut self, now: Time) -> Vec<Unsent> {
         let mut ready = Vec::new();
         for (destination, window) in self.windows.iter_mut().filter(|(_, window)| !window.turns.is_empty()) {

@@ -41,7 +41,7 @@ pub struct Metrics {
     dead_letters_deleted: Family<Reasons, Counter>,
     /// Messages by what became of them.
     published: Family<Labels, Counter>,
-    /// Commands that were not sent because nobody awaited them any more, by reason.
+    /// Commands that were not sent because their attempts were not awaited any more, by reason.
     dropped: Family<Reasons, Counter>,
     /// Commands that no queue took, by destination.
     unroutable: Family<Destinations, Counter>,

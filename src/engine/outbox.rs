@@ -4,7 +4,7 @@
 //! passed over because too many wait: whoever claims what is left sends it then.
 //!
 //! A command may come to be sent long after it was committed: the broker was away or full, or its participant is behind (see
-//! `flow`). Then its saga is asked first, and answers by starting the clock of the attempt anew. What is not awaited any more is
+//! `flow`). Then its saga is asked first, and answers by restarting the clock of the attempt. What is not awaited any more is
 //! not sent: nothing goes forward after its undo, or past its deadline.
 
 use std::collections::HashSet;
@@ -132,7 +132,7 @@ impl SharedFlow {
     /// At most `limit` unanswered commands to one destination. The rows of what waits are reserved for `lease`.
     pub fn new(limit: usize, lease: Duration) -> Self {
         let (flow, ready) = (Mutex::new(Flow::new(limit)), Notify::new());
-        // Before the reservation passes, so that nobody else sends it meanwhile.
+        // Before the reservation passes, so that no other process sends it meanwhile.
         Self(Arc::new(FlowState { flow, ready, patience: lease / 2 }))
     }
 
@@ -161,11 +161,11 @@ impl SharedFlow {
         }
     }
 
-    /// Has what waits be looked at: time has passed.
+    /// Forgets what is overdue, and sends what has waited and has room: time has passed.
     pub(super) fn tick(&self, now: Time) {
         let mut flow = self.lock();
+        flow.forget_overdue(now);
         if flow.is_waiting() {
-            flow.forget_overdue(now);
             self.0.ready.notify_one();
         }
     }
@@ -242,7 +242,7 @@ impl Publishing {
         });
     }
 
-    /// Has the clocks of commands that were not sent in time start anew. The rows of those that are not awaited any more go.
+    /// Restarts the clocks of commands that were not sent in time. The rows of those that are not awaited any more go.
     async fn renew(&self, late: Vec<Unsent>) -> Vec<Unsent> {
         let renewed = late.into_iter().map(|unsent| async move {
             let Message::Command(command) = &*unsent.message else { return Some(unsent) };
@@ -354,7 +354,7 @@ impl Publishing {
         tokio::spawn(async move {
             match engine.submit(saga, input).await {
                 Ok(_) | Err(SubmitError::Ignored(_)) => confirmed.add([id]),
-                // Once the saga can be read again, it is told: the row stays.
+                // The row stays until the saga can be read again.
                 Err(_) => {}
             }
         });

@@ -91,7 +91,7 @@ pub enum ReplyKind {
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
     Started(Box<Started>),
-    /// One more address that the outcome is to be sent to, beside that of the start.
+    /// One more address that the outcome is to be sent to, in addition to that of the start.
     OutcomeRequested {
         to: AnswerTo,
     },

@@ -64,7 +64,7 @@ impl State {
         Err(Problem::new(Reason::StepLimit, format!("a saga executes at most {most} steps")))
     }
 
-    /// Whether an output fits beside those that the saga has.
+    /// Whether an output fits in addition to those that the saga has.
     pub(super) fn check_output(&self, output: &Value) -> Result<(), Problem> {
         let (bytes, most) = (self.output_bytes + output_bytes(output), self.max_output_bytes());
         if bytes <= most {
@@ -77,8 +77,8 @@ impl State {
         Err(Problem::new(Reason::OutputLimit, message))
     }
 
-    /// Whether so many items of the `for_each` step `list` fit: its items beside those of other lists, and its
-    /// steps, each once, beside those that were executed and all that are to come outside of lists.
+    /// Whether so many items of the `for_each` step `list` fit: its items together with those of other lists,
+    /// and its steps, each once, together with those that were executed and all that are to come outside of lists.
     pub(super) fn check_list(
         &self,
         definition: &Definition,

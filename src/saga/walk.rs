@@ -18,8 +18,8 @@ pub enum Next {
     Done,
 }
 
-/// What may start next. An optional step of which nobody knows whether it happened is found to be compensated before what
-/// comes after it. A `for_each` whose items are all through is found once more, to collect their outputs.
+/// What may start next. An optional step whose outcome is unknown is found to be compensated before the
+/// steps that follow it. A `for_each` whose items are all through is found once more, to collect their outputs.
 pub fn forward(definition: &Definition, state: &State) -> Next {
     walk(definition, state, |walk| walk.ahead(&definition.body))
 }

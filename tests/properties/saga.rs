@@ -201,7 +201,7 @@ impl Saga {
         assert!(self.state.executions <= MAX_STEP_EXECUTIONS);
     }
 
-    /// Before a rollback only an optional step of which nobody knows is compensated, and nothing after it has begun.
+    /// Before a rollback only an optional step whose outcome is unknown is compensated, and nothing after it has begun.
     fn check_cleared(&self, step: &StepPath, begun: &BTreeSet<StepPath>) {
         let own = self.definition.step(step).expect("a step of the definition");
         assert!(own.optional, "{step} is compensated, and the saga does not roll back");

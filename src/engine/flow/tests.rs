@@ -120,7 +120,7 @@ fn a_destination_that_takes_nothing_rests_longer_each_time() {
     assert_eq!(sent.len(), 1);
     flow.taken(&[Arc::clone(&sent[0].message)]);
     flow.refuse(sent[0].clone(), Time(1_000), LATER);
-    assert_eq!(flow.take_ready(Time(1_250)).len(), 1, "after a success it begins anew");
+    assert_eq!(flow.take_ready(Time(1_250)).len(), 1, "the rest is short again after a success");
 }
 
 #[test]
