@@ -28,7 +28,8 @@ impl Stage<'_> {
     /// What can happen. Where the order of things makes no difference to what they lead to, only one order is tried:
     /// partial-order reduction (P. Godefroid, "Partial-Order Methods", 1996). Once a saga turns back, what is under way comes
     /// to its end one after the other. And where several things are under way, the next attempt follows at once: a saga that
-    /// stops before it knows no more than one that stops right after it.
+    /// stops before it knows no more than one that stops right after it. For the same reason a command that came back for want of a
+    /// queue, and is sent again at once, is where it was.
     pub(super) fn happenings(&self, state: &State) -> Vec<Happening> {
         if state.seq == 0 {
             return vec![Happening { kind: Kind::Started, of: None }];
@@ -36,6 +37,9 @@ impl Stage<'_> {
         let mut all = happening::all(&self.skeleton.definition, state, self.around);
         // A success that comes late is more than a repetition if an operator is called for it.
         all.retain(|one| !one.kind.is_repetition() || one.kind == Kind::LateSuccess && self.late_calls());
+        if under_way(state) > 1 {
+            all.retain(|one| one.kind != Kind::Unroutable);
+        }
         let turns_back = state.stopping.is_some() && state.ended.is_none() && !self.awaits_pivot(state);
         let first = all.iter().find(|one| match turns_back {
             true => one.kind != Kind::LateSuccess && Self::awaited(state, one).is_some_and(goes_on(state)),
