@@ -42,6 +42,10 @@ pub struct Destination {
 /// The command of a step, whatever its attempt.
 pub type CommandKey = (SagaId, StepPath, Direction);
 
+pub fn key_of(command: &Command) -> CommandKey {
+    (command.saga, command.step.clone(), command.direction)
+}
+
 /// What became of a command that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
@@ -115,7 +119,7 @@ impl Flow {
 
     fn admit_one(&mut self, unsent: Unsent, now: Time, until: Time) -> Option<Unsent> {
         let Message::Command(command) = &*unsent.message else { return Some(unsent) };
-        let key = (command.saga, command.step.clone(), command.direction);
+        let key = key_of(command);
         if self.unanswered.contains_key(&key) {
             return Some(unsent); // sent again: it has its place
         }
@@ -124,8 +128,7 @@ impl Flow {
         let window = self.windows.entry(destination.clone()).or_insert_with(|| Window::new(limit, now));
         if window.turns.is_empty() && window.has_room(now) {
             window.unanswered += 1;
-            let deadline = now.after(command.deadline.since(command.sent_at));
-            self.unanswered.insert(key, Unanswered { destination, since: now, deadline });
+            self.unanswered.insert(key, Unanswered::new(command, destination, now));
             return Some(unsent);
         }
         if self.waiting < MAX_WAITING && window.wait(command.saga, Waiting { unsent: unsent.clone(), until })
@@ -144,14 +147,12 @@ impl Flow {
             {
                 self.waiting -= 1;
                 let Message::Command(command) = &*waiting.unsent.message else { continue };
-                let key = (command.saga, command.step.clone(), command.direction);
+                let key = key_of(command);
                 if waiting.until <= now || self.unanswered.contains_key(&key) {
                     continue;
                 }
                 window.unanswered += 1;
-                let deadline = now.after(command.deadline.since(command.sent_at));
-                let destination = destination.clone();
-                self.unanswered.insert(key, Unanswered { destination, since: now, deadline });
+                self.unanswered.insert(key, Unanswered::new(command, destination.clone(), now));
                 ready.push(waiting.unsent);
             }
         }
@@ -175,8 +176,7 @@ impl Flow {
     pub fn refuse(&mut self, unsent: Unsent, now: Time, until: Time) {
         let Message::Command(command) = &*unsent.message else { return };
         let (saga, destination) = (command.saga, Destination::of(command));
-        let key = (saga, command.step.clone(), command.direction);
-        self.conclude(&key, Conclusion::NotTaken, now);
+        self.conclude(&key_of(command), Conclusion::NotTaken, now);
         let Some(window) = self.windows.get_mut(&destination) else { return };
         window.rests_until = now.after(window.rest);
         window.rest = (window.rest * 2).min(REST_MOST);
@@ -245,6 +245,12 @@ impl Flow {
 
     pub fn is_waiting(&self) -> bool {
         self.waiting > 0
+    }
+}
+
+impl Unanswered {
+    fn new(command: &Command, destination: Destination, now: Time) -> Self {
+        Self { destination, since: now, deadline: now.after(command.deadline.since(command.sent_at)) }
     }
 }
 

@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 
-use super::flow::{Conclusion, Destination, Flow};
+use super::flow::{CommandKey, Conclusion, Destination, Flow, key_of};
 use super::{Engine, SubmitError};
 use crate::broker::envelope::Wire;
 use crate::broker::{Broker, Publication, Published};
@@ -93,7 +93,7 @@ impl Outbox {
     }
 
     /// Takes note of what journal entries say of commands that were sent.
-    pub fn conclude(&self, concluded: &[(super::flow::CommandKey, Conclusion)], now: Time) {
+    pub fn conclude(&self, concluded: &[(CommandKey, Conclusion)], now: Time) {
         self.flow.conclude(concluded, now);
     }
 
@@ -148,7 +148,7 @@ impl SharedFlow {
         self.lock().refuse(unsent, now, now.after(self.0.patience));
     }
 
-    pub(super) fn conclude(&self, concluded: &[(super::flow::CommandKey, Conclusion)], now: Time) {
+    pub(super) fn conclude(&self, concluded: &[(CommandKey, Conclusion)], now: Time) {
         if concluded.is_empty() {
             return;
         }
@@ -172,7 +172,7 @@ impl SharedFlow {
 }
 
 /// What entries that are about to be committed say of commands that were sent.
-pub(super) fn conclusions(entries: &[Appended]) -> Vec<(super::flow::CommandKey, Conclusion)> {
+pub(super) fn conclusions(entries: &[Appended]) -> Vec<(CommandKey, Conclusion)> {
     super::flow::conclusions(entries.iter().map(|appended| (appended.saga, &appended.entry))).collect()
 }
 
@@ -273,8 +273,7 @@ impl Publishing {
 
     /// Gives the place of a command back that is not sent.
     fn let_go(&self, command: &Command) {
-        let key = (command.saga, command.step.clone(), command.direction);
-        self.flow.conclude(&[(key, Conclusion::NotTaken)], self.engine.clock().now());
+        self.flow.conclude(&[(key_of(command), Conclusion::NotTaken)], self.engine.clock().now());
     }
 
     async fn send(&self, messages: Vec<Unsent>) {
