@@ -7,6 +7,7 @@
 pub mod bulk;
 pub mod definitions;
 pub mod interventions;
+pub mod journal;
 pub mod problem;
 pub mod records;
 pub mod sagas;

@@ -11,11 +11,9 @@ use super::output::{self, Format, brief, tame, time};
 use super::remote::{Remote, Session, quoted};
 use super::story::{Story, color_of, lasted, paint};
 use super::target::Target;
+use crate::api::journal::{JournalEntry, JournalPage, JournalQuery};
 use crate::api::records::DeadLetterLink;
-use crate::api::sagas::{
-    Ahead, GetQuery, Incident, Include, JournalEntry, JournalPage, JournalQuery, Saga, SentCommand, Step,
-    StepStatus, Timer,
-};
+use crate::api::sagas::{Ahead, GetQuery, Incident, Include, Saga, SentCommand, Step, StepStatus, Timer};
 use crate::saga::{Direction, SagaId, Time};
 
 /// Entries of one request.

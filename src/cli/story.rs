@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
 use super::output::tame;
-use crate::api::sagas::JournalEntry;
+use crate::api::journal::JournalEntry;
 use crate::saga::journal::{Fact, Problem, Source, Started, StopReason};
 use crate::saga::{Definition, Direction, Entry, Status, StepPath, Time};
 

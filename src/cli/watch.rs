@@ -15,7 +15,8 @@ use super::remote::{Remote, Session};
 use super::show::names;
 use super::story::Story;
 use super::target::Target;
-use crate::api::sagas::{Change, JournalEntry, Saga};
+use crate::api::journal::{Change, JournalEntry};
+use crate::api::sagas::Saga;
 use crate::saga::Time;
 
 /// Between a stream that broke and the next attempt.

@@ -8,10 +8,11 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::api::interventions::{Blocked, Intervened, Migration, Sends};
+use crate::api::journal::JournalEntry;
 use crate::api::problem::Problem;
 use crate::api::sagas::{
-    Ahead, Count, Incident, JournalEntry, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary,
-    SentCommand, StartRequest, Started, Step, StepStatus, Timer,
+    Ahead, Count, Incident, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary, SentCommand,
+    StartRequest, Started, Step, StepStatus, Timer,
 };
 use crate::engine::operator::{self, Preview, Refusal};
 use crate::engine::search::{Found, Query};

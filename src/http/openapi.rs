@@ -15,8 +15,8 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 use super::problem::PROBLEM_JSON;
 use super::roles::Role;
 use super::routes::Limits;
+use crate::api::journal::Change;
 use crate::api::problem::{At, Problem};
-use crate::api::sagas::Change;
 
 const SECURITY: &str = "bearer";
 

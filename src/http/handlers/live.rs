@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::api::journal::{Change, Event};
 use crate::api::problem::Problem;
-use crate::api::sagas::{Change, Event, Saga, WaitQuery};
+use crate::api::sagas::{Saga, WaitQuery};
 use crate::engine::view::Appended;
 use crate::http::extract::{Path, Query, last_event_id};
 use crate::http::openapi::NotFound;

@@ -6,10 +6,10 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::api::journal::{JournalPage, JournalQuery};
 use crate::api::problem::Problem;
 use crate::api::sagas::{
-    Counts, GetQuery, Include, JournalPage, JournalQuery, PageQuery, Saga, SagaPage, SagaQuery, StartRequest,
-    Started,
+    Counts, GetQuery, Include, PageQuery, Saga, SagaPage, SagaQuery, StartRequest, Started,
 };
 use crate::http::extract::{Json, Paged, Path, Query, idempotency_key, limit};
 use crate::http::openapi::{Conflict, NotFound};
