@@ -41,7 +41,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct LocalBroker {
     options: Options,
-    /// Vouch for where dead letters were published to. `None`: it is not said.
+    /// Vouch for where dead letters were published to. `None`: dead letters carry no origin.
     keys: Option<Keyring>,
     routing: RwLock<Routing>,
     /// Wakes consumers that wait for their queue to be declared.

@@ -8,7 +8,7 @@ use crate::json;
 
 /// The keys of a JSON Schema that hold values and not schemas.
 const VALUES: [&str; 4] = ["enum", "const", "default", "examples"];
-/// What YAML 1.1 takes for booleans, beside `true` and `false`.
+/// What YAML 1.1 takes for booleans, other than `true` and `false`.
 const WORDS: [(&str, bool); 6] =
     [("y", true), ("yes", true), ("on", true), ("n", false), ("no", false), ("off", false)];
 
@@ -154,7 +154,7 @@ mod tests {
     use crate::catalog::diagnostic::Problems;
     use crate::catalog::source;
 
-    /// What is said of `value: ...`: the code, and the message.
+    /// The diagnostic for `value: ...`: its code, and its message.
     fn found(value: &str) -> Option<(&'static str, String)> {
         let text = format!("value: {value}\n");
         let root = source::parse(&text, &mut Problems::default()).expect(value);

@@ -10,7 +10,7 @@ use crate::catalog::{self, Compiled, Source};
 /// Where a definition is looked for that is given by its name.
 const DIRECTORY: &str = "sagas";
 
-/// Reads a definition that `snorri check` takes. What stands beside it and cannot be read is left out.
+/// Reads a definition that `snorri check` takes. Other definitions of its directory that cannot be read are left out.
 pub fn definition(name: &str) -> Result<Arc<Compiled>, Failure> {
     let path = Path::new(name);
     if !path.exists() || path.is_dir() {

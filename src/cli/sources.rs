@@ -20,7 +20,7 @@ pub struct Checked {
     pub definition: Option<(Arc<Compiled>, Proof)>,
 }
 
-/// The definitions that are asked for, and those that stand beside them.
+/// The definitions that are asked for, and the others of their directories.
 #[derive(Debug)]
 pub struct Loaded {
     pub asked_for: Vec<Source>,
@@ -59,7 +59,7 @@ fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// What is found in each that is asked for, beside all the others.
+/// The findings in each that is asked for, checked together with all the others.
 pub fn checked(loaded: &Loaded, bounds: &Bounds) -> Vec<Checked> {
     let all: Vec<_> = loaded.asked_for.iter().map(|source| compiled(source).map(Arc::new)).collect();
     let others = compiled_all(&loaded.beside);

@@ -2,7 +2,7 @@
 //!
 //! Messages of different queues are handled in any order, so that what a saga waits for may come before the message that starts
 //! the saga. Such an event is kept in the store, for a bounded time and in a bounded number, and is delivered when the saga
-//! starts. Whoever buffers an event looks for the saga once more after that is committed, and whoever starts a saga looks for
+//! starts. A process that buffers an event looks for the saga once more after that is committed, and one that starts a saga looks for
 //! its buffered events after the start is committed, so that no event is missed between the two. A crash at any point
 //! leaves an event in the buffer at most: a periodic sweep delivers it.
 //!

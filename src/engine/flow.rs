@@ -5,7 +5,7 @@
 //! the commands of other sagas. The window shrinks when replies stay out although others come: to what the participant
 //! has answered in the time of one attempt (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). It grows again with
 //! the replies, as in V. Jacobson, "Congestion Avoidance and Control", 1988. Where nothing at all is answered, the participant
-//! is not slow but away: its commands time out as their definition says.
+//! is not slow but away: its commands time out as defined.
 //!
 //! Pure bookkeeping: no clock and no IO. What waits here is in the store's outbox, too. It is kept in memory only while its
 //! row is reserved for this process; then the process that claims the row sends it.
@@ -29,8 +29,8 @@ const GROWTH: f64 = 4.0;
 const REST_FIRST: Duration = Duration::from_millis(250);
 const REST_MOST: Duration = Duration::from_secs(5);
 
-/// How often it is said that no queue takes the commands to a destination.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
+/// The shortest time between two warnings about a destination without a queue.
+const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// An exchange and a routing key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ pub fn key_of(command: &Command) -> CommandKey {
     (command.saga, command.step.clone(), command.direction)
 }
 
-/// What became of a command that was sent.
+/// How an attempt of a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
     Answered,
@@ -86,8 +86,8 @@ struct Window {
     /// Nothing is sent before this, after a command was not taken.
     rests_until: Time,
     rest: Duration,
-    /// When it was last said that no queue takes its commands.
-    unroutable_said: Option<Time>,
+    /// When the last warning was logged that no queue takes its commands.
+    warned_at: Option<Time>,
     /// The sagas whose commands wait, each once, the next one first.
     turns: VecDeque<SagaId>,
     waiting: HashMap<SagaId, VecDeque<Waiting>>,
@@ -159,7 +159,7 @@ impl Flow {
         ready
     }
 
-    /// Takes note of what became of a command. Whether something waits for its place.
+    /// Gives back the place of a command. Returns whether another command waits for it.
     pub fn conclude(&mut self, key: &CommandKey, conclusion: Conclusion, now: Time) -> bool {
         let Some(sent) = self.unanswered.remove(key) else { return false };
         let Some(window) = self.windows.get_mut(&sent.destination) else { return false };
@@ -201,17 +201,17 @@ impl Flow {
         self.any_rested = self.windows.values().any(|window| window.rest > REST_FIRST);
     }
 
-    /// Whether it is worth saying again that no queue takes commands to this destination.
-    pub fn is_news(&mut self, destination: &Destination, now: Time) -> bool {
+    /// Whether a warning is due that no queue takes commands to this destination. Counts it as logged.
+    pub fn take_warning(&mut self, destination: &Destination, now: Time) -> bool {
         let Some(window) = self.windows.get_mut(destination) else { return true };
-        let is_news = window.unroutable_said.is_none_or(|at| now.since(at) >= SAY_AGAIN);
-        if is_news {
-            window.unroutable_said = Some(now);
+        let take_warning = window.warned_at.is_none_or(|at| now.since(at) >= WARNING_INTERVAL);
+        if take_warning {
+            window.warned_at = Some(now);
         }
-        is_news
+        take_warning
     }
 
-    /// Forgets commands whose deadline has passed: another process heard of what became of them.
+    /// Forgets commands whose deadline has passed: another process has handled their replies or timeouts.
     pub fn forget_overdue(&mut self, now: Time) {
         let Self { unanswered, windows, .. } = self;
         unanswered.retain(|_, sent| {
@@ -266,7 +266,7 @@ impl Window {
             next_cut: now,
             rests_until: now,
             rest: REST_FIRST,
-            unroutable_said: None,
+            warned_at: None,
             turns: VecDeque::new(),
             waiting: HashMap::new(),
         }
@@ -331,7 +331,7 @@ impl Destination {
     }
 }
 
-/// What journal entries say of commands that were sent.
+/// The commands that journal entries conclude.
 pub fn conclusions<'a>(
     entries: impl Iterator<Item = (SagaId, &'a Entry)> + 'a,
 ) -> impl Iterator<Item = (CommandKey, Conclusion)> + 'a {

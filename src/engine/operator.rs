@@ -55,7 +55,7 @@ pub enum Refusal {
     Definition(definitions::Error),
     #[error(transparent)]
     Restart(#[from] CannotRestart),
-    /// Steps completed that would be done again, which nobody asked for.
+    /// Steps completed that would be done again without a request for that.
     #[error(
         "{} completed and would be done again, with another message id, so that participants do not recognise the \
          repetition. If that is meant, ask for it: `repeat_completed`, or `--repeat-completed` on the command line",
@@ -80,7 +80,7 @@ pub struct Restarted {
     pub repeated: Vec<StepPath>,
 }
 
-/// A saga that is about to go on from another.
+/// A saga that is about to restart from another.
 struct Prepared {
     id: SagaId,
     started: journal::Started,
@@ -246,7 +246,7 @@ impl Engine {
         }
     }
 
-    /// The saga that goes on from another.
+    /// The saga that restarts from another.
     async fn restarted(&self, saga: SagaId, from: &str, expected: Option<u32>) -> Result<Prepared, Refusal> {
         let SagaView { state, compiled, .. } = self.existing(saga).await?;
         if expected.is_some_and(|expected| expected != state.seq) {

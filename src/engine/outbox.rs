@@ -92,7 +92,7 @@ impl Outbox {
         (outbox, Publisher { batches: receiver, confirmed, wire, flow })
     }
 
-    /// Takes note of what journal entries say of commands that were sent.
+    /// Gives back the places of commands that journal entries concluded.
     pub fn conclude(&self, concluded: &[(CommandKey, Conclusion)], now: Time) {
         self.flow.conclude(concluded, now);
     }
@@ -171,7 +171,7 @@ impl SharedFlow {
     }
 }
 
-/// What entries that are about to be committed say of commands that were sent.
+/// The commands that entries conclude which are about to be committed.
 pub(super) fn conclusions(entries: &[Appended]) -> Vec<(CommandKey, Conclusion)> {
     super::flow::conclusions(entries.iter().map(|appended| (appended.saga, &appended.entry))).collect()
 }
@@ -333,7 +333,7 @@ impl Publishing {
             Message::Command(command) => {
                 self.let_go(command);
                 self.engine.metrics().observe_unroutable(&command.exchange, &command.name);
-                if self.flow.lock().is_news(&Destination::of(command), self.engine.clock().now()) {
+                if self.flow.lock().take_warning(&Destination::of(command), self.engine.clock().now()) {
                     tracing::warn!(exchange = %command.exchange, routing_key = %command.name, saga = %command.saga,
                         step = %command.step, "no queue is bound for a command: it waits for one");
                 }

@@ -80,7 +80,7 @@ pub fn dead_letter(letter: &view::DeadLetter) -> DeadLetter {
     }
 }
 
-/// What a saga says of a dead letter of its own.
+/// The link from a saga to a dead letter of its own.
 pub fn dead_letter_link(letter: &view::DeadLetter) -> DeadLetterLink {
     DeadLetterLink {
         id: letter.id,

@@ -33,7 +33,7 @@ pub(super) fn pointer(parts: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// Goes through the tokens of a JSON text until `is_there` says so of the place of one and of whether it is the key of a
+/// Goes through the tokens of a JSON text until `is_there` accepts the place of one and whether it is the key of a
 /// member that its object has already.
 fn walk(text: &str, is_there: impl Fn(usize, bool) -> bool) -> String {
     let bytes = text.as_bytes();
@@ -64,7 +64,7 @@ fn walk(text: &str, is_there: impl Fn(usize, bool) -> bool) -> String {
 }
 
 impl Around {
-    /// If this string is the key of a member: notes it, and says whether its object has it already.
+    /// If this string is the key of a member: notes it, and returns whether its object has it already.
     fn enter_member(&mut self, string: &str) -> bool {
         match self {
             Self::Object { key, seen, expects_key: expects @ true } => {

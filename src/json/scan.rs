@@ -4,7 +4,7 @@
 
 use super::number;
 
-/// Longest run of plain digits, with sign and decimal point, that a double keeps exactly whatever it says.
+/// Longest run of plain digits, with sign and decimal point, that a double keeps exactly whatever its digits.
 const ALWAYS_EXACT: usize = 15;
 
 /// The first token that is refused.

@@ -215,7 +215,8 @@ pub(super) fn of_end(definition: &Definition, state: &State) -> Option<Broken> {
     }
 }
 
-/// Whether an optional step that the saga goes on without may have happened and was not undone, by nobody's decision.
+/// Whether an optional step that the saga continues without may have happened and was not compensated, without an
+/// operator's decision.
 fn may_be_there(definition: &Definition, path: &StepPath, state: &StepState) -> bool {
     let has_undo = definition.step(path).is_some_and(|step| step.optional && step.has_undo());
     let is_unknown = matches!(state.outcome, Outcome::Unknown { .. });

@@ -31,7 +31,7 @@ pub const MAX_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
 pub const MAX_LIMITS_RAISED: u32 = 9;
 /// Most items under way at once in one `for_each`.
 pub const MAX_CONCURRENCY: u32 = 100;
-/// Most addresses that the outcome of one saga is sent to, beside that of its start.
+/// Most addresses that the outcome of one saga is sent to, in addition to that of its start.
 pub const MAX_OUTCOME_REQUESTS: usize = 16;
 /// Most signals and events that are kept for a step that has not begun to wait for them.
 pub const MAX_KEPT_ARRIVALS: usize = 100;

@@ -9,7 +9,7 @@
 //! - `exact`: exact numbers in such expressions
 //! - [`template`]: JSON with such expressions in it
 //! - [`retry`]: when the next attempt is due
-//! - [`problem`]: what went wrong, and whose code says so
+//! - [`problem`]: error codes and their owners
 //! - [`journal`]: what happened, the only truth about a saga
 //! - [`limits`]: how much one saga may do
 //! - [`status`] and [`state`]: the fold of the journal

@@ -1,4 +1,4 @@
-//! What went wrong, and whose code says so.
+//! Error codes and their owners.
 //!
 //! A code has an owner. Snorri's own are a closed set, [`Reason`], and only they are compared in decisions. A participant
 //! may send any code, also `timeout` or `schema`: it is carried and shown, and never taken for one of Snorri's.

@@ -190,7 +190,7 @@ fn concluded(step: &Step, state: &StepState, path: StepPath) -> Result<Fact, Can
             Fact::Skipped { step: path, direction: Direction::Forward }
         }
         Outcome::Unknown { .. } if step.may_miss() => {
-            let problem = Problem::new(Reason::Timeout, "the saga that was gone on from did not know");
+            let problem = Problem::new(Reason::Timeout, "the original saga did not know");
             Fact::Unknown { step: path, problem }
         }
         _ => return Err(CannotRestart::NotConcluded(path)),

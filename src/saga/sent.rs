@@ -43,7 +43,7 @@ pub fn sent_commands<'a>(
 }
 
 impl SentCommand<'_> {
-    /// Renders the payload. For a saga that was migrated: as the version that it runs now says. `None`: it cannot be rendered.
+    /// Renders the payload. For a saga that was migrated: by the version that it runs now. `None`: it cannot be rendered.
     pub fn payload(&self) -> Option<Arc<Value>> {
         let scope = Variables::at(self.definition, self.state, self.path);
         self.command.payload.render(&scope).ok().map(Arc::new)

@@ -27,7 +27,7 @@ pub struct State {
     /// What it took over from another saga is in its steps, and not here once more.
     pub started: Option<Arc<Started>>,
     pub started_at: Time,
-    /// Where the outcome is to be sent, beside the address that the saga was started with.
+    /// Where the outcome is to be sent, in addition to the address that the saga was started with.
     pub outcome_requests: Vec<AnswerTo>,
     /// The version of its definition, if it is not the one that it was started in.
     pub migrated: Option<u32>,

@@ -242,7 +242,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether the saga goes on without a step that may have happened, and has to compensate it first: then a missing output means
+/// Whether the saga continues without a step that may have happened, and has to compensate it first: then a missing output means
 /// that nothing is there.
 pub fn is_to_be_cleared(step: &Step, state: &StepState) -> bool {
     step.optional && step.has_undo() && state.stands_unknown()

@@ -26,7 +26,7 @@ use crate::support::{Services, until};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// An orchestrator of a trip (`hotel.book`, undone by `hotel.cancel`), and nobody who takes commands yet.
+/// An orchestrator of a trip (`hotel.book`, undone by `hotel.cancel`), and no participant that takes commands yet.
 struct Trips {
     orchestrator: Orchestrator,
     broker: Arc<dyn Broker>,
@@ -220,7 +220,7 @@ async fn a_command_of_a_saga_that_has_ended_is_not_sent_when_the_broker_is_back(
     participants.stop().await;
 }
 
-/// A step that is held, and beside it one that a signal lets begin.
+/// A step that is held, and in another branch one that a signal lets begin.
 fn beside_what_no_queue_takes(exchange: &str, timing: &str) -> String {
     format!(
         r#"

@@ -1,4 +1,4 @@
-//! Replies as real clients write them, right and wrong, and those of whoever is no participant.
+//! Replies as real clients write them, right and wrong, and forged ones.
 
 use std::time::Duration;
 

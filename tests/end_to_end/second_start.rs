@@ -91,7 +91,7 @@ async fn an_input_that_is_refused_is_answered_with_the_places() {
     assert_eq!(body["details"][0]["pointer"], "/amount", "{body}");
 }
 
-/// Without a business key the id of the message tells a repetition. All who ask while the saga runs are answered at its end.
+/// Without a business key the id of the message identifies a repetition. All who ask while the saga runs are answered at its end.
 #[tokio::test]
 async fn all_who_start_a_running_saga_hear_its_outcome() {
     let world = World::with(&[], approved).await;

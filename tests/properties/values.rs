@@ -191,7 +191,7 @@ fn as_json(message: &Message) -> String {
     serde_json::to_string(message).expect("JSON")
 }
 
-/// What leaves: to participants, to a child, to whoever looks.
+/// What leaves: to participants, to a child, to the API.
 fn check_readers(played: &Played, value: &Value) {
     for message in &played.messages {
         let sent = match message {

@@ -18,7 +18,7 @@ pub struct Plan {
     pub prefix: String,
     pub definitions: std::path::PathBuf,
     pub port: u16,
-    /// Settings beside these, as environment variables.
+    /// Further settings, as environment variables.
     pub settings: Vec<(&'static str, String)>,
 }
 

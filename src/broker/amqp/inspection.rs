@@ -1,6 +1,6 @@
 //! Finding out of which type an exchange is that others declared.
 //!
-//! AMQP has no question for it. A passive declaration says only whether an exchange exists. An active one of an exchange that
+//! AMQP has no question for it. A passive declaration answers only whether an exchange exists. An active one of an exchange that
 //! exists changes nothing, and its refusal names the first property that differs, with its value: so the properties are found
 //! out one after the other.
 
@@ -97,7 +97,7 @@ impl Difference {
     fn parse(reply: &str) -> Option<Self> {
         let (_, rest) = reply.split_once("inequivalent arg '")?;
         let (argument, rest) = rest.split_once('\'')?;
-        // The name of the exchange may contain anything, the last part only what the broker says.
+        // The name of the exchange may contain anything, the last part only the words of the broker.
         let (_, current) = rest.rsplit_once("but current is ")?;
         // `'fanout'`, or for arguments `the value 'unrouted' of type 'longstr'`.
         let value = match current.strip_prefix("the value '") {

@@ -75,7 +75,7 @@ pub struct Options {
     /// Declare no exchanges of others, and use those that exist as they are, of whatever type. What is Snorri's own is used as
     /// it is, too, and declared where it is missing.
     pub verify_only: bool,
-    /// Vouch for where dead letters were published to. `None`: it is not said.
+    /// Vouch for where dead letters were published to. `None`: dead letters carry no origin.
     pub keys: Option<Keyring>,
 }
 

@@ -40,7 +40,7 @@ pub(super) fn decode(delivery: &Delivery) -> Result<Value, Undecodable> {
     })
 }
 
-/// The coding that compressed a body, if its properties say so.
+/// The coding that compressed a body, if its properties name one.
 pub(super) fn compression(properties: &Properties) -> Option<&'static str> {
     let stated = properties.content_encoding.as_deref()?.to_ascii_lowercase();
     let mut stated = stated.split([',', ':', ';', ' ']).map(str::trim);

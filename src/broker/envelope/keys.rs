@@ -34,7 +34,7 @@ pub struct Key(Hmac<Sha256>);
 #[derive(Debug, Clone)]
 pub struct Keys {
     pub signing: Key,
-    /// Keys beside the signing one whose codes are accepted.
+    /// Further keys whose codes are accepted.
     pub accepted: Vec<Key>,
 }
 

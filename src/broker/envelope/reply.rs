@@ -96,7 +96,7 @@ fn output(delivery: &Delivery) -> Result<Value, Problem> {
     body::decode(delivery).map_err(|error| Problem::new(Reason::UnreadableReply, error.reason))
 }
 
-/// What a failure or an error says of itself: its JSON, or else its text.
+/// The description of a failure or an error: its JSON, or else its text.
 fn problem(delivery: &Delivery) -> Problem {
     if let Some(coding) = compression(&delivery.properties) {
         let message = format!("the participant's reason is compressed (`{coding}`) and was not read");

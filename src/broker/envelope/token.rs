@@ -1,4 +1,4 @@
-//! What a command's `correlation_id` says: which attempt of which step of which saga a reply is about, and a MAC, because
+//! The content of a command's `correlation_id`: which attempt of which step of which saga a reply is about, and a MAC, because
 //! all of that can be guessed.
 
 use std::fmt;

@@ -1,18 +1,18 @@
-//! What other languages for workflows say and this one does not: it says it in other words, or it cannot say it.
+//! Keywords of other workflow languages, each with its counterpart here, if there is one.
 
 use super::words::Shape;
 
 /// Keys of other languages, and what to do instead.
 struct Foreign {
     keys: &'static [&'static str],
-    /// What cannot be said, as in "a saga cannot ...". `None`: it can, in other words.
+    /// What a saga cannot do, as in "a saga cannot ...". `None`: it can, with another keyword.
     cannot: Option<&'static str>,
     help: &'static str,
 }
 
 const GOTO: Foreign = Foreign {
     keys: &["goto", "go_to", "next", "jump", "transition", "Next"],
-    cannot: Some("go on at another step than the next one"),
+    cannot: Some("continue at another step than the next one"),
     help: "steps run once each, in the order written: decide with `choice`, and to begin again start a new saga, by an event or a \
            schedule under `start`",
 };
@@ -63,7 +63,7 @@ const WORDS: [Foreign; 7] = [
     },
 ];
 
-/// What to say of a step that says what it is in the words of another language: what is wrong, and what to do.
+/// The message and the help for a step that has a keyword of another language.
 pub(super) fn step(key: &str) -> Option<(String, &'static str)> {
     let foreign = all().find(|foreign| foreign.keys.contains(&key))?;
     let message = match foreign.cannot {

@@ -78,7 +78,7 @@ fn action(
     }
 }
 
-/// What says that a step may have no output although the saga goes on, each with its place.
+/// The keywords by which a step may have no output although the saga continues, each with its place.
 pub(super) fn absences(entries: &[Entry], kind: &str) -> Vec<(Why, Range<usize>)> {
     let why = |entry: &Entry| match (entry.key.as_str(), &entry.value.value) {
         ("optional", Value::Bool(true)) => Some(Why::Optional),

@@ -114,9 +114,9 @@ pub(in super::super) struct Named {
     pub(in super::super) output: Option<Type>,
     /// What follows from its `when`, or from the conditions of a choice, as far as they were read.
     pub(in super::super) conditions: Vec<Facts>,
-    /// Whether it says `on_timeout: unknown`, and the saga does not go on without it.
+    /// Whether it has `on_timeout: unknown`, and the saga does not continue without it.
     pub(in super::super) gives_up: bool,
-    /// What says that it may have no output although the saga went on, each with its place.
+    /// The keywords by which it may have no output although the saga continued, each with its place.
     pub(in super::super) absences: Vec<(Why, Range<usize>)>,
 }
 

@@ -122,7 +122,7 @@ pub enum OnCompensationFailure {
 pub struct Policy {
     /// How long one attempt waits for its reply.
     pub timeout: Option<Duration>,
-    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if nothing is said.
+    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if it is left out.
     pub unroutable_timeout: Option<Duration>,
     /// How often, and with which pauses.
     pub retry: Option<Retry>,
@@ -147,7 +147,7 @@ pub struct Defaults {
     pub exchange: Option<Address>,
     /// How long one attempt waits for its reply. `30s` if nothing is said.
     pub timeout: Option<Duration>,
-    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if nothing is said.
+    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if it is left out.
     pub unroutable_timeout: Option<Duration>,
     /// Five attempts, `200ms..30s`, if nothing is said.
     pub retry: Option<Retry>,
@@ -163,7 +163,7 @@ pub struct Defaults {
 pub struct CompensationDefaults {
     /// How long one attempt waits for its reply. The step's if nothing is said.
     pub timeout: Option<Duration>,
-    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if nothing is said.
+    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if it is left out.
     pub unroutable_timeout: Option<Duration>,
     /// Ten attempts, `1s..1m`, if nothing is said.
     pub retry: Option<Retry>,

@@ -39,7 +39,7 @@ pub struct Command {
     pub policy: Option<String>,
     /// How long one attempt waits for its reply.
     pub timeout: Option<Duration>,
-    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if nothing is said.
+    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if it is left out.
     pub unroutable_timeout: Option<Duration>,
     /// How often, and with which pauses.
     pub retry: Option<Retry>,
@@ -98,7 +98,7 @@ pub struct Compensation {
     pub policy: Option<String>,
     /// How long one attempt waits for its reply.
     pub timeout: Option<Duration>,
-    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if nothing is said.
+    /// How long a saga waits for a queue that takes the command, before an operator is asked. `10m` if it is left out.
     pub unroutable_timeout: Option<Duration>,
     /// How often, and with which pauses.
     pub retry: Option<Retry>,

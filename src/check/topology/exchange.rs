@@ -119,12 +119,12 @@ fn uses_of(index: usize, step: &Step) -> Vec<ExchangeUse<'_>> {
 }
 
 impl ExchangeUse<'_> {
-    /// An internal exchange cannot be used, whatever `broker.verify_only` says.
+    /// An internal exchange cannot be used, whatever the value of `broker.verify_only`.
     pub(super) fn internal(&self, exchange: &Exchange) -> Option<Misfit> {
         (exchange.internal && self.purpose != Purpose::Subscribe).then(|| Misfit {
             is_error: true,
-            what: "is internal, so that nobody can send to it".to_owned(),
-            help: "declare it anew, not internal, or name another exchange".to_owned(),
+            what: "is internal, so that no client can publish to it".to_owned(),
+            help: "declare it again as not internal, or name another exchange".to_owned(),
         })
     }
 

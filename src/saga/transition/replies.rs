@@ -190,7 +190,7 @@ impl Draft<'_> {
         self.record(Fact::WaitingForRoute { step: path.clone(), direction, returns, at, problem });
     }
 
-    /// The attempt waits as long as its command says from here on. One that is not awaited is not to be sent any more: of a
+    /// The attempt waits for the timeout of its command from here on. One that is not awaited is not to be sent any more: of a
     /// saga that turns back, nothing goes forward but what must succeed.
     pub(super) fn start_clock(&mut self, attempt: &Attempt) -> Result<Cause, Ignored> {
         let Attempt { step: path, direction, number } = attempt;
@@ -218,7 +218,7 @@ impl Draft<'_> {
 const ROUTE_RETRY: Retry =
     Retry { attempts: u32::MAX, first: Duration::from_millis(200), most: Duration::from_secs(15) };
 
-/// Whether a success of a command that nobody waits for is more than the repetition of one that was accepted or journaled as
+/// Whether a success of a command that is not awaited is more than the repetition of one that was accepted or journaled as
 /// late.
 fn contradicts(step: &StepState, direction: Direction) -> bool {
     direction == Direction::Forward

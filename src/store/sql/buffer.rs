@@ -1,6 +1,6 @@
 //! Events and signals that came before their saga: rare rows, each written by a statement of its own.
 //!
-//! Whoever buffers an event looks for its saga once more after the row is committed, and whoever starts a saga reads its rows
+//! A process that buffers an event looks for its saga once more after the row is committed, and one that starts a saga reads its rows
 //! after the start is committed: one of the two always sees the other.
 
 use sea_orm::{QueryResult, Value};

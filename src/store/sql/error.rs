@@ -34,7 +34,7 @@ impl From<DbErr> for Error {
     }
 }
 
-/// What the database says of a value that it cannot hold, if that is the error.
+/// The message of the database about a value that it cannot hold, if that is the error.
 fn invalid_value(error: &DbErr) -> Option<String> {
     let cause = database_error(error)?;
     let code = cause.code()?;

@@ -39,7 +39,7 @@ impl<'a> Typing<'a> {
         });
     }
 
-    /// The step whose output this is, if it is unknown after a timeout and the saga does not go on without it.
+    /// The step whose output this is, if it is unknown after a timeout and the saga does not continue without it.
     pub(super) fn given_up(&self, output: &IdedExpr) -> Option<&'a str> {
         let path = guard::path(output)?;
         let name = path.strip_suffix(".output").filter(|name| !self.is_bound(name))?;
@@ -57,7 +57,7 @@ impl<'a> Typing<'a> {
     }
 }
 
-/// What to say of reading into `output`, which may be missing. `None`: here it may be.
+/// The diagnostic for reading into `output`, which may be missing. `None`: here it may be.
 pub(super) fn tell(
     text: &Text<'_>,
     root: &IdedExpr,
@@ -88,7 +88,7 @@ pub(super) fn tell(
 
 fn reason(why: Why, step: &str) -> String {
     match why {
-        Why::Optional => format!("the saga goes on without {step}, and its output is null then"),
+        Why::Optional => format!("the saga continues without {step}, and its output is null then"),
         Why::Skipped => format!("{step} is left out if this is false, and its output is null then"),
         Why::TimedOut => format!("if nothing comes in time, the output of {step} is null"),
         Why::Undone => format!("if the outcome of {step} is unknown, its output is null"),

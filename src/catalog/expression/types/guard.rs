@@ -1,4 +1,4 @@
-//! What a condition says of values that may be missing: behind `has(input.note)` the field is there, and behind
+//! The values that a condition shows to be there: behind `has(input.note)` the field is there, and behind
 //! `look.output != null` the output is.
 
 use cel::IdedExpr;

@@ -27,7 +27,7 @@ pub(super) struct Harm {
     pub(super) is_stuck: bool,
 }
 
-/// What to say of a value that may be missing. `None`: it may be missing here.
+/// The diagnostic for a value that may be missing. `None`: it may be missing here.
 pub(super) fn tell(
     text: &Text<'_>,
     root: &IdedExpr,
@@ -193,7 +193,7 @@ pub(super) fn harm(scope: Scope, names: &Names, wanted: Wanted) -> Harm {
         )),
         At::Output => certain("all would be done, and the saga would be stuck without its output"),
         At::Step(own) if names.steps[own].is_optional => {
-            harmless("the step would fail, and the saga go on without it")
+            harmless("the step would fail, and the saga continue without it")
         }
         At::Step(_) | At::Item(_) => match names.pivot_before(scope) {
             Some(pivot) => certain(&format!(
