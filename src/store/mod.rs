@@ -67,7 +67,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// `now + lease`.
     async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error>;
 
-    /// The commands of these sagas that the outbox holds.
+    /// The commands of these sagas that the outbox holds. One that cannot be read is logged and left out.
     async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error>;
 
     /// How many messages the outbox holds.
@@ -131,13 +131,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// When this returns, the event is committed.
     async fn buffer_event(&self, event: &BufferedEvent, limits: BufferLimits) -> Result<Buffered, Error>;
 
-    /// At most `limit` buffered events of a saga, in the order in which they came.
+    /// At most `limit` buffered events of a saga, in the order in which they came. One that cannot be read is logged and
+    /// left out.
     async fn buffered_events(&self, saga: SagaId, limit: u32) -> Result<Vec<BufferedEvent>, Error>;
 
     /// At most `limit` sagas that have started and still have buffered events.
     async fn sagas_with_buffered_events(&self, limit: u32) -> Result<Vec<SagaId>, Error>;
 
-    /// At most `limit` buffered events that have expired at `now`, those first that expired first.
+    /// At most `limit` buffered events that have expired at `now`, those first that expired first. One that cannot be read
+    /// is logged and left out.
     async fn expired_buffered_events(&self, now: Time, limit: u32) -> Result<Vec<BufferedEvent>, Error>;
 
     /// Deletes at most `limit` dead letters, the oldest first, and returns their number.

@@ -17,7 +17,7 @@ use crate::samples::{AWKWARD, first, saga_id};
 
 const MANY: BufferLimits = BufferLimits { per_saga: 100, total: 1_000 };
 
-fn event(saga: SagaId, expires_at: i64) -> BufferedEvent {
+pub fn event(saga: SagaId, expires_at: i64) -> BufferedEvent {
     let id = Uuid::now_v7();
     let source = Source::Event { exchange: AWKWARD.into(), event: "order.paid".into() };
     BufferedEvent {

@@ -5,13 +5,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rstest::rstest;
 use sea_orm::ConnectionTrait;
+use snorri::saga::Time;
 use snorri::store::sql::Options;
-use snorri::store::{Error, SqlStore};
+use snorri::store::{Batch, BufferLimits, Buffered, Error, SqlStore};
 
+use crate::buffered::event;
 use crate::commit;
 use crate::database::On::{Postgres, Sqlite};
 use crate::database::{On, run};
-use crate::samples::{appended, numbered, saga_id};
+use crate::samples::{appended, numbered, saga_id, unsent};
 
 /// A journal that lacks an entry, and one that is not JSON, are told from a database that is away.
 #[rstest]
@@ -27,6 +29,37 @@ async fn what_cannot_be_read_is_corrupt(#[values(Sqlite, Postgres)] on: On) {
         for saga in [gap, unreadable] {
             assert!(matches!(test.store.load(&[saga]).await, Err(Error::Corrupt(_))));
         }
+    })
+    .await;
+}
+
+/// One message of the outbox that is not JSON hides no command of another saga, and no event that is buffered.
+#[rstest]
+#[tokio::test]
+async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let (spoiled, sound) = (saga_id(), saga_id());
+        let outbox = vec![unsent(spoiled, "{}"), unsent(sound, "{}")];
+        let id = outbox[1].id;
+        test.store.commit(Batch { outbox, ..Batch::default() }).await.expect("a commit");
+        let events = [event(spoiled, 3), event(spoiled, 4)];
+        for event in &events {
+            let buffered = test.store.buffer_event(event, BufferLimits { per_saga: 9, total: 9 }).await;
+            assert_eq!(buffered.expect("an answer"), Buffered::New);
+        }
+        let database = test.database().await.expect("a database");
+        for spoil in [
+            "UPDATE outbox SET message = 'nonsense' WHERE id = (SELECT id FROM outbox ORDER BY id LIMIT 1)",
+            "UPDATE buffered_event SET arrival = 'nonsense' WHERE expires_at = 3",
+        ] {
+            assert_eq!(database.execute_unprepared(spoil).await.expect("an update").rows_affected(), 1);
+        }
+        database.close().await.expect("an end");
+
+        let commands = test.store.unsent_commands(&[spoiled, sound]).await.expect("commands");
+        assert_eq!(commands.iter().map(|command| command.id).collect::<Vec<_>>(), [id]);
+        assert_eq!(test.store.buffered_events(spoiled, 10).await.expect("events"), events[1..]);
+        assert_eq!(test.store.expired_buffered_events(Time(9), 10).await.expect("events"), events[1..]);
     })
     .await;
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::SqlStore;
 use super::aside::text;
 use super::commit::json;
+use super::error::readable;
 use crate::saga::{SagaId, Time};
 use crate::store::{BufferLimits, Buffered, BufferedEvent, Error};
 
@@ -71,8 +72,10 @@ pub(super) async fn started_sagas(store: &SqlStore, limit: u32) -> Result<Vec<Sa
     rows.iter().map(|row| Ok(SagaId(row.try_get_by_index::<Uuid>(0)?))).collect()
 }
 
+/// An event that cannot be read is left out, so that it holds up no other.
 async fn events(store: &SqlStore, sql: String, values: [Value; 2]) -> Result<Vec<BufferedEvent>, Error> {
-    store.query(store.statement(sql, values)).await?.iter().map(event).collect()
+    let rows = store.query(store.statement(sql, values)).await?;
+    Ok(readable(rows.iter().map(event)).collect())
 }
 
 fn event(row: &QueryResult) -> Result<BufferedEvent, Error> {

@@ -9,9 +9,9 @@ use sea_orm::{ConnectionTrait, QueryResult, TransactionTrait};
 use uuid::Uuid;
 
 use super::connect::to_write;
+use super::error::readable;
 use super::{Dialect, SqlStore, commit};
-use crate::saga::input::Attempt;
-use crate::saga::{Direction, SagaId, Time};
+use crate::saga::{Message, SagaId, Time};
 use crate::store::{Error, OutboxId, Unsent, UnsentCommand};
 
 const POSTGRES_DUE: &str = "\
@@ -41,14 +41,10 @@ UPDATE outbox SET reserved_until = ?2
 WHERE id IN (SELECT id FROM outbox WHERE reserved_until <= ?1 ORDER BY id LIMIT ?3)
 RETURNING id, message";
 
-const POSTGRES_COMMANDS: &str = "\
-SELECT id, saga, command ->> 'step', command ->> 'direction', (command ->> 'attempt')::bigint
-FROM (SELECT id, saga, message::json -> 'command' AS command FROM outbox WHERE saga = ANY($1)) AS unsent
-WHERE command IS NOT NULL ORDER BY id";
+const POSTGRES_OF_SAGAS: &str = "SELECT id, message FROM outbox WHERE saga = ANY($1) ORDER BY id";
 
-const SQLITE_COMMANDS: &str = "\
-SELECT id, saga, message ->> '$.command.step', message ->> '$.command.direction', message ->> '$.command.attempt'
-FROM outbox WHERE saga IN (SELECT unhex(value) FROM json_each(?1)) AND message -> '$.command' IS NOT NULL ORDER BY id";
+const SQLITE_OF_SAGAS: &str =
+    "SELECT id, message FROM outbox WHERE saga IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY id";
 
 pub(super) async fn due(
     store: &SqlStore,
@@ -100,32 +96,23 @@ pub(super) async fn unsent(
     Ok(unsent)
 }
 
+/// A message that cannot be read is left out, so that it holds up no other saga.
+///
 /// No index helps: the outbox is short, unless the broker is away, and an index would cost each message more than this.
 pub(super) async fn unsent_commands(store: &SqlStore, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
     let (sql, keys): (_, sea_orm::Value) = match store.dialect {
-        Dialect::Postgres => (POSTGRES_COMMANDS, commit::uuids(sagas.iter().map(|saga| saga.0))),
+        Dialect::Postgres => (POSTGRES_OF_SAGAS, commit::uuids(sagas.iter().map(|saga| saga.0))),
         Dialect::Sqlite { .. } => {
-            (SQLITE_COMMANDS, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into())
+            (SQLITE_OF_SAGAS, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into())
         }
     };
-    store.query(store.statement(sql, [keys])).await?.iter().map(unsent_command).collect()
+    let rows = store.query(store.statement(sql, [keys])).await?;
+    Ok(readable(rows.iter().map(message)).filter_map(unsent_command).collect())
 }
 
-fn unsent_command(row: &QueryResult) -> Result<UnsentCommand, Error> {
-    let (id, saga): (Uuid, Uuid) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-    let (step, direction): (String, String) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-    let number: i64 = row.try_get_by_index(4)?;
-    let corrupt = || Error::Corrupt(format!("message {id} of the outbox is no command"));
-    let attempt = Attempt {
-        step: step.parse().map_err(|_| corrupt())?,
-        direction: if direction == Direction::Forward.as_str() {
-            Direction::Forward
-        } else {
-            Direction::Compensate
-        },
-        number: u32::try_from(number).map_err(|_| corrupt())?,
-    };
-    Ok(UnsentCommand { id: OutboxId(id), saga: SagaId(saga), attempt })
+fn unsent_command(Unsent { id, message }: Unsent) -> Option<UnsentCommand> {
+    let Message::Command(command) = &*message else { return None };
+    Some(UnsentCommand { id, saga: command.saga, attempt: command.attempt() })
 }
 
 fn sagas(rows: &[QueryResult]) -> Result<Vec<SagaId>, Error> {

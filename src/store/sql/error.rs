@@ -46,6 +46,16 @@ fn invalid_value(error: &DbErr) -> Option<String> {
     is_value.then(|| format!("{} ({code})", cause.message()))
 }
 
+/// The rows that could be read. The others are logged and left out.
+pub(super) fn readable<T>(rows: impl Iterator<Item = Result<T, Error>>) -> impl Iterator<Item = T> {
+    rows.filter_map(|row| {
+        row.inspect_err(|error| {
+            tracing::error!(error = error as &dyn std::error::Error, "a row cannot be read: it is left out");
+        })
+        .ok()
+    })
+}
+
 /// The error of a whole commit on PostgreSQL.
 pub(super) fn of_commit(error: DbErr) -> Error {
     let lost_race = database_error(&error).is_some_and(|cause| match cause.code().as_deref() {
