@@ -149,8 +149,9 @@ fn every_mistake_is_found_by_a_check_of_the_definitions_that_ship() {
     }
 }
 
-/// A copy of the source, and in it a program that checks the definitions that ship. It is built where everything else is,
-/// so that nothing but Snorri itself has to be.
+/// A copy of the source, and in it a program that checks the definitions that ship. It is built in the target directory of
+/// the project, so that the dependencies are not built again, under a version of its own: Cargo tells packages of equal
+/// name and version in one workspace layout apart by nothing else, and would take a build of another copy for this one's.
 struct Copy {
     directory: PathBuf,
 }
@@ -164,18 +165,30 @@ impl Copy {
             copy(&root.join(part), &directory.join(part));
         }
         copy(&root.join("tests/planted/check.rs"), &directory.join("examples/planted.rs"));
-        Self { directory }
+        let copy = Self { directory };
+        let version = format!("version = \"0.0.0-{name}\"");
+        copy.replace("Cargo.toml", "[package]\nname = \"snorri\"", &format!("[package]\nname = \"snorri\"\n{version}"));
+        copy.replace("Cargo.toml", "\nversion.workspace = true", "");
+        let locked = format!("name = \"snorri\"\nversion = \"{}\"", env!("CARGO_PKG_VERSION"));
+        copy.replace("Cargo.lock", &locked, &format!("name = \"snorri\"\n{version}"));
+        copy
     }
 
     /// Does something while a file has `wrong` for `right`.
     fn with<T>(&self, file: &str, right: &str, wrong: &str, act: impl FnOnce() -> T) -> T {
-        let path = self.directory.join(file);
-        let source = fs::read_to_string(&path).expect("a source file");
-        assert_eq!(source.matches(right).count(), 1, "{file}: `{right}`");
-        fs::write(&path, source.replace(right, wrong)).expect("planted");
+        let source = self.replace(file, right, wrong);
         let done = act();
-        fs::write(&path, source).expect("put right");
+        fs::write(self.directory.join(file), source).expect("put right");
         done
+    }
+
+    /// Writes `to` for the only `from` in a file. Returns the text before.
+    fn replace(&self, file: &str, from: &str, to: &str) -> String {
+        let path = self.directory.join(file);
+        let source = fs::read_to_string(&path).expect("a file");
+        assert_eq!(source.matches(from).count(), 1, "{file}: `{from}`");
+        fs::write(&path, source.replace(from, to)).expect("written");
+        source
     }
 
     /// The last line with a result of these tests. Only a test that fails counts, not one that does not compile.
