@@ -12,6 +12,7 @@
 //! - `buffered_event`: events and signals for sagas that have not started, for a bounded time.
 //! - `audit`: what operators did, for people.
 //! - `token_key`: the keys of correlation tokens.
+//! - `process`: the processes that work on this database, and when each was last alive.
 //!
 //! A time is a bigint: milliseconds since the Unix epoch, UTC. JSON is stored as text, which is the cheapest to write;
 //! `entry::json` turns it into something to ask for people who look. There are no foreign keys: a journal's rows are
@@ -28,6 +29,7 @@ mod m0002_language;
 mod m0003_operations;
 mod m0004_token_keys;
 mod m0005_buffered_events;
+mod m0006_process;
 
 /// All migrations, the oldest first.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_operations::Operations),
             Box::new(m0004_token_keys::TokenKeys),
             Box::new(m0005_buffered_events::BufferedEvents),
+            Box::new(m0006_process::Processes),
         ]
     }
 }

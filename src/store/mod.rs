@@ -165,6 +165,16 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// number, and nothing was written.
     async fn add_token_key(&self, key: &TokenKey, audit: Option<&AuditEntry>) -> Result<bool, Error>;
 
+    /// Writes that a process is alive at `now`. In the memory of a process there is nothing to write.
+    async fn process_seen(&self, _process: Uuid, _now: Time) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Forgets the processes that were last alive before `before`.
+    async fn forget_processes(&self, _before: Time) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Whether the database answers and has the schema that this program needs.
     async fn check(&self) -> Result<(), Error>;
 }

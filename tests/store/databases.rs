@@ -10,10 +10,10 @@ use snorri::store::sql::Options;
 use snorri::store::{Batch, BufferLimits, Buffered, Error, SqlStore};
 
 use crate::buffered::event;
-use crate::commit;
 use crate::database::On::{Postgres, Sqlite};
 use crate::database::{On, run};
 use crate::samples::{appended, numbered, saga_id, unsent};
+use crate::{claim_unsent, commit, ids};
 
 /// A journal that lacks an entry, and one that is not JSON, are told from a database that is away.
 #[rstest]
@@ -58,6 +58,7 @@ async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on
 
         let commands = test.store.unsent_commands(&[spoiled, sound]).await.expect("commands");
         assert_eq!(commands.iter().map(|command| command.id).collect::<Vec<_>>(), [id]);
+        assert_eq!(ids(&claim_unsent(&test.store, 9).await), [id]);
         assert_eq!(test.store.buffered_events(spoiled, 10).await.expect("events"), events[1..]);
         assert_eq!(test.store.expired_buffered_events(Time(9), 10).await.expect("events"), events[1..]);
     })
@@ -101,6 +102,7 @@ async fn a_database_is_migrated_once(#[values(Sqlite, Postgres)] on: On) {
             "attribute",
             "token_key",
             "buffered_event",
+            "process",
             "seaql_migrations",
         ] {
             database.execute_unprepared(&format!("DROP TABLE {table}")).await.expect("a drop");

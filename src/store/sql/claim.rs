@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, QueryResult, TransactionTrait};
+use sea_orm::QueryResult;
 use uuid::Uuid;
 
-use super::connect::to_write;
 use super::error::readable;
 use super::{Dialect, SqlStore, commit};
 use crate::saga::{Message, SagaId, Time};
@@ -58,20 +57,15 @@ pub(super) async fn due(
             let values = [now.0.into(), until.0.into(), i64::from(limit).into()];
             sagas(&store.query(store.statement(POSTGRES_DUE, values)).await?)
         }
-        Dialect::Sqlite { writer } => {
-            let (store, writer) = (store.clone(), writer.clone());
-            let claim = tokio::spawn(async move {
-                let _alone = writer.lock().await;
-                let transaction = store.db.begin_with_options(to_write()).await?;
-                let due = store.statement(SQLITE_DUE, [now.0.into(), i64::from(limit).into()]);
-                let claimed = sagas(&transaction.query_all_raw(due).await?)?;
-                let keys = commit::json_keys(claimed.iter().map(|saga| &saga.0));
-                let lease = store.statement(SQLITE_LEASE_DUE, [until.0.into(), keys.into()]);
-                transaction.execute_raw(lease).await?;
-                transaction.commit().await?;
-                Ok(claimed)
-            });
-            claim.await.map_err(|error| Error::Unavailable(error.into()))?
+        Dialect::Sqlite(writer) => {
+            let writing = writer.begin().await?;
+            let due = store.statement(SQLITE_DUE, [now.0.into(), i64::from(limit).into()]);
+            let claimed = sagas(&writing.query(due).await?)?;
+            let keys = commit::json_keys(claimed.iter().map(|saga| &saga.0));
+            let lease = store.statement(SQLITE_LEASE_DUE, [until.0.into(), keys.into()]);
+            writing.execute(lease).await?;
+            writing.commit().await?;
+            Ok(claimed)
         }
     }
 }
@@ -85,12 +79,12 @@ pub(super) async fn unsent(
     let values = [now.0.into(), now.after(lease).0.into(), i64::from(limit).into()];
     let rows = match &store.dialect {
         Dialect::Postgres => store.query(store.statement(POSTGRES_UNSENT, values)).await?,
-        Dialect::Sqlite { writer } => {
-            let _alone = writer.lock().await;
+        Dialect::Sqlite(writer) => {
+            let _alone = writer.alone().await;
             store.query(store.statement(SQLITE_UNSENT, values)).await?
         }
     };
-    let mut unsent = rows.iter().map(message).collect::<Result<Vec<_>, _>>()?;
+    let mut unsent: Vec<_> = readable(rows.iter().map(message)).collect();
     // SQLite returns the rows of an update in any order.
     unsent.sort_unstable_by_key(|unsent| unsent.id);
     Ok(unsent)
@@ -102,9 +96,7 @@ pub(super) async fn unsent(
 pub(super) async fn unsent_commands(store: &SqlStore, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
     let (sql, keys): (_, sea_orm::Value) = match store.dialect {
         Dialect::Postgres => (POSTGRES_OF_SAGAS, commit::uuids(sagas.iter().map(|saga| saga.0))),
-        Dialect::Sqlite { .. } => {
-            (SQLITE_OF_SAGAS, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into())
-        }
+        Dialect::Sqlite(_) => (SQLITE_OF_SAGAS, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
     };
     let rows = store.query(store.statement(sql, [keys])).await?;
     Ok(readable(rows.iter().map(message)).filter_map(unsent_command).collect())

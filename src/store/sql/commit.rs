@@ -8,16 +8,12 @@
 //!
 //! On SQLite it is one statement for each table, in a transaction, with the rows as one JSON array.
 
-use std::sync::Arc;
-
 use sea_orm::sea_query::ArrayType;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait, Value};
+use sea_orm::{ConnectionTrait, Statement, Value};
 use serde::Serialize;
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::connect::to_write;
-use super::{Dialect, SqlStore, aside, error};
+use super::{Dialect, SqlStore, Writer, aside, error};
 use crate::store::{Appended, Batch, Error, SagaRow, Unsent};
 
 /// The parts do not see each other's rows; nor need they, because no row is written by two of them. The journal is what
@@ -81,11 +77,7 @@ pub(super) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), Err
             store.db.execute_raw(statement).await.map_err(error::of_commit)?;
             Ok(())
         }
-        Dialect::Sqlite { writer } => {
-            let statements = sqlite_statements(store, &batch)?;
-            let transaction = tokio::spawn(in_sqlite(store.db.clone(), Arc::clone(writer), statements));
-            transaction.await.map_err(|error| Error::Unavailable(error.into()))?
-        }
+        Dialect::Sqlite(writer) => in_sqlite(writer, sqlite_statements(store, &batch)?).await,
     }
 }
 
@@ -214,20 +206,15 @@ fn outbox_rows(outbox: &[Unsent]) -> Result<String, Error> {
     json(&outbox.iter().map(row).collect::<Result<Vec<_>, Error>>()?)
 }
 
-async fn in_sqlite(
-    db: DatabaseConnection,
-    writer: Arc<Mutex<()>>,
-    statements: SqliteStatements,
-) -> Result<(), Error> {
-    let _alone = writer.lock().await;
-    let transaction = db.begin_with_options(to_write()).await?;
+async fn in_sqlite(writer: &Writer, statements: SqliteStatements) -> Result<(), Error> {
+    let writing = writer.begin().await?;
     if let Some(append) = statements.append {
-        transaction.execute_raw(append).await.map_err(error::of_append)?;
+        writing.execute(append).await.map_err(error::of_append)?;
     }
     for statement in statements.others {
-        transaction.execute_raw(statement).await?;
+        writing.execute(statement).await?;
     }
-    Ok(transaction.commit().await?)
+    writing.commit().await
 }
 
 /// A JSON array of these keys, as SQLite's `unhex` reads them.

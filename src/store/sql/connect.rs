@@ -1,7 +1,6 @@
 //! Connecting: what every connection is told, and bringing the schema up to date.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use migrations::Migrator;
@@ -12,9 +11,8 @@ use sea_orm::{
     SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Mutex;
 
-use super::{Dialect, SqlStore};
+use super::{Dialect, SqlStore, Writer};
 use crate::store::Error;
 
 /// A connection that was idle for this long is tried before it is used: behind a load balancer it may be gone. Trying
@@ -69,8 +67,8 @@ pub(super) async fn connect(options: &Options) -> Result<SqlStore, Error> {
     let (dialect, db) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         (Dialect::Postgres, SqlxPostgresConnector::connect(connect_options(options)).await?)
     } else if url.starts_with("sqlite:") {
-        let writer = Arc::new(Mutex::new(()));
-        (Dialect::Sqlite { writer }, SqlxSqliteConnector::connect(connect_options(options)).await?)
+        let writer = Writer::new(connect_options(options));
+        (Dialect::Sqlite(writer), SqlxSqliteConnector::connect(connect_options(options)).await?)
     } else {
         return Err(Error::Unavailable("the URL must begin with postgres:// or sqlite://".into()));
     };

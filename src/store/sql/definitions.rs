@@ -1,11 +1,10 @@
 //! The registered definitions. What is changed about them goes to the audit in the same transaction.
 
-use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, Statement, TransactionTrait, Value};
+use sea_orm::{EntityTrait, QueryOrder, Statement, Value};
 
-use super::connect::to_write;
 use super::entity::definition;
 use super::list::parse_version;
-use super::{Dialect, SqlStore, aside, commit};
+use super::{Dialect, SqlStore, Writer, aside, commit};
 use crate::saga::Time;
 use crate::store::{AuditEntry, Error, Registered, StoredDefinition};
 
@@ -72,22 +71,20 @@ pub(super) async fn change(
                 counted.first().ok_or_else(|| Error::Corrupt("no count".to_owned()))?.try_get_by_index(0)?;
             Ok(count > 0)
         }
-        Dialect::Sqlite { .. } => {
+        Dialect::Sqlite(writer) => {
             let audited = audit.map(|_| store.statement(aside::SQLITE_AUDIT[0], [rows]));
-            let change = in_sqlite(store.clone(), store.statement(sql, values), audited);
-            tokio::spawn(change).await.map_err(|error| Error::Unavailable(error.into()))?
+            in_sqlite(writer, store.statement(sql, values), audited).await
         }
     }
 }
 
-async fn in_sqlite(store: SqlStore, change: Statement, audited: Option<Statement>) -> Result<bool, Error> {
-    let _alone = store.alone().await;
-    let transaction = store.db.begin_with_options(to_write()).await?;
-    let has_changed = transaction.execute_raw(change).await?.rows_affected() > 0;
+async fn in_sqlite(writer: &Writer, change: Statement, audited: Option<Statement>) -> Result<bool, Error> {
+    let writing = writer.begin().await?;
+    let has_changed = writing.execute(change).await?.rows_affected() > 0;
     if let Some(audited) = audited.filter(|_| has_changed) {
-        transaction.execute_raw(audited).await?;
+        writing.execute(audited).await?;
     }
-    transaction.commit().await?;
+    writing.commit().await?;
     Ok(has_changed)
 }
 

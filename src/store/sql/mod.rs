@@ -12,22 +12,22 @@
 //! - `buffer`: events and signals that came before their saga
 //! - `retain`: what has ended long ago
 //! - `token_keys`: the keys of correlation tokens
+//! - `processes`: which processes are alive
 //! - `entity`: the table whose statements sea-orm builds
 //! - `error`: what a database's error means
+//! - `writer`: the connection that writes to SQLite
 //!
 //! The hot paths are written as one constant SQL text for each database, prepared once on each connection; the others
 //! are built by sea-orm. Every statement is its own transaction where one statement can do it, because a single
-//! statement can be dropped halfway. A transaction of several runs in a task of its own: sea-orm's `begin` may
-//! give a connection back with a transaction open when it is dropped.
+//! statement can be dropped halfway. sea-orm's `begin` may give a connection back with a transaction open when it is dropped:
+//! on SQLite, a transaction of several statements has a connection that is closed then.
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, ExecResult, QueryResult, Statement, Value};
-use tokio::sync::{Mutex, OwnedMutexGuard};
 use uuid::Uuid;
 
 use super::{
@@ -46,13 +46,16 @@ mod definitions;
 mod entity;
 mod error;
 mod list;
+mod processes;
 mod question;
 mod read;
 mod records;
 mod retain;
 mod token_keys;
+mod writer;
 
 pub use connect::Options;
+use writer::{Alone, Writer};
 
 /// A [`Store`] on PostgreSQL or SQLite. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -66,11 +69,7 @@ pub struct SqlStore {
 #[derive(Debug, Clone)]
 enum Dialect {
     Postgres,
-    /// SQLite lets one transaction write at a time, and whoever finds it taken polls, up to 100 ms later. Waiting
-    /// here instead is fair and immediate; polling is left for other processes.
-    Sqlite {
-        writer: Arc<Mutex<()>>,
-    },
+    Sqlite(Writer),
 }
 
 impl SqlStore {
@@ -85,6 +84,9 @@ impl SqlStore {
 
     /// Closes all connections, once what they are doing is done.
     pub async fn close(&self) {
+        if let Dialect::Sqlite(writer) = &self.dialect {
+            writer.close().await;
+        }
         // It has nothing to say but that it is closed already.
         let _ = self.db.close_by_ref().await;
     }
@@ -92,7 +94,7 @@ impl SqlStore {
     fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
         let backend = match self.dialect {
             Dialect::Postgres => DbBackend::Postgres,
-            Dialect::Sqlite { .. } => DbBackend::Sqlite,
+            Dialect::Sqlite(_) => DbBackend::Sqlite,
         };
         Statement::from_sql_and_values(backend, sql, values)
     }
@@ -106,10 +108,10 @@ impl SqlStore {
     }
 
     /// The right to write to SQLite, for as long as it is held.
-    async fn alone(&self) -> Option<OwnedMutexGuard<()>> {
+    async fn alone(&self) -> Option<Alone> {
         match &self.dialect {
             Dialect::Postgres => None,
-            Dialect::Sqlite { writer } => Some(Arc::clone(writer).lock_owned().await),
+            Dialect::Sqlite(writer) => Some(writer.alone().await),
         }
     }
 
@@ -259,6 +261,14 @@ impl Store for SqlStore {
 
     async fn add_token_key(&self, key: &TokenKey, audit: Option<&AuditEntry>) -> Result<bool, Error> {
         self.patiently(token_keys::add(self, key, audit)).await
+    }
+
+    async fn process_seen(&self, process: Uuid, now: Time) -> Result<(), Error> {
+        self.patiently(processes::seen(self, process, now)).await
+    }
+
+    async fn forget_processes(&self, before: Time) -> Result<(), Error> {
+        self.patiently(processes::forget(self, before)).await
     }
 
     async fn check(&self) -> Result<(), Error> {

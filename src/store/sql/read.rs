@@ -31,7 +31,7 @@ const COUNT_UNSENT: &str = "SELECT count(*) FROM outbox";
 pub(super) async fn load(store: &SqlStore, sagas: &[SagaId]) -> Result<HashMap<SagaId, Vec<Entry>>, Error> {
     let (sql, keys): (_, Value) = match store.dialect {
         Dialect::Postgres => (POSTGRES_LOAD, commit::uuids(sagas.iter().map(|saga| saga.0))),
-        Dialect::Sqlite { .. } => (SQLITE_LOAD, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
+        Dialect::Sqlite(_) => (SQLITE_LOAD, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
     };
     let rows = store.query(store.statement(sql, [keys])).await?;
     let rows = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
@@ -75,7 +75,7 @@ pub(super) async fn page(
 pub(super) async fn appended_since(store: &SqlStore, at: Time, limit: u32) -> Result<Vec<Appended>, Error> {
     let sql = match store.dialect {
         Dialect::Postgres => POSTGRES_SINCE,
-        Dialect::Sqlite { .. } => SQLITE_SINCE,
+        Dialect::Sqlite(_) => SQLITE_SINCE,
     };
     appended(store, sql, [at.0.into(), i64::from(limit).into()]).await
 }

@@ -3,13 +3,12 @@
 //! They are found in the order of their start, which an index has already: an order by their end would need one more, that
 //! each saga pays for. A saga cannot have ended before it started, so that the walk ends where the time is reached.
 
-use sea_orm::{ConnectionTrait, QueryResult, Statement, TransactionTrait};
+use sea_orm::{QueryResult, Statement};
 use uuid::Uuid;
 
-use super::connect::to_write;
 use super::list::{FINAL, versions};
 use super::question::Question;
-use super::{Dialect, SqlStore, commit};
+use super::{Dialect, SqlStore, Writer, commit};
 use crate::saga::{SagaId, Time};
 use crate::store::{Error, ExpiredLetters};
 
@@ -56,10 +55,9 @@ pub(super) async fn delete(store: &SqlStore, sagas: &[SagaId]) -> Result<u64, Er
                 rows.first().ok_or_else(|| Error::Corrupt("no count".to_owned()))?.try_get_by_index(0)?;
             Ok(count.unsigned_abs())
         }
-        Dialect::Sqlite { .. } => {
+        Dialect::Sqlite(writer) => {
             let keys = commit::json_keys(sagas.iter().map(|saga| &saga.0));
-            let deletion = tokio::spawn(in_sqlite(store.clone(), keys));
-            deletion.await.map_err(|error| Error::Unavailable(error.into()))?
+            in_sqlite(store, writer, keys).await
         }
     }
 }
@@ -102,20 +100,19 @@ pub(super) async fn delete_dead_letters(
     Ok(store.execute(store.statement(sql, values)).await?.rows_affected())
 }
 
-async fn in_sqlite(store: SqlStore, keys: String) -> Result<u64, Error> {
-    let _alone = store.alone().await;
-    let transaction = store.db.begin_with_options(to_write()).await?;
+async fn in_sqlite(store: &SqlStore, writer: &Writer, keys: String) -> Result<u64, Error> {
+    let writing = writer.begin().await?;
     let sql = format!(
         "DELETE FROM saga WHERE id IN (SELECT unhex(value) FROM json_each(?1)) AND {FINAL_ONLY} RETURNING id"
     );
-    let gone = transaction.query_all_raw(store.statement(sql, [keys.into()])).await?;
+    let gone = writing.query(store.statement(sql, [keys.into()])).await?;
     let id = |row: &QueryResult| Ok(row.try_get_by_index::<Uuid>(0)?);
     let gone = gone.iter().map(id).collect::<Result<Vec<_>, Error>>()?;
     let keys = commit::json_keys(gone.iter());
     for table in TABLES {
         let sql = format!("DELETE FROM {table} WHERE saga IN (SELECT unhex(value) FROM json_each(?1))");
-        transaction.execute_raw(store.statement(sql, [keys.as_str().into()])).await?;
+        writing.execute(store.statement(sql, [keys.as_str().into()])).await?;
     }
-    transaction.commit().await?;
+    writing.commit().await?;
     Ok(gone.len() as u64)
 }
