@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -66,16 +66,28 @@ pub async fn serve_with(
         metrics: Arc::clone(&orchestrator.metrics),
         stopping: stop_http.clone(),
     };
-    let serving = tokio::spawn(server.serve(listener, api, stop_http.clone()));
+    let mut serving = tokio::spawn(server.serve(listener, api, stop_http.clone()));
     readiness.set(true);
     tracing::info!(listen = %config.http.listen, "serving");
 
     begin(&orchestrator).await?;
-    stop.cancelled().await;
+    let has_failed = tokio::select! {
+        () = stop.cancelled() => false,
+        () = orchestrator.failed() => true,
+        served = &mut serving => {
+            served.context("the HTTP server failed")?.context("the HTTP server failed")?;
+            bail!("the HTTP server has ended too early");
+        }
+    };
     tracing::info!("draining");
     readiness.set(false);
     stop_http.cancel();
     serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
+    if has_failed {
+        // What is left of it may never end by itself.
+        let _ = tokio::time::timeout(DRAIN_LIMIT, orchestrator.shut_down()).await;
+        bail!("a task of the engine has ended too early: the log says which");
+    }
     orchestrator.shut_down().await;
     tracing::info!("stopped");
     Ok(())
@@ -125,19 +137,20 @@ impl Orchestrator {
             (names.dead_letters, intake::dead_letters(engine.clone(), &config.engine)),
         ]
         .map(|(queue, handler)| {
-            tokio::spawn(consume(
-                Arc::clone(&broker),
-                queue,
-                config.engine.prefetch,
-                handler,
-                stop_intake.clone(),
-            ))
+            let consuming =
+                consume(Arc::clone(&broker), queue, config.engine.prefetch, handler, stop_intake.clone());
+            running.supervisor().spawn("consumer", &stop_intake, consuming)
         });
         Ok(Self { engine, running, metrics: Arc::new(registry), broker, stop_intake, intake: intake.into() })
     }
 
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Waits until a task has ended that must not.
+    pub async fn failed(&self) {
+        self.running.supervisor().failed().await;
     }
 
     pub fn broker(&self) -> Arc<dyn Broker> {

@@ -7,6 +7,8 @@ mod commands;
 mod early;
 #[path = "end_to_end/exchanges.rs"]
 mod exchanges;
+#[path = "end_to_end/full_disk.rs"]
+mod full_disk;
 #[path = "end_to_end/python.rs"]
 mod python;
 #[path = "end_to_end/replies.rs"]

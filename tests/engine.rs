@@ -82,6 +82,7 @@ fn options() -> Options {
         lanes: some(2),
         lane_capacity: some(100),
         batch_limit: some(100),
+        commit_delay: Duration::from_millis(2),
         hot_sagas: some(100),
         timer_interval: Duration::from_secs(3_600),
         timer_lease: Duration::from_secs(3_600),

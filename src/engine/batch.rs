@@ -7,8 +7,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::dead_letters::{self, Received};
-use super::lane::Work;
 use super::operator::Asked;
+use super::work::Work;
 use crate::broker::envelope::Wire;
 use crate::saga::input::{Reply, ReplyResult};
 use crate::saga::journal::{Fact, Problem, Reason, Source};

@@ -106,7 +106,11 @@ impl Engine {
             }
             Err(SubmitError::Ignored(Ignored::UnknownSaga)) => Ok(Outcome::Kept),
             // The sweep delivers it.
-            Err(SubmitError::Stopping | SubmitError::Changed { .. }) if !is_full => Ok(Outcome::Kept),
+            Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. })
+                if !is_full =>
+            {
+                Ok(Outcome::Kept)
+            }
             decided => {
                 if !is_full {
                     self.remove_buffered(vec![event.id], Vec::new()).await?;
@@ -161,7 +165,12 @@ impl Engine {
         for event in self.load_buffered(saga).await? {
             match self.submit(saga, Input::Arrival(Arc::new(event.arrival.clone()))).await {
                 Err(SubmitError::Ignored(Ignored::UnknownSaga)) => break,
-                Err(SubmitError::Stopping | SubmitError::Changed { .. } | SubmitError::Unreadable(_)) => {
+                Err(
+                    SubmitError::Stopping
+                    | SubmitError::Unavailable(_)
+                    | SubmitError::Changed { .. }
+                    | SubmitError::Unreadable(_),
+                ) => {
                     break;
                 }
                 Err(SubmitError::Ignored(ignored)) => {

@@ -138,7 +138,7 @@ impl Engine {
 
     async fn do_one(&self, action: &Action, saga: SagaId, by: By) -> Outcome {
         let asked = Asked { action: action.name(), step: None, by: by.clone() };
-        let terms = Terms { expected: None, asked: Some(asked), ..Terms::default() };
+        let terms = Terms { asked: Some(asked), ..Terms::of_request() };
         match self.submit_on(terms, saga, action.input(by)).await {
             Ok(accepted) => Outcome { saga, status: Some(accepted.status), refused: None },
             Err(refused) => {

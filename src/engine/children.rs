@@ -33,7 +33,9 @@ impl Engine {
         };
         let result = match self.submit(child, input).await {
             Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => return true,
-            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => return false,
+            Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. }) => {
+                return false;
+            }
             Err(SubmitError::Unreadable(why)) => ReplyResult::Failure(Problem::new(Reason::Unreadable, why)),
             Err(error @ SubmitError::Invalid(_)) => {
                 ReplyResult::Failure(refused(error.code(), format!("child saga {child}: {error}")))
@@ -108,7 +110,10 @@ impl Engine {
 
     async fn give_reply(&self, saga: SagaId, attempt: Attempt, result: ReplyResult) -> bool {
         let reply = Input::Reply(Reply { attempt, result });
-        !matches!(self.submit(saga, reply).await, Err(SubmitError::Stopping | SubmitError::Unreadable(_)))
+        !matches!(
+            self.submit(saga, reply).await,
+            Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Unreadable(_))
+        )
     }
 }
 

@@ -101,7 +101,9 @@ impl Tally {
     fn take(&mut self, saga: SagaId, decided: Result<(), SubmitError>) {
         match decided {
             Ok(()) => self.matched = true,
-            Err(SubmitError::Stopping | SubmitError::Changed { .. }) => self.again = true,
+            Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. }) => {
+                self.again = true;
+            }
             Err(SubmitError::Ignored(ignored)) => {
                 self.matched = true;
                 tracing::debug!(%saga, reason = %ignored, "the event changes nothing");

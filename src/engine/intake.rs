@@ -102,7 +102,9 @@ async fn submit_reply(engine: &Engine, saga: SagaId, reply: Reply, terms: Terms)
     };
     match engine.submit_on(terms, saga, Input::Reply(reply)).await {
         Ok(_) => Verdict::Ack,
-        Err(SubmitError::Stopping | SubmitError::Changed { .. }) => Verdict::Requeue,
+        Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. }) => {
+            Verdict::Requeue
+        }
         Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
             dead_letter(error.code(), error.to_string())
         }

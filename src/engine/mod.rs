@@ -18,6 +18,7 @@ mod events;
 pub mod exchanges;
 pub mod feed;
 pub mod flow;
+pub mod health;
 pub mod intake;
 pub mod lane;
 pub mod metrics;
@@ -30,13 +31,17 @@ pub mod schedules;
 pub mod search;
 mod signals;
 pub mod start;
+mod supervision;
 pub mod timers;
 pub mod token_keys;
 pub mod view;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -55,14 +60,17 @@ use counts::Counts;
 use definitions::Definitions;
 use exchanges::{Inspector, Which};
 use feed::Feed;
-pub use lane::Accepted;
-use lane::{HotStates, Lane, Task, Work};
+use health::Health;
+use lane::{HotStates, Lane};
 use metrics::Metrics;
 use operator::Terms;
 pub use options::Options;
 use outbox::{Confirmed, Outbox, SharedFlow};
 use registration::Registration;
 pub use start::{StartError, StartRequest, Started};
+pub use supervision::Supervisor;
+pub use work::Accepted;
+use work::{Task, Work};
 
 /// What the engine is made of.
 #[derive(Debug, Clone)]
@@ -91,12 +99,14 @@ struct Shared {
     /// When the token keys were last loaded.
     keys_loaded: Mutex<Instant>,
     buffer: Buffer,
+    health: Health,
 }
 
 /// The engine's tasks, to be stopped in order.
 #[derive(Debug)]
 pub struct Running {
     engine: Engine,
+    supervisor: Supervisor,
     stop_timers: CancellationToken,
     stop_lanes: CancellationToken,
     timers: Vec<JoinHandle<()>>,
@@ -119,6 +129,9 @@ pub enum SubmitError {
     /// Something happened to the saga since whoever asks has looked at it.
     #[error("the saga has {seq} journal entries by now: look at it again")]
     Changed { seq: u32 },
+    /// The database did not take the input. It may have all the same, if its answer was lost: repeat the input.
+    #[error("the database does not take it: {0}")]
+    Unavailable(String),
     /// The input was not decided: give it to another process, or again later.
     #[error("the engine is stopping")]
     Stopping,
@@ -132,6 +145,7 @@ impl SubmitError {
             Self::Unreadable(_) => "unreadable",
             Self::Invalid(_) => "invalid_value",
             Self::Changed { .. } => "changed",
+            Self::Unavailable(_) => "store_unavailable",
             Self::Stopping => "stopping",
         }
     }
@@ -140,6 +154,7 @@ impl SubmitError {
 impl Engine {
     /// Starts the engine's tasks.
     pub fn spawn(parts: &Parts, options: &Options) -> (Self, Running) {
+        let supervisor = Supervisor::default();
         let (stop_timers, stop_lanes) = (CancellationToken::new(), CancellationToken::new());
         let confirmed = Confirmed::default();
         let flow = SharedFlow::new(options.max_unanswered.get(), options.outbox_lease);
@@ -153,6 +168,7 @@ impl Engine {
             counts: Counts::default(),
             keys_loaded: Mutex::new(Instant::now()),
             buffer: Buffer::new(options.buffered_events.clone()),
+            health: Health::default(),
         }));
 
         let mut lanes = Vec::new();
@@ -160,7 +176,11 @@ impl Engine {
         let mut outboxes = Vec::new();
         for tasks in receivers {
             let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.wire.clone(), flow.clone());
-            publishers.push(tokio::spawn(publisher.run(Arc::clone(&parts.broker), engine.clone())));
+            publishers.push(supervisor.spawn(
+                "publisher",
+                &stop_lanes,
+                publisher.run(Arc::clone(&parts.broker), engine.clone()),
+            ));
             outboxes.push(outbox.clone());
             let lane = Lane {
                 tasks,
@@ -170,30 +190,37 @@ impl Engine {
                 metrics: Arc::clone(&parts.metrics),
                 outbox,
                 batch_limit: options.batch_limit.get(),
+                commit_delay: options.commit_delay,
                 outbox_lease: options.outbox_lease,
                 wire: parts.wire.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
             };
-            lanes.push(tokio::spawn(lane.run(stop_lanes.clone())));
+            lanes.push(supervisor.spawn("lane", &stop_lanes, lane.run(stop_lanes.clone())));
         }
+        let stop = || stop_timers.clone();
+        let timer = |name, task: BoxFuture<'static, ()>| supervisor.spawn(name, &stop_timers, task);
         let timers = vec![
-            tokio::spawn(timers::wake(
-                engine.clone(),
-                confirmed.clone(),
-                options.clone(),
-                stop_timers.clone(),
-            )),
-            tokio::spawn(timers::sweep(engine.clone(), outboxes, flow, options.clone(), stop_timers.clone())),
-            tokio::spawn(schedules::run(engine.clone(), stop_timers.clone())),
-            tokio::spawn(feed::run(engine.clone(), feed, stop_timers.clone())),
-            tokio::spawn(definitions::refresh(engine.clone(), stop_timers.clone())),
-            tokio::spawn(token_keys::refresh(engine.clone(), stop_timers.clone())),
-            tokio::spawn(buffer::run(engine.clone(), options.sweep_interval, stop_timers.clone())),
-            tokio::spawn(retention::run(engine.clone(), options.retention.clone(), stop_timers.clone())),
-            tokio::spawn(timers::flush(engine.clone(), confirmed.clone(), stop_timers.clone())),
+            timer("timers", timers::wake(engine.clone(), confirmed.clone(), options.clone(), stop()).boxed()),
+            timer("sweep", timers::sweep(engine.clone(), outboxes, flow, options.clone(), stop()).boxed()),
+            timer("schedules", schedules::run(engine.clone(), stop()).boxed()),
+            timer("health", health::watch(engine.clone(), stop()).boxed()),
+            timer("feed", feed::run(engine.clone(), feed, stop()).boxed()),
+            timer("definitions", definitions::refresh(engine.clone(), stop()).boxed()),
+            timer("token keys", token_keys::refresh(engine.clone(), stop()).boxed()),
+            timer("buffer", buffer::run(engine.clone(), options.sweep_interval, stop()).boxed()),
+            timer("retention", retention::run(engine.clone(), options.retention.clone(), stop()).boxed()),
+            timer("flush", timers::flush(engine.clone(), confirmed.clone(), stop()).boxed()),
         ];
-        let running =
-            Running { engine: engine.clone(), stop_timers, stop_lanes, timers, lanes, publishers, confirmed };
+        let running = Running {
+            engine: engine.clone(),
+            supervisor,
+            stop_timers,
+            stop_lanes,
+            timers,
+            lanes,
+            publishers,
+            confirmed,
+        };
         (engine, running)
     }
 
@@ -302,6 +329,11 @@ impl Engine {
         &*self.0.parts.clock
     }
 
+    /// Which parts this process can work with.
+    pub fn health(&self) -> &Health {
+        &self.0.health
+    }
+
     pub fn metrics(&self) -> &Metrics {
         &self.0.parts.metrics
     }
@@ -323,6 +355,11 @@ impl Engine {
 }
 
 impl Running {
+    /// What knows whether a task has ended too early, and starts others like those of the engine.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
     /// Stops in order: no more wake-ups, all that came in is committed, all that is committed is sent.
     pub async fn shut_down(self) {
         self.stop_timers.cancel();

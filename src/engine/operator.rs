@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::dead_letters::Received;
-use super::lane::Accepted;
 use super::view::SagaView;
+use super::work::Accepted;
 use super::{Engine, SubmitError, definitions};
 use crate::catalog::Compiled;
 use crate::saga::input::Migrate;
@@ -36,6 +36,15 @@ pub struct Terms {
     pub asked: Option<Asked>,
     /// The message that the input was made of, if it could not be read: it is kept as a dead letter.
     pub unreadable: Option<Box<Received>>,
+    /// Whoever asks would rather hear at once that the database is not available than wait for it.
+    pub fails_fast: bool,
+}
+
+impl Terms {
+    /// Those of a request that somebody waits for.
+    pub fn of_request() -> Self {
+        Self { fails_fast: true, ..Self::default() }
+    }
 }
 
 /// What an input would lead to.
@@ -209,7 +218,7 @@ impl Engine {
             return Err(SubmitError::Ignored(Ignored::NotSafe(migration.obstacles)).into());
         } else {
             let asked = Some(Asked { action: "migrate", step: None, by });
-            let terms = Terms { expected, asked, ..Terms::default() };
+            let terms = Terms { expected, asked, ..Terms::of_request() };
             migration.seq = self.submit_on(terms, saga, input).await?.seq;
         }
         Ok(migration)

@@ -17,6 +17,9 @@ pub struct Options {
     pub lane_capacity: NonZeroUsize,
     /// Inputs of one commit, at most.
     pub batch_limit: NonZeroUsize,
+    /// How long a lane with much to do waits for more inputs before it commits. Zero: not at all.
+    #[serde(with = "humantime_serde")]
+    pub commit_delay: Duration,
     /// Sagas whose state is kept in memory, over all lanes, at most.
     pub hot_sagas: NonZeroUsize,
     /// How often due wake-ups are looked for.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::definitions;
+use super::operator::Terms;
 use super::{Engine, SubmitError};
 use crate::broker::Published;
 pub use crate::broker::envelope::StartRequest;
@@ -79,6 +80,9 @@ pub enum StartError {
     OutcomeRequest(Ignored),
     #[error(transparent)]
     Store(store::Error),
+    /// It may have been started all the same: the same start, repeated, starts it only once if it has a key or a message id.
+    #[error("the database does not take the start: {0}. Repeat it later")]
+    Unavailable(String),
     #[error("the engine is stopping: start it again elsewhere, or later")]
     Stopping,
 }
@@ -97,7 +101,7 @@ impl StartError {
             Self::Unreadable(_) => "unreadable",
             Self::Invalid(_) => "invalid_value",
             Self::OutcomeRequest(ignored) => ignored.code(),
-            Self::Store(_) => "store_unavailable",
+            Self::Store(_) | Self::Unavailable(_) => "store_unavailable",
             Self::Stopping => "stopping",
         }
     }
@@ -111,13 +115,18 @@ impl StartError {
 
     /// Whether the same start may be accepted later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Stopping)
+        matches!(self, Self::Store(_) | Self::Unavailable(_) | Self::Stopping)
     }
 }
 
 impl Engine {
     /// Starts a saga, once for each business key. When this returns, the start is committed.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
+        self.start_on(Terms::default(), request).await
+    }
+
+    /// The same, on terms.
+    pub async fn start_on(&self, terms: Terms, request: StartRequest) -> Result<Started, StartError> {
         let compiled = self.definition_of(&request).await.map_err(|error| match error {
             definitions::Error::Store(store::Error::Invalid(why)) => StartError::Invalid(why),
             definitions::Error::Store(error) => StartError::Store(error),
@@ -137,7 +146,7 @@ impl Engine {
             parent: request.parent,
             ..compiled.definition.start(Arc::new(request.input))
         };
-        match self.submit(id, Input::Start(Box::new(started))).await {
+        match self.submit_on(terms, id, Input::Start(Box::new(started))).await {
             Ok(_) => {
                 if compiled.definition.receives_arrivals() {
                     self.deliver_buffered_of_new(id).await;
@@ -149,6 +158,7 @@ impl Engine {
             }
             Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
             Err(SubmitError::Invalid(why)) => Err(StartError::Invalid(why)),
+            Err(SubmitError::Unavailable(why)) => Err(StartError::Unavailable(why)),
             Err(SubmitError::Ignored(_) | SubmitError::Changed { .. } | SubmitError::Stopping) => {
                 Err(StartError::Stopping)
             }
@@ -166,6 +176,7 @@ impl Engine {
             Err(SubmitError::Ignored(ignored)) => Err(StartError::OutcomeRequest(ignored)),
             Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
             Err(SubmitError::Invalid(why)) => Err(StartError::Invalid(why)),
+            Err(SubmitError::Unavailable(why)) => Err(StartError::Unavailable(why)),
             Err(SubmitError::Changed { .. } | SubmitError::Stopping) => Err(StartError::Stopping),
         }
     }

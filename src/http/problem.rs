@@ -75,7 +75,9 @@ impl From<StartError> for Problem {
             StartError::InputRefused(error) => of_json(&error.reason),
             StartError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StartError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            StartError::Store(_) | StartError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            StartError::Store(_) | StartError::Unavailable(_) | StartError::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         let code = error.code();
         match error {
@@ -137,8 +139,8 @@ impl From<SubmitError> for Problem {
             SubmitError::Changed { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, error.code(), error.to_string())
             }
-            SubmitError::Stopping => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error.to_string())
+            SubmitError::Stopping | SubmitError::Unavailable(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string())
             }
         }
     }

@@ -20,6 +20,8 @@ pub struct Plan {
     pub port: u16,
     /// Further settings, as environment variables.
     pub settings: Vec<(&'static str, String)>,
+    /// A command that runs the one which it is given as further arguments, in place of itself.
+    pub run_by: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -45,14 +47,23 @@ impl Plan {
             definitions: definitions.to_owned(),
             port: free.local_addr().expect("an address").port(),
             settings: Vec::new(),
+            run_by: vec!["env"],
         }
     }
 
     /// Starts the process, whether it comes up or not.
     pub fn spawn(&self) -> Orchestrator {
         let listen = format!("127.0.0.1:{}", self.port);
-        let process = Command::new(env!("CARGO_BIN_EXE_snorri"))
-            .args(["serve", "--amqp-url", &self.amqp_url, "--database-url", &self.database_url])
+        let process = Command::new(self.run_by[0])
+            .args(&self.run_by[1..])
+            .args([
+                env!("CARGO_BIN_EXE_snorri"),
+                "serve",
+                "--amqp-url",
+                &self.amqp_url,
+                "--database-url",
+                &self.database_url,
+            ])
             .args(["--listen", &listen, "--definitions"])
             .arg(&self.definitions)
             .env("SNORRI__BROKER__PREFIX", &self.prefix)
@@ -83,6 +94,11 @@ impl Plan {
 }
 
 impl Orchestrator {
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id().expect("a running process")
+    }
+
     /// `kill -9`.
     pub async fn kill(mut self) {
         self.process.kill().await.expect("killed");
@@ -90,7 +106,7 @@ impl Orchestrator {
 
     /// SIGTERM, and the exit code.
     pub async fn terminate(mut self) -> Option<i32> {
-        let id = self.process.id().expect("a running process");
+        let id = self.id();
         let status = Command::new("kill").args(["-TERM", &id.to_string()]).status().await.expect("kill");
         assert!(status.success());
         self.exit().await

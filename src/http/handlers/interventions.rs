@@ -264,7 +264,7 @@ async fn signal_saga(
 async fn restart_saga(request: Request<RestartBody>) -> Result<Response, Problem> {
     let Request { api, saga, by, is_preview, expected, body } = request;
     let asked = Asked { action: "restart", step: body.from.parse().ok(), by };
-    let terms = Terms { expected, asked: (!is_preview).then_some(asked), ..Terms::default() };
+    let terms = Terms { expected, asked: (!is_preview).then_some(asked), ..Terms::of_request() };
     let restarted = api.engine.restart(saga, &body.from, body.repeat_completed, terms).await?;
     let operator::Restarted { preview, is_new, repeated } = restarted;
     let id = preview.decision.state.id.0;
@@ -345,7 +345,7 @@ impl<B> Request<B> {
             let terms = Terms {
                 expected: Some(preview.decision.state.seq - 1),
                 asked: Some(asked.clone()),
-                ..Terms::default()
+                ..Terms::of_request()
             };
             match api.engine.submit_on(terms, saga, input.clone()).await {
                 Ok(_) => return convert::intervened(&preview, false),

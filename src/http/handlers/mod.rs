@@ -18,6 +18,7 @@ use super::{Api, convert, convert_records};
 use crate::api::problem::Problem;
 use crate::api::sagas::{Saga, StartRequest};
 use crate::engine::Started;
+use crate::engine::operator::Terms;
 use crate::engine::view::{LetterFilter, SagaView};
 use crate::saga::SagaId;
 
@@ -42,7 +43,7 @@ async fn start(
     request: StartRequest,
     idempotency_key: Option<String>,
 ) -> Result<Started, Problem> {
-    let started = api.engine.start(convert::start(request, idempotency_key)).await?;
+    let started = api.engine.start_on(Terms::of_request(), convert::start(request, idempotency_key)).await?;
     match started.conflict("`Idempotency-Key`") {
         None => Ok(started),
         Some(detail) => Err(Problem::new(StatusCode::CONFLICT, "key_in_use", detail)),

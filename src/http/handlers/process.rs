@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 
 use crate::api::problem::Problem;
 use crate::api::records::WhoAmI;
+use crate::engine::health::Availability;
 use crate::http::extract::Json;
 use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs, open};
@@ -50,28 +51,22 @@ async fn live() -> &'static str {
 
 /// Ask whether the process can work
 ///
-/// It asks the database, its schema, and the broker, by a confirmed message.
+/// Once a second the process checks that the database has the right schema and takes a write, and that the broker confirms a
+/// message. This is the last result.
 #[utoipa::path(get, path = "/readyz", tag = "process", responses(
     (status = 200, description = "It can", body = Report),
     (status = 503, description = "It cannot", body = Report),
 ))]
 async fn ready(State(api): State<Api>) -> Response {
-    let (database, broker) = tokio::join!(api.engine.store().check(), api.engine.broker().check());
-    let ready = api.readiness.get() && database.is_ok() && broker.is_ok();
-    let report =
-        Report { ready, database: told("the database", database), broker: told("the broker", broker) };
+    let Availability { database, broker } = api.engine.health().get();
+    let ready = api.readiness.get() && database && broker;
+    let report = Report { ready, database: word(database), broker: word(broker) };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
 }
 
-fn told(what: &str, checked: Result<(), impl std::fmt::Display>) -> String {
-    match checked {
-        Ok(()) => "ok".to_owned(),
-        Err(error) => {
-            tracing::warn!(%error, "{what} is not available");
-            "unavailable".to_owned()
-        }
-    }
+fn word(is_available: bool) -> String {
+    if is_available { "ok" } else { "unavailable" }.to_owned()
 }
 
 /// Read all metrics
