@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 /// Whether a JSON number is the same number when it was read and is written again: an integer that fits in 64 bits, or a
-/// decimal that equals the shortest text of its double.
+/// decimal that equals the text that is written of its double.
 pub(super) fn is_exact(token: &str) -> bool {
     if !token.contains(['.', 'e', 'E']) {
         return token.parse::<i64>().is_ok() || token.parse::<u64>().is_ok();
@@ -11,15 +11,11 @@ pub(super) fn is_exact(token: &str) -> bool {
     is_exact_double(token)
 }
 
-/// Whether a decimal text denotes the same number as the shortest text of its double.
+/// Whether a decimal text denotes the same number as the text that is written of its double. Of two shortest texts, such as
+/// 1703082518960670.2 and 1703082518960670.3 of one double, JSON's writer and the standard library's may take different ones.
 pub fn is_exact_double(text: &str) -> bool {
-    match text.parse::<f64>() {
-        Ok(double) if double.is_finite() => {
-            let decimal = Decimal::of(text);
-            decimal.is_some() && decimal == Decimal::of(&format!("{double:e}"))
-        }
-        _ => false,
-    }
+    let written = text.parse().ok().and_then(Number::from_f64).map(|number| number.to_string());
+    written.is_some_and(|written| is_same_number(text, &written))
 }
 
 /// Whether two decimal texts denote the same number.
@@ -106,6 +102,7 @@ mod tests {
             "123456789.123456",
             "0.30000000000000004",
             "1e20",
+            "1703082518960670.2",
         ];
         for token in exact {
             assert!(is_exact(token), "{token}");
@@ -117,6 +114,7 @@ mod tests {
     #[test]
     fn numbers_that_would_be_rounded_are_not() {
         let inexact = [
+            "1703082518960670.3",
             "90071992547409931.25",
             "18446744073709551616",
             "-9223372036854775809",
