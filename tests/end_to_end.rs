@@ -9,6 +9,8 @@ mod early;
 mod exchanges;
 #[path = "end_to_end/full_disk.rs"]
 mod full_disk;
+#[path = "end_to_end/poison.rs"]
+mod poison;
 #[path = "end_to_end/python.rs"]
 mod python;
 #[path = "end_to_end/replies.rs"]
@@ -401,6 +403,14 @@ async fn a_saga_keeps_its_version_when_its_file_is_gone() {
     world.participants.take("payment.charge", Manner::Succeed);
     world.orchestrator = world.plan.start().await;
     world.orchestrator.api.wait_for(&id, &["completed"]).await;
+}
+
+#[tokio::test]
+async fn a_closed_terminal_does_not_end_the_process() {
+    let world = World::new().await;
+    world.orchestrator.signal("-HUP").await;
+    run(&world, &["completed"]).await;
+    assert_eq!(world.orchestrator.terminate().await, Some(0));
 }
 
 #[tokio::test]

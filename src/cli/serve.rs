@@ -63,11 +63,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     app::serve(&config, stop).await
 }
 
-/// The first signal asks for an orderly stop; the second, or a drain that takes too long, ends the process.
+/// The first signal asks for an orderly stop; the second, or a drain that takes too long, ends the process. SIGHUP, which a closed
+/// terminal sends, changes nothing.
 pub(super) fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     Ok(async move {
+        // As long as somebody listens, the signal does not end the process.
+        let _hang_up = hang_up;
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         stop.cancel();
         tokio::select! {

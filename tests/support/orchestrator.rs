@@ -106,10 +106,13 @@ impl Orchestrator {
 
     /// SIGTERM, and the exit code.
     pub async fn terminate(mut self) -> Option<i32> {
-        let id = self.id();
-        let status = Command::new("kill").args(["-TERM", &id.to_string()]).status().await.expect("kill");
-        assert!(status.success());
+        self.signal("-TERM").await;
         self.exit().await
+    }
+
+    pub async fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.id().to_string()]).status().await;
+        assert!(status.expect("kill").success());
     }
 
     /// Waits until the process ends by itself.

@@ -23,6 +23,33 @@ const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(100);
 /// lapin tells of most losses by an event; this finds the others.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose {
+    Publish,
+    Consume,
+}
+
+impl Purpose {
+    /// For people who look at the broker's list of connections.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Consume => "consume",
+        }
+    }
+
+    /// Most bytes of one frame; a longer body takes several, but the headers of a message are in one. So where messages come
+    /// in, whatever the broker allows (128 KiB by default) is taken. lapin sets aside 64 times as much for each connection: a
+    /// few megabytes less where only Snorri's own messages go out.
+    fn frame_max(self) -> u32 {
+        match self {
+            Self::Publish => 32 * 1024,
+            Self::Consume => 1024 * 1024,
+        }
+    }
+}
+
 /// One connection for one purpose, for as long as the process lives.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -45,10 +72,10 @@ pub(super) struct Live {
 }
 
 impl Link {
-    /// Starts to look after a connection. `purpose` is for people who look at the broker's list of connections.
+    /// Starts to look after a connection.
     /// What is in `known` is declared on each new connection.
     pub(super) fn open(
-        purpose: &'static str,
+        purpose: Purpose,
         options: Arc<Options>,
         known: Option<Arc<Known>>,
         closing: CancellationToken,
@@ -93,7 +120,7 @@ impl Link {
 }
 
 struct Supervisor {
-    purpose: &'static str,
+    purpose: Purpose,
     options: Arc<Options>,
     known: Option<Arc<Known>>,
     closing: CancellationToken,
@@ -119,7 +146,7 @@ impl Supervisor {
                     self.use_while_it_lasts(Live { generation, connection }).await;
                 }
                 Err(error) => {
-                    tracing::warn!(purpose = self.purpose, %error, ?delay, "cannot connect to the broker");
+                    tracing::warn!(purpose = self.purpose.name(), %error, ?delay, "cannot connect to the broker");
                     let (refused, reason) = match error {
                         Error::Refused(reason) => (true, reason),
                         Error::Unavailable(reason) => (false, reason),
@@ -133,7 +160,7 @@ impl Supervisor {
     }
 
     async fn use_while_it_lasts(&self, live: Live) {
-        let (purpose, generation, live) = (self.purpose, live.generation, Arc::new(live));
+        let (purpose, generation, live) = (self.purpose.name(), live.generation, Arc::new(live));
         tracing::info!(purpose, generation, "connected to the broker");
         self.state.send_replace(State::Up(live.clone()));
         let reason = self.watch(&live.connection).await;
@@ -157,7 +184,7 @@ impl Supervisor {
 
     /// Returns when the connection is lost, with the reason.
     async fn watch(&self, connection: &Connection) -> String {
-        let purpose = self.purpose;
+        let purpose = self.purpose.name();
         let mut events = std::pin::pin!(connection.events_listener());
         let mut status = tokio::time::interval(STATUS_INTERVAL);
         loop {
@@ -182,18 +209,14 @@ impl Supervisor {
     }
 }
 
-/// Most bytes of one frame; a longer body takes several. lapin sets aside 64 times as much for each connection, which at
-/// RabbitMQ's default of 128 KiB would be half of what an idle process takes.
-const FRAME_MAX: u32 = 32 * 1024;
-
-async fn connect(options: &Options, purpose: &str) -> Result<Connection, Error> {
+async fn connect(options: &Options, purpose: Purpose) -> Result<Connection, Error> {
     let mut uri: AMQPUri = (options.url.expose_secret().parse())
         .map_err(|reason| Error::Refused(format!("this is not the URL of a broker: {reason}")))?;
     let heartbeat = u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1);
     uri.query.heartbeat.get_or_insert(heartbeat); // the URL may say otherwise
-    uri.query.frame_max.get_or_insert(FRAME_MAX);
+    uri.query.frame_max.get_or_insert(purpose.frame_max());
     let properties =
-        ConnectionProperties::default().with_connection_name(format!("snorri, to {purpose}").into());
+        ConnectionProperties::default().with_connection_name(format!("snorri, to {}", purpose.name()).into());
     let runtime = lapin::runtime::default_runtime().map_err(|error| connection_error(&error))?;
     let timeout = options.connect_timeout;
     // The socket has a timeout of its own because lapin connects on a thread that nobody else could end.

@@ -30,7 +30,7 @@ use lapin::types::FieldTable;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use self::connection::{Link, connection_error};
+use self::connection::{Link, Purpose, connection_error};
 use self::consumer::{Consumer, Interrupted};
 use self::properties::short;
 use self::publisher::Publisher;
@@ -124,8 +124,8 @@ impl AmqpBroker {
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let options = Arc::new(options.clone());
         let (known, closing) = (Arc::new(Known::default()), CancellationToken::new());
-        let publishing = Link::open("publish", options.clone(), Some(known.clone()), closing.clone());
-        let consuming = Link::open("consume", options.clone(), None, closing.clone());
+        let publishing = Link::open(Purpose::Publish, options.clone(), Some(known.clone()), closing.clone());
+        let consuming = Link::open(Purpose::Consume, options.clone(), None, closing.clone());
         let publisher = Publisher::new(publishing, known.clone(), options.clone());
         let broker =
             Self { options, known, publisher, consuming, interrupted: Interrupted::default(), closing };

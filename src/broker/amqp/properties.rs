@@ -10,6 +10,8 @@ use crate::broker::{HeaderValue, Properties};
 
 /// AMQP's `delivery_mode` of a message that survives a restart of the broker.
 const PERSISTENT: u8 = 2;
+/// Most bytes of a message's own headers on the copy that is its dead letter.
+const KEPT_HEADER_BYTES: usize = 16 * 1024;
 
 /// An error if a text is longer than AMQP can carry: 255 bytes, except in the value of a header.
 pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, ShortStringError> {
@@ -102,15 +104,21 @@ fn header_from_amqp(value: &AMQPValue) -> Option<HeaderValue> {
 /// The properties of a dead letter: those of the message, with what is to be known of why and where from.
 ///
 /// Left out is what would make the broker treat the copy in a way of its own: `user_id` (it must be ours), `expiration`
-/// (a dead letter stays) and the headers `CC` and `BCC` (more queues to go to).
+/// (a dead letter stays) and the headers `CC` and `BCC` (more queues to go to). So are tables, arrays, and what is beyond
+/// [`KEPT_HEADER_BYTES`]: the copy has more headers than the message, and must fit into a frame all the same.
 pub(super) fn dead_letter(
     amqp: &BasicProperties,
     known: impl IntoIterator<Item = (&'static str, String)>,
 ) -> BasicProperties {
     let kept = amqp.headers().iter().flat_map(FieldTable::inner);
     let mut headers = FieldTable::default();
+    let mut room = KEPT_HEADER_BYTES;
     for (name, value) in kept.filter(|(name, _)| !matches!(name.as_str(), "CC" | "BCC")) {
-        headers.insert(name.clone(), value.clone());
+        let left = value_bytes(value).and_then(|bytes| room.checked_sub(name.as_str().len() + bytes));
+        if let Some(left) = left {
+            room = left;
+            headers.insert(name.clone(), value.clone());
+        }
     }
     for (name, text) in known {
         headers.insert(name.into(), AMQPValue::LongString(text.into()));
@@ -134,6 +142,17 @@ pub(super) fn dead_letter(
     match amqp.timestamp() {
         Some(timestamp) => copy.with_timestamp(*timestamp),
         None => copy,
+    }
+}
+
+/// About how many bytes the value of a header takes, if it is a single value.
+fn value_bytes(value: &AMQPValue) -> Option<usize> {
+    match value {
+        AMQPValue::LongString(text) => Some(text.as_bytes().len()),
+        AMQPValue::ShortString(text) => Some(text.as_str().len()),
+        AMQPValue::ByteArray(bytes) => Some(bytes.as_slice().len()),
+        AMQPValue::FieldTable(_) | AMQPValue::FieldArray(_) => None,
+        _ => Some(8),
     }
 }
 
