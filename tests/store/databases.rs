@@ -65,6 +65,30 @@ async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on
     .await;
 }
 
+/// What a failover may leave (case 15): sessions that live on and cannot write.
+#[tokio::test]
+async fn sessions_that_cannot_write_are_not_used_again() {
+    run(Postgres, async |test| {
+        let database = test.database().await.expect("a database");
+        let set = async |setting: &str| {
+            let set = format!("EXECUTE 'ALTER DATABASE ' || current_database() || ' {setting}'");
+            database.execute_unprepared(&format!("DO $$ BEGIN {set}; END $$")).await.expect("a setting");
+        };
+        let commit = async || {
+            test.store.commit(Batch { outbox: vec![unsent(saga_id(), "{}")], ..Batch::default() }).await
+        };
+        set("SET default_transaction_read_only = on").await;
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        database.execute_unprepared(others).await.expect("an end of the sessions");
+        while !format!("{:?}", commit().await.expect_err("only reads")).contains("read-only") {}
+        set("RESET default_transaction_read_only").await;
+        commit().await.expect("a commit, on another session");
+        database.close().await.expect("an end");
+    })
+    .await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_pending_migration_fails_the_check(#[values(Sqlite, Postgres)] on: On) {

@@ -74,7 +74,8 @@ pub(super) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), Err
     match &store.dialect {
         Dialect::Postgres => {
             let statement = postgres_statement(store, batch)?;
-            store.db.execute_raw(statement).await.map_err(error::of_commit)?;
+            let committed = store.db.execute_raw(statement).await;
+            committed.inspect_err(|error| store.recycling.observe(error)).map_err(error::of_commit)?;
             Ok(())
         }
         Dialect::Sqlite(writer) => in_sqlite(writer, sqlite_statements(store, &batch)?).await,

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Dialect, SqlStore, Writer};
+use super::{Dialect, Recycling, SqlStore, Writer};
 use crate::store::Error;
 
 /// A connection that was idle for this long is tried before it is used: behind a load balancer it may be gone. Trying
@@ -64,11 +64,12 @@ pub(super) async fn connect(options: &Options) -> Result<SqlStore, Error> {
     let url = options.url.expose_secret();
     // Not sea-orm's `Database::connect`, which panics at a malformed URL, and shows one that it does not support, with
     // the password in it.
+    let recycling = Recycling::default();
     let (dialect, db) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        (Dialect::Postgres, SqlxPostgresConnector::connect(connect_options(options)).await?)
+        (Dialect::Postgres, SqlxPostgresConnector::connect(connect_options(options, &recycling)).await?)
     } else if url.starts_with("sqlite:") {
-        let writer = Writer::new(connect_options(options));
-        (Dialect::Sqlite(writer), SqlxSqliteConnector::connect(connect_options(options)).await?)
+        let writer = Writer::new(connect_options(options, &recycling));
+        (Dialect::Sqlite(writer), SqlxSqliteConnector::connect(connect_options(options, &recycling)).await?)
     } else {
         return Err(Error::Unavailable("the URL must begin with postgres:// or sqlite://".into()));
     };
@@ -78,10 +79,10 @@ pub(super) async fn connect(options: &Options) -> Result<SqlStore, Error> {
         migration.await.map_err(|error| Error::Unavailable(error.into()))??;
     }
     let patience = options.acquire_timeout + options.statement_timeout + GRACE;
-    Ok(SqlStore { db, dialect, patience })
+    Ok(SqlStore { db, dialect, patience, recycling })
 }
 
-fn connect_options(options: &Options) -> ConnectOptions {
+fn connect_options(options: &Options, recycling: &Recycling) -> ConnectOptions {
     let mut connect = ConnectOptions::new(options.url.expose_secret());
     connect
         .max_connections(options.max_connections)
@@ -109,6 +110,11 @@ fn connect_options(options: &Options) -> ConnectOptions {
             // than any statement of ours.
             ("jit", "off"),
         ])
+    });
+    let recycling = recycling.clone();
+    connect.map_sqlx_postgres_before_acquire(move |_, session| {
+        let allowed = recycling.allows(session.age);
+        Box::pin(async move { Ok(allowed) })
     });
     let busy = options.acquire_timeout;
     connect.map_sqlx_sqlite_opts(move |sqlite| {

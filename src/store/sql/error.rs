@@ -12,6 +12,8 @@ const DEADLOCK: &str = "40P01";
 /// PostgreSQL: the classes data_exception (a NUL in a text, a number out of range) and program_limit_exceeded (a row or a
 /// key of an index that is too large).
 const VALUE_CLASSES: [&str; 2] = ["22", "54"];
+/// PostgreSQL: read_only_sql_transaction.
+const READ_ONLY: &str = "25006";
 /// SQLite: SQLITE_CONSTRAINT_PRIMARYKEY.
 const CONSTRAINT_PRIMARYKEY: &str = "1555";
 /// SQLite: SQLITE_TOOBIG.
@@ -70,6 +72,11 @@ pub(super) fn of_commit(error: DbErr) -> Error {
 pub(super) fn of_append(error: DbErr) -> Error {
     let code = database_error(&error).and_then(|cause| cause.code());
     if code.as_deref() == Some(CONSTRAINT_PRIMARYKEY) { Error::Conflict } else { error.into() }
+}
+
+/// Whether PostgreSQL refused a statement because the session only reads.
+pub(super) fn is_read_only(error: &DbErr) -> bool {
+    database_error(error).is_some_and(|cause| cause.code().as_deref() == Some(READ_ONLY))
 }
 
 fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {

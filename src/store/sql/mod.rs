@@ -15,6 +15,7 @@
 //! - `processes`: which processes are alive
 //! - `entity`: the table whose statements sea-orm builds
 //! - `error`: what a database's error means
+//! - `recycling`: sessions that are not used again
 //! - `writer`: the connection that writes to SQLite
 //!
 //! The hot paths are written as one constant SQL text for each database, prepared once on each connection; the others
@@ -50,11 +51,13 @@ mod processes;
 mod question;
 mod read;
 mod records;
+mod recycling;
 mod retain;
 mod token_keys;
 mod writer;
 
 pub use connect::Options;
+use recycling::Recycling;
 use writer::{Alone, Writer};
 
 /// A [`Store`] on PostgreSQL or SQLite. Clones share their connections.
@@ -64,6 +67,7 @@ pub struct SqlStore {
     dialect: Dialect,
     /// The longest that any method waits for an answer.
     patience: Duration,
+    recycling: Recycling,
 }
 
 #[derive(Debug, Clone)]
@@ -100,11 +104,11 @@ impl SqlStore {
     }
 
     async fn execute(&self, statement: Statement) -> Result<ExecResult, Error> {
-        Ok(self.db.execute_raw(statement).await?)
+        Ok(self.db.execute_raw(statement).await.inspect_err(|error| self.recycling.observe(error))?)
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
-        Ok(self.db.query_all_raw(statement).await?)
+        Ok(self.db.query_all_raw(statement).await.inspect_err(|error| self.recycling.observe(error))?)
     }
 
     /// The right to write to SQLite, for as long as it is held.

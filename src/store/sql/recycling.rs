@@ -1,0 +1,35 @@
+//! Sessions of PostgreSQL that are not used again although they live.
+//!
+//! A failover, or a change of the database's settings, may leave sessions that cannot write any more, while new ones can. So an
+//! error that says so closes all sessions that were open then, each before its next use.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sea_orm::DbErr;
+use tokio::time::Instant;
+
+use super::error;
+
+/// Which sessions may be used. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recycling {
+    /// When it was last seen that the sessions open then cannot write.
+    unusable_at: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Recycling {
+    /// Takes notice of an error.
+    pub(super) fn observe(&self, error: &DbErr) {
+        if error::is_read_only(error) {
+            tracing::warn!("a session of the database cannot write: all that are open are closed");
+            *self.unusable_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    /// Whether a session that was opened `age` ago may be used.
+    pub(super) fn allows(&self, age: Duration) -> bool {
+        let unusable_at = *self.unusable_at.lock().unwrap_or_else(PoisonError::into_inner);
+        unusable_at.is_none_or(|at| age < at.elapsed())
+    }
+}
