@@ -82,13 +82,17 @@ pub async fn serve_with(
     tracing::info!("draining");
     readiness.set(false);
     stop_http.cancel();
-    serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
+    let drain = async {
+        serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
+        orchestrator.shut_down().await;
+        anyhow::Ok(())
+    };
     if has_failed {
-        // What is left of it may never end by itself.
-        let _ = tokio::time::timeout(DRAIN_LIMIT, orchestrator.shut_down()).await;
-        bail!("a task of the engine has ended too early: the log says which");
+        // The drain may wait for the task that has ended. What it does not finish, another process does.
+        let _ = tokio::time::timeout(DRAIN_LIMIT, drain).await;
+        bail!("a task of the engine has ended too early: the log names it");
     }
-    orchestrator.shut_down().await;
+    drain.await?;
     tracing::info!("stopped");
     Ok(())
 }
