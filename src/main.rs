@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use clap::Parser;
 use snorri::cli::Cli;
 
-/// What tells the standard library how large the stacks of threads are.
+/// The size of the stacks of threads, for the standard library.
 const STACK_VARIABLE: &str = "RUST_MIN_STACK";
 /// A frame of RabbitMQ (128 KiB by default) may have 22,000 tables within each other, and the client reads, copies and drops
 /// them recursively. Only what is used of a stack takes memory.

@@ -70,7 +70,7 @@ pub(super) fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<impl F
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     Ok(async move {
-        // As long as somebody listens, the signal does not end the process.
+        // While this exists, the signal does not end the process.
         let _hang_up = hang_up;
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         stop.cancel();

@@ -1,4 +1,4 @@
-//! Whether this process can work: checked once a second, so that whoever asks has an answer at once.
+//! Whether this process can work: checked once a second, so that `/readyz` is answered at once.
 //!
 //! The database must take a write, and the broker must confirm a message. A part that does not answer in time is not available.
 
@@ -83,7 +83,7 @@ impl Part {
         Self { name, is_available: None }
     }
 
-    /// Takes in what a check said, and returns whether the part is available.
+    /// Takes in the result of a check, and returns whether the part is available.
     fn take<E: std::error::Error + 'static>(
         &mut self,
         checked: Result<Result<(), E>, tokio::time::error::Elapsed>,

@@ -41,7 +41,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Those of a request that somebody waits for.
+    /// Those of a request of the admin API, whose caller waits for the answer.
     pub fn of_request() -> Self {
         Self { fails_fast: true, ..Self::default() }
     }

@@ -1,7 +1,7 @@
 //! Sessions of PostgreSQL that are not used again although they live.
 //!
 //! A failover, or a change of the database's settings, may leave sessions that cannot write any more, while new ones can. So an
-//! error that says so closes all sessions that were open then, each before its next use.
+//! error of a session that only reads closes all sessions that were open then, each before its next use.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

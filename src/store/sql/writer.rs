@@ -1,6 +1,6 @@
 //! The one connection of a process that writes to SQLite in transactions of several statements.
 //!
-//! SQLite may end a transaction by itself when a statement fails (no room on the disk, an I/O error), and may leave it open when
+//! SQLite may end a transaction when a statement fails (no room on the disk, an I/O error), and may leave it open when
 //! its end fails. What is then written on this connection may be undone together with the transaction, although each later
 //! transaction was reported as committed. So a connection is used again only after a commit that succeeded. After anything
 //! else, a future that was dropped halfway included, it is closed, and the next transaction opens another.
@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::connect::to_write;
 use crate::store::Error;
 
-/// SQLite lets one transaction write at a time, and whoever finds it taken polls, up to 100 ms later. Waiting here instead is
+/// SQLite lets one transaction write at a time, and a connection that finds it taken polls, up to 100 ms later. Waiting here instead is
 /// fair and immediate; polling is left for other processes. Clones share the connection.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
@@ -57,7 +57,7 @@ impl Writer {
 
     pub(super) async fn close(&self) {
         if let Some(connection) = self.alone().await.take() {
-            // It has nothing to say but that it is closed already.
+            // The only error is that it is closed already.
             let _ = connection.close().await;
         }
     }
