@@ -267,9 +267,10 @@ async fn others(store: &SqlStore, args: &Args) -> anyhow::Result<()> {
         since.push(began.elapsed());
         let definition = random.definition().context("a definition")?;
         let began = Instant::now();
-        let found = store.finished_before(&definition, random.time(), 500).await?;
+        let found = store.finished_before(&definition, random.time(), None, 500).await?;
         finding.push(began.elapsed());
         let began = Instant::now();
+        let found: Vec<_> = found.into_iter().map(|(_, saga)| saga).collect();
         store.delete_sagas(&found).await?;
         deleting.push(began.elapsed());
     }

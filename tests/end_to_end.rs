@@ -1,6 +1,8 @@
 //! The whole path on a real RabbitMQ and a real PostgreSQL: a `snorri serve` process, participants that behave and
 //! misbehave, and the journal that each of it must leave.
 
+#[path = "end_to_end/bad_items.rs"]
+mod bad_items;
 #[path = "end_to_end/commands.rs"]
 mod commands;
 #[path = "end_to_end/early.rs"]

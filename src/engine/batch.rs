@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::dead_letters::{self, Received};
 use super::operator::Asked;
+use super::size;
 use super::work::Work;
 use crate::broker::envelope::Wire;
 use crate::saga::input::{Reply, ReplyResult};
@@ -29,12 +30,17 @@ pub struct Gathered {
     incidents: HashMap<SagaId, (Time, Vec<String>)>,
     attributes: Vec<Attributes>,
     audit: Vec<AuditEntry>,
+    bytes: usize,
 }
+
+/// The code of the incident of a saga that cannot be read or decided about.
+pub(super) const UNREADABLE: &str = "unreadable";
 
 impl Gathered {
     /// Takes in one decision about a saga in state `before`, and returns the state after it.
     pub fn add(&mut self, before: &State, asked: Option<&Asked>, decision: Decision) -> State {
         let Decision { entry, state, messages, wake } = decision;
+        self.bytes += size::of_entry(&entry) + messages.iter().map(size::of_message).sum::<usize>();
         if listed(before) != listed(&state)
             && let Some(row) = saga_row(&state, entry.at)
         {
@@ -101,7 +107,18 @@ impl Gathered {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.incidents.is_empty()
+    }
+
+    /// About how many bytes it takes to write the entries and messages.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Has a saga found among those with incidents although it cannot be read or decided about.
+    pub fn set_aside(&mut self, saga: SagaId, started_at: Time) {
+        let (_, codes) = self.incidents.entry(saga).or_insert((started_at, Vec::new()));
+        codes.push(UNREADABLE.to_owned());
     }
 
     /// The batch, with the outbox rows `sent` that go with it.

@@ -96,10 +96,16 @@ impl Engine {
         let mut outcomes = Vec::with_capacity(sagas.len());
         for chunk in sagas.chunks(CHUNK) {
             let ids: Vec<SagaId> = chunk.iter().map(|row| row.id).collect();
-            let journals = self.reader().load(&ids).await?;
+            let mut loaded = self.reader().load(&ids).await?;
             for row in chunk {
-                let state = State::replay(row.id, journals.get(&row.id).into_iter().flatten());
-                outcomes.push(self.try_one(row, &state, action, by).await?);
+                outcomes.push(match loaded.take(row.id) {
+                    Ok(journal) => self.try_one(row, &State::replay(row.id, &journal), action, by).await?,
+                    Err(error) => Outcome {
+                        saga: row.id,
+                        status: Some(row.status),
+                        refused: Some(SubmitError::Unreadable(error.to_string())),
+                    },
+                });
             }
         }
         Ok(outcomes)

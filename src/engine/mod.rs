@@ -30,7 +30,9 @@ pub mod retention;
 pub mod schedules;
 pub mod search;
 mod signals;
+mod size;
 pub mod start;
+mod states;
 mod supervision;
 pub mod timers;
 pub mod token_keys;
@@ -61,13 +63,14 @@ use definitions::Definitions;
 use exchanges::{Inspector, Which};
 use feed::Feed;
 use health::Health;
-use lane::{HotStates, Lane};
+use lane::Lane;
 use metrics::Metrics;
 use operator::Terms;
 pub use options::Options;
 use outbox::{Confirmed, Outbox, SharedFlow};
 use registration::Registration;
 pub use start::{StartError, StartRequest, Started};
+use states::HotStates;
 pub use supervision::Supervisor;
 pub use work::Accepted;
 use work::{Task, Work};
@@ -120,8 +123,8 @@ pub struct Running {
 pub enum SubmitError {
     #[error(transparent)]
     Ignored(#[from] Ignored),
-    /// What is stored of the saga cannot be read: somebody has to look at it.
-    #[error("the saga cannot be read: {0}")]
+    /// What is stored of the saga cannot be read, or the decision about it failed: somebody has to look at it.
+    #[error("the saga is set aside: {0}")]
     Unreadable(String),
     /// The database cannot hold what the input led to: sending it again cannot help.
     #[error("the input cannot be stored: {0}")]
@@ -129,8 +132,9 @@ pub enum SubmitError {
     /// Something happened to the saga since whoever asks has looked at it.
     #[error("the saga has {seq} journal entries by now: look at it again")]
     Changed { seq: u32 },
-    /// The database did not take the input. It may have all the same, if its answer was lost: repeat the input.
-    #[error("the database does not take it: {0}")]
+    /// The database did not take the input, or a newer version of this program has to. The database may have taken it all the same,
+    /// if its answer was lost: repeat the input.
+    #[error("it cannot be taken now: {0}")]
     Unavailable(String),
     /// The input was not decided: give it to another process, or again later.
     #[error("the engine is stopping")]
@@ -182,7 +186,7 @@ impl Engine {
                 publisher.run(Arc::clone(&parts.broker), engine.clone()),
             ));
             outboxes.push(outbox.clone());
-            let lane = Lane {
+            let lane = Lane::new(lane::Parts {
                 tasks,
                 store: Arc::clone(&parts.store),
                 definitions: Arc::clone(&parts.definitions),
@@ -194,7 +198,7 @@ impl Engine {
                 outbox_lease: options.outbox_lease,
                 wire: parts.wire.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
-            };
+            });
             lanes.push(supervisor.spawn("lane", &stop_lanes, lane.run(stop_lanes.clone())));
         }
         let stop = || stop_timers.clone();
@@ -232,7 +236,7 @@ impl Engine {
     /// The same, on terms.
     pub async fn submit_on(&self, terms: Terms, saga: SagaId, input: Input) -> Result<Accepted, SubmitError> {
         let (done, decided) = oneshot::channel();
-        let task = Task::Input(Box::new(Work { saga, input, terms, done }));
+        let task = Task::Input(Box::new(Work::new(saga, input, terms, done)));
         self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;
         decided.await.map_err(|_| SubmitError::Stopping)?
     }

@@ -4,7 +4,7 @@
 //! A file has one line of JSON for each saga, and is on disk before anything is deleted, so that a crash in between archives a
 //! saga twice and never loses it. Batches are small, with a pause after each, so that nobody notices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,11 +88,16 @@ impl Options {
     }
 }
 
+/// How far each definition's sagas have been looked through: by the time of their start and their id. Those that cannot go yet are
+/// looked at again in the next pass.
+type Positions = HashMap<String, (Time, SagaId)>;
+
 /// Archives and deletes what is old enough, until `stop` is cancelled.
 pub(super) async fn run(engine: Engine, options: Options, stop: CancellationToken) {
     let mut ticks = Ticks::new(options.interval, stop.clone());
+    let mut positions = Positions::new();
     while ticks.next().await {
-        if let Err(error) = sweep(&engine, &options, &stop).await {
+        if let Err(error) = sweep(&engine, &options, &mut positions, &stop).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot archive what has ended");
         }
         if let Err(error) = sweep_dead_letters(&engine, &options, &stop).await {
@@ -101,7 +106,12 @@ pub(super) async fn run(engine: Engine, options: Options, stop: CancellationToke
     }
 }
 
-async fn sweep(engine: &Engine, options: &Options, stop: &CancellationToken) -> Result<(), Error> {
+async fn sweep(
+    engine: &Engine,
+    options: &Options,
+    positions: &mut Positions,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let mut names: Vec<_> =
         engine.definitions().all().iter().map(|compiled| compiled.definition.name.to_string()).collect();
     names.dedup();
@@ -109,13 +119,18 @@ async fn sweep(engine: &Engine, options: &Options, stop: &CancellationToken) -> 
         let Keep(Some(keep)) = options.keep(&name) else { continue };
         for _ in 0..ROUNDS {
             let before = engine.clock().now().before(keep);
-            let sagas = engine.store().finished_before(&name, before, BATCH).await?;
-            let is_last = sagas.len() < BATCH as usize;
+            let after = positions.get(&name).copied();
+            let sagas = engine.store().finished_before(&name, before, after, BATCH).await?;
+            match sagas.last().filter(|_| sagas.len() >= BATCH as usize) {
+                Some(last) => positions.insert(name.clone(), *last),
+                None => positions.remove(&name),
+            };
+            let sagas: Vec<_> = sagas.into_iter().map(|(_, saga)| saga).collect();
             let deleted = put_away(engine, options, &name, &sagas).await?;
             if deleted > 0 {
                 tracing::info!(definition = name, deleted, "old sagas are archived and deleted");
             }
-            if is_last || deleted == 0 || stop.is_cancelled() {
+            if !positions.contains_key(&name) || stop.is_cancelled() {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
@@ -178,17 +193,19 @@ async fn put_away(
     definition: &str,
     sagas: &[SagaId],
 ) -> Result<u64, Error> {
-    let journals = engine.store().load(sagas).await?;
-    let mut free = Vec::with_capacity(sagas.len());
+    let mut loaded = engine.store().load(sagas).await?;
+    let (mut free, mut journals) = (Vec::with_capacity(sagas.len()), Vec::with_capacity(sagas.len()));
     for saga in sagas {
-        let journal = journals.get(saga).map_or(&[][..], Vec::as_slice);
-        if !is_needed(engine, *saga, journal).await? {
+        // What cannot be read cannot be archived, and stays.
+        let Ok(journal) = loaded.take(*saga) else { continue };
+        if !is_needed(engine, *saga, &journal).await? {
             free.push(*saga);
+            journals.push(journal);
         }
     }
     if let Some(directory) = options.archive.as_ref().filter(|_| !free.is_empty()) {
         let mut lines = Vec::new();
-        for (saga, journal) in free.iter().filter_map(|saga| Some((saga, journals.get(saga)?))) {
+        for (saga, journal) in free.iter().zip(&journals).filter(|(_, journal)| !journal.is_empty()) {
             // Writing to memory does not fail, and what was read from JSON can be written as such.
             let _ = serde_json::to_writer(&mut lines, &line(*saga, definition, journal));
             lines.push(b'\n');

@@ -44,11 +44,12 @@ impl Engine {
             let is_last = rows.len() < CHUNK as usize;
             looked_at += rows.len();
             let ids: Vec<SagaId> = rows.iter().map(|row| row.id).collect();
-            let journals = self.reader().load(&ids).await?;
+            let mut loaded = self.reader().load(&ids).await?;
             for row in rows {
                 found.next = Some(position(&row));
-                let journal = journals.get(&row.id).into_iter().flatten();
-                if is_at(&State::replay(row.id, journal), step) {
+                // Of a saga that cannot be read it is not known at which step it is.
+                let journal = loaded.take(row.id);
+                if journal.is_ok_and(|journal| is_at(&State::replay(row.id, &journal), step)) {
                     found.sagas.push(row);
                 }
                 if found.sagas.len() >= limit as usize {

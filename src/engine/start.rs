@@ -182,11 +182,12 @@ impl Engine {
     }
 
     async fn outcome(&self, saga: SagaId, to: AnswerTo) -> Result<Option<Outcome>, StartError> {
-        let mut journals = self.store().load(&[saga]).await.map_err(|error| match error {
+        let journal = self.store().load(&[saga]).await.and_then(|mut loaded| loaded.take(saga));
+        let journal = journal.map_err(|error| match error {
             store::Error::Corrupt(why) => StartError::Unreadable(why),
             error => StartError::Store(error),
         })?;
-        let state = State::replay(saga, &journals.remove(&saga).unwrap_or_default());
+        let state = State::replay(saga, &journal);
         // `None`: it was deleted, or goes on because its parent wants it undone, in the meantime.
         match transition::outcome_for(&state, to, self.clock().now()) {
             Some(outcome) => Ok(Some(outcome)),

@@ -2,7 +2,7 @@
 //!
 //! Any number of processes may do this side by side: the store gives each of them others, for the length of a lease.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -58,16 +58,22 @@ async fn make_room(engine: &Engine, flow: &SharedFlow) {
     if in_the_way.is_empty() {
         return;
     }
-    let sagas: HashSet<SagaId> = in_the_way.iter().map(|(saga, ..)| *saga).collect();
-    let journals = match engine.store().load(&sagas.into_iter().collect::<Vec<_>>()).await {
-        Ok(journals) => journals,
+    let sagas: BTreeSet<SagaId> = in_the_way.iter().map(|(saga, ..)| *saga).collect();
+    let sagas: Vec<_> = sagas.into_iter().collect();
+    let mut loaded = match engine.store().load(&sagas).await {
+        Ok(loaded) => loaded,
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "cannot look for answered commands");
             return;
         }
     };
+    // Of a saga that cannot be read nothing is known.
+    let states: HashMap<_, _> = sagas
+        .into_iter()
+        .filter_map(|saga| Some((saga, State::replay(saga, &loaded.take(saga).ok()?))))
+        .collect();
     let is_awaited = |(saga, step, direction): &CommandKey| {
-        let state = State::replay(*saga, journals.get(saga).into_iter().flatten());
+        let Some(state) = states.get(saga) else { return true };
         let pending = state.step(step).and_then(|step| step.pending(*direction));
         state.ended.is_none() && matches!(pending, Some(Pending::Reply { .. }))
     };

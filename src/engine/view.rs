@@ -21,7 +21,7 @@ pub struct SagaView {
 impl Engine {
     /// The saga with this id, if it was ever started.
     pub async fn view(&self, id: SagaId) -> Result<Option<SagaView>, store::Error> {
-        let Some(journal) = self.reader().load(&[id]).await?.remove(&id) else { return Ok(None) };
+        let journal = self.reader().load(&[id]).await?.take(id)?;
         let state = State::replay(id, &journal);
         let Some(started) = &state.started else { return Ok(None) };
         let found = self.definitions().find(&started.definition, Some(state.version())).await;

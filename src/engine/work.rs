@@ -14,6 +14,21 @@ pub struct Work {
     pub input: Input,
     pub terms: Terms,
     pub done: oneshot::Sender<Result<Accepted, SubmitError>>,
+    /// How often the database gave up on it while it was alone in its batch, and took others meanwhile.
+    pub failures: u32,
+    /// The commits of its lane when it last failed.
+    pub failed_at: u64,
+}
+
+impl Work {
+    pub fn new(
+        saga: SagaId,
+        input: Input,
+        terms: Terms,
+        done: oneshot::Sender<Result<Accepted, SubmitError>>,
+    ) -> Self {
+        Self { saga, input, terms, done, failures: 0, failed_at: 0 }
+    }
 }
 
 /// What a lane is asked to do.

@@ -216,20 +216,28 @@ impl From<token_keys::Error> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if let StoreError::Invalid(_) = error {
-            let detail = "a value of the request cannot be stored or looked up: send one without control characters, and \
-                          a shorter one";
-            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", detail);
-        }
+        let detail = match error {
+            StoreError::Invalid(_) => {
+                let detail = "a value of the request cannot be stored or looked up: send one without control \
+                              characters, and a shorter one";
+                return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", detail);
+            }
+            StoreError::Corrupt(why) => return unreadable(&why),
+            StoreError::Newer(_) => {
+                "it was written by a newer version of this program: ask a process of that version"
+            }
+            StoreError::Exhausted(_) => "the database gave up on the statement: ask for less, or later",
+            StoreError::Conflict | StoreError::Unavailable(_) => "the database is not available",
+        };
         tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the database is not available")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
     }
 }
 
 /// What is stored cannot be read. Why is for the logs alone.
 fn unreadable(why: &str) -> Problem {
-    tracing::error!(why, "a saga cannot be read");
-    let detail = "what is stored of the saga cannot be read; the logs say why";
+    tracing::error!(why, "what is stored cannot be read");
+    let detail = "what is stored cannot be read; the logs say why";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
 }
 

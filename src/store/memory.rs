@@ -11,11 +11,12 @@ use uuid::Uuid;
 
 use super::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, LetterFilter, MAX_TOKEN_KEYS, OutboxId, Registered, SagaRow, ScheduleRun,
-    Store, StoredDefinition, TokenKey, Unsent, UnsentCommand, journal,
+    Error, ExpiredLetters, Filter, LetterFilter, Loaded, MAX_TOKEN_KEYS, OutboxId, Registered, SagaRow,
+    ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 use crate::saga::{Entry, Message, SagaId, Time};
 
+mod claims;
 mod expiring;
 
 /// A [`Store`] that is gone with its process.
@@ -154,51 +155,35 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn load(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, Vec<Entry>>, Error> {
+    async fn load(&self, sagas: &[SagaId]) -> Result<Loaded, Error> {
         let tables = self.tables();
-        let mut loaded = HashMap::new();
+        let mut loaded = Loaded::default();
         for saga in sagas {
             let rows = tables.journal.range((*saga, 0)..=(*saga, u32::MAX));
-            let entries = journal(*saga, rows.map(|((_, seq), entry)| (*seq, entry.clone())))?;
-            if !entries.is_empty() {
-                loaded.insert(*saga, entries);
-            }
+            loaded.add(*saga, rows.map(|((_, seq), entry)| Ok((*seq, entry.clone()))));
         }
         Ok(loaded)
     }
 
+    async fn heads(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, u32>, Error> {
+        let tables = self.tables();
+        let head = |saga: &SagaId| {
+            let ((saga, seq), _) = tables.journal.range((*saga, 0)..=(*saga, u32::MAX)).next_back()?;
+            Some((*saga, *seq))
+        };
+        Ok(sagas.iter().filter_map(head).collect())
+    }
+
     async fn claim_due(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<SagaId>, Error> {
-        let mut tables = self.tables();
-        let due = tables.timers.iter().filter(|(_, due)| **due <= now);
-        let mut due: Vec<(Time, SagaId)> = due.map(|(saga, due)| (*due, *saga)).collect();
-        due.sort_unstable();
-        due.truncate(limit as usize);
-        let claimed: Vec<SagaId> = due.into_iter().map(|(_, saga)| saga).collect();
-        for saga in &claimed {
-            tables.timers.insert(*saga, now.after(lease));
-        }
-        Ok(claimed)
+        Ok(self.tables().claim_due(now, lease, limit))
     }
 
     async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error> {
-        let mut tables = self.tables();
-        let free = tables.outbox.iter_mut().filter(|(_, row)| row.until <= now);
-        let claimed = free.take(limit as usize).map(|(id, row)| {
-            row.until = now.after(lease);
-            Unsent { id: *id, message: Arc::clone(&row.message) }
-        });
-        Ok(claimed.collect())
+        Ok(self.tables().claim_unsent(now, lease, limit))
     }
 
     async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
-        let tables = self.tables();
-        let command = |(id, row): (&OutboxId, &Reserved)| match &*row.message {
-            Message::Command(command) if sagas.contains(&command.saga) => {
-                Some(UnsentCommand { id: *id, saga: command.saga, attempt: command.attempt() })
-            }
-            _ => None,
-        };
-        Ok(tables.outbox.iter().filter_map(command).collect())
+        Ok(self.tables().unsent_commands(sagas))
     }
 
     async fn count_unsent(&self) -> Result<u64, Error> {
@@ -303,15 +288,18 @@ impl Store for MemoryStore {
         &self,
         definition: &str,
         before: Time,
+        after: Option<(Time, SagaId)>,
         limit: u32,
-    ) -> Result<Vec<SagaId>, Error> {
+    ) -> Result<Vec<(Time, SagaId)>, Error> {
         let tables = self.tables();
         let is_wanted = |saga: &&SagaRow| {
             saga.status.is_final() && saga.changed_at < before && *saga.definition == *definition
         };
-        let mut matching: Vec<_> = tables.sagas.values().filter(is_wanted).collect();
-        matching.sort_unstable_by_key(|saga| (saga.started_at, saga.id));
-        Ok(matching.into_iter().take(limit as usize).map(|saga| saga.id).collect())
+        let matching = tables.sagas.values().filter(is_wanted).map(|saga| (saga.started_at, saga.id));
+        let mut matching: Vec<_> = matching.filter(|key| after.is_none_or(|after| *key > after)).collect();
+        matching.sort_unstable();
+        matching.truncate(limit as usize);
+        Ok(matching)
     }
 
     async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error> {

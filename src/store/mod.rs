@@ -45,9 +45,45 @@ pub enum Error {
     /// The database answers and refuses a value: it cannot hold it. Trying again cannot help.
     #[error("the database cannot store or look up a value: {0}")]
     Invalid(String),
+    /// The database answers and gave up on a statement: it took too long or too much memory. A smaller batch may succeed.
+    #[error("the database gave up on a statement: {0}")]
+    Exhausted(String),
     /// What is stored cannot be read.
     #[error("what is stored cannot be read: {0}")]
     Corrupt(String),
+    /// What is stored was written by a newer version of this program, and is left to processes of that version.
+    #[error("what is stored was written by a newer version of this program: {0}")]
+    Newer(String),
+}
+
+impl Error {
+    /// Whether this is about something stored that cannot be read, and not about the database.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Newer(_))
+    }
+}
+
+/// The journals that [`Store::load`] found.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The whole journals, in order. Sagas that were never started are absent.
+    pub journals: HashMap<SagaId, Vec<Entry>>,
+    /// Sagas with an entry that cannot be read: [`Error::Corrupt`] or [`Error::Newer`].
+    pub unreadable: HashMap<SagaId, Error>,
+}
+
+impl Loaded {
+    /// The journal of one saga: empty if the saga was never started.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] or [`Error::Newer`] if it cannot be read.
+    pub fn take(&mut self, saga: SagaId) -> Result<Vec<Entry>, Error> {
+        match self.unreadable.remove(&saga) {
+            Some(error) => Err(error),
+            None => Ok(self.journals.remove(&saga).unwrap_or_default()),
+        }
+    }
 }
 
 /// Keeps sagas. All methods may be dropped halfway without harm; a dropped commit may have happened.
@@ -56,8 +92,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Writes a batch in one transaction. `Err(Conflict)`: nothing was written.
     async fn commit(&self, batch: Batch) -> Result<(), Error>;
 
-    /// The whole journals of these sagas, in order. Sagas that were never started are absent.
-    async fn load(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, Vec<Entry>>, Error>;
+    /// The whole journals of these sagas. One that cannot be read does not hide the others.
+    async fn load(&self, sagas: &[SagaId]) -> Result<Loaded, Error>;
 
     /// At most `limit` sagas whose wake-up is due at `now`, the longest due first. Nobody else gets them before
     /// `now + lease`; then whoever asks does, unless a commit set another time.
@@ -106,22 +142,31 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// At most `limit` entries of a saga's journal after this one (0: from the first on), in order.
     async fn journal(&self, saga: SagaId, after: u32, limit: u32) -> Result<Vec<Appended>, Error>;
 
+    /// The highest seq of these sagas. Sagas that were never started are absent.
+    async fn heads(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, u32>, Error>;
+
     /// At most `limit` entries of all sagas that were decided at this time or later, in order of (time, saga, seq).
-    /// An entry is seen when it is committed, which may be after one of a later time.
+    /// An entry is seen when it is committed, which may be after one of a later time. One that cannot be read is logged and
+    /// left out.
     async fn appended_since(&self, at: Time, limit: u32) -> Result<Vec<Appended>, Error>;
 
-    /// At most `limit` dead letters, newest first.
+    /// At most `limit` dead letters, newest first. One that cannot be read is logged and left out.
     async fn dead_letters(&self, filter: &LetterFilter, limit: u32) -> Result<Vec<DeadLetter>, Error>;
 
     async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>, Error>;
 
-    /// At most `limit` entries of the audit, newest first.
+    /// At most `limit` entries of the audit, newest first. One that cannot be read is logged and left out.
     async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, Error>;
 
-    /// At most `limit` sagas of a definition that are final and whose status last changed before this time, those first
-    /// that were started first.
-    async fn finished_before(&self, definition: &str, before: Time, limit: u32)
-    -> Result<Vec<SagaId>, Error>;
+    /// At most `limit` sagas of a definition that are final and whose status last changed before this time, by the time of
+    /// their start and their id, after this one.
+    async fn finished_before(
+        &self,
+        definition: &str,
+        before: Time,
+        after: Option<(Time, SagaId)>,
+        limit: u32,
+    ) -> Result<Vec<(Time, SagaId)>, Error>;
 
     /// Deletes those of these sagas that are final, with all that is stored of them but the audit, and says how many
     /// there were.
@@ -179,10 +224,29 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn check(&self) -> Result<(), Error>;
 }
 
+impl Loaded {
+    /// Adds the journal of one saga, out of its rows in order.
+    fn add(&mut self, saga: SagaId, rows: impl IntoIterator<Item = Result<(u32, Entry), Error>>) {
+        match journal(saga, rows) {
+            Ok(entries) if entries.is_empty() => {}
+            Ok(entries) => {
+                self.journals.insert(saga, entries);
+            }
+            Err(error) => {
+                self.unreadable.insert(saga, error);
+            }
+        }
+    }
+}
+
 /// The entries of one saga out of its journal's rows in order, if they are complete.
-fn journal(saga: SagaId, rows: impl IntoIterator<Item = (u32, Entry)>) -> Result<Vec<Entry>, Error> {
+fn journal(
+    saga: SagaId,
+    rows: impl IntoIterator<Item = Result<(u32, Entry), Error>>,
+) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
-    for (seq, entry) in rows {
+    for row in rows {
+        let (seq, entry) = row?;
         if seq as usize != entries.len() + 1 {
             return Err(Error::Corrupt(format!("saga {saga} lacks entry {}", entries.len() + 1)));
         }

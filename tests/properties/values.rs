@@ -178,7 +178,7 @@ async fn check_store(store: &dyn Store, played: &Played) {
     let outbox: Vec<_> = played.messages.iter().map(unsent).collect();
     let ids: Vec<_> = outbox.iter().map(|unsent| unsent.id).collect();
     store.commit(Batch { entries, outbox, ..Batch::default() }).await.expect("it can be stored");
-    let journals = store.load(&[played.id]).await.expect("it can be read");
+    let journals = store.load(&[played.id]).await.expect("it can be read").journals;
     assert_eq!(journals[&played.id], played.entries);
     assert_eq!(State::replay(played.id, &journals[&played.id]), played.state);
     let unsent = store.claim_unsent(Time(1), Duration::ZERO, 100).await.expect("it can be read");

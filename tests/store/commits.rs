@@ -32,9 +32,13 @@ async fn what_was_committed_is_loaded(#[values(Memory, Sqlite, Postgres)] on: On
         // A batch may hold its entries in any order.
         commit(&test.store, at_once.into_iter().rev()).await;
 
-        let loaded = test.store.load(&[one, never, other]).await.expect("journals");
+        let loaded = test.store.load(&[one, never, other]).await.expect("journals").journals;
         assert_eq!(loaded, HashMap::from([(one, entries.clone()), (other, entries)]));
-        assert!(test.store.load(&[]).await.expect("journals").is_empty());
+        assert!(test.store.load(&[]).await.expect("journals").journals.is_empty());
+        let count = u32::try_from(all_kinds().len()).expect("few");
+        let heads = test.store.heads(&[one, never, other]).await.expect("heads");
+        assert_eq!(heads, HashMap::from([(one, count), (other, count)]));
+        assert!(test.store.heads(&[]).await.expect("heads").is_empty());
     })
     .await;
 }
@@ -55,7 +59,7 @@ async fn a_conflict_writes_nothing_of_its_batch(#[values(Memory, Sqlite, Postgre
         batch.wakes.push((old, None));
         assert!(matches!(store.commit(batch).await, Err(Error::Conflict)));
 
-        let loaded = store.load(&[old, new]).await.expect("journals");
+        let loaded = store.load(&[old, new]).await.expect("journals").journals;
         assert_eq!(loaded, HashMap::from([(old, vec![numbered(10)])]));
         assert_eq!(list(store, Filter::default()).await, [row(old, 10)]);
         assert_eq!(ids(&store.claim_unsent(Time(1_000), LEASE, 10).await.expect("messages")), ids(&queued));
@@ -72,7 +76,7 @@ async fn a_batch_that_contradicts_itself_conflicts(#[values(Memory, Sqlite, Post
         let entries = vec![appended(saga, 1, numbered(1)), appended(saga, 1, numbered(2))];
         let twice = test.store.commit(Batch { entries, ..Batch::default() }).await;
         assert!(matches!(twice, Err(Error::Conflict)));
-        assert!(test.store.load(&[saga]).await.expect("journals").is_empty());
+        assert!(test.store.load(&[saga]).await.expect("journals").journals.is_empty());
     })
     .await;
 }
@@ -107,7 +111,7 @@ async fn of_concurrent_writers_one_wins(#[values(Memory, Sqlite, Postgres)] on: 
             assert_eq!(won.len(), 1, "winners of round {seq}: {won:?}");
             winners.push(numbered(won[0]));
         }
-        let loaded = test.store.load(&sagas).await.expect("journals");
+        let loaded = test.store.load(&sagas).await.expect("journals").journals;
         assert_eq!(loaded, sagas.into_iter().map(|saga| (saga, winners.clone())).collect());
     })
     .await;
@@ -134,7 +138,7 @@ async fn large_batches_and_payloads_fit(#[values(Memory, Sqlite, Postgres)] on: 
         second.sent = queued.iter().map(|unsent| unsent.id).collect();
         store.commit(second).await.expect("a commit");
         assert_eq!(store.count_unsent().await.expect("a count"), 2_000);
-        let loaded = store.load(&sagas).await.expect("journals");
+        let loaded = store.load(&sagas).await.expect("journals").journals;
         assert!(sagas.iter().all(|saga| loaded[saga] == [numbered(10), numbered(20)]));
         assert_eq!(store.claim_due(Time(20), LEASE, 5_000).await.expect("wake-ups").len(), 2_000);
 
@@ -148,7 +152,7 @@ async fn large_batches_and_payloads_fit(#[values(Memory, Sqlite, Postgres)] on: 
         batch.outbox = vec![unsent(saga, &output.to_string())];
         let outbox = batch.outbox.clone();
         store.commit(batch).await.expect("a commit");
-        assert_eq!(store.load(&[saga]).await.expect("journals")[&saga], [large]);
+        assert_eq!(store.load(&[saga]).await.expect("journals").journals[&saga], [large]);
         let queued = store.claim_unsent(Time(30), LEASE, 5_000).await.expect("messages");
         assert_eq!(texts(&queued[2_000..]), texts(&outbox));
     })
@@ -164,7 +168,7 @@ async fn everything_is_there_after_reopening(#[values(Memory, Sqlite, Postgres)]
         test.reopen().await;
         let store = &test.store;
         store.check().await.expect("a sound database");
-        assert_eq!(store.load(&[saga]).await.expect("journals")[&saga], [numbered(10)]);
+        assert_eq!(store.load(&[saga]).await.expect("journals").journals[&saga], [numbered(10)]);
         assert_eq!(store.saga(saga).await.expect("a saga"), Some(row(saga, 10)));
         assert_eq!(claim_unsent(store, 10).await.len(), 1);
         assert_eq!(claim_due(store, 10).await, [saga]);
@@ -206,7 +210,7 @@ async fn a_dropped_commit_happens_as_a_whole_or_not_at_all(#[values(Memory, Sqli
             list(store, Filter::default()).await.into_iter().map(|row| row.id).collect();
         let mut happened = 0;
         for sagas in &batches {
-            let journals = store.load(sagas).await.expect("journals").len();
+            let journals = store.load(sagas).await.expect("journals").journals.len();
             let count = |table: &HashSet<SagaId>| sagas.iter().filter(|saga| table.contains(saga)).count();
             let counts = [journals, count(&queued), count(&due), count(&listed)];
             assert!(counts == [0; 4] || counts == [SAGAS_EACH; 4], "a part of a batch: {counts:?}");

@@ -1,10 +1,11 @@
 //! What only a database can get wrong.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rstest::rstest;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Statement};
 use snorri::saga::Time;
 use snorri::store::sql::Options;
 use snorri::store::{Batch, BufferLimits, Buffered, Error, SqlStore};
@@ -15,20 +16,56 @@ use crate::database::{On, run};
 use crate::samples::{appended, numbered, saga_id, unsent};
 use crate::{claim_unsent, commit, ids};
 
-/// A journal that lacks an entry, and one that is not JSON, are told from a database that is away.
+/// Journals that cannot be read, or that a newer version wrote, hide no other.
 #[rstest]
 #[tokio::test]
-async fn what_cannot_be_read_is_corrupt(#[values(Sqlite, Postgres)] on: On) {
+async fn a_journal_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on: On) {
     run(on, async |test| {
-        let (gap, unreadable) = (saga_id(), saga_id());
-        commit(&test.store, [appended(gap, 2, numbered(1)), appended(unreadable, 1, numbered(1))]).await;
+        let [gap, spoiled, newer, sound] = std::array::from_fn(|_| saga_id());
+        let first = [spoiled, newer, sound].map(|saga| appended(saga, 1, numbered(1)));
+        commit(&test.store, first).await;
+        commit(&test.store, [appended(gap, 2, numbered(1))]).await;
         let database = test.database().await.expect("a database");
-        let spoil = "UPDATE journal SET entry = 'nonsense' WHERE seq = 1";
-        database.execute_unprepared(spoil).await.expect("an update");
-        database.close().await.expect("an end");
-        for saga in [gap, unreadable] {
-            assert!(matches!(test.store.load(&[saga]).await, Err(Error::Corrupt(_))));
+        for (saga, entry) in [(spoiled, "nonsense"), (newer, r#"{"format":2,"facts":"of another kind"}"#)] {
+            let update = Statement::from_sql_and_values(
+                database.get_database_backend(),
+                "UPDATE journal SET entry = $1 WHERE saga = $2",
+                [entry.into(), saga.0.into()],
+            );
+            assert_eq!(database.execute_raw(update).await.expect("an update").rows_affected(), 1);
         }
+        database.close().await.expect("an end");
+
+        let loaded = test.store.load(&[gap, spoiled, newer, sound]).await.expect("an answer");
+        assert_eq!(loaded.journals.keys().collect::<Vec<_>>(), [&sound]);
+        for saga in [gap, spoiled] {
+            assert!(matches!(loaded.unreadable[&saga], Error::Corrupt(_)), "{loaded:?}");
+        }
+        assert!(matches!(loaded.unreadable[&newer], Error::Newer(_)), "{loaded:?}");
+        let since = test.store.appended_since(Time(0), 10).await.expect("an answer");
+        assert_eq!(
+            since.iter().map(|appended| appended.saga).collect::<BTreeSet<_>>(),
+            BTreeSet::from([gap, sound])
+        );
+    })
+    .await;
+}
+
+/// A statement that PostgreSQL gives up on is told from a database that is away.
+#[tokio::test]
+async fn a_statement_that_is_given_up_on_is_exhausted() {
+    run(Postgres, async |test| {
+        let database = test.database().await.expect("a database");
+        for sql in [
+            "CREATE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'too slow' USING ERRCODE = '57014'; END $$",
+            "CREATE TRIGGER give_up BEFORE INSERT ON journal EXECUTE FUNCTION give_up()",
+        ] {
+            database.execute_unprepared(sql).await.expect("a trigger");
+        }
+        database.close().await.expect("an end");
+        let batch = Batch { entries: vec![appended(saga_id(), 1, numbered(1))], ..Batch::default() };
+        assert!(matches!(test.store.commit(batch).await, Err(Error::Exhausted(_))));
     })
     .await;
 }

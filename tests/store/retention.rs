@@ -43,9 +43,21 @@ async fn what_ended_long_ago_is_found(#[values(Memory, Sqlite, Postgres)] on: On
             ("trip", 50, 10, vec![5]),
             ("nothing", 50, 10, vec![]),
         ] {
-            let found = test.store.finished_before(definition, Time(before), limit).await.expect("sagas");
+            let found =
+                test.store.finished_before(definition, Time(before), None, limit).await.expect("sagas");
             let expected: Vec<_> = expected.into_iter().map(|number: usize| rows[number].id).collect();
+            let found: Vec<_> = found.into_iter().map(|(_, saga)| saga).collect();
             assert_eq!(found, expected, "{definition} before {before}");
+        }
+        let after = |number: usize| Some((rows[number].started_at, rows[number].id));
+        for (number, expected) in [(4, vec![2, 0]), (0, vec![])] {
+            let found =
+                test.store.finished_before("order", Time(50), after(number), 10).await.expect("sagas");
+            let expected: Vec<_> = expected
+                .into_iter()
+                .map(|number: usize| (rows[number].started_at, rows[number].id))
+                .collect();
+            assert_eq!(found, expected, "after {number}");
         }
     })
     .await;
@@ -93,7 +105,7 @@ async fn only_final_sagas_are_deleted(#[values(Memory, Sqlite, Postgres)] on: On
 
         let left = [row(ids[1], 10)];
         assert_eq!(list(store, Filter::default()).await, left);
-        assert_eq!(store.load(&ids).await.expect("journals").keys().collect::<Vec<_>>(), [&ids[1]]);
+        assert_eq!(store.load(&ids).await.expect("journals").journals.keys().collect::<Vec<_>>(), [&ids[1]]);
         assert_eq!(claim_due(store, 10).await, [ids[1]]);
         let incident = Some("timeout".to_owned());
         assert_eq!(list(store, Filter { incident, ..Filter::default() }).await, left);

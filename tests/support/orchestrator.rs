@@ -142,8 +142,14 @@ impl Api {
 
     /// What `snorri show` prints of a saga.
     pub async fn show(&self, id: &str) -> String {
+        self.command(&["show", id]).await
+    }
+
+    /// What `snorri` with these arguments prints about this process.
+    pub async fn command(&self, arguments: &[&str]) -> String {
         let command = Command::new(env!("CARGO_BIN_EXE_snorri"))
-            .args(["show", id, "--server", &self.base])
+            .args(arguments)
+            .args(["--server", &self.base])
             .output()
             .await
             .expect("it runs");

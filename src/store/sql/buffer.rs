@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::SqlStore;
 use super::aside::text;
 use super::commit::json;
-use super::error::readable;
+use super::stored::read_json;
 use crate::saga::{SagaId, Time};
 use crate::store::{BufferLimits, Buffered, BufferedEvent, Error};
 
@@ -75,14 +75,13 @@ pub(super) async fn started_sagas(store: &SqlStore, limit: u32) -> Result<Vec<Sa
 /// An event that cannot be read is left out, so that it holds up no other.
 async fn events(store: &SqlStore, sql: String, values: [Value; 2]) -> Result<Vec<BufferedEvent>, Error> {
     let rows = store.query(store.statement(sql, values)).await?;
-    Ok(readable(rows.iter().map(event)).collect())
+    Ok(store.logged.readable(rows.iter().map(event)))
 }
 
 fn event(row: &QueryResult) -> Result<BufferedEvent, Error> {
     let id: Uuid = row.try_get_by_index(0)?;
     let arrival: String = row.try_get_by_index(7)?;
-    let arrival = serde_json::from_str(&arrival)
-        .map_err(|error| Error::Corrupt(format!("buffered event {id}: {error}")))?;
+    let arrival = read_json(&arrival, || format!("buffered event {id}"))?;
     Ok(BufferedEvent {
         id,
         saga: SagaId(row.try_get_by_index(1)?),

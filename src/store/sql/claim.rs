@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
-use super::error::readable;
+use super::stored::read_json;
 use super::{Dialect, SqlStore, commit};
 use crate::saga::{Message, SagaId, Time};
 use crate::store::{Error, OutboxId, Unsent, UnsentCommand};
@@ -84,7 +84,7 @@ pub(super) async fn unsent(
             store.query(store.statement(SQLITE_UNSENT, values)).await?
         }
     };
-    let mut unsent: Vec<_> = readable(rows.iter().map(message)).collect();
+    let mut unsent = store.logged.readable(rows.iter().map(message));
     // SQLite returns the rows of an update in any order.
     unsent.sort_unstable_by_key(|unsent| unsent.id);
     Ok(unsent)
@@ -99,7 +99,7 @@ pub(super) async fn unsent_commands(store: &SqlStore, sagas: &[SagaId]) -> Resul
         Dialect::Sqlite(_) => (SQLITE_OF_SAGAS, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
     };
     let rows = store.query(store.statement(sql, [keys])).await?;
-    Ok(readable(rows.iter().map(message)).filter_map(unsent_command).collect())
+    Ok(store.logged.readable(rows.iter().map(message)).into_iter().filter_map(unsent_command).collect())
 }
 
 fn unsent_command(Unsent { id, message }: Unsent) -> Option<UnsentCommand> {
@@ -114,7 +114,6 @@ fn sagas(rows: &[QueryResult]) -> Result<Vec<SagaId>, Error> {
 fn message(row: &QueryResult) -> Result<Unsent, Error> {
     let id = OutboxId(row.try_get_by_index(0)?);
     let text: String = row.try_get_by_index(1)?;
-    let message = serde_json::from_str(&text)
-        .map_err(|error| Error::Corrupt(format!("message {} of the outbox: {error}", id.0)))?;
+    let message = read_json(&text, || format!("message {} of the outbox", id.0))?;
     Ok(Unsent { id, message: std::sync::Arc::new(message) })
 }

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Dialect, Recycling, SqlStore, Writer};
+use super::{Dialect, Logged, Recycling, SqlStore, Writer};
 use crate::store::Error;
 
 /// A connection that was idle for this long is tried before it is used: behind a load balancer it may be gone. Trying
@@ -79,7 +79,7 @@ pub(super) async fn connect(options: &Options) -> Result<SqlStore, Error> {
         migration.await.map_err(|error| Error::Unavailable(error.into()))??;
     }
     let patience = options.acquire_timeout + options.statement_timeout + GRACE;
-    Ok(SqlStore { db, dialect, patience, recycling })
+    Ok(SqlStore { db, dialect, patience, recycling, logged: Logged::default() })
 }
 
 fn connect_options(options: &Options, recycling: &Recycling) -> ConnectOptions {

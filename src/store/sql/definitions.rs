@@ -4,6 +4,7 @@ use sea_orm::{EntityTrait, QueryOrder, Statement, Value};
 
 use super::entity::definition;
 use super::list::parse_version;
+use super::stored::read_json;
 use super::{Dialect, SqlStore, Writer, aside, commit};
 use crate::saga::Time;
 use crate::store::{AuditEntry, Error, Registered, StoredDefinition};
@@ -92,7 +93,8 @@ pub(super) async fn definitions(store: &SqlStore) -> Result<Vec<StoredDefinition
     let all = definition::Entity::find()
         .order_by_asc(definition::Column::Name)
         .order_by_asc(definition::Column::Version);
-    all.all(&store.db).await?.into_iter().map(StoredDefinition::try_from).collect()
+    let rows = all.all(&store.db).await?;
+    Ok(store.logged.readable(rows.into_iter().map(StoredDefinition::try_from)))
 }
 
 pub(super) async fn definition(
@@ -108,8 +110,7 @@ impl TryFrom<definition::Model> for StoredDefinition {
     type Error = Error;
 
     fn try_from(row: definition::Model) -> Result<Self, Error> {
-        let corrupt = |error| Error::Corrupt(format!("the files of definition {}: {error}", row.name));
-        let files = serde_json::from_str(&row.files).map_err(corrupt)?;
+        let files = read_json(&row.files, || format!("the files of definition {}", row.name))?;
         Ok(Self {
             files,
             name: row.name,

@@ -12,6 +12,10 @@ const DEADLOCK: &str = "40P01";
 /// PostgreSQL: the classes data_exception (a NUL in a text, a number out of range) and program_limit_exceeded (a row or a
 /// key of an index that is too large).
 const VALUE_CLASSES: [&str; 2] = ["22", "54"];
+/// PostgreSQL: query_canceled (the statement timeout), out_of_memory and internal_error (an allocation of more than 1 GB).
+const EXHAUSTED: [&str; 3] = ["57014", "53200", "XX000"];
+/// SQLite: SQLITE_NOMEM.
+const NO_MEMORY: &str = "7";
 /// PostgreSQL: read_only_sql_transaction.
 const READ_ONLY: &str = "25006";
 /// SQLite: SQLITE_CONSTRAINT_PRIMARYKEY.
@@ -28,34 +32,25 @@ impl From<DbErr> for Error {
             {
                 Self::Corrupt(error.to_string())
             }
-            error => match invalid_value(&error) {
-                Some(message) => Self::Invalid(message),
-                None => Self::Unavailable(error.into()),
-            },
+            error => refused(&error).unwrap_or_else(|| Self::Unavailable(error.into())),
         }
     }
 }
 
-/// The message of the database about a value that it cannot hold, if that is the error.
-fn invalid_value(error: &DbErr) -> Option<String> {
+/// The error of a database that answers, if the reason is the statement itself.
+fn refused(error: &DbErr) -> Option<Error> {
     let cause = database_error(error)?;
     let code = cause.code()?;
-    let is_value = match code.len() {
-        // An SQLSTATE.
-        5 => VALUE_CLASSES.iter().any(|class| code.starts_with(class)),
-        _ => code == TOO_BIG,
-    };
-    is_value.then(|| format!("{} ({code})", cause.message()))
-}
-
-/// The rows that could be read. The others are logged and left out.
-pub(super) fn readable<T>(rows: impl Iterator<Item = Result<T, Error>>) -> impl Iterator<Item = T> {
-    rows.filter_map(|row| {
-        row.inspect_err(|error| {
-            tracing::error!(error = error as &dyn std::error::Error, "a row cannot be read: it is left out");
-        })
-        .ok()
-    })
+    let is_state = code.len() == 5; // an SQLSTATE, and not a code of SQLite
+    let is_invalid =
+        if is_state { VALUE_CLASSES.iter().any(|class| code.starts_with(class)) } else { code == TOO_BIG };
+    let is_exhausted = if is_state { EXHAUSTED.contains(&code.as_ref()) } else { code == NO_MEMORY };
+    let message = || format!("{} ({code})", cause.message());
+    if is_invalid {
+        Some(Error::Invalid(message()))
+    } else {
+        is_exhausted.then(|| Error::Exhausted(message()))
+    }
 }
 
 /// The error of a whole commit on PostgreSQL.

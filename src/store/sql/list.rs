@@ -235,7 +235,7 @@ pub(super) async fn counts(store: &SqlStore) -> Result<Vec<Count>, Error> {
             count: row.try_get_by_index::<i64>(3)?.unsigned_abs(),
         })
     };
-    let mut counts = rows.iter().map(count).collect::<Result<Vec<_>, Error>>()?;
+    let mut counts = store.logged.readable(rows.iter().map(count));
     // A database may order names by a language's rules.
     counts.sort_by(|one, other| {
         let key = |count: &Count| (count.version, count.status.as_str());
@@ -245,7 +245,7 @@ pub(super) async fn counts(store: &SqlStore) -> Result<Vec<Count>, Error> {
 }
 
 async fn rows(store: &SqlStore, statement: Statement) -> Result<Vec<SagaRow>, Error> {
-    store.query(statement).await?.iter().map(row).collect()
+    Ok(store.logged.readable(store.query(statement).await?.iter().map(row)))
 }
 
 fn row(row: &QueryResult) -> Result<SagaRow, Error> {

@@ -14,7 +14,7 @@
 //! - `token_keys`: the keys of correlation tokens
 //! - `processes`: which processes are alive
 //! - `entity`: the table whose statements sea-orm builds
-//! - `error`: what a database's error means
+//! - `error`, `stored`: what a database's error means; rows that cannot be read
 //! - `recycling`: sessions that are not used again
 //! - `writer`: the connection that writes to SQLite
 //!
@@ -33,10 +33,10 @@ use uuid::Uuid;
 
 use super::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, LetterFilter, Registered, SagaRow, ScheduleRun, Store, StoredDefinition,
-    TokenKey, Unsent, UnsentCommand,
+    Error, ExpiredLetters, Filter, LetterFilter, Loaded, Registered, SagaRow, ScheduleRun, Store,
+    StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
-use crate::saga::{Entry, SagaId, Time};
+use crate::saga::{SagaId, Time};
 
 mod aside;
 mod buffer;
@@ -53,11 +53,13 @@ mod read;
 mod records;
 mod recycling;
 mod retain;
+mod stored;
 mod token_keys;
 mod writer;
 
 pub use connect::Options;
 use recycling::Recycling;
+use stored::Logged;
 use writer::{Alone, Writer};
 
 /// A [`Store`] on PostgreSQL or SQLite. Clones share their connections.
@@ -68,6 +70,7 @@ pub struct SqlStore {
     /// The longest that any method waits for an answer.
     patience: Duration,
     recycling: Recycling,
+    logged: Logged,
 }
 
 #[derive(Debug, Clone)]
@@ -134,8 +137,12 @@ impl Store for SqlStore {
         self.patiently(commit::commit(self, batch)).await
     }
 
-    async fn load(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, Vec<Entry>>, Error> {
+    async fn load(&self, sagas: &[SagaId]) -> Result<Loaded, Error> {
         self.patiently(read::load(self, sagas)).await
+    }
+
+    async fn heads(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, u32>, Error> {
+        self.patiently(read::heads(self, sagas)).await
     }
 
     async fn claim_due(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<SagaId>, Error> {
@@ -250,9 +257,10 @@ impl Store for SqlStore {
         &self,
         definition: &str,
         before: Time,
+        after: Option<(Time, SagaId)>,
         limit: u32,
-    ) -> Result<Vec<SagaId>, Error> {
-        self.patiently(retain::finished_before(self, definition, before, limit)).await
+    ) -> Result<Vec<(Time, SagaId)>, Error> {
+        self.patiently(retain::finished_before(self, definition, before, after, limit)).await
     }
 
     async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error> {

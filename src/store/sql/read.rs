@@ -5,15 +5,21 @@ use std::collections::HashMap;
 use sea_orm::{QueryResult, Value};
 use uuid::Uuid;
 
+use super::stored::read_json;
 use super::{Dialect, SqlStore, commit};
-use crate::saga::{Entry, SagaId, Time};
-use crate::store::{Appended, Error, journal};
+use crate::saga::{SagaId, Time};
+use crate::store::{Appended, Error, Loaded};
 
 const POSTGRES_LOAD: &str =
     "SELECT saga, seq, entry FROM journal WHERE saga = ANY($1::uuid[]) ORDER BY saga, seq";
 
 const SQLITE_LOAD: &str = "\
 SELECT saga, seq, entry FROM journal WHERE saga IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY saga, seq";
+
+const POSTGRES_HEADS: &str = "SELECT saga, max(seq) FROM journal WHERE saga = ANY($1::uuid[]) GROUP BY saga";
+
+const SQLITE_HEADS: &str = "\
+SELECT saga, max(seq) FROM journal WHERE saga IN (SELECT unhex(value) FROM json_each(?1)) GROUP BY saga";
 
 const PAGE: &str = "SELECT saga, seq, entry FROM journal WHERE saga = $1 AND seq > $2 ORDER BY seq LIMIT $3";
 
@@ -28,31 +34,51 @@ ORDER BY at, saga, seq LIMIT ?2";
 
 const COUNT_UNSENT: &str = "SELECT count(*) FROM outbox";
 
-pub(super) async fn load(store: &SqlStore, sagas: &[SagaId]) -> Result<HashMap<SagaId, Vec<Entry>>, Error> {
-    let (sql, keys): (_, Value) = match store.dialect {
-        Dialect::Postgres => (POSTGRES_LOAD, commit::uuids(sagas.iter().map(|saga| saga.0))),
-        Dialect::Sqlite(_) => (SQLITE_LOAD, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
-    };
-    let rows = store.query(store.statement(sql, [keys])).await?;
-    let rows = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-    let mut rows = rows.into_iter().peekable();
-    let mut loaded = HashMap::with_capacity(sagas.len());
-    while let Some((saga, _, _)) = rows.peek() {
-        let saga = *saga;
-        let of_saga =
-            std::iter::from_fn(|| rows.next_if(|row| row.0 == saga)).map(|(_, seq, entry)| (seq, entry));
-        loaded.insert(saga, journal(saga, of_saga)?);
+pub(super) async fn load(store: &SqlStore, sagas: &[SagaId]) -> Result<Loaded, Error> {
+    let rows = of_sagas(store, [POSTGRES_LOAD, SQLITE_LOAD], sagas).await?;
+    let keyed = rows.iter().map(|row| Ok((saga(row)?, row))).collect::<Result<Vec<_>, Error>>()?;
+    let mut loaded = Loaded::default();
+    for of_saga in keyed.chunk_by(|(one, _), (other, _)| one == other) {
+        let (saga, _) = of_saga[0];
+        loaded.add(
+            saga,
+            of_saga.iter().map(|(_, row)| entry(row).map(|appended| (appended.seq, appended.entry))),
+        );
     }
     Ok(loaded)
 }
 
-fn entry(row: &QueryResult) -> Result<(SagaId, u32, Entry), Error> {
-    let saga = SagaId(row.try_get_by_index::<Uuid>(0)?);
+pub(super) async fn heads(store: &SqlStore, sagas: &[SagaId]) -> Result<HashMap<SagaId, u32>, Error> {
+    let rows = of_sagas(store, [POSTGRES_HEADS, SQLITE_HEADS], sagas).await?;
+    rows.iter().map(|row| Ok((saga(row)?, seq(row)?))).collect()
+}
+
+async fn of_sagas(
+    store: &SqlStore,
+    [postgres, sqlite]: [&str; 2],
+    sagas: &[SagaId],
+) -> Result<Vec<QueryResult>, Error> {
+    let (sql, keys): (_, Value) = match store.dialect {
+        Dialect::Postgres => (postgres, commit::uuids(sagas.iter().map(|saga| saga.0))),
+        Dialect::Sqlite(_) => (sqlite, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
+    };
+    store.query(store.statement(sql, [keys])).await
+}
+
+fn saga(row: &QueryResult) -> Result<SagaId, Error> {
+    Ok(SagaId(row.try_get_by_index::<Uuid>(0)?))
+}
+
+fn seq(row: &QueryResult) -> Result<u32, Error> {
     let seq: i32 = row.try_get_by_index(1)?;
+    u32::try_from(seq).map_err(|_| Error::Corrupt(format!("a journal has the number {seq}")))
+}
+
+fn entry(row: &QueryResult) -> Result<Appended, Error> {
+    let (saga, seq) = (saga(row)?, seq(row)?);
     let text: String = row.try_get_by_index(2)?;
-    let corrupt = |why: String| Error::Corrupt(format!("entry {seq} of saga {saga}: {why}"));
-    let entry = serde_json::from_str(&text).map_err(|error| corrupt(error.to_string()))?;
-    Ok((saga, u32::try_from(seq).map_err(|error| corrupt(error.to_string()))?, entry))
+    let entry = read_json(&text, || format!("entry {seq} of saga {saga}"))?;
+    Ok(Appended { saga, seq, entry })
 }
 
 pub(super) async fn count_unsent(store: &SqlStore) -> Result<u64, Error> {
@@ -69,7 +95,7 @@ pub(super) async fn page(
     limit: u32,
 ) -> Result<Vec<Appended>, Error> {
     let values = [saga.0.into(), i64::from(after).into(), i64::from(limit).into()];
-    appended(store, PAGE, values).await
+    store.query(store.statement(PAGE, values)).await?.iter().map(entry).collect()
 }
 
 pub(super) async fn appended_since(store: &SqlStore, at: Time, limit: u32) -> Result<Vec<Appended>, Error> {
@@ -77,14 +103,6 @@ pub(super) async fn appended_since(store: &SqlStore, at: Time, limit: u32) -> Re
         Dialect::Postgres => POSTGRES_SINCE,
         Dialect::Sqlite(_) => SQLITE_SINCE,
     };
-    appended(store, sql, [at.0.into(), i64::from(limit).into()]).await
-}
-
-async fn appended(
-    store: &SqlStore,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<Vec<Appended>, Error> {
-    let rows = store.query(store.statement(sql, values)).await?;
-    rows.iter().map(|row| entry(row).map(|(saga, seq, entry)| Appended { saga, seq, entry })).collect()
+    let rows = store.query(store.statement(sql, [at.0.into(), i64::from(limit).into()])).await?;
+    Ok(store.logged.readable(rows.iter().map(entry)))
 }

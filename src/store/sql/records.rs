@@ -37,7 +37,7 @@ pub(super) async fn dead_letters(
         question.and("resolved_at IS NULL");
     }
     let found = store.query(question.newest_first(store, *after, limit)).await?;
-    found.iter().map(read_letter).collect()
+    Ok(store.logged.readable(found.iter().map(read_letter)))
 }
 
 pub(super) async fn dead_letter(store: &SqlStore, id: Uuid) -> Result<Option<DeadLetter>, Error> {
@@ -71,7 +71,7 @@ pub(super) async fn audit(
     question.filter("actor", actor.as_deref().map(text));
     question.filter("action", action.as_deref().map(text));
     let found = store.query(question.newest_first(store, *after, limit)).await?;
-    found.iter().map(read_audit).collect()
+    Ok(store.logged.readable(found.iter().map(read_audit)))
 }
 
 fn read_audit(row: &QueryResult) -> Result<AuditEntry, Error> {
@@ -91,11 +91,10 @@ fn read_audit(row: &QueryResult) -> Result<AuditEntry, Error> {
     })
 }
 
-/// JSON that is stored as text; null if nothing is.
+/// JSON that is stored as text; null if nothing is. What is not JSON is returned as the text that it is, so that people see it.
 fn json(row: &QueryResult, column: usize) -> Result<Json, Error> {
     let text: Option<String> = row.try_get_by_index(column)?;
-    let read = text.map_or(Ok(Json::Null), |text| serde_json::from_str(&text));
-    read.map_err(|error| Error::Corrupt(error.to_string()))
+    Ok(text.map_or(Json::Null, |text| serde_json::from_str(&text).unwrap_or(Json::String(text))))
 }
 
 pub(super) async fn schedule_ran(
@@ -120,5 +119,5 @@ pub(super) async fn schedules(store: &SqlStore) -> Result<Vec<ScheduleRun>, Erro
             at: Time(row.try_get_by_index(2)?),
         })
     };
-    rows.iter().map(run).collect()
+    Ok(store.logged.readable(rows.iter().map(run)))
 }

@@ -21,27 +21,38 @@ pub(super) async fn finished_before(
     store: &SqlStore,
     definition: &str,
     before: Time,
+    after: Option<(Time, SagaId)>,
     limit: u32,
-) -> Result<Vec<SagaId>, Error> {
+) -> Result<Vec<(Time, SagaId)>, Error> {
     let mut found = Vec::new();
     for version in versions(store, definition).await? {
-        let rows = store.query(of_version(store, definition, version, before, limit)).await?;
-        let rows = rows
-            .iter()
-            .map(|row| Ok((row.try_get_by_index::<i64>(0)?, SagaId(row.try_get_by_index::<Uuid>(1)?))));
-        found.extend(rows.collect::<Result<Vec<_>, Error>>()?);
+        let mut question = Question::new("SELECT started_at, id FROM saga");
+        question.filter("definition", Some(definition));
+        question.filter("version", Some(i64::from(version)));
+        let rows = store.query(finished(store, question, before, after, limit)).await?;
+        let key = |row: &QueryResult| {
+            Ok((Time(row.try_get_by_index(0)?), SagaId(row.try_get_by_index::<Uuid>(1)?)))
+        };
+        found.extend(rows.iter().map(key).collect::<Result<Vec<_>, Error>>()?);
     }
     found.sort_unstable();
     found.truncate(limit as usize);
-    Ok(found.into_iter().map(|(_, saga)| saga).collect())
+    Ok(found)
 }
 
-fn of_version(store: &SqlStore, definition: &str, version: u32, before: Time, limit: u32) -> Statement {
-    let mut question = Question::new("SELECT started_at, id FROM saga");
-    question.filter("definition", Some(definition));
-    question.filter("version", Some(i64::from(version)));
+fn finished(
+    store: &SqlStore,
+    mut question: Question,
+    before: Time,
+    after: Option<(Time, SagaId)>,
+    limit: u32,
+) -> Statement {
     let before = question.value(before.0);
     question.and(format!("started_at < {before} AND changed_at < {before}"));
+    if let Some((at, saga)) = after {
+        let (at, saga) = (question.value(at.0), question.value(saga.0));
+        question.and(format!("(started_at, id) > ({at}, {saga})"));
+    }
     let cases = FINAL.map(|status| format!("status = '{}'", status.as_str()));
     question.merge(store, cases, "started_at, id", limit)
 }

@@ -1,0 +1,155 @@
+//! The states of a batch's sagas: remembered, or read from the store.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+
+use super::definitions::{self, Definitions};
+use super::work::Work;
+use crate::catalog::Compiled;
+use crate::saga::{Entry, Input, SagaId, State};
+use crate::store::{self, Store};
+
+/// The states of sagas that something happened to lately.
+#[derive(Debug)]
+pub struct HotStates(LruCache<SagaId, Known>);
+
+/// A saga's state, and the definition it is pinned to.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) state: State,
+    pub(super) definition: Option<Arc<Compiled>>,
+    /// Whether the state was remembered from an earlier batch, and not loaded for this one.
+    pub(super) is_remembered: bool,
+    /// The state before this batch, once the batch has decided something.
+    before: Option<State>,
+}
+
+/// The sagas of a batch: those that can be decided about, and why the others cannot.
+#[derive(Debug, Default)]
+pub(super) struct States {
+    pub(super) known: HashMap<SagaId, Known>,
+    pub(super) unreadable: HashMap<SagaId, store::Error>,
+}
+
+impl HotStates {
+    pub fn new(capacity: NonZeroUsize) -> Self {
+        Self(LruCache::new(capacity))
+    }
+
+    pub(super) fn forget(&mut self, saga: SagaId) {
+        self.0.pop(&saga);
+    }
+
+    /// Remembers what a batch has committed.
+    pub(super) fn keep(&mut self, known: HashMap<SagaId, Known>) {
+        for (id, known) in known {
+            if known.state.seq > 0 && known.state.ended.is_none() {
+                self.0.put(id, Known { is_remembered: true, before: None, ..known });
+            }
+        }
+    }
+
+    /// Remembers again what a batch began with that was not committed.
+    pub(super) fn restore(&mut self, id: SagaId, known: Known) {
+        let Known { state, before, definition, .. } = known;
+        let state = before.unwrap_or(state);
+        if state.seq > 0 {
+            self.0.put(id, Known { state, definition, is_remembered: true, before: None });
+        }
+    }
+
+    /// The states of all sagas in `works`. A start that is not known here is taken for the first one of its saga, unless the saga is
+    /// among the `doubted`.
+    pub(super) async fn gather(
+        &mut self,
+        works: &[Work],
+        doubted: &HashSet<SagaId>,
+        store: &dyn Store,
+        definitions: &Definitions,
+    ) -> Result<States, store::Error> {
+        let mut states = States { known: HashMap::with_capacity(works.len()), ..States::default() };
+        let mut missing = HashSet::new();
+        for Work { saga, input, .. } in works {
+            if states.known.contains_key(saga) || missing.contains(saga) {
+                continue;
+            }
+            if let Some(hot) = self.0.pop(saga) {
+                states.known.insert(*saga, hot);
+            } else if matches!(input, Input::Start(_)) && !doubted.contains(saga) {
+                states.known.insert(*saga, Known::of(State::new(*saga), None));
+            } else {
+                missing.insert(*saga);
+            }
+        }
+        if !missing.is_empty() {
+            states.load(missing.into_iter().collect(), store, definitions).await?;
+        }
+        Ok(states)
+    }
+}
+
+impl Known {
+    fn of(state: State, definition: Option<Arc<Compiled>>) -> Self {
+        Self { state, definition, is_remembered: false, before: None }
+    }
+
+    /// The entries that the journal has if nobody else has written to it.
+    pub(super) fn stored_seq(&self) -> u32 {
+        self.before.as_ref().unwrap_or(&self.state).seq
+    }
+
+    pub(super) fn advance(&mut self, state: State) {
+        let before = std::mem::replace(&mut self.state, state);
+        self.before.get_or_insert(before);
+    }
+}
+
+impl States {
+    async fn load(
+        &mut self,
+        missing: Vec<SagaId>,
+        store: &dyn Store,
+        definitions: &Definitions,
+    ) -> Result<(), store::Error> {
+        let mut loaded = store.load(&missing).await?;
+        for id in missing {
+            let read = match loaded.take(id) {
+                Ok(journal) => read(id, &journal, definitions).await,
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(known) => {
+                    self.known.insert(id, known);
+                }
+                Err(error) if error.is_unreadable() => {
+                    self.unreadable.insert(id, error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read(id: SagaId, journal: &[Entry], definitions: &Definitions) -> Result<Known, store::Error> {
+    let state = State::replay(id, journal);
+    let definition = match &state.started {
+        Some(started) => Some(definition(definitions, &started.definition, state.version()).await?),
+        None => None,
+    };
+    Ok(Known::of(state, definition))
+}
+
+async fn definition(
+    definitions: &Definitions,
+    name: &str,
+    version: u32,
+) -> Result<Arc<Compiled>, store::Error> {
+    definitions.find(name, Some(version)).await.map_err(|error| match error {
+        definitions::Error::Store(error) => error,
+        error => store::Error::Corrupt(error.to_string()),
+    })
+}
