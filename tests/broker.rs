@@ -2,6 +2,8 @@
 
 #[path = "broker/bed.rs"]
 mod bed;
+#[path = "support/proxy.rs"]
+mod proxy;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +16,7 @@ use lapin::options::{
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
+use proxy::Proxy;
 use rstest::rstest;
 use snorri::broker::amqp::AmqpBroker;
 use snorri::broker::{
@@ -352,12 +355,15 @@ async fn a_broker_can_be_asked_how_it_is(#[values(Kind::Local, Kind::Amqp)] kind
     let queue = bed.queue("in", &[]).await;
     bed.broker.check().await.expect("it works");
     bed.broker.check().await.expect("it works again");
+    let availability = bed.broker.availability();
+    assert!(*availability.borrow());
     bed.publish_all(vec![message(&queue, 1), message(&queue, 2)]).await;
     bed.await_depth(&queue, 2).await;
     assert!(matches!(bed.broker.depth(&bed.name("nowhere")).await, Err(Error::Refused(_))));
     let broker = bed.broker.clone();
     bed.finish().await;
     assert!(matches!(broker.check().await, Err(Error::Unavailable(_))), "it is closed");
+    assert!(!*availability.borrow());
     assert_eq!(broker.publish(vec![message(&queue, 3)]).await, [Published::Unknown]);
 }
 
@@ -545,6 +551,28 @@ async fn amqp_consumes_although_an_exchange_of_a_binding_is_gone() {
     eventually("the second", async || kept.lock().expect("a lock").iter().any(|d| id(d) == "2")).await;
     consuming.stop().await;
     bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_is_available_while_it_is_connected() {
+    let proxy = Proxy::to(&bed::url()).await;
+    let options = snorri::broker::amqp::Options {
+        url: proxy.url.clone().into(),
+        ..bed::options(&format!("test-{}", uuid::Uuid::now_v7().simple()))
+    };
+    let broker = AmqpBroker::connect(&options).await.expect("a connection");
+    let mut availability = broker.availability();
+    assert!(*availability.borrow_and_update());
+    proxy.cut();
+    let change = tokio::time::timeout(bed::PATIENCE, availability.wait_for(|available| !available));
+    change.await.expect("in time").expect("a change");
+    proxy.mend();
+    let change = tokio::time::timeout(bed::PATIENCE, availability.wait_for(|available| *available));
+    change.await.expect("in time").expect("a change");
+    broker.close().await;
+    assert!(!*availability.borrow_and_update());
+    let probe = options.probe_queue.into();
+    bed::admin().await.queue_delete(probe, QueueDeleteOptions::default()).await.expect("deleted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

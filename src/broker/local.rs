@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::queue::{Message, Queue, Taken};
@@ -46,6 +46,7 @@ pub struct LocalBroker {
     routing: RwLock<Routing>,
     /// Wakes consumers that wait for their queue to be declared.
     declared: Notify,
+    available: watch::Sender<bool>,
     closed: CancellationToken,
 }
 
@@ -56,6 +57,7 @@ impl LocalBroker {
             keys: None,
             routing: RwLock::default(),
             declared: Notify::new(),
+            available: watch::Sender::new(true),
             closed: CancellationToken::new(),
         }
     }
@@ -141,6 +143,10 @@ impl Broker for LocalBroker {
         1
     }
 
+    fn availability(&self) -> watch::Receiver<bool> {
+        self.available.subscribe()
+    }
+
     async fn publish(&self, batch: Vec<Publication>) -> Vec<Published> {
         if self.closed.is_cancelled() {
             return vec![Published::Unknown; batch.len()];
@@ -198,6 +204,7 @@ impl Broker for LocalBroker {
     }
 
     async fn close(&self) {
+        self.available.send_replace(false);
         self.closed.cancel();
     }
 }

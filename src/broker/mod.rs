@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
@@ -136,6 +137,11 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
 
     /// How often a connection was made. A change means that what was inspected may have changed.
     fn connections(&self) -> u64;
+
+    /// Whether the broker takes messages: false while there is no connection, while the broker blocks it (it is short of
+    /// memory or disk), and once the broker is closed. Changes at once, so that a waiter learns of a return without polling.
+    /// True is no promise: what is published meanwhile may still be [`Published::Unknown`].
+    fn availability(&self) -> watch::Receiver<bool>;
 
     /// Sends a batch and waits for what becomes of each message, in the order given. Batches run side by side. Without
     /// a connection all are [`Published::Unknown`] at once: whoever tries again must pause.

@@ -54,6 +54,7 @@ impl Purpose {
 #[derive(Debug)]
 pub(super) struct Link {
     state: watch::Receiver<State>,
+    availability: watch::Receiver<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -82,9 +83,15 @@ impl Link {
     ) -> Self {
         let down = State::Down { refused: false, reason: "it did not answer in time".to_owned() };
         let (sender, state) = watch::channel(down);
-        let supervisor = Supervisor { purpose, options, known, closing, state: sender };
+        let (available, availability) = watch::channel(false);
+        let supervisor = Supervisor { purpose, options, known, closing, state: sender, available };
         tokio::spawn(supervisor.run());
-        Self { state }
+        Self { state, availability }
+    }
+
+    /// Whether the connection is up and the broker does not block it.
+    pub(super) fn availability(&self) -> watch::Receiver<bool> {
+        self.availability.clone()
     }
 
     pub(super) fn live(&self) -> Result<Arc<Live>, Error> {
@@ -125,12 +132,14 @@ struct Supervisor {
     known: Option<Arc<Known>>,
     closing: CancellationToken,
     state: watch::Sender<State>,
+    available: watch::Sender<bool>,
 }
 
 impl Supervisor {
     async fn run(self) {
         let closing = self.closing.clone();
         closing.run_until_cancelled(self.keep_connected()).await;
+        self.available.send_replace(false);
         if let State::Up(live) = self.state.send_replace(State::Closed) {
             let closed = live.connection.close(200, "OK".into());
             let _ = within(self.options.operation_timeout, "closing the connection", closed).await;
@@ -163,7 +172,9 @@ impl Supervisor {
         let (purpose, generation, live) = (self.purpose.name(), live.generation, Arc::new(live));
         tracing::info!(purpose, generation, "connected to the broker");
         self.state.send_replace(State::Up(live.clone()));
+        self.available.send_replace(true);
         let reason = self.watch(&live.connection).await;
+        self.available.send_replace(false);
         tracing::warn!(purpose, generation, reason, "lost the connection to the broker");
         self.state.send_replace(State::Down { refused: false, reason });
     }
@@ -194,8 +205,12 @@ impl Supervisor {
                     Some(Event::Error(error)) if !connection.status().connected() => return error.to_string(),
                     Some(Event::ConnectionBlocked(reason)) => {
                         tracing::warn!(purpose, reason, "the broker takes no messages until it has room again");
+                        self.available.send_replace(false);
                     }
-                    Some(Event::ConnectionUnblocked) => tracing::info!(purpose, "the broker takes messages again"),
+                    Some(Event::ConnectionUnblocked) => {
+                        tracing::info!(purpose, "the broker takes messages again");
+                        self.available.send_replace(true);
+                    }
                     Some(_) => {}
                     None => return "it ended".to_owned(),
                 },

@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use secrecy::SecretString;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::{Link, Purpose, connection_error};
@@ -167,6 +168,10 @@ impl Broker for AmqpBroker {
 
     fn connections(&self) -> u64 {
         self.publisher.link.live().map_or(0, |live| live.generation)
+    }
+
+    fn availability(&self) -> watch::Receiver<bool> {
+        self.publisher.link.availability()
     }
 
     async fn publish(&self, batch: Vec<Publication>) -> Vec<Published> {
