@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::engine::clock::{Clock, SystemClock};
 use crate::engine::definitions::Definitions;
 use crate::engine::metrics::Metrics;
-use crate::engine::{self, Engine, intake, token_keys};
+use crate::engine::{self, Engine, intake, probation, token_keys};
 use crate::http::{self, Readiness};
 use crate::saga::Time;
 use crate::store::Store;
@@ -145,7 +145,11 @@ impl Orchestrator {
                 consume(Arc::clone(&broker), queue, config.engine.prefetch, handler, stop_intake.clone());
             running.supervisor().spawn("consumer", &stop_intake, consuming)
         });
-        Ok(Self { engine, running, metrics: Arc::new(registry), broker, stop_intake, intake: intake.into() })
+        let handler = intake::probation(engine.clone(), &config.engine);
+        let probation = probation::run(engine.clone(), handler, stop_intake.clone());
+        let mut intake = Vec::from(intake);
+        intake.push(running.supervisor().spawn("probation", &stop_intake, probation));
+        Ok(Self { engine, running, metrics: Arc::new(registry), broker, stop_intake, intake })
     }
 
     pub fn engine(&self) -> &Engine {

@@ -20,7 +20,7 @@ use proxy::Proxy;
 use rstest::rstest;
 use snorri::broker::amqp::AmqpBroker;
 use snorri::broker::{
-    Broker, Error, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+    Broker, Delivery, Error, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
 };
 use snorri::check::topology::{self, Exchange, ExchangeState};
 use tokio::sync::Semaphore;
@@ -221,20 +221,24 @@ async fn what_the_handler_fails_on_is_delivered_again(#[values(Kind::Local, Kind
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_never_taken_ends_among_the_dead_letters(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+async fn what_is_not_taken_is_tried_again_and_never_becomes_a_dead_letter(
+    #[values(Kind::Local, Kind::Amqp)] kind: Kind,
+) {
     let bed = Bed::new(kind).await;
     let (queue, dead) = (bed.queue("in", &[]).await, bed.name("dead"));
     let times = Arc::new(AtomicUsize::new(0));
     let count = times.clone();
     let handler = handler(move |_| {
-        count.fetch_add(1, Ordering::SeqCst);
-        async { Ok(Verdict::Requeue) }
+        let is_last = count.fetch_add(1, Ordering::SeqCst) > 2 * bed::DELIVERY_LIMIT as usize;
+        async move { Ok(if is_last { Verdict::Ack } else { Verdict::Requeue }) }
     });
     let consuming = bed.consume(&queue, 10, handler);
     bed.publish_all(vec![message(&queue, "never")]).await;
-    bed.await_depth(&dead, 1).await;
-    assert_eq!(times.load(Ordering::SeqCst), 1 + bed::DELIVERY_LIMIT as usize);
+    eventually("taken at last", async || times.load(Ordering::SeqCst) > 2 * bed::DELIVERY_LIMIT as usize)
+        .await;
     consuming.stop().await;
+    bed.await_depth(&queue, 0).await;
+    assert_eq!(bed.broker.depth(&dead).await.expect("a depth"), 0);
     bed.finish().await;
 }
 
@@ -550,6 +554,49 @@ async fn amqp_consumes_although_an_exchange_of_a_binding_is_gone() {
     .await;
     eventually("the second", async || kept.lock().expect("a lock").iter().any(|d| id(d) == "2")).await;
     consuming.stop().await;
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_parks_only_what_costs_the_connection() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let (queue, parked) = (bed.queue("in", &["key"]).await, bed.name("parked"));
+    let proxy = Proxy::choking_on(&bed::url(), b"what no client survives").await;
+    let options = snorri::broker::amqp::Options { url: proxy.url.into(), ..bed::options(bed.prefix()) };
+    let broker = Arc::new(AmqpBroker::connect(&options).await.expect("a connection"));
+    broker.declare(&bed.topology("in", &["key"])).await.expect("declared");
+    let good = |number: usize| bed.to_exchange("key", number);
+    let mut batch: Vec<_> = (0..20).map(good).collect();
+    batch.insert(7, message(&queue, "what no client survives"));
+    bed.publish_all(batch).await;
+    let (kept, keep) = keeper();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let consuming = {
+        let (broker, queue, keep, stop) = (broker.clone(), queue.clone(), keep.clone(), stop.clone());
+        tokio::spawn(async move { broker.consume(&queue, 10, keep, stop).await })
+    };
+    eventually("the culprit among the parked", async || {
+        if bed.broker.depth(&bed.name("probation")).await.expect("a depth") > 0 {
+            broker.drain_probation(keep.clone(), stop.clone()).await;
+        }
+        bed.broker.depth(&parked).await.expect("a depth") == 1
+    })
+    .await;
+    bed.publish_all(vec![good(20)]).await;
+    let all: HashSet<String> = (0..21).map(|number| number.to_string()).collect();
+    eventually("all others", async || {
+        kept.lock().expect("a lock").iter().map(id).collect::<HashSet<String>>() == all
+    })
+    .await;
+    let exchange = bed.name("exchange");
+    let moved = |delivery: &Delivery| delivery.moved_from.as_ref() == Some(&queue);
+    assert!(kept.lock().expect("a lock").iter().any(moved), "those that came with it were in probation, too");
+    let as_it_came = |delivery: &Delivery| delivery.exchange == exchange && delivery.routing_key == "key";
+    assert!(kept.lock().expect("a lock").iter().all(as_it_came));
+    stop.cancel();
+    consuming.await.expect("no panic");
+    assert_eq!(bed.broker.depth(&bed.name("dead")).await.expect("a depth"), 0);
+    broker.close().await;
     bed.finish().await;
 }
 

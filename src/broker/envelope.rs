@@ -65,6 +65,9 @@ pub mod header {
     pub const ROUTING_KEY: &str = "snorri-routing-key";
     /// On a dead letter: a MAC over where it was published to and its body.
     pub const ORIGIN: &str = "snorri-origin";
+    /// On a message whose properties could not be read as they came and were repaired: their names. Set by the broker's client;
+    /// what a publisher sets is dropped.
+    pub const MALFORMED: &str = "snorri-malformed";
 }
 
 /// A message that nobody will ever understand. It says what to send instead.

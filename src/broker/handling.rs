@@ -4,30 +4,51 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{Delivery, Handler, Verdict};
 
-/// What the handler says of a delivery. It does not take its consumer down: an error or a panic means
-/// [`Verdict::Requeue`].
-pub(super) async fn verdict(handler: Handler, delivery: Delivery, queue: &str) -> Verdict {
-    match AssertUnwindSafe(handler.oneshot(delivery)).catch_unwind().await {
-        Ok(Ok(verdict)) => verdict,
-        Ok(Err(error)) => {
-            tracing::warn!(queue, error, "the handler failed; the message will be delivered again");
-            Verdict::Requeue
+/// The pause before a delivery is tried again; it doubles each time.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
+/// How long a delivery that is not taken is kept. After that another consumer may try, which counts as a delivery for the broker.
+const HOLD: Duration = Duration::from_secs(300);
+
+/// What the handler says of a delivery, once it says something else than [`Verdict::Requeue`]. Until then it is asked again, with
+/// pauses of up to `max_delay`. [`Verdict::Requeue`] remains if `stop` is cancelled, after [`HOLD`], and if the handler panics: a
+/// message that makes it panic must count as delivered. An error counts as [`Verdict::Requeue`].
+pub(super) async fn settle(
+    handler: &Handler,
+    delivery: &Delivery,
+    queue: &str,
+    max_delay: Duration,
+    stop: &CancellationToken,
+) -> Verdict {
+    let (began, mut delay) = (Instant::now(), RETRY_DELAY_MIN.min(max_delay));
+    loop {
+        match AssertUnwindSafe(handler.clone().oneshot(delivery.clone())).catch_unwind().await {
+            Ok(Ok(Verdict::Requeue)) => {}
+            Ok(Ok(verdict)) => return verdict,
+            Ok(Err(error)) => {
+                tracing::warn!(queue, error, "the handler failed; the message will be tried again")
+            }
+            Err(_) => {
+                tracing::error!(queue, "the handler panicked; the message will be delivered again");
+                pause(max_delay, stop).await;
+                return Verdict::Requeue;
+            }
         }
-        Err(_) => {
-            tracing::error!(queue, "the handler panicked; the message will be delivered again");
-            Verdict::Requeue
+        pause(delay, stop).await;
+        if stop.is_cancelled() || began.elapsed() >= HOLD {
+            return Verdict::Requeue;
         }
+        delay = (delay * 2).min(max_delay);
     }
 }
 
-/// Waits before a message is put back: without a pause, a short outage would use up the deliveries that a message
-/// has before it becomes a dead letter. Not when stopping, so that others can take over at once.
-pub(super) async fn pause(delay: Duration, stop: &CancellationToken) {
+/// Waits, but not when stopping, so that others can take over at once.
+async fn pause(delay: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = tokio::time::sleep(delay) => {}
         () = stop.cancelled() => {}

@@ -25,10 +25,10 @@ use crate::check::topology::ExchangeState;
 
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How often a message may be put back before it becomes a dead letter. As for RabbitMQ's queues: enough for any
-    /// outage, and an end to a message that kills its handler each time.
+    /// How often a message may be put back before it becomes a dead letter: an end to a message that its handler panics over each
+    /// time.
     pub delivery_limit: u32,
-    /// How long a message that the handler did not take waits before it is delivered again.
+    /// The longest pause before the handler is asked again about a message that it did not take.
     pub requeue_delay: Duration,
 }
 
@@ -86,17 +86,17 @@ impl LocalBroker {
 
     /// Gives one message to the handler and does as it says. Dropped halfway, the message goes back to its queue.
     async fn handle(&self, queue: &Arc<Queue>, taken: Taken, handler: Handler, stop: &CancellationToken) {
-        match handling::verdict(handler, taken.delivery(), queue.name()).await {
+        let delivery = taken.delivery();
+        let verdict =
+            handling::settle(&handler, &delivery, queue.name(), self.options.requeue_delay, stop).await;
+        match verdict {
             Verdict::Ack => taken.settle(),
             Verdict::DeadLetter { code, reason } => self.dead_letter(queue, taken, code, &reason),
             Verdict::Requeue if taken.deliveries() > self.options.delivery_limit => {
                 let reason = format!("it was delivered {} times and never settled", taken.deliveries());
                 self.dead_letter(queue, taken, "delivery_limit", &reason);
             }
-            Verdict::Requeue => {
-                handling::pause(self.options.requeue_delay, stop).await;
-                drop(taken);
-            }
+            Verdict::Requeue => drop(taken),
         }
     }
 
@@ -192,6 +192,9 @@ impl Broker for LocalBroker {
         // What woke this consumer is for another one now.
         queue.pass_on();
     }
+
+    /// No message can end a connection here.
+    async fn drain_probation(&self, _: Handler, _: CancellationToken) {}
 
     async fn check(&self) -> Result<(), Error> {
         if self.closed.is_cancelled() { Err(Error::Unavailable("it is closed".to_owned())) } else { Ok(()) }

@@ -81,6 +81,12 @@ pub struct Delivery {
     pub properties: Properties,
     pub body: Vec<u8>,
     pub redelivered: bool,
+    /// The properties that could not be read as they came, if any, separated by commas. They hold what could be read of them,
+    /// with text taken for Latin-1.
+    pub malformed: Option<String>,
+    /// Of a message in probation: the queue that the broker moved it from. Exchange and routing key are those that it came to
+    /// that queue with.
+    pub moved_from: Option<String>,
 }
 
 /// What to do with a delivery.
@@ -88,7 +94,7 @@ pub struct Delivery {
 pub enum Verdict {
     /// It is dealt with.
     Ack,
-    /// Deliver it again.
+    /// Not now: try again, after a pause.
     Requeue,
     /// Nobody will ever understand it: to the dead letters, with a stable code and a sentence.
     DeadLetter { code: &'static str, reason: String },
@@ -111,7 +117,8 @@ pub struct Queue {
     pub name: String,
     /// Exchange and routing key of each binding.
     pub bindings: Vec<(String, String)>,
-    /// The queue that takes what cannot be handled, through the default exchange. It is declared too.
+    /// The queue that takes what cannot be handled, through the default exchange. It is declared too, and so is what takes
+    /// messages that come back too often.
     pub dead_letters: Option<String>,
 }
 
@@ -151,6 +158,11 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
     /// Once `stop` is cancelled, takes no more, waits for those in the handler, settles them and returns. A closed broker
     /// makes it return, too.
     async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken);
+
+    /// Gives what is in the queue of messages in probation to `handler`, one at a time, on a connection of its own: whatever loses
+    /// that connection, or ends the process, is the message that was delivered. After a few such deliveries the broker parks
+    /// it. Returns once the queue is empty, `stop` is cancelled, or the broker is closed.
+    async fn drain_probation(&self, handler: Handler, stop: CancellationToken);
 
     /// Whether a message can be sent and confirmed right now, and every consumer has its queue.
     async fn check(&self) -> Result<(), Error>;

@@ -26,6 +26,11 @@ pub struct Names {
     pub lifecycle: String,
     /// Keeps the last probe of the broker's health.
     pub probe: String,
+    /// Takes messages that came back to their queue too often, because their consumer was lost each time. The name of a queue,
+    /// and of the exchange that the broker moves them through.
+    pub probation: String,
+    /// Keeps what was given up in probation too. Never consumed.
+    pub parked: String,
 }
 
 impl Names {
@@ -38,12 +43,15 @@ impl Names {
             dead_letters: format!("{prefix}.dead-letters"),
             lifecycle: format!("{prefix}.lifecycle"),
             probe: format!("{prefix}.probe"),
+            probation: format!("{prefix}.probation"),
+            parked: format!("{prefix}.parked"),
         }
     }
 
     /// Whether a queue of this name is Snorri's own.
     pub fn is_own(&self, queue: &str) -> bool {
-        self.is_taken_from(queue) || queue == self.dead_letters || queue == self.probe
+        let others = [&self.dead_letters, &self.probe, &self.probation, &self.parked];
+        self.is_taken_from(queue) || others.into_iter().any(|own| own == queue)
     }
 
     /// Whether Snorri takes messages from a queue of this name, other than to keep them as dead letters.

@@ -48,6 +48,29 @@ pub fn dead_letters(engine: Engine, options: &Options) -> Handler {
     stack(options, move |delivery| super::dead_letters::take_in(engine.clone(), delivery))
 }
 
+/// Takes in what came back too often to one of the queues above.
+pub fn probation(engine: Engine, options: &Options) -> Handler {
+    stack(options, move |delivery| {
+        let (engine, names) = (engine.clone(), engine.wire().names.clone());
+        async move {
+            match delivery.moved_from.as_deref() {
+                Some(queue) if queue == names.replies => reply(engine, delivery).await,
+                Some(queue) if queue == names.starts => start(engine, delivery).await,
+                Some(queue) if queue == names.events => super::events::take_in(engine, delivery).await,
+                Some(queue) if queue == names.signals => super::signals::take_in(engine, delivery).await,
+                Some(queue) if queue == names.dead_letters => {
+                    super::dead_letters::take_in(engine, delivery).await
+                }
+                _ => dead_letter(
+                    Undecodable::UNDECODABLE,
+                    "it was published to the queue of messages in probation, which only the broker may do"
+                        .to_owned(),
+                ),
+            }
+        }
+    })
+}
+
 fn stack<F, T>(options: &Options, handle: F) -> Handler
 where
     F: Fn(Delivery) -> T + Clone + Send + Sync + 'static,

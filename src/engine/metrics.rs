@@ -47,6 +47,9 @@ pub struct Metrics {
     unroutable: Family<Destinations, Counter>,
     /// Commands that wait for room at their destination.
     waiting: Family<Destinations, Gauge>,
+    /// Messages in probation, and messages that are parked.
+    in_probation: Gauge,
+    parked: Gauge,
     /// Commits that another writer was before.
     pub conflicts: Counter,
     batch_entries: Histogram,
@@ -105,6 +108,8 @@ impl Metrics {
             dropped: Family::default(),
             unroutable: Family::default(),
             waiting: Family::default(),
+            in_probation: Gauge::default(),
+            parked: Gauge::default(),
             conflicts: Counter::default(),
             batch_entries: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             commit_seconds: Stopwatch::default(),
@@ -130,6 +135,16 @@ impl Metrics {
         );
         registry.register("commands_unroutable", "Commands that no queue took", metrics.unroutable.clone());
         registry.register("commands_waiting", "Commands that wait for room", metrics.waiting.clone());
+        registry.register(
+            "messages_in_probation",
+            "Messages that came back too often",
+            metrics.in_probation.clone(),
+        );
+        registry.register(
+            "messages_parked",
+            "Messages that cost connections or processes",
+            metrics.parked.clone(),
+        );
         registry.register("commit_conflicts", "Commits that lost a race", metrics.conflicts.clone());
         registry.register("batch_entries", "Entries in one commit", metrics.batch_entries.clone());
         let time = |registry: &mut Registry, name: &str, help: &str, watch: &Stopwatch| {
@@ -186,6 +201,14 @@ impl Metrics {
     pub(super) fn observe_waiting(&self, exchange: &str, routing_key: &str, waiting: usize) {
         let gauge = self.waiting.get_or_create(&Destinations::of(exchange, routing_key));
         gauge.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn observe_probation(&self, waiting: u64) {
+        self.in_probation.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn observe_parked(&self, parked: u64) {
+        self.parked.set(i64::try_from(parked).unwrap_or(i64::MAX));
     }
 
     pub(super) fn observe_published(&self, published: Published) {

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod operator;
 pub mod options;
 pub mod outbox;
+pub mod probation;
 pub mod registration;
 pub mod retention;
 pub mod schedules;

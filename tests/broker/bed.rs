@@ -52,16 +52,22 @@ impl Bed {
         format!("{}.{name}", self.prefix)
     }
 
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Declares a queue that is bound to the test's exchange with these keys, and its dead letters.
     pub(crate) async fn queue(&self, name: &str, keys: &[&str]) -> String {
-        let exchange = self.name("exchange");
-        let (queue, dead_letters) = (self.name(name), self.name("dead"));
-        let bindings = keys.iter().map(|key| (exchange.clone(), (*key).to_owned())).collect();
-        let declared = Queue { name: queue.clone(), bindings, dead_letters: Some(dead_letters.clone()) };
-        let topology = Topology { exchanges: vec![exchange], queues: vec![declared] };
-        self.queues.lock().expect("a lock").extend([queue.clone(), dead_letters]);
+        let topology = self.topology(name, keys);
         self.broker.declare(&topology).await.expect("declared");
-        queue
+        self.own(&[name, "dead"]).remove(0)
+    }
+
+    pub(crate) fn topology(&self, name: &str, keys: &[&str]) -> Topology {
+        let exchange = self.name("exchange");
+        let bindings = keys.iter().map(|key| (exchange.clone(), (*key).to_owned())).collect();
+        let queue = Queue { name: self.name(name), bindings, dead_letters: Some(self.name("dead")) };
+        Topology { exchanges: vec![exchange], queues: vec![queue] }
     }
 
     /// Names of queues that are deleted at the end.
@@ -99,15 +105,15 @@ impl Bed {
         if self.kind == Kind::Amqp {
             let channel = admin().await;
             let mut queues = self.queues.into_inner().expect("a lock");
-            queues.push(format!("{}.probe", self.prefix));
+            queues.extend(["probe", "probation", "parked"].map(|name| format!("{}.{name}", self.prefix)));
             for queue in queues {
                 channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.expect("deleted");
             }
-            let exchange = format!("{}.exchange", self.prefix);
-            channel
-                .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())
-                .await
-                .expect("deleted");
+            for exchange in ["exchange", "probation"] {
+                let (exchange, options) =
+                    (format!("{}.{exchange}", self.prefix), ExchangeDeleteOptions::default());
+                channel.exchange_delete(exchange.into(), options).await.expect("deleted");
+            }
         }
     }
 }
@@ -134,6 +140,7 @@ impl Consuming {
 
 pub(crate) fn options(prefix: &str) -> amqp::Options {
     amqp::Options {
+        prefix: prefix.to_owned(),
         probe_queue: format!("{prefix}.probe"),
         delivery_limit: DELIVERY_LIMIT,
         requeue_delay: REQUEUE_DELAY,

@@ -1,4 +1,7 @@
-"""Publishes one message whose headers fill a frame: `poison.py URL QUEUE nested|long`."""
+"""Publishes one message that a client may choke on: `poison.py URL QUEUE KIND`.
+
+KIND is `nested` or `long` for headers that fill a frame, or what is to hold a byte that is not UTF-8: `headers`, `routing_key`,
+or the name of a property."""
 
 import sys
 
@@ -7,6 +10,7 @@ import pika
 # Just below RabbitMQ's default `frame_max` of 128 KiB, at six bytes a table.
 TABLES = 20_000
 LETTERS = 120_000
+LATIN_1 = b"M\xfcller"
 
 
 def nested():
@@ -18,10 +22,22 @@ def nested():
 
 sys.setrecursionlimit(10 * TABLES)
 url, queue, kind = sys.argv[1:]
-headers = nested() if kind == "nested" else {"x": "a" * LETTERS}
 connection = pika.BlockingConnection(pika.URLParameters(url))
 channel = connection.channel()
 channel.confirm_delivery()
-properties = pika.BasicProperties(headers=headers, type="success", correlation_id="nothing of Snorri's")
-channel.basic_publish("", queue, b"{}", properties, mandatory=True)
+properties = pika.BasicProperties(type="success", correlation_id="nothing of Snorri's", headers={"kept": "yes"})
+exchange, routing_key = "", queue
+if kind == "nested":
+    properties.headers = nested()
+elif kind == "long":
+    properties.headers = {"x": "a" * LETTERS}
+elif kind == "headers":
+    properties.headers = {"kept": "yes", LATIN_1: {LATIN_1: 1}}
+elif kind == "routing_key":
+    exchange, routing_key = queue + ".fanout", LATIN_1
+    channel.exchange_declare(exchange, "fanout", auto_delete=True)
+    channel.queue_bind(queue, exchange)
+else:
+    setattr(properties, kind, LATIN_1)
+channel.basic_publish(exchange, routing_key, b"{}", properties, mandatory=True)
 connection.close()

@@ -13,6 +13,17 @@ async fn publish(world: &World, queue: &str, kind: &str) {
     assert!(published.expect("python3 with pika").success(), "not published");
 }
 
+/// Waits for this many dead letters.
+async fn dead_letters(world: &World, count: usize) -> Vec<Value> {
+    until(Duration::from_secs(30), &format!("{count} dead letters"), async || {
+        let (status, answer) = world.orchestrator.api.get("/v1/dead-letters").await;
+        assert_eq!(status, 200, "{answer}");
+        let letters = answer["dead_letters"].as_array().expect("a list").clone();
+        (letters.len() == count).then_some(letters)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn headers_that_fill_a_frame_become_dead_letters() {
     let world = World::new().await;
@@ -22,16 +33,44 @@ async fn headers_that_fill_a_frame_become_dead_letters() {
             publish(&world, queue, kind).await;
         }
     }
-    let letters = until(Duration::from_secs(30), "four dead letters", async || {
-        let (status, answer) = world.orchestrator.api.get("/v1/dead-letters").await;
-        assert_eq!(status, 200, "{answer}");
-        let letters = answer["dead_letters"].as_array().expect("a list").clone();
-        (letters.len() == 4).then_some(letters)
-    });
-    for letter in letters.await {
+    for letter in dead_letters(&world, 4).await {
         let is_reply = letter["queue"] == format!("{}.replies", world.plan.prefix);
         let code = if is_reply { "undecodable" } else { "definition_not_found" };
         assert_eq!(letter["code"], code, "{letter}");
     }
+    run(&world, &["completed"]).await;
+}
+
+#[tokio::test]
+async fn a_property_that_is_not_utf_8_makes_a_dead_letter() {
+    let world = World::new().await;
+    let mut expected = Vec::new();
+    for queue in ["starts", "replies", "signals", "events"] {
+        for kind in ["message_id", "type", "correlation_id", "app_id", "headers", "routing_key"] {
+            publish(&world, queue, kind).await;
+            expected.push((format!("{}.{queue}", world.plan.prefix), kind));
+        }
+    }
+    let letters = dead_letters(&world, expected.len()).await;
+    for (queue, kind) in expected {
+        let of_queue = letters.iter().filter(|letter| letter["queue"] == queue);
+        // What is wrong first is told: a reply without a good `correlation_id`, a signal without an addressee.
+        let names_it = |letter: &&Value| letter["reason"].as_str().is_some_and(|why| why.contains(kind));
+        let found = of_queue.clone().filter(names_it).count();
+        assert!(
+            of_queue.count() == 6 && (found > 0 || !queue.ends_with("events")),
+            "{queue} {kind}: {letters:#?}"
+        );
+    }
+    run(&world, &["completed"]).await;
+    assert!(world.orchestrator.api.is_ready().await);
+}
+
+#[tokio::test]
+async fn the_dead_letter_queue_may_hold_what_is_not_utf_8() {
+    let world = World::new().await;
+    publish(&world, "dead-letters", "message_id").await;
+    let letters = dead_letters(&world, 1).await;
+    assert_eq!(letters[0]["properties"]["message_id"], "Müller", "{letters:#?}");
     run(&world, &["completed"]).await;
 }

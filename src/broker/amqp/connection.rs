@@ -6,14 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_rs::Runtime;
 use futures_util::StreamExt;
-use lapin::tcp::{AMQPUriTcpExt, OwnedTLSConfig};
+use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::stream::{self, Kit, Repaired};
 use super::topology::{self, Known};
 use super::{Options, within};
 use crate::broker::Error;
@@ -28,6 +30,8 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) enum Purpose {
     Publish,
     Consume,
+    /// Consuming messages that may be what costs the connection.
+    Probation,
 }
 
 impl Purpose {
@@ -36,6 +40,7 @@ impl Purpose {
         match self {
             Self::Publish => "publish",
             Self::Consume => "consume",
+            Self::Probation => "consume one by one",
         }
     }
 
@@ -45,7 +50,7 @@ impl Purpose {
     fn frame_max(self) -> u32 {
         match self {
             Self::Publish => 32 * 1024,
-            Self::Consume => 1024 * 1024,
+            Self::Consume | Self::Probation => 1024 * 1024,
         }
     }
 }
@@ -232,18 +237,19 @@ async fn connect(options: &Options, purpose: Purpose) -> Result<Connection, Erro
     uri.query.frame_max.get_or_insert(purpose.frame_max());
     let properties =
         ConnectionProperties::default().with_connection_name(format!("snorri, to {}", purpose.name()).into());
-    let runtime = lapin::runtime::default_runtime().map_err(|error| connection_error(&error))?;
+    let tokio = Runtime::tokio_current();
     let timeout = options.connect_timeout;
     // The socket has a timeout of its own because lapin connects on a thread that nobody else could end.
-    let socket = async move |uri: AMQPUri, runtime: _| {
+    let socket = async move |uri: AMQPUri, _: Runtime<Kit>| {
         let trust = OwnedTLSConfig::default(); // what the system trusts
-        let connected = uri.connect_with_config_async(trust.as_ref(), &runtime);
+        let connected = uri.connect_with_config_async(trust.as_ref(), &tokio);
         match tokio::time::timeout(timeout, connected).await {
-            Ok(stream) => Ok(stream?),
+            Ok(stream) => Ok(AsyncTcpStream::Plain(Repaired::new(stream?))),
             Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
         }
     };
-    within(timeout, "connecting", Connection::connector(uri, runtime, socket, properties)).await
+    let connecting = Connection::connector(uri, stream::runtime(), socket, properties);
+    within(timeout, "connecting", connecting).await
 }
 
 /// Opens a channel.

@@ -12,13 +12,12 @@ use lapin::types::FieldTable;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Link};
-use super::properties::{self, from_amqp, short};
+use super::properties::short;
 use super::publisher::Publisher;
-use super::session::{Handled, InHandler, Lost, Session};
+use super::session::{InHandler, Lost, Session};
 use super::topology::{self, Known};
 use super::{Options, within};
-use crate::broker::envelope::{header, sign_origin};
-use crate::broker::{Delivery, Error, Handler, Verdict, handling};
+use crate::broker::{Error, Handler};
 
 /// The pause before a session is tried again; it doubles up to the longest.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
@@ -125,7 +124,7 @@ impl Consumer<'_> {
     ) -> Result<Session<'_>, Error> {
         let timeout = self.options.operation_timeout;
         // The queue may be gone: that is one way to end up here.
-        topology::restore(connection, &self.known.around(self.queue), self.options).await?;
+        topology::restore(connection, &self.known.around(self.queue, self.options), self.options).await?;
         let channel = connection::channel(connection, self.options).await?;
         // For each consumer: the only kind that quorum queues know.
         let qos = channel.basic_qos(self.prefetch.max(1), BasicQosOptions { global: false });
@@ -142,57 +141,5 @@ impl Consumer<'_> {
         let deliveries = within(timeout, "consuming", consuming).await?;
         tracing::info!(queue = self.queue, prefetch = self.prefetch, "consuming");
         Ok(Session::new(self, number, channel, deliveries))
-    }
-
-    pub(super) async fn handle(&self, session: u64, delivery: lapin::message::Delivery) -> Handled {
-        let lapin::message::Delivery {
-            delivery_tag: tag,
-            exchange,
-            routing_key,
-            redelivered,
-            properties,
-            data,
-            ..
-        } = delivery;
-        let given = Delivery {
-            exchange: exchange.as_str().to_owned(),
-            routing_key: routing_key.as_str().to_owned(),
-            properties: from_amqp(&properties),
-            body: data.clone(), // kept, in case that it becomes a dead letter
-            redelivered,
-        };
-        let ack = match handling::verdict(self.handler.clone(), given, self.queue).await {
-            Verdict::Ack => true,
-            Verdict::Requeue => false,
-            Verdict::DeadLetter { code, reason } => {
-                tracing::warn!(queue = self.queue, code, reason, "dead letter");
-                let (exchange, routing_key) = (exchange.as_str(), routing_key.as_str());
-                let known = [
-                    (header::CODE, code.to_owned()),
-                    (header::REASON, reason),
-                    (header::QUEUE, self.queue.to_owned()),
-                    (header::EXCHANGE, exchange.to_owned()),
-                    (header::ROUTING_KEY, routing_key.to_owned()),
-                ];
-                let keys = self.options.keys.as_ref();
-                let origin =
-                    keys.map(|keys| (header::ORIGIN, sign_origin(keys, exchange, routing_key, &data)));
-                let known = known.into_iter().chain(origin);
-                self.dead_letter(properties::dead_letter(&properties, known), &data).await
-            }
-        };
-        if !ack {
-            handling::pause(self.options.requeue_delay, self.stop).await;
-        }
-        Handled { session, tag, ack }
-    }
-
-    /// Sends a copy to the dead letters, so that the reason travels along. Whether it is there, and the original can go.
-    async fn dead_letter(&self, copy: lapin::BasicProperties, body: &[u8]) -> bool {
-        let around = self.known.around(self.queue);
-        match around.queues.into_iter().find_map(|queue| queue.dead_letters) {
-            Some(dead_letters) => self.publisher.send(&dead_letters, copy, body).await,
-            None => true, // whoever declared no place for them does not want them
-        }
     }
 }

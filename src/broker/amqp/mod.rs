@@ -2,8 +2,11 @@
 //!
 //! Two connections: when the broker is short of memory or disk it blocks those that publish, and acknowledgements must
 //! get through then. `connection` looks after each of them. `publisher` sends and awaits confirms, `returns` concludes
-//! what became of each message. `consumer` keeps a `session` with its queue, `acks` decides what may be acknowledged.
-//! `topology` declares, through a `declarer`; `inspection` finds out how others declared an exchange.
+//! what became of each message. `consumer` keeps a `session` with its queue, `delivery` deals with one message, `acks` decides
+//! what may be acknowledged.
+//! `topology` declares, through a `declarer`; `inspection` finds out how others declared an exchange. What the broker sends
+//! goes through `stream`, which splits it into `frames` and repairs what lapin could not read (`repair`). What costs the
+//! connection all the same ends in `probation`.
 //!
 //! Every call of lapin is under a timeout: a blocked or half-dead connection answers nothing at all.
 //!
@@ -14,11 +17,16 @@ mod acks;
 mod connection;
 mod consumer;
 mod declarer;
+mod delivery;
+pub mod frames;
 mod inspection;
+mod probation;
 mod properties;
 mod publisher;
+pub mod repair;
 mod returns;
 mod session;
+mod stream;
 mod topology;
 
 use std::sync::Arc;
@@ -67,11 +75,16 @@ pub struct Options {
     pub confirm_timeout: Duration,
     /// How many batches can be on their way at a time, each on a channel of its own.
     pub publisher_channels: usize,
-    /// How often a message may be delivered again before it becomes a dead letter. Every lost connection counts as a
-    /// delivery of all that was prefetched, so this must outlast an outage that comes and goes.
+    /// How often a message may come back to a queue without dead letters before the broker drops it. Every lost connection
+    /// counts for all that was prefetched.
     pub delivery_limit: u32,
-    /// How long a message that the handler did not take waits before it is put back: times the delivery limit, this
-    /// is the shortest outage behind the handler that makes dead letters.
+    /// How often a message may come back to a queue with dead letters before the broker moves it into probation, where nothing
+    /// is lost. What the handler does not take does not come back: it is tried again where it is.
+    pub probation_after: u32,
+    /// How often a message may come back in probation before the broker parks it. Only what costs the connection, or ends the
+    /// process, comes back there.
+    pub parking_after: u32,
+    /// The longest pause before the handler is asked again about a message that it did not take.
     pub requeue_delay: Duration,
     /// Declare no exchanges of others, and use those that exist as they are, of whatever type. What is Snorri's own is used as
     /// it is, too, and declared where it is missing.
@@ -98,7 +111,9 @@ impl Options {
             confirm_timeout: Duration::from_secs(30),
             publisher_channels: 4,
             delivery_limit: 100,
-            requeue_delay: Duration::from_secs(5),
+            probation_after: 4,
+            parking_after: 3,
+            requeue_delay: Duration::from_secs(2),
             verify_only: false,
             keys: None,
         }
@@ -191,6 +206,10 @@ impl Broker for AmqpBroker {
             stop: &stop,
         };
         consumer.run().await;
+    }
+
+    async fn drain_probation(&self, handler: Handler, stop: CancellationToken) {
+        probation::drain(self, handler, &stop).await;
     }
 
     async fn check(&self) -> Result<(), Error> {

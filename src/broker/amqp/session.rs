@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::acks::{Acks, Settlements};
 use super::consumer::Consumer;
@@ -45,6 +46,9 @@ pub(super) struct Session<'a> {
     open: usize,
     /// The write that is under way.
     writing: Option<BoxFuture<'static, Result<(), Error>>>,
+    /// Cancelled when the session ends or is to be stopped: nothing is tried again then.
+    over: CancellationToken,
+    _over: DropGuard,
 }
 
 impl<'a> Session<'a> {
@@ -55,7 +59,9 @@ impl<'a> Session<'a> {
         deliveries: lapin::Consumer,
     ) -> Self {
         let acks = Acks::new(usize::from(consumer.prefetch) / 2);
-        Self { consumer, number, channel, deliveries, acks, open: 0, writing: None }
+        let over = consumer.stop.child_token();
+        let _over = over.clone().drop_guard();
+        Self { consumer, number, channel, deliveries, acks, open: 0, writing: None, over, _over }
     }
 
     /// Returns `Ok` once it is stopped and all is settled.
@@ -113,7 +119,7 @@ impl<'a> Session<'a> {
             delivery.ok_or_else(|| Lost("the broker cancelled it: is the queue deleted?".to_owned()))??;
         self.acks.delivered(delivery.delivery_tag);
         self.open += 1;
-        in_handler.push(self.consumer.handle(self.number, delivery).boxed());
+        in_handler.push(self.consumer.handle(self.number, delivery, self.over.clone()).boxed());
         Ok(())
     }
 

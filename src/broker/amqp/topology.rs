@@ -1,5 +1,6 @@
 //! Declaring exchanges and queues, every argument with its reason.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lapin::Connection;
@@ -7,7 +8,12 @@ use lapin::types::{AMQPValue, FieldTable, LongString};
 
 use super::declarer::{Declarer, Failure};
 use super::{Options, inspection};
+use crate::broker::topology::Names;
 use crate::broker::{Error, Queue, Topology};
+use crate::check::topology::{Exchange, ExchangeKind};
+
+/// A number for "no limit", which has no spelling that all versions understand: people may look at a queue often.
+const NO_LIMIT: u32 = 1_000_000;
 
 /// All that was declared so far, to be declared again after the connection was lost.
 #[derive(Debug, Default)]
@@ -18,13 +24,22 @@ impl Known {
         self.lock().clone()
     }
 
-    /// What one queue needs.
-    pub(super) fn around(&self, queue: &str) -> Topology {
+    /// What one queue needs. It may be one that takes the dead letters of others, or what is in probation.
+    pub(super) fn around(&self, queue: &str, options: &Options) -> Topology {
         let known = self.lock();
-        let queues: Vec<Queue> = known.queues.iter().filter(|known| known.name == queue).cloned().collect();
+        let is_probation = queue == Names::new(&options.prefix).probation;
+        let needs = |known: &&Queue| {
+            known.name == queue || known.dead_letters.as_ref().is_some_and(|to| is_probation || to == queue)
+        };
+        let queues: Vec<Queue> = known.queues.iter().filter(needs).cloned().collect();
         let bound_to =
             |exchange: &&String| queues.iter().flat_map(|q| &q.bindings).any(|(e, _)| e == *exchange);
         Topology { exchanges: known.exchanges.iter().filter(bound_to).cloned().collect(), queues }
+    }
+
+    /// Where the dead letters of a queue go.
+    pub(super) fn dead_letters_of(&self, queue: &str, options: &Options) -> Option<String> {
+        self.around(queue, options).queues.into_iter().find_map(|known| known.dead_letters)
     }
 
     pub(super) fn add(&self, topology: &Topology) {
@@ -52,10 +67,10 @@ impl Known {
 }
 
 /// One declaration of a topology.
-enum Item<'a> {
-    Queue(&'a str, FieldTable),
-    Exchange(&'a str),
-    Binding { queue: &'a str, exchange: &'a str, key: &'a str },
+enum Item {
+    Queue(String, FieldTable),
+    Exchange(String, Exchange),
+    Binding { queue: String, exchange: String, key: String },
 }
 
 /// Declares `topology`. The first declaration that fails ends it.
@@ -96,26 +111,44 @@ pub(super) async fn restore(
 }
 
 /// The declarations in their order: what is bound, or named as a place for dead letters, comes first.
-fn items<'a>(topology: &'a Topology, options: &Options) -> Vec<Item<'a>> {
-    let dead_letters = topology.queues.iter().filter_map(|queue| queue.dead_letters.as_deref());
-    let mut items: Vec<Item<'a>> =
-        dead_letters.map(|queue| Item::Queue(queue, dead_letter_arguments())).collect();
+fn items(topology: &Topology, options: &Options) -> Vec<Item> {
+    let dead_letters: BTreeSet<&String> =
+        topology.queues.iter().filter_map(|queue| queue.dead_letters.as_ref()).collect();
+    let mut items = if dead_letters.is_empty() { Vec::new() } else { probation(options) };
+    items.extend(dead_letters.into_iter().map(|queue| Item::Queue(queue.clone(), returning(options))));
     let exchanges = topology.exchanges.iter().filter(|exchange| !exchange.is_empty());
-    items.extend(exchanges.map(|exchange| Item::Exchange(exchange)));
+    items.extend(exchanges.map(|exchange| Item::Exchange(exchange.clone(), inspection::durable_topic())));
     for queue in &topology.queues {
-        items.push(Item::Queue(&queue.name, arguments(queue, options)));
-        let binding =
-            |(exchange, key): &'a (String, String)| Item::Binding { queue: &queue.name, exchange, key };
-        items.extend(queue.bindings.iter().map(binding));
+        items.push(Item::Queue(queue.name.clone(), arguments(queue, options)));
+        items.extend(queue.bindings.iter().map(|(exchange, key)| Item::Binding {
+            queue: queue.name.clone(),
+            exchange: exchange.clone(),
+            key: key.clone(),
+        }));
     }
     items
 }
 
-async fn declare_item(declarer: &mut Declarer<'_>, item: Item<'_>, options: &Options) -> Result<(), Error> {
+/// What takes messages that come back too often: from their queues through an exchange that no client can publish to, so that
+/// what the broker notes on them is true, into probation, and from there to where they are parked.
+fn probation(options: &Options) -> Vec<Item> {
+    let names = Names::new(&options.prefix);
+    let fanout = Exchange { kind: ExchangeKind::Fanout, internal: true, ..inspection::durable_topic() };
+    let mut arguments = quorum(options.parking_after);
+    dead_letter_to(&mut arguments, "", Some(&names.parked));
+    vec![
+        Item::Queue(names.parked, quorum(NO_LIMIT)),
+        Item::Exchange(names.probation.clone(), fanout),
+        Item::Queue(names.probation.clone(), arguments),
+        Item::Binding { queue: names.probation.clone(), exchange: names.probation, key: String::new() },
+    ]
+}
+
+async fn declare_item(declarer: &mut Declarer<'_>, item: Item, options: &Options) -> Result<(), Error> {
     match item {
-        Item::Queue(queue, arguments) => declare_queue(declarer, queue, arguments, options).await,
-        Item::Exchange(exchange) => declare_exchange(declarer, exchange, options).await,
-        Item::Binding { queue, exchange, key } => match declarer.bind(queue, exchange, key).await {
+        Item::Queue(queue, arguments) => declare_queue(declarer, &queue, arguments, options).await,
+        Item::Exchange(name, exchange) => declare_exchange(declarer, &name, &exchange, options).await,
+        Item::Binding { queue, exchange, key } => match declarer.bind(&queue, &exchange, &key).await {
             // Whether others made the binding cannot be asked.
             Err(Failure::AccessRefused(reply)) if options.verify_only => {
                 tracing::warn!(
@@ -127,7 +160,7 @@ async fn declare_item(declarer: &mut Declarer<'_>, item: Item<'_>, options: &Opt
                 );
                 Ok(())
             }
-            bound => bound.map_err(|failure| cannot_bind(failure, queue, exchange)),
+            bound => bound.map_err(|failure| cannot_bind(failure, &queue, &exchange)),
         },
     }
 }
@@ -137,7 +170,7 @@ pub(super) async fn declare_probe(connection: &Connection, options: &Options) ->
     if options.verify_only {
         return Ok(()); // it proves the same when it comes back as unroutable
     }
-    let mut arguments = quorum();
+    let mut arguments = quorum(options.delivery_limit);
     // Nobody consumes it: only the last probe stays.
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
     arguments.insert("x-overflow".into(), text("drop-head"));
@@ -151,6 +184,7 @@ pub(super) async fn declare_probe(connection: &Connection, options: &Options) ->
 async fn declare_exchange(
     declarer: &mut Declarer<'_>,
     exchange: &str,
+    declared: &Exchange,
     options: &Options,
 ) -> Result<(), Error> {
     match declarer.find_exchange(exchange).await {
@@ -158,8 +192,7 @@ async fn declare_exchange(
             Err(Error::Refused(inspection::verify_only(exchange)))
         }
         Err(Failure::NotFound) => {
-            let declared = declarer.exchange(exchange, &inspection::durable_topic()).await;
-            match declared {
+            match declarer.exchange(exchange, declared).await {
                 Err(Failure::Different(_)) => Ok(()), // somebody else has just declared it
                 declared => declared.map_err(|failure| cannot_declare(failure, "exchange", exchange)),
             }
@@ -186,33 +219,33 @@ async fn declare_queue(
 }
 
 fn arguments(queue: &Queue, options: &Options) -> FieldTable {
-    let mut arguments = quorum();
-    // Said out loud because brokers differ when it is not (none in RabbitMQ 3, 20 in RabbitMQ 4).
-    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(options.delivery_limit.into()));
-    if let Some(dead_letters) = &queue.dead_letters {
-        // Through the default exchange: nothing to bind, nothing to forget.
-        arguments.insert("x-dead-letter-exchange".into(), text(""));
-        arguments.insert("x-dead-letter-routing-key".into(), text(dead_letters));
-        // By default a dead letter can get lost on its way. At least once is only to be had with reject-publish: a
-        // full queue refuses what is new, and the publisher keeps it.
-        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-        arguments.insert("x-overflow".into(), text("reject-publish"));
+    if queue.dead_letters.is_some() { returning(options) } else { quorum(options.delivery_limit) }
+}
+
+/// Of a queue whose messages go into probation when they come back too often.
+fn returning(options: &Options) -> FieldTable {
+    let mut arguments = quorum(options.probation_after);
+    dead_letter_to(&mut arguments, &Names::new(&options.prefix).probation, None);
+    arguments
+}
+
+fn dead_letter_to(arguments: &mut FieldTable, exchange: &str, routing_key: Option<&str>) {
+    arguments.insert("x-dead-letter-exchange".into(), text(exchange));
+    if let Some(routing_key) = routing_key {
+        arguments.insert("x-dead-letter-routing-key".into(), text(routing_key));
     }
-    arguments
+    // By default a dead letter can get lost on its way. At least once is only to be had with reject-publish: a full queue
+    // refuses what is new, and the publisher keeps it.
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
 }
 
-/// Dead letters wait for people: looking at them often must not drop them, which the default of RabbitMQ 4 would. The
-/// number stands for "no limit", which has no spelling that all versions understand.
-fn dead_letter_arguments() -> FieldTable {
-    let mut arguments = quorum();
-    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000_000));
-    arguments
-}
-
-/// Replicated where there is a cluster, and synced to disk before a confirm everywhere.
-fn quorum() -> FieldTable {
+/// Replicated where there is a cluster, and synced to disk before a confirm everywhere. The limit is said because brokers differ
+/// when it is not (none in RabbitMQ 3, 20 in RabbitMQ 4).
+fn quorum(delivery_limit: u32) -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(delivery_limit.into()));
     arguments
 }
 

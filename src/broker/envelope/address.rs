@@ -69,8 +69,15 @@ mod tests {
         {
             assert_eq!(check(&wire, queue), None, "{queue}");
         }
-        for queue in ["snorri.starts", "snorri.replies", "snorri.dead-letters", "snorri.probe", "a\nb", "\0"]
-        {
+        for queue in [
+            "snorri.starts",
+            "snorri.replies",
+            "snorri.dead-letters",
+            "snorri.probe",
+            "snorri.parked",
+            "a\nb",
+            "\0",
+        ] {
             assert_eq!(check(&wire, queue), Some("reply_to_refused"), "{queue:?}");
         }
         assert!(wire.check_reply_to(&Properties::default()).is_ok());

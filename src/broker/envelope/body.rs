@@ -24,8 +24,15 @@ const COMPRESSIONS: [&str; 12] = [
     "xz",
 ];
 
-/// Reads the JSON body of a delivery.
+/// Reads the JSON body of a delivery. One with properties that had to be repaired is refused: they may mean something else than
+/// what its publisher wrote.
 pub(super) fn decode(delivery: &Delivery) -> Result<Value, Undecodable> {
+    if let Some(names) = &delivery.malformed {
+        return Err(Undecodable::new(format!(
+            "the message has properties that are not valid: {names}. Send text as UTF-8; what is shown of them was read as \
+             Latin-1"
+        )));
+    }
     if let Some(coding) = compression(&delivery.properties) {
         return Err(Undecodable::new(format!(
             "the body is compressed (`content_encoding` is `{coding}`): send it uncompressed"

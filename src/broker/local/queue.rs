@@ -122,6 +122,8 @@ impl Taken {
             properties: self.content.properties.clone(),
             body: self.content.body.clone(),
             redelivered: self.deliveries > 1,
+            malformed: None,
+            moved_from: None,
         }
     }
 

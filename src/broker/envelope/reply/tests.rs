@@ -199,3 +199,14 @@ fn what_is_no_reply_says_what_to_send_instead() {
         assert!(error.reason.contains(reason), "{error}");
     }
 }
+
+#[test]
+fn a_reply_with_a_malformed_property_is_an_error_unless_it_refuses() {
+    let malformed = |kind| Delivery {
+        malformed: Some("app_id".to_owned()),
+        ..reply(Some(kind), br#"{"code": "sold_out"}"#)
+    };
+    let problem = unreadable(&malformed("success"));
+    assert!(problem.message.contains("app_id"), "{problem:?}");
+    assert!(matches!(decoded(&malformed("failure")).reply.result, ReplyResult::Failure(_)));
+}

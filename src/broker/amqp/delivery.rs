@@ -1,0 +1,160 @@
+//! What is done with one delivery: it is read, given to the handler, and copied to the dead letters if the handler says so.
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
+use tokio_util::sync::CancellationToken;
+
+use super::consumer::Consumer;
+use super::properties::{self, from_amqp};
+use super::session::Handled;
+use crate::broker::envelope::{header, sign_origin};
+use crate::broker::topology::Names;
+use crate::broker::{Delivery, HeaderValue, Verdict, handling};
+
+/// The broker's notes about the queues that it moved a message from, the last one first.
+const DEATHS: &str = "x-death";
+
+impl Consumer<'_> {
+    /// Settles a delivery as its handler says. `lost` is cancelled once that cannot be sent any more.
+    pub(super) async fn handle(
+        &self,
+        session: u64,
+        delivery: lapin::message::Delivery,
+        lost: CancellationToken,
+    ) -> Handled {
+        let (tag, amqp) = (delivery.delivery_tag, delivery.properties.clone());
+        let given = read(delivery, &Names::new(&self.options.prefix).probation);
+        let settled =
+            handling::settle(&self.handler, &given, self.queue, self.options.requeue_delay, &lost).await;
+        let ack = match settled {
+            Verdict::Ack => true,
+            Verdict::Requeue => false,
+            Verdict::DeadLetter { code, reason } => {
+                self.dead_letter(&amqp, &given, code, reason, &lost).await
+            }
+        };
+        Handled { session, tag, ack }
+    }
+
+    /// Sends a copy to the dead letters, so that the reason travels along. Whether it is there, and the original can go.
+    async fn dead_letter(
+        &self,
+        amqp: &BasicProperties,
+        delivery: &Delivery,
+        code: &'static str,
+        reason: String,
+        lost: &CancellationToken,
+    ) -> bool {
+        let queue = delivery.moved_from.as_deref().unwrap_or(self.queue);
+        tracing::warn!(queue, code, reason, "dead letter");
+        let Some(dead_letters) = self.known.dead_letters_of(queue, self.options) else {
+            return true; // whoever declared no place for them does not want them
+        };
+        let Delivery { exchange, routing_key, body, .. } = delivery;
+        let known = [
+            (header::CODE, code.to_owned()),
+            (header::REASON, reason),
+            (header::QUEUE, queue.to_owned()),
+            (header::EXCHANGE, exchange.clone()),
+            (header::ROUTING_KEY, routing_key.clone()),
+        ];
+        let keys = self.options.keys.as_ref();
+        let origin = keys.map(|keys| (header::ORIGIN, sign_origin(keys, exchange, routing_key, body)));
+        let copy = properties::dead_letter(amqp, known.into_iter().chain(origin));
+        loop {
+            if self.publisher.send(&dead_letters, copy.clone(), body).await {
+                return true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.options.requeue_delay) => {}
+                () = lost.cancelled() => return false,
+            }
+        }
+    }
+}
+
+/// A delivery as the handler sees it.
+fn read(delivery: lapin::message::Delivery, probation: &str) -> Delivery {
+    let lapin::message::Delivery { exchange, routing_key, redelivered, properties, data, .. } = delivery;
+    let mut read = from_amqp(&properties);
+    let malformed = match read.headers.remove(header::MALFORMED) {
+        Some(HeaderValue::Text(names)) => Some(names),
+        _ => None,
+    };
+    let mut given = Delivery {
+        exchange: exchange.as_str().to_owned(),
+        routing_key: routing_key.as_str().to_owned(),
+        properties: read,
+        body: data,
+        redelivered,
+        malformed,
+        moved_from: None,
+    };
+    // No client can publish to this exchange, so that the broker's notes are the broker's.
+    if given.exchange == probation
+        && let Some((queue, exchange, routing_key)) = last_death(&properties)
+    {
+        given = Delivery { exchange, routing_key, moved_from: Some(queue), ..given };
+    }
+    given
+}
+
+/// The queue that the broker moved a message from last, and the exchange and routing key that it had come to that queue with.
+fn last_death(properties: &BasicProperties) -> Option<(String, String, String)> {
+    let deaths = properties.headers().as_ref()?.inner().get(DEATHS)?;
+    let AMQPValue::FieldArray(deaths) = deaths else { return None };
+    let AMQPValue::FieldTable(death) = deaths.as_slice().first()? else { return None };
+    let AMQPValue::FieldArray(keys) = death.inner().get("routing-keys")? else { return None };
+    Some((text(death, "queue")?, text(death, "exchange")?, long_text(keys.as_slice().first()?)?))
+}
+
+fn text(table: &FieldTable, name: &str) -> Option<String> {
+    long_text(table.inner().get(name)?)
+}
+
+fn long_text(value: &AMQPValue) -> Option<String> {
+    match value {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(exchange: &str, deaths: AMQPValue) -> lapin::message::Delivery {
+        let mut headers = FieldTable::default();
+        headers.insert(DEATHS.into(), deaths);
+        headers.insert(header::MALFORMED.into(), AMQPValue::LongString("app_id".into()));
+        let properties = BasicProperties::default().with_headers(headers);
+        let mut delivery =
+            lapin::message::Delivery::mock(1, exchange.into(), "moved".into(), false, b"{}".to_vec());
+        delivery.properties = properties;
+        delivery
+    }
+
+    fn death() -> AMQPValue {
+        let mut death = FieldTable::default();
+        death.insert("queue".into(), AMQPValue::LongString("snorri.events".into()));
+        death.insert("exchange".into(), AMQPValue::LongString("shop".into()));
+        let keys = vec![AMQPValue::LongString("order.placed".into())];
+        death.insert("routing-keys".into(), AMQPValue::FieldArray(keys.into()));
+        AMQPValue::FieldArray(vec![AMQPValue::FieldTable(death)].into())
+    }
+
+    #[test]
+    fn a_message_in_probation_is_read_as_it_came_to_its_queue() {
+        let read = read(delivery("snorri.probation", death()), "snorri.probation");
+        let expected = ("shop", "order.placed", Some("snorri.events"), Some("app_id"));
+        let Delivery { exchange, routing_key, moved_from, malformed, properties, .. } = &read;
+        assert_eq!((&**exchange, &**routing_key, moved_from.as_deref(), malformed.as_deref()), expected);
+        assert!(properties.headers.is_empty(), "{:?}", properties.headers);
+    }
+
+    #[test]
+    fn what_a_publisher_claims_of_the_past_does_not_count() {
+        let read = read(delivery("", death()), "snorri.probation");
+        assert_eq!((read.exchange.as_str(), read.moved_from), ("", None));
+    }
+}

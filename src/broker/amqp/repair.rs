@@ -1,0 +1,364 @@
+//! Repairs what the AMQP client cannot read in a message. Pure, and total: any bytes give a message that it can read.
+//!
+//! RabbitMQ passes on short strings that are not UTF-8, and tables of any depth. lapin drops the connection over the former,
+//! and reads the latter recursively. Either would come again for ever, because the broker redelivers the message. So a text that
+//! is not UTF-8 is read as Latin-1, a table below [`MAX_DEPTH`] becomes void, and what was not valid is named in the header
+//! [`MALFORMED`].
+
+use crate::broker::envelope::header::MALFORMED;
+
+/// Tables and arrays within each other that are kept. Snorri reads none; RabbitMQ's own `x-death` has two levels.
+const MAX_DEPTH: usize = 8;
+/// A frame of this many bytes fits every connection.
+const FRAME_MIN: usize = 4096;
+/// Most bytes of a short string.
+const MAX_SHORT: usize = 255;
+/// Class, weight and body size, before the properties.
+const HEADER_FIXED: usize = 12;
+/// `basic.deliver`: its class and its method.
+const DELIVER: [u8; 4] = [0, 60, 0, 60];
+
+/// What is wrong with a message: names of its properties.
+pub type Faults = Vec<&'static str>;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Text,
+    Headers,
+    Bytes(usize),
+}
+
+/// The properties of a message, in the order of their flags.
+const PROPERTIES: [(&str, Kind); 14] = [
+    ("content_type", Kind::Text),
+    ("content_encoding", Kind::Text),
+    ("headers", Kind::Headers),
+    ("delivery_mode", Kind::Bytes(1)),
+    ("priority", Kind::Bytes(1)),
+    ("correlation_id", Kind::Text),
+    ("reply_to", Kind::Text),
+    ("expiration", Kind::Text),
+    ("message_id", Kind::Text),
+    ("timestamp", Kind::Bytes(8)),
+    ("type", Kind::Text),
+    ("user_id", Kind::Text),
+    ("app_id", Kind::Text),
+    ("cluster_id", Kind::Text),
+];
+const HEADERS: usize = 2;
+
+/// Repairs the payload of a method frame. Only `basic.deliver` carries texts of a publisher.
+pub fn method(payload: &[u8]) -> (Vec<u8>, Faults) {
+    deliver(payload).unwrap_or_else(|| (payload.to_vec(), Faults::new()))
+}
+
+fn deliver(payload: &[u8]) -> Option<(Vec<u8>, Faults)> {
+    let mut input = Reader(payload.strip_prefix(&DELIVER)?);
+    let (mut output, mut faults) = (DELIVER.to_vec(), Faults::new());
+    push_text(&mut output, input.short()?); // the consumer tag
+    output.extend_from_slice(input.take(9)?); // the delivery tag, and whether it was delivered before
+    for name in ["exchange", "routing_key"] {
+        if !push_text(&mut output, input.short()?) {
+            faults.push(name);
+        }
+    }
+    Some((output, faults))
+}
+
+/// Repairs the payload of a content header frame. `faults` are those of the method before it.
+pub fn content_header(payload: &[u8], mut faults: Faults) -> Vec<u8> {
+    let Some((fixed, rest)) = payload.split_at_checked(HEADER_FIXED) else {
+        return payload.to_vec();
+    };
+    let mut properties = Properties::default();
+    if properties.read(rest, &mut faults).is_none() {
+        faults.push("properties");
+    }
+    let mut repaired = properties.write(fixed, &faults);
+    if repaired.len() > payload.len().max(FRAME_MIN) {
+        // It may be more than the connection's largest frame.
+        properties.headers = None;
+        faults.push("headers");
+        repaired = properties.write(fixed, &faults);
+    }
+    repaired
+}
+
+/// The properties of a message as they are written.
+#[derive(Default)]
+struct Properties {
+    flags: u16,
+    before_headers: Vec<u8>,
+    headers: Option<Vec<u8>>,
+    after_headers: Vec<u8>,
+}
+
+impl Properties {
+    /// `None`: they end too early.
+    fn read(&mut self, bytes: &[u8], faults: &mut Faults) -> Option<()> {
+        let mut input = Reader(bytes);
+        let flags = input.u16()?;
+        for (index, (name, kind)) in PROPERTIES.into_iter().enumerate() {
+            let flag = 1 << (15 - index);
+            if flags & flag == 0 {
+                continue;
+            }
+            let output = if index < HEADERS { &mut self.before_headers } else { &mut self.after_headers };
+            let is_sound = match kind {
+                Kind::Text => push_text(output, input.short()?),
+                Kind::Bytes(count) => {
+                    output.extend_from_slice(input.take(count)?);
+                    true
+                }
+                Kind::Headers => table(input.long()?, 0, self.headers.insert(Vec::new())),
+            };
+            self.flags |= flag;
+            if !is_sound {
+                faults.push(name);
+            }
+        }
+        Some(())
+    }
+
+    fn write(&self, fixed: &[u8], faults: &Faults) -> Vec<u8> {
+        let mut headers = self.headers.clone();
+        if !faults.is_empty() {
+            let headers = headers.get_or_insert_default();
+            push_text(headers, MALFORMED.as_bytes());
+            headers.push(b'S');
+            push_long(headers, faults.join(", ").as_bytes());
+        }
+        let flag = 1 << (15 - HEADERS);
+        let flags = if headers.is_some() { self.flags | flag } else { self.flags & !flag };
+        let mut output = fixed.to_vec();
+        output.extend_from_slice(&flags.to_be_bytes());
+        output.extend_from_slice(&self.before_headers);
+        if let Some(headers) = headers {
+            push_long(&mut output, &headers);
+        }
+        output.extend_from_slice(&self.after_headers);
+        output
+    }
+}
+
+/// Copies the entries of a table, up to the first that is none. Whether all are sound.
+fn table(entries: &[u8], depth: usize, output: &mut Vec<u8>) -> bool {
+    let mut input = Reader(entries);
+    let mut is_sound = true;
+    while !input.0.is_empty() {
+        let start = output.len();
+        let Some(name) = input.short() else { return false };
+        is_sound &= push_text(output, name);
+        match value(&mut input, depth, output) {
+            Some(sound) => is_sound &= sound,
+            None => {
+                output.truncate(start);
+                return false;
+            }
+        }
+        if depth == 0 && name == MALFORMED.as_bytes() {
+            output.truncate(start); // a publisher's claim
+        }
+    }
+    is_sound
+}
+
+fn array(elements: &[u8], depth: usize, output: &mut Vec<u8>) -> bool {
+    let mut input = Reader(elements);
+    let mut is_sound = true;
+    while !input.0.is_empty() {
+        let start = output.len();
+        match value(&mut input, depth, output) {
+            Some(sound) => is_sound &= sound,
+            None => {
+                output.truncate(start);
+                return false;
+            }
+        }
+    }
+    is_sound
+}
+
+/// Copies one value, and says whether it is sound. `None`: it is of no known kind, or cut short.
+fn value(input: &mut Reader<'_>, depth: usize, output: &mut Vec<u8>) -> Option<bool> {
+    let kind = input.u8()?;
+    let fixed = match kind {
+        b'V' => 0,
+        b't' | b'b' | b'B' => 1,
+        b's' | b'U' | b'u' => 2,
+        b'I' | b'i' | b'f' => 4,
+        b'D' => 5,
+        b'l' | b'L' | b'd' | b'T' => 8,
+        b'S' | b'x' => {
+            output.push(kind);
+            push_long(output, input.long()?);
+            return Some(true);
+        }
+        b'A' | b'F' => return nested(kind, input.long()?, depth + 1, output),
+        _ => return None,
+    };
+    output.push(kind);
+    output.extend_from_slice(input.take(fixed)?);
+    Some(true)
+}
+
+fn nested(kind: u8, content: &[u8], depth: usize, output: &mut Vec<u8>) -> Option<bool> {
+    if depth > MAX_DEPTH {
+        output.push(b'V');
+        return Some(true);
+    }
+    let mut copied = Vec::with_capacity(content.len());
+    let is_sound = match kind {
+        b'A' => array(content, depth, &mut copied),
+        _ => table(content, depth, &mut copied),
+    };
+    output.push(kind);
+    push_long(output, &copied);
+    Some(is_sound)
+}
+
+/// Writes a short string. Whether it is UTF-8; if it is not, it is read as Latin-1, up to the length that fits.
+fn push_text(output: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    if std::str::from_utf8(bytes).is_ok() {
+        push_short(output, bytes);
+        return true;
+    }
+    let text: String = bytes.iter().copied().map(char::from).collect();
+    push_short(output, &text.as_bytes()[..text.floor_char_boundary(MAX_SHORT)]);
+    false
+}
+
+fn push_short(output: &mut Vec<u8>, bytes: &[u8]) {
+    let bytes = &bytes[..bytes.len().min(MAX_SHORT)];
+    output.push(u8::try_from(bytes.len()).unwrap_or(u8::MAX));
+    output.extend_from_slice(bytes);
+}
+
+/// A frame has at most 4 GiB, and so has everything in it.
+fn push_long(output: &mut Vec<u8>, bytes: &[u8]) {
+    output.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+    output.extend_from_slice(bytes);
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.take(2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
+    }
+
+    fn short(&mut self) -> Option<&'a [u8]> {
+        let length = self.u8()?;
+        self.take(usize::from(length))
+    }
+
+    fn long(&mut self) -> Option<&'a [u8]> {
+        let length = self.take(4)?;
+        let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]);
+        self.take(usize::try_from(length).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A content header with a `message_id` and headers.
+    fn header(message_id: &[u8], entries: &[u8]) -> Vec<u8> {
+        let mut payload = vec![0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+        payload.extend_from_slice(&(1u16 << 13 | 1 << 7).to_be_bytes());
+        push_long(&mut payload, entries);
+        push_short(&mut payload, message_id);
+        payload
+    }
+
+    fn entry(name: &[u8], value: &[u8]) -> Vec<u8> {
+        let mut entry = Vec::new();
+        push_short(&mut entry, name);
+        entry.extend_from_slice(value);
+        entry
+    }
+
+    #[test]
+    fn what_is_sound_stays_as_it_is() {
+        let values = [
+            entry(b"none", b"V"),
+            entry("größe".as_bytes(), b"I\0\0\0\x07"),
+            entry(b"bytes", b"S\0\0\0\x02\xff\xfe"),
+            entry(b"list", b"A\0\0\0\x09t\x01F\0\0\0\x02\0V"),
+        ];
+        let sound = header(b"m-1", &values.concat());
+        assert_eq!(content_header(&sound, Faults::new()), sound);
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_read_as_latin_1_and_named() {
+        let repaired = content_header(&header(b"M\xfcller", b""), vec!["routing_key"]);
+        let mark = [&b"S"[..], &[0, 0, 0, 23], b"routing_key, message_id"].concat();
+        assert_eq!(repaired, header("Müller".as_bytes(), &entry(MALFORMED.as_bytes(), &mark)));
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_ends_its_table() {
+        let kept = entry(b"kept", b"t\x01");
+        for bad in [&entry(b"odd", b"Z")[..], &entry(b"short", b"S\0\0\0\x09x"), b"\xff", &[1]] {
+            let repaired = content_header(&header(b"m", &[&kept[..], bad].concat()), Faults::new());
+            let mark = [&b"S"[..], &[0, 0, 0, 7], b"headers"].concat();
+            let expected = [&kept[..], &entry(MALFORMED.as_bytes(), &mark)].concat();
+            assert_eq!(repaired, header(b"m", &expected), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn tables_below_the_limit_become_void() {
+        let nest = |levels: usize, innermost: &[u8]| {
+            (0..levels).fold(innermost.to_vec(), |inner, _| {
+                let mut outer = vec![b'F'];
+                push_long(&mut outer, &entry(b"", &inner));
+                outer
+            })
+        };
+        let deep = header(b"m", &entry(b"x", &nest(20_000, b"V")));
+        let kept = header(b"m", &entry(b"x", &nest(MAX_DEPTH, b"V")));
+        assert_eq!(content_header(&deep, Faults::new()), kept);
+    }
+
+    #[test]
+    fn a_repaired_header_fits_the_frame_that_it_came_in() {
+        let entries = entry(&[0xff; 120], b"V").repeat(40);
+        let payload = header(b"m", &entries);
+        let repaired = content_header(&payload, Faults::new());
+        assert!(repaired.len() <= payload.len().max(FRAME_MIN), "{}", repaired.len());
+        assert!(repaired.ends_with(b"\x01m"));
+    }
+
+    #[test]
+    fn a_claim_of_a_publisher_is_dropped() {
+        let claim = entry(MALFORMED.as_bytes(), b"S\0\0\0\x01x");
+        let kept = entry(b"kept", b"V");
+        let repaired = content_header(&header(b"m", &[&claim[..], &kept].concat()), Faults::new());
+        assert_eq!(repaired, header(b"m", &kept));
+    }
+
+    #[test]
+    fn a_delivery_has_names_that_can_be_read() {
+        let deliver = |exchange: &[u8], key: &[u8]| {
+            [&DELIVER[..], b"\x03tag", &[0, 0, 0, 0, 0, 0, 0, 9, 1], &entry(exchange, b""), &entry(key, b"")]
+                .concat()
+        };
+        assert_eq!(method(&deliver(b"e", b"k")), (deliver(b"e", b"k"), Faults::new()));
+        let repaired = method(&deliver(b"\xe9", b"\xfc"));
+        assert_eq!(repaired, (deliver("é".as_bytes(), "ü".as_bytes()), vec!["exchange", "routing_key"]));
+        assert_eq!(method(b"\0\x3c\0\x3c\xff").0, b"\0\x3c\0\x3c\xff", "left to the client");
+    }
+}
