@@ -235,8 +235,15 @@ async fn register_directory(
 ) -> anyhow::Result<()> {
     definitions.load().await?;
     let directory = &config.definitions.directory;
-    let sources = catalog::read_directory(directory)
+    let read = catalog::read_directory_each(directory)
         .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
+    let mut sources = Vec::with_capacity(read.len());
+    for (path, source) in read {
+        match source {
+            Ok(source) => sources.push(source),
+            Err(error) => definitions.add_unreadable_file(&path, &error),
+        }
+    }
     definitions.register_all(&sources, clock.now()).await?;
     Ok(())
 }

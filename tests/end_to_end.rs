@@ -5,6 +5,8 @@
 mod bad_items;
 #[path = "end_to_end/commands.rs"]
 mod commands;
+#[path = "end_to_end/definitions.rs"]
+mod definitions;
 #[path = "end_to_end/early.rs"]
 mod early;
 #[path = "end_to_end/exchanges.rs"]
@@ -422,8 +424,11 @@ async fn a_registered_version_never_changes() {
     let path = world.definitions.path().join("order.yaml");
     let source = std::fs::read_to_string(&path).expect("the definition");
     std::fs::write(&path, source.replace("500ms", "600ms")).expect("written");
-    let mut refused = world.plan.spawn();
-    assert_eq!(refused.exit().await, Some(1), "a changed file under an old version is refused");
+    world.orchestrator = world.plan.start().await;
+    let body = json!({"definition": "order", "input": order("o-0")});
+    let (status, problem) = world.orchestrator.api.post("/v1/sagas", &body).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("definition_changed")), "{problem}");
+    assert_eq!(world.orchestrator.terminate().await, Some(0));
 
     std::fs::write(&path, source.replace("500ms", "600ms").replace("version: 1", "version: 2"))
         .expect("written");

@@ -45,7 +45,7 @@ pub struct RegisterRequest {
 pub struct Version {
     pub name: String,
     pub version: u32,
-    /// SHA-256 of the source and its files, hexadecimal.
+    /// SHA-256 of what the source and its files mean, hexadecimal: comments, line ends and the order of keys make no difference.
     pub digest: String,
     pub description: Option<String>,
     /// Whether new sagas may be started in it.
@@ -53,7 +53,7 @@ pub struct Version {
     /// `None`: it was only checked.
     #[schema(format = DateTime)]
     pub registered_at: Option<String>,
-    /// Why no saga can be started in it, if an exchange that it names cannot be used. Checked by the process that answers.
+    /// Why the process that answers starts no sagas in it, if it could not load it or an exchange that it names cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unusable: Option<String>,
     pub steps: Vec<String>,
@@ -65,6 +65,25 @@ pub struct Version {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Definitions {
     pub definitions: Vec<DefinitionSummary>,
+    /// The definitions that start no sagas in the process that answers, because it could not load them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_errors: Vec<LoadError>,
+}
+
+/// Why a definition could not be loaded. What is registered of it is not affected: its sagas run on.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LoadError {
+    /// Its file, or `name@version` if it is loaded from the database.
+    pub file: String,
+    /// Its name, if the file says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// Its version, if the file says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// A stable code: `invalid_definition`, `definition_changed`, `definition_unreadable`, ...
+    pub code: String,
+    pub message: String,
 }
 
 /// A definition with its versions, the oldest first.
@@ -83,7 +102,7 @@ pub struct VersionSummary {
     pub active: bool,
     #[schema(format = DateTime)]
     pub registered_at: String,
-    /// Why no saga can be started in it, if an exchange that it names cannot be used. Checked by the process that answers.
+    /// Why the process that answers starts no sagas in it, if it could not load it or an exchange that it names cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unusable: Option<String>,
     /// How many sagas of it there are, by state.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::decode::{Decoded, Keys};
 use super::diagnostic::Diagnostics;
+use super::meaning;
 use super::schema::Schema;
+use super::source::Node;
 use crate::json::number_text;
 use crate::saga::Definition;
 use crate::saga::definition::StepIndex;
@@ -28,7 +29,7 @@ pub const MAX_ATTRIBUTE_BYTES: usize = 256;
 #[derive(Debug)]
 pub struct Compiled {
     pub definition: Arc<Definition>,
-    /// SHA-256 of the source and its files, in hexadecimal: the same texts, the same definition.
+    /// SHA-256 of what the source and its files mean, in hexadecimal: comments and line ends make no difference.
     pub digest: String,
     pub source: String,
     /// The files that its schemas refer to, by their paths from the definitions' directory.
@@ -57,13 +58,13 @@ pub struct InvalidInput {
 }
 
 impl Compiled {
-    pub(super) fn new(file: &str, source: &str, decoded: Decoded<'_>) -> Self {
+    pub(super) fn new(file: &str, source: &str, root: &Node, decoded: Decoded<'_>) -> Self {
         let files = decoded.files.used();
         // Places are counted from after a byte order mark.
         let text = source.strip_prefix('\u{feff}').unwrap_or(source);
         Self {
             definition: Arc::new(decoded.definition),
-            digest: digest(source, &files),
+            digest: meaning::digest(&root.to_json(), decoded.files.parsed()),
             source: source.to_owned(),
             files,
             findings: decoded.findings.into_diagnostics(file, text),
@@ -152,18 +153,6 @@ impl Compiled {
         }
         Ok(attributes)
     }
-}
-
-/// Of the source alone if it has no files. Otherwise each text is preceded by its length, so that no two sets of texts
-/// read the same.
-fn digest(source: &str, files: &BTreeMap<String, String>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(source);
-    for text in files.iter().flat_map(|(path, text)| [path, text]) {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn wrong(template: &Template, message: &str) -> EvaluationError {

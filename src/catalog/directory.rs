@@ -28,22 +28,38 @@ pub struct Source {
     pub files: BTreeMap<String, String>,
 }
 
+/// The path of a definition, and what was read from it.
+pub type Read = (PathBuf, Result<Source, Error>);
+
 /// The definitions (`*.yaml` and `*.yml`) right in a directory, in the order of their names. Hidden files and scenarios
 /// (`*.test.yaml`) are passed over; links are followed, because that is how Kubernetes mounts a `ConfigMap`. The files that they refer to come with
 /// them; of those, links that lead out of the directory are refused.
 pub fn read_directory(path: impl AsRef<Path>) -> Result<Vec<Source>, Error> {
+    read_directory_each(path)?.into_iter().map(|(_, source)| source).collect()
+}
+
+/// The same, with each definition that cannot be read as an error beside its path.
+///
+/// # Errors
+///
+/// [`Error::Read`] if the directory itself cannot be read.
+pub fn read_directory_each(path: impl AsRef<Path>) -> Result<Vec<Read>, Error> {
     let directory = path.as_ref();
-    let paths = list_directory(directory)?;
-    let mut sources = Vec::with_capacity(paths.len());
-    for path in paths {
-        if !fs::metadata(&path).map_err(failed(&path))?.is_file() {
-            continue;
-        }
-        let text = read(&path)?;
-        let files = read_files(directory, &text)?;
-        sources.push(Source { path, text, files });
+    let read = |path: PathBuf| {
+        let source = read_in(directory, &path).transpose()?;
+        Some((path, source))
+    };
+    Ok(list_directory(directory)?.into_iter().filter_map(read).collect())
+}
+
+/// `None`: it is not a file.
+fn read_in(directory: &Path, path: &Path) -> Result<Option<Source>, Error> {
+    if !fs::metadata(path).map_err(failed(path))?.is_file() {
+        return Ok(None);
     }
-    Ok(sources)
+    let text = read(path)?;
+    let files = read_files(directory, &text)?;
+    Ok(Some(Source { path: path.to_owned(), text, files }))
 }
 
 /// Lists the paths that [`read_directory`] reads, in the order of their names.

@@ -3,7 +3,7 @@
 //! A file is called by its path from the definitions' directory, with forward slashes. Nothing outside of that directory
 //! has such a path.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
@@ -20,7 +20,8 @@ const MAX_FILES_BYTES: usize = 4 * MAX_SOURCE_BYTES;
 #[derive(Debug)]
 pub(super) struct Files<'a> {
     given: &'a BTreeMap<String, String>,
-    used: BTreeSet<&'a str>,
+    /// What stands in those that were opened.
+    parsed: BTreeMap<&'a str, Json>,
     bytes: usize,
 }
 
@@ -91,7 +92,7 @@ fn is_schema(path: &str) -> bool {
 
 impl<'a> Files<'a> {
     pub(super) fn new(given: &'a BTreeMap<String, String>) -> Self {
-        Self { given, used: BTreeSet::new(), bytes: 0 }
+        Self { given, parsed: BTreeMap::new(), bytes: 0 }
     }
 
     /// What stands in a file.
@@ -102,21 +103,29 @@ impl<'a> Files<'a> {
                 "write the path from the file that this stands in; links out of the definitions' directory are not followed",
             ));
         };
-        if self.used.insert(path) {
-            self.bytes = self.bytes.saturating_add(text.len());
+        if let Some(parsed) = self.parsed.get(path.as_str()) {
+            return Ok(parsed.clone());
         }
-        if self.used.len() > MAX_FILES || self.bytes > MAX_FILES_BYTES {
+        self.bytes = self.bytes.saturating_add(text.len());
+        if self.parsed.len() >= MAX_FILES || self.bytes > MAX_FILES_BYTES {
             let message =
                 format!("at most {MAX_FILES} files of {MAX_FILES_BYTES} bytes together can be used");
             return Err(refusal(message, "leave out what is not needed"));
         }
-        parse(path, text)
-            .map_err(|message| refusal(format!("`{path}` cannot be read: {message}"), "correct the file"))
+        let parsed = parse(path, text)
+            .map_err(|message| refusal(format!("`{path}` cannot be read: {message}"), "correct the file"))?;
+        self.parsed.insert(path, parsed.clone());
+        Ok(parsed)
+    }
+
+    /// What stands in those that were opened, by their paths.
+    pub(super) fn parsed(&self) -> &BTreeMap<&'a str, Json> {
+        &self.parsed
     }
 
     /// Those that were opened.
     pub(super) fn used(&self) -> BTreeMap<String, String> {
-        let used = self.given.iter().filter(|(path, _)| self.used.contains(path.as_str()));
+        let used = self.given.iter().filter(|(path, _)| self.parsed.contains_key(path.as_str()));
         used.map(|(path, text)| (path.clone(), text.clone())).collect()
     }
 }

@@ -21,8 +21,10 @@ pub(crate) mod entry;
 pub mod explanation;
 mod expression;
 mod files;
+mod identity;
 pub mod language;
 mod literal;
+mod meaning;
 mod render;
 mod schema;
 pub(crate) mod source;
@@ -32,7 +34,10 @@ mod syntax;
 pub(crate) use compiled::Only;
 pub use compiled::{Compiled, InvalidInput, MAX_ATTRIBUTE_BYTES, MAX_KEY_BYTES};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use directory::{Error, Source, is_scenarios, list_directory, read_definition, read_directory};
+pub use directory::{
+    Error, Source, is_scenarios, list_directory, read_definition, read_directory, read_directory_each,
+};
+pub use identity::Identity;
 pub use source::MAX_SOURCE_BYTES;
 
 use std::collections::BTreeMap;
@@ -59,7 +64,7 @@ pub fn compile_with(
         return Err(problems.into_diagnostics(file, shown(text)));
     };
     match decode::decode(text, &root, Files::new(files), problems) {
-        Ok(decoded) => Ok(Compiled::new(file, source, decoded)),
+        Ok(decoded) => Ok(Compiled::new(file, source, &root, decoded)),
         Err(problems) => Err(problems.into_diagnostics(file, text)),
     }
 }

@@ -149,7 +149,12 @@ async fn list(session: &Session) -> Result<(), Failure> {
         ]
     };
     let header = ["definition", "latest", "versions", "sagas", "description"];
-    output::print(&output::table(&header, all.definitions.iter().map(row).collect()))
+    output::print(&output::table(&header, all.definitions.iter().map(row).collect()))?;
+    for error in &all.load_errors {
+        let what = format!("{} is not loaded ({}): {}", error.file, error.code, tame(&error.message));
+        output::line(&paint(AnsiColor::Yellow, &what))?;
+    }
+    Ok(())
 }
 
 /// How many sagas there are of these versions, by state: `2 running, 1 stuck`.

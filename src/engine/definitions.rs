@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::Engine;
 use super::exchanges::{Exchanges, Recheck};
+use super::load_errors::{LoadError, LoadErrors};
 use super::timers::Ticks;
-use crate::catalog::{self, Compiled, Diagnostics};
+use crate::catalog::{self, Compiled, Diagnostics, Identity};
 use crate::saga::Time;
 use crate::saga::journal::By;
 use crate::store::{self, AuditEntry, Store, StoredDefinition};
@@ -26,6 +27,7 @@ use crate::text;
 pub struct Definitions {
     pub(super) store: Arc<dyn Store>,
     by_name: RwLock<HashMap<String, Versions>>,
+    pub(super) load_errors: RwLock<LoadErrors>,
 }
 
 type Versions = HashMap<u32, Known>;
@@ -45,15 +47,24 @@ const REFRESH: Duration = Duration::from_secs(5);
 pub enum Error {
     #[error(transparent)]
     Invalid(#[from] Diagnostics),
-    /// Several at once.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    InvalidSet(Vec<Diagnostics>),
     #[error(
-        "{file}: version {version} of `{name}` is registered already, with another source (digest {registered}). \
+        "{file}: version {version} of `{name}` is registered already, with another meaning (digest {registered}). \
          A registered version never changes, because sagas may be running it: give the file a new version, or put \
          the registered source back"
     )]
     Changed { file: String, name: String, version: u32, registered: String },
+    /// The file of the definition cannot be read.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(String),
+    /// The check of the definition panicked: a fault of this program.
+    #[error("the check of the definition failed: {0}. Report this, with the definition")]
+    CheckFailed(String),
+    /// The definition is not loaded in this process. `code` says why.
+    #[error(
+        "no saga of `{name}`{} can be started by this process, because its definition could not be loaded: {reason}",
+        version.map(|version| format!(" of version {version}")).unwrap_or_default()
+    )]
+    NotLoaded { name: String, version: Option<u32>, code: &'static str, reason: String },
     #[error("there is no definition `{}`{}", text::escape(name), version.map(|version| format!(" of version {version}")).unwrap_or_default())]
     NotFound { name: String, version: Option<u32> },
     #[error("`{name}`{} is deactivated: no new saga is started in it", version.map(|version| format!(" of version {version}")).unwrap_or_default())]
@@ -72,8 +83,11 @@ impl Error {
     /// A stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Invalid(_) | Self::InvalidSet(_) => "invalid_definition",
+            Self::Invalid(_) => "invalid_definition",
             Self::Changed { .. } => "definition_changed",
+            Self::Unreadable(_) => "definition_unreadable",
+            Self::CheckFailed(_) => "definition_check_failed",
+            Self::NotLoaded { code, .. } => code,
             Self::NotFound { .. } => "definition_not_found",
             Self::Inactive { .. } => "definition_inactive",
             Self::Store(store::Error::Invalid(_)) => "invalid_value",
@@ -85,7 +99,7 @@ impl Error {
 
 impl Definitions {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, by_name: RwLock::default() }
+        Self { store, by_name: RwLock::default(), load_errors: RwLock::default() }
     }
 
     /// Lets sagas be started in a version, or not any more. `false`: it was so already.
@@ -117,12 +131,12 @@ impl Definitions {
                 }
                 None => match self.compile_stored(&stored) {
                     Ok(_) => any_new = true,
-                    Err(error) => tracing::error!(
-                        name = stored.name,
-                        version = stored.version,
-                        %error,
-                        "a registered definition is not understood"
-                    ),
+                    Err(error) => self.add_load_error(&LoadError {
+                        file: format!("{}@{}", stored.name, stored.version),
+                        identity: Identity { name: Some(stored.name), version: Some(stored.version) },
+                        code: error.code(),
+                        message: format!("the registered definition is not understood: {error}"),
+                    }),
                 },
             }
         }
@@ -133,21 +147,23 @@ impl Definitions {
     pub async fn find_to_start(&self, name: &str, version: Option<u32>) -> Result<Arc<Compiled>, Error> {
         let Some(asked) = version else {
             if let Some(latest) = self.latest_of(name) {
+                self.check_loaded(&latest)?;
                 self.check_usable(&latest)?;
                 return Ok(latest);
             }
-            let is_there = self.known(name, None).is_some();
-            let name = name.to_owned();
-            return Err(if is_there {
-                Error::Inactive { name, version }
-            } else {
-                Error::NotFound { name, version }
+            return Err(match self.known(name, None) {
+                Some(_) => Error::Inactive { name: name.to_owned(), version },
+                None => self.missing(name, version),
             });
         };
-        let compiled = self.find(name, version).await?;
+        let compiled = match self.find(name, version).await {
+            Err(Error::NotFound { .. } | Error::Invalid(_)) => return Err(self.missing(name, version)),
+            found => found?,
+        };
         if !self.is_active(name, asked) {
             return Err(Error::Inactive { name: name.to_owned(), version });
         }
+        self.check_loaded(&compiled)?;
         self.check_usable(&compiled)?;
         Ok(compiled)
     }

@@ -21,6 +21,7 @@ pub mod flow;
 pub mod health;
 pub mod intake;
 pub mod lane;
+pub mod load_errors;
 pub mod metrics;
 pub mod operator;
 pub mod options;

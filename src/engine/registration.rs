@@ -1,6 +1,6 @@
 //! Bringing definitions: what is wrong with one keeps it out, and one that is in stays what it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,7 +11,10 @@ use crate::check::{Checked, check};
 use crate::proof::Bounds;
 use crate::saga::Time;
 use crate::saga::journal::By;
-use crate::store::{Registered, StoredDefinition};
+use crate::store::{self, Registered, StoredDefinition};
+
+/// A file of definitions with what it was compiled to.
+type Candidate<'a> = (&'a Source, Arc<Compiled>);
 
 /// Most states that are tried of a definition while somebody waits for an answer.
 const MOST_STATES: usize = 100_000;
@@ -58,7 +61,7 @@ impl Definitions {
         let compiled = Arc::new(catalog::compile_with(file, source, files)?);
         let findings = match self.is_here(&compiled) {
             true => Diagnostics { list: Vec::new(), ..compiled.findings.clone() },
-            false => self.without_errors(&compiled).await?,
+            false => self.without_errors(&compiled, &[]).await?,
         };
         Ok((compiled, findings))
     }
@@ -68,33 +71,65 @@ impl Definitions {
         self.known(&compiled.definition.name, Some(compiled.definition.version)).is_some()
     }
 
-    /// Registers these, which may be parts of each other, or none of them: what is wrong with any is told of all.
+    /// Registers these, which may be parts of each other. What is wrong with one keeps only that one from being registered:
+    /// [`Definitions::load_errors`] has the reasons.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the database does not answer. Those before are registered.
     pub async fn register_all(&self, sources: &[Source], now: Time) -> Result<(), Error> {
-        let mut wrong = Vec::new();
-        let mut all = Vec::with_capacity(sources.len());
+        self.clear_load_errors_in(&sources.iter().map(|source| source.path.display().to_string()).collect());
+        let mut candidates: Vec<Candidate<'_>> = Vec::with_capacity(sources.len());
         for source in sources {
             let file = source.path.display().to_string();
             match catalog::compile_with(&file, &source.text, &source.files) {
-                Ok(compiled) => all.push((file, Arc::new(compiled))),
-                Err(diagnostics) => wrong.push(diagnostics),
+                Ok(compiled) => match self.conflicting(&compiled) {
+                    Some(error) => self.add_source_error(source, &error),
+                    None => candidates.push((source, Arc::new(compiled))),
+                },
+                Err(diagnostics) => self.add_source_error(source, &diagnostics.into()),
             }
         }
-        let together: Vec<_> = all.iter().map(|(_, compiled)| Arc::clone(compiled)).collect();
-        for compiled in together.iter().filter(|compiled| !self.is_here(compiled)) {
-            let findings = self.findings(compiled, &together).await;
-            if findings.errors() > 0 {
-                wrong.push(findings);
-            } else if findings.warnings() > 0 {
-                tracing::warn!("a definition may not do what is meant:\n{findings}");
+        self.drop_erroneous(&mut candidates).await;
+        for (source, compiled) in &candidates {
+            match self.put(&compiled.findings.file, compiled, now, None).await {
+                Ok(_) => {}
+                Err(Error::Store(error @ store::Error::Unavailable(_))) => return Err(error.into()),
+                Err(error) => self.add_source_error(source, &error),
             }
-        }
-        if !wrong.is_empty() {
-            return Err(Error::InvalidSet(wrong));
-        }
-        for (file, compiled) in &all {
-            self.put(file, compiled, now, None).await?;
         }
         Ok(())
+    }
+
+    /// The error of a definition whose version is registered with another meaning.
+    fn conflicting(&self, compiled: &Compiled) -> Option<Error> {
+        let (name, version) = (&compiled.definition.name, compiled.definition.version);
+        let registered = self.known(name, Some(version)).filter(|known| known.digest != compiled.digest)?;
+        Some(Error::Changed {
+            file: compiled.findings.file.clone(),
+            name: name.to_string(),
+            version,
+            registered: registered.digest.clone(),
+        })
+    }
+
+    /// Drops the candidates in which errors are found.
+    async fn drop_erroneous(&self, candidates: &mut Vec<Candidate<'_>>) {
+        let together: Vec<_> = candidates.iter().map(|(_, compiled)| Arc::clone(compiled)).collect();
+        let mut dropped = HashSet::new();
+        for (source, compiled) in candidates.iter().filter(|(_, compiled)| !self.is_here(compiled)) {
+            match self.without_errors(compiled, &together).await {
+                Ok(findings) if findings.warnings() > 0 => {
+                    tracing::warn!("a definition may not do what is meant:\n{findings}");
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.add_source_error(source, &error);
+                    dropped.insert(Arc::as_ptr(compiled));
+                }
+            }
+        }
+        candidates.retain(|(_, compiled)| !dropped.contains(&Arc::as_ptr(compiled)));
     }
 
     /// Whether a definition would be taken, beside those that are here. What is found keeps it from nothing.
@@ -105,12 +140,17 @@ impl Definitions {
         files: &BTreeMap<String, String>,
     ) -> Result<(Arc<Compiled>, Diagnostics), Error> {
         let compiled = Arc::new(catalog::compile_with(file, source, files)?);
-        let findings = self.without_errors(&compiled).await?;
+        let findings = self.without_errors(&compiled, &[]).await?;
         Ok((compiled, findings))
     }
 
-    async fn without_errors(&self, compiled: &Arc<Compiled>) -> Result<Diagnostics, Error> {
-        let findings = self.findings(compiled, &[]).await;
+    /// What is found in a definition beside `others` and those that are here, if no error is.
+    async fn without_errors(
+        &self,
+        compiled: &Arc<Compiled>,
+        others: &[Arc<Compiled>],
+    ) -> Result<Diagnostics, Error> {
+        let findings = self.findings(compiled, others).await?;
         if findings.errors() > 0 { Err(Error::Invalid(findings)) } else { Ok(findings) }
     }
 
@@ -120,8 +160,11 @@ impl Definitions {
         known.is_some_and(|known| known.digest == compiled.digest)
     }
 
-    /// What is found in a definition beside `others` and those that are here.
-    async fn findings(&self, compiled: &Arc<Compiled>, others: &[Arc<Compiled>]) -> Diagnostics {
+    async fn findings(
+        &self,
+        compiled: &Arc<Compiled>,
+        others: &[Arc<Compiled>],
+    ) -> Result<Diagnostics, Error> {
         let id = |compiled: &Compiled| (Arc::clone(&compiled.definition.name), compiled.definition.version);
         let own = id(compiled);
         let mut beside: Vec<Arc<Compiled>> =
@@ -135,9 +178,8 @@ impl Definitions {
         let bounds = Bounds { states: MOST_STATES, work: MOST_WORK, ..Bounds::default() };
         // It computes for a while, and others want to go on.
         match tokio::task::spawn_blocking(move || check(&checked, &beside, &bounds)).await {
-            Ok(Checked { findings, .. }) => findings,
-            // What could not be checked is not taken: the mistake is the caller's to hear of, as if it had happened here.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Ok(Checked { findings, .. }) => Ok(findings),
+            Err(error) => Err(Error::CheckFailed(error.to_string())),
         }
     }
 
@@ -165,6 +207,7 @@ impl Definitions {
         let is_new = match self.store.register(&stored, audit.as_ref()).await? {
             Registered::New => true,
             Registered::Same => false,
+            Registered::Conflict { .. } if self.means_the_same(compiled).await? => false,
             Registered::Conflict { digest } => {
                 return Err(Error::Changed {
                     file: file.to_owned(),
@@ -175,6 +218,18 @@ impl Definitions {
             }
         };
         self.insert(Arc::clone(compiled), is_new.then_some(true));
+        self.clear_load_errors_of(compiled);
         Ok(is_new)
+    }
+
+    /// Whether the registered version means the same, although its digest differs: another release of this program may have
+    /// computed it from something else.
+    async fn means_the_same(&self, compiled: &Compiled) -> Result<bool, Error> {
+        let definition = &compiled.definition;
+        let Some(stored) = self.store.definition(&definition.name, definition.version).await? else {
+            return Ok(false);
+        };
+        let registered = catalog::compile_with(&compiled.label(), &stored.source, &stored.files);
+        Ok(registered.is_ok_and(|registered| registered.digest == compiled.digest))
     }
 }

@@ -220,8 +220,8 @@ impl Scheduler {
                 }
                 Ok(true)
             }
-            // It is started as soon as the exchange can be used.
-            Err(StartError::UnusableExchange(_)) => Ok(false),
+            // It is started as soon as the exchange can be used, or by a process that has loaded the definition.
+            Err(StartError::UnusableExchange(_) | StartError::NotLoaded(_)) => Ok(false),
             Err(error) if error.is_temporary() => Ok(false),
             Err(error) => {
                 let name = &definition.name;

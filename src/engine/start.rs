@@ -59,6 +59,8 @@ pub enum StartError {
     Inactive(definitions::Error),
     #[error(transparent)]
     UnusableExchange(definitions::Error),
+    #[error(transparent)]
+    NotLoaded(definitions::Error),
     #[error("the input does not match the definition's schema: {}", summary(.0))]
     InvalidInput(Vec<InvalidInput>),
     #[error("the input has no business key: {0}")]
@@ -91,7 +93,10 @@ impl StartError {
     /// A stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound(error) | Self::Inactive(error) | Self::UnusableExchange(error) => error.code(),
+            Self::NotFound(error)
+            | Self::Inactive(error)
+            | Self::UnusableExchange(error)
+            | Self::NotLoaded(error) => error.code(),
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
             Self::NoAttribute(_) => "no_attribute",
@@ -132,6 +137,7 @@ impl Engine {
             definitions::Error::Store(error) => StartError::Store(error),
             error @ definitions::Error::Inactive { .. } => StartError::Inactive(error),
             error @ definitions::Error::UnusableExchange { .. } => StartError::UnusableExchange(error),
+            error @ definitions::Error::NotLoaded { .. } => StartError::NotLoaded(error),
             error => StartError::NotFound(error),
         })?;
         json::check(&request.input, PAYLOAD_LIMITS).map_err(StartError::InputRefused)?;

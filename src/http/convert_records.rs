@@ -1,11 +1,11 @@
 //! Definitions, dead letters and the audit, as they go over the wire.
 
 use super::convert::rfc3339;
-use crate::api::definitions::{Diff, DiffChange, StatusCount, Version, VersionSummary};
+use crate::api::definitions::{Diff, DiffChange, LoadError, StatusCount, Version, VersionSummary};
 use crate::api::records::{AuditEntry, DeadLetter, DeadLetterLink};
 use crate::catalog::{Compiled, Diagnostics, diff};
 use crate::engine::exchanges::Exchanges;
-use crate::engine::view;
+use crate::engine::{self, view};
 
 /// A version. `None`: it is not registered.
 pub fn version(compiled: &Compiled, stored: Option<&view::StoredDefinition>) -> Version {
@@ -29,29 +29,43 @@ pub fn with_findings(version: Version, findings: &Diagnostics) -> Version {
     Version { diagnostics: found.and_then(|findings| serde_json::to_value(findings).ok()), ..version }
 }
 
-/// A registered version, with what is known of its exchanges.
-pub fn registered(compiled: &Compiled, stored: &view::StoredDefinition, exchanges: Exchanges) -> Version {
-    Version { unusable: unusable(exchanges), ..version(compiled, Some(stored)) }
+/// A registered version, and why it cannot be started, if so.
+pub fn registered(compiled: &Compiled, stored: &view::StoredDefinition, unusable: Option<String>) -> Version {
+    Version { unusable, ..version(compiled, Some(stored)) }
 }
 
-fn unusable(exchanges: Exchanges) -> Option<String> {
-    match exchanges {
+/// Why this process starts no sagas in a version.
+pub fn unusable(definitions: &engine::definitions::Definitions, name: &str, version: u32) -> Option<String> {
+    if let Some(error) = definitions.load_error_of(name, version) {
+        return Some(error.message);
+    }
+    match definitions.exchanges(name, version) {
         Exchanges::Unusable(reason) => Some(reason),
         Exchanges::Unchecked | Exchanges::Usable => None,
+    }
+}
+
+pub fn load_error(error: engine::load_errors::LoadError) -> LoadError {
+    LoadError {
+        file: error.file,
+        definition: error.identity.name,
+        version: error.identity.version,
+        code: error.code.to_owned(),
+        message: error.message,
     }
 }
 
 pub fn version_summary(
     stored: &view::StoredDefinition,
     counts: &[view::Count],
-    exchanges: Exchanges,
+    unusable: Option<String>,
 ) -> VersionSummary {
     let count = |count: &view::Count| StatusCount { status: count.status, count: count.count };
     VersionSummary {
         version: stored.version,
         active: stored.active,
         registered_at: rfc3339(stored.registered_at),
-        unusable: unusable(exchanges),
+        unusable,
         sagas: counts.iter().map(count).collect(),
     }
 }

@@ -64,9 +64,10 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let status = match &error {
             StartError::NotFound(_) => StatusCode::NOT_FOUND,
-            StartError::Inactive(_) | StartError::OutcomeRequest(_) | StartError::UnusableExchange(_) => {
-                StatusCode::CONFLICT
-            }
+            StartError::Inactive(_)
+            | StartError::OutcomeRequest(_)
+            | StartError::UnusableExchange(_)
+            | StartError::NotLoaded(_) => StatusCode::CONFLICT,
             StartError::InvalidInput(_)
             | StartError::NoKey(_)
             | StartError::NoAttribute(_)
@@ -168,10 +169,13 @@ impl From<definitions::Error> for Problem {
         let status = match error {
             definitions::Error::Store(error) => return error.into(),
             definitions::Error::Invalid(_)
-            | definitions::Error::InvalidSet(_)
+            | definitions::Error::Unreadable(_)
             | definitions::Error::UnusableExchange { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            definitions::Error::CheckFailed(_) => StatusCode::INTERNAL_SERVER_ERROR,
             definitions::Error::NotFound { .. } => StatusCode::NOT_FOUND,
-            definitions::Error::Changed { .. } | definitions::Error::Inactive { .. } => StatusCode::CONFLICT,
+            definitions::Error::Changed { .. }
+            | definitions::Error::NotLoaded { .. }
+            | definitions::Error::Inactive { .. } => StatusCode::CONFLICT,
         };
         let detail = match &error {
             definitions::Error::Invalid(diagnostics) => {

@@ -240,7 +240,7 @@ impl std::fmt::Debug for Secret {
 pub struct StoredDefinition {
     pub name: String,
     pub version: u32,
-    /// SHA-256 of the source and its files, hexadecimal.
+    /// SHA-256 of what the source and its files mean, hexadecimal. Earlier releases hashed the texts.
     pub digest: String,
     /// The YAML it was read from.
     pub source: String,
@@ -254,9 +254,9 @@ pub struct StoredDefinition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registered {
     New,
-    /// The very same was there already.
+    /// The same was there already.
     Same,
-    /// Another source was registered under this name and version, with this digest. Nothing was changed.
+    /// A definition with another digest was registered under this name and version. Nothing was changed.
     Conflict {
         digest: String,
     },

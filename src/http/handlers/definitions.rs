@@ -75,7 +75,9 @@ async fn register_definition(
     (status = 200, description = "All of them, with their versions and sagas", body = Definitions)
 ))]
 async fn list_definitions(State(api): State<Api>) -> Result<Json<Definitions>, Problem> {
-    Ok(Json(Definitions { definitions: summaries(&api).await? }))
+    let load_errors = api.engine.definitions().load_errors();
+    let load_errors = load_errors.into_iter().map(convert_records::load_error).collect();
+    Ok(Json(Definitions { definitions: summaries(&api).await?, load_errors }))
 }
 
 /// Look at a definition
@@ -210,8 +212,8 @@ async fn set_active(
 
 async fn version_of(api: &Api, name: &str, version: u32) -> Result<Version, Problem> {
     let compiled = api.engine.definitions().find(name, Some(version)).await?;
-    let exchanges = api.engine.definitions().exchanges(name, version);
-    Ok(convert_records::registered(&compiled, &stored(api, name, version).await?, exchanges))
+    let unusable = convert_records::unusable(api.engine.definitions(), name, version);
+    Ok(convert_records::registered(&compiled, &stored(api, name, version).await?, unusable))
 }
 
 async fn stored(api: &Api, name: &str, version: u32) -> Result<StoredDefinition, Problem> {
@@ -231,8 +233,8 @@ async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, Problem> {
     let mut summaries: Vec<DefinitionSummary> = Vec::new();
     for stored in api.engine.stored_definitions().await? {
         let counts = counts.remove(&(stored.name.clone(), stored.version)).unwrap_or_default();
-        let exchanges = api.engine.definitions().exchanges(&stored.name, stored.version);
-        let version = convert_records::version_summary(&stored, &counts, exchanges);
+        let unusable = convert_records::unusable(api.engine.definitions(), &stored.name, stored.version);
+        let version = convert_records::version_summary(&stored, &counts, unusable);
         match summaries.last_mut() {
             Some(last) if last.name == stored.name => last.versions.push(version),
             _ => summaries.push(DefinitionSummary {

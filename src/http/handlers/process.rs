@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 use crate::api::problem::Problem;
 use crate::api::records::WhoAmI;
 use crate::engine::health::Availability;
+use crate::engine::load_errors::LoadError;
 use crate::http::extract::Json;
 use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs, open};
@@ -37,6 +38,11 @@ struct Report {
     database: String,
     /// `ok` or `unavailable`.
     broker: String,
+    /// `ok`, or `incomplete` if this process could not load some. Those start no sagas; the process is ready for all others.
+    definitions: String,
+    /// The definitions that could not be loaded: `name@version`, or the file. `GET /v1/definitions` says why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    load_errors: Vec<String>,
 }
 
 /// Ask whether the process answers
@@ -60,7 +66,9 @@ async fn live() -> &'static str {
 async fn ready(State(api): State<Api>) -> Response {
     let Availability { database, broker } = api.engine.health().get();
     let ready = api.readiness.get() && database && broker;
-    let report = Report { ready, database: word(database), broker: word(broker) };
+    let load_errors: Vec<_> = api.engine.definitions().load_errors().iter().map(LoadError::label).collect();
+    let definitions = if load_errors.is_empty() { "ok" } else { "incomplete" }.to_owned();
+    let report = Report { ready, database: word(database), broker: word(broker), definitions, load_errors };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
 }
