@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::amqp::{self, AmqpBroker};
@@ -17,7 +18,7 @@ use crate::broker::topology::{self, Names};
 use crate::broker::{Broker, Handler};
 use crate::catalog;
 use crate::config::Config;
-use crate::engine::clock::{Clock, SystemClock};
+use crate::engine::clock::{Clock, DatabaseClock, SystemClock};
 use crate::engine::definitions::Definitions;
 use crate::engine::metrics::Metrics;
 use crate::engine::{self, Engine, intake, probation, token_keys};
@@ -101,8 +102,8 @@ impl Orchestrator {
     /// Connects, registers every definition of the configured directory, declares the topology, takes up what was in
     /// flight, and begins to take in messages.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = open_store(config, config.database.max_connections).await?;
+        let clock = clock_of(&*store).await?;
         let reader = match is_embedded(config) {
             true => Arc::clone(&store),
             false => open_store(config, config.database.reader_connections).await?,
@@ -186,6 +187,23 @@ async fn consume(
     stop: CancellationToken,
 ) {
     broker.consume(&queue, prefetch, handler, stop).await;
+}
+
+/// How often the database's clock is read at the start: on a busy machine, a single reading may be far off.
+const CLOCK_READINGS: u32 = 5;
+
+/// Processes that share a database go by its clock.
+async fn clock_of(store: &dyn Store) -> anyhow::Result<Arc<dyn Clock>> {
+    let read = async || store.now().await.context("cannot read the database's clock");
+    let Some(now) = read().await? else { return Ok(Arc::new(SystemClock)) };
+    let clock = DatabaseClock::starting_at(now);
+    for _ in 0..CLOCK_READINGS {
+        let began = Instant::now();
+        if let Some(now) = read().await? {
+            clock.follow(now, began.elapsed());
+        }
+    }
+    Ok(Arc::new(clock))
 }
 
 /// SQLite reads in one file of one process: more connections would only take turns.

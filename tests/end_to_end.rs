@@ -17,6 +17,8 @@ mod full_disk;
 mod poison;
 #[path = "end_to_end/python.rs"]
 mod python;
+#[path = "end_to_end/replicas.rs"]
+mod replicas;
 #[path = "end_to_end/replies.rs"]
 mod replies;
 #[path = "end_to_end/rights.rs"]

@@ -88,6 +88,7 @@ fn options() -> Options {
         timer_lease: Duration::from_secs(3_600),
         outbox_lease: Duration::from_secs(3_600),
         max_unanswered: some(10_000),
+        max_unsent: NonZeroU32::new(10_000).expect("some"),
         sweep_interval: Duration::from_secs(3_600),
         claim_limit: NonZeroU32::new(100).expect("some"),
         prefetch: 100,

@@ -223,6 +223,7 @@ missing_packages() {
     { type -P rabbitmq-server && type -P epmd; } >/dev/null || echo rabbitmq-server
     { type -P postgres && type -P initdb && type -P pg_isready; } >/dev/null || echo postgresql
     /usr/bin/python3 -c 'import pika' 2>/dev/null || echo python3-pika # for participants in Python
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo libfaketime # for processes with wrong clocks
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv # for tests/contract.sh
 }
 

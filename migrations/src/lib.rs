@@ -12,7 +12,8 @@
 //! - `buffered_event`: events and signals for sagas that have not started, for a bounded time.
 //! - `audit`: what operators did, for people.
 //! - `token_key`: the keys of correlation tokens.
-//! - `process`: the processes that work on this database, and when each was last alive.
+//! - `process`: the processes that work on this database, and when each was last alive. What a process has reserved of the
+//!   `outbox` and of the timers (their `holder`) is taken over when it has died.
 //!
 //! A time is a bigint: milliseconds since the Unix epoch, UTC. JSON is stored as text, which is the cheapest to write;
 //! `entry::json` turns it into something to ask for people who look. There are no foreign keys: a journal's rows are
@@ -30,6 +31,7 @@ mod m0003_operations;
 mod m0004_token_keys;
 mod m0005_buffered_events;
 mod m0006_process;
+mod m0007_holder;
 
 /// All migrations, the oldest first.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_token_keys::TokenKeys),
             Box::new(m0005_buffered_events::BufferedEvents),
             Box::new(m0006_process::Processes),
+            Box::new(m0007_holder::Holder),
         ]
     }
 }

@@ -121,8 +121,8 @@ impl Gathered {
         codes.push(UNREADABLE.to_owned());
     }
 
-    /// The batch, with the outbox rows `sent` that go with it.
-    pub fn into_batch(self, sent: Vec<OutboxId>, outbox_reserved_until: Time) -> Batch {
+    /// The batch, with the outbox rows `sent` that go with it. Nobody has reserved its messages yet.
+    pub fn into_batch(self, sent: Vec<OutboxId>) -> Batch {
         let incidents = self.incidents.into_iter().map(|(saga, (started_at, codes))| OpenIncidents {
             saga,
             started_at,
@@ -132,15 +132,13 @@ impl Gathered {
             entries: self.entries,
             sagas: self.sagas.into_values().collect(),
             outbox: self.outbox,
-            outbox_reserved_until,
             sent,
             wakes: self.wakes.into_iter().collect(),
             dead_letters: self.dead_letters,
             incidents: incidents.collect(),
             attributes: self.attributes,
             audit: self.audit,
-            letters_resolved: Vec::new(),
-            buffered_removed: Vec::new(),
+            ..Batch::default()
         }
     }
 }

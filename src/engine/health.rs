@@ -1,34 +1,46 @@
 //! Whether this process can work: checked once a second, so that `/readyz` is answered at once.
 //!
-//! The database must take a write, and the broker must confirm a message. A part that does not answer in time is not available.
+//! The database must take a write, the broker must confirm a message, and this machine's clock must be about that of the database. A part
+//! that does not answer in time is not available.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::Engine;
+use super::clock::{Clock, SystemClock};
 use crate::store;
 
 /// How often the parts are checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long a part may take to answer. Longer than what a busy machine takes, so that load alone makes nothing unavailable.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Rows of processes that were not seen for so long are deleted when another one starts.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How far this machine's clock may be from that of the database until it is logged, and until the process is not ready.
+const DIFFERENCE_LOGGED: Duration = Duration::from_secs(2);
+const DIFFERENCE_MOST: Duration = Duration::from_secs(30);
 
 /// Which parts were available when they were last checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Availability {
     pub database: bool,
     pub broker: bool,
+    /// Whether this machine's clock is less than 30 s from that of the database.
+    pub clock: bool,
 }
 
 /// The last result. Nothing is available before the first.
 #[derive(Debug, Default)]
 pub struct Health(Mutex<Availability>);
+
+impl Availability {
+    /// Whether the process can work.
+    pub fn is_complete(self) -> bool {
+        let Self { database, broker, clock } = self;
+        database && broker && clock
+    }
+}
 
 impl Health {
     pub fn get(&self) -> Availability {
@@ -42,34 +54,74 @@ impl Health {
 
 /// Checks all parts until `stop`, and logs each change once.
 pub(super) async fn watch(engine: Engine, stop: CancellationToken) {
-    let process = Uuid::now_v7();
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut database, mut broker) = (Part::new("database"), Part::new("broker"));
-    let mut is_first = true;
+    let (mut database, mut broker, mut clock) =
+        (Part::new("database"), Part::new("broker"), Part::new("clock"));
+    let mut difference = Difference::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
         let checked = tokio::join!(
-            timeout(PATIENCE, check_database(&engine, process, is_first)),
+            timeout(PATIENCE, check_database(&engine, &mut difference)),
             timeout(PATIENCE, engine.broker().check())
         );
-        let availability =
-            Availability { database: database.take(checked.0), broker: broker.take(checked.1) };
-        is_first &= !availability.database;
+        let availability = Availability {
+            database: database.take(checked.0),
+            broker: broker.take(checked.1),
+            clock: clock.take(Ok(difference.check())),
+        };
         engine.health().set(availability);
     }
 }
 
-async fn check_database(engine: &Engine, process: Uuid, is_first: bool) -> Result<(), store::Error> {
-    let (store, now) = (engine.store(), engine.clock().now());
+/// Also has the clock follow that of the database, and measures how many messages wait.
+async fn check_database(engine: &Engine, difference: &mut Difference) -> Result<(), store::Error> {
+    let store = engine.store();
     store.check().await?;
-    if is_first {
-        store.forget_processes(now.before(FORGOTTEN_AFTER)).await?;
+    let began = Instant::now();
+    if let Some(now) = store.now().await? {
+        let reading = began.elapsed();
+        engine.clock().follow(now, reading);
+        difference.set(SystemClock.now().0 - now.0, reading);
     }
-    store.process_seen(process, now).await
+    engine.backlog().set(store.count_unsent(engine.backlog().most()).await?);
+    store.process_seen(engine.process(), engine.clock().now()).await
+}
+
+/// How far this machine's clock is ahead of that of the database, in milliseconds.
+#[derive(Debug, Default)]
+struct Difference {
+    millis: i64,
+    is_logged: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("this machine's clock is {} ms {} that of the database: set it", millis.abs(), if *millis < 0 { "behind" } else { "ahead of" })]
+struct TooDifferent {
+    millis: i64,
+}
+
+impl Difference {
+    fn set(&mut self, millis: i64, reading: Duration) {
+        self.millis = millis;
+        let is_large = self.by().saturating_sub(reading) > DIFFERENCE_LOGGED;
+        if is_large && !self.is_logged {
+            let why = TooDifferent { millis };
+            tracing::warn!(%why, "sagas go by the database's clock, this machine's logs and certificates do not");
+        }
+        self.is_logged = is_large;
+    }
+
+    fn by(&self) -> Duration {
+        Duration::from_millis(self.millis.unsigned_abs())
+    }
+
+    fn check(&self) -> Result<(), TooDifferent> {
+        if self.by() > DIFFERENCE_MOST { Err(TooDifferent { millis: self.millis }) } else { Ok(()) }
+    }
 }
 
 /// A part of what a process needs, and whether it was available last.

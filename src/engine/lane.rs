@@ -23,6 +23,7 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::SubmitError;
 use super::batch::Gathered;
@@ -34,7 +35,7 @@ use super::states::{HotStates, Known, States};
 use super::work::{Accepted, Task, Work};
 use crate::broker::envelope::Wire;
 use crate::saga::{Decision, Ignored, Input, SagaId, transition};
-use crate::store::{self, OutboxId, Store};
+use crate::store::{self, Batch, OutboxId, Store};
 
 /// Waits between two tries of a database that is not available.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -65,7 +66,9 @@ pub struct Parts {
     pub batch_limit: usize,
     /// How long to wait for more inputs after a batch of [`BUSY_INPUTS`].
     pub commit_delay: Duration,
-    /// How long the messages of a commit are this process's to send.
+    /// This process, which sends the messages of a commit ...
+    pub process: Uuid,
+    /// ... before this has passed.
     pub outbox_lease: Duration,
     /// What replies and events are read with.
     pub wire: Wire,
@@ -261,15 +264,26 @@ impl Lane {
             return Ok(());
         }
         let parts = &self.parts;
-        let unsent = gathered.outbox().to_vec();
+        let mut unsent = gathered.outbox().to_vec();
         let tally = Tally::of(gathered.entries());
         let concluded = outbox::conclusions(gathered.entries());
-        let reserved_until = parts.clock.now().after(parts.outbox_lease);
+        let now = parts.clock.now();
+        let reserves = parts.outbox.is_available();
+        let reserved_until = if reserves { now.after(parts.outbox_lease) } else { now };
+        let batch = Batch {
+            outbox_reserved_until: reserved_until,
+            outbox_holder: parts.process,
+            ..gathered.into_batch(self.sent.clone())
+        };
         let committing = parts.metrics.commit_seconds.start();
-        parts.store.commit(gathered.into_batch(self.sent.clone(), reserved_until)).await?;
+        parts.store.commit(batch).await?;
         committing.stop();
         parts.metrics.observe_batch(&tally);
         parts.outbox.conclude(&concluded, parts.clock.now());
+        if !reserves {
+            // What leaves is claimed when the broker is back.
+            unsent.retain(|unsent| unsent.message.is_internal());
+        }
         parts.outbox.send(unsent);
         self.sent.clear();
         Ok(())

@@ -6,6 +6,7 @@
 //! acknowledged. The commands of the batch go through the [`outbox`] to the broker, and once they are confirmed, a later
 //! commit removes them. [`timers`] wakes sagas, and sends what a dead process has left in the outbox.
 
+pub mod backlog;
 pub mod batch;
 pub mod buffer;
 pub mod bulk;
@@ -27,6 +28,7 @@ pub mod operator;
 pub mod options;
 pub mod outbox;
 pub mod probation;
+mod processes;
 pub mod registration;
 pub mod retention;
 pub mod schedules;
@@ -43,6 +45,7 @@ mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -50,6 +53,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::broker::Broker;
 use crate::broker::envelope::Wire;
@@ -57,7 +61,8 @@ use crate::catalog::{Compiled, Diagnostics};
 use crate::saga::journal::By;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
-use crate::store::{Batch, Store};
+use crate::store::{Batch, Lease, Store};
+use backlog::{Backlog, Freed};
 use buffer::Buffer;
 use clock::Clock;
 use counts::Counts;
@@ -105,6 +110,10 @@ struct Shared {
     keys_loaded: Mutex<Instant>,
     buffer: Buffer,
     health: Health,
+    /// Made anew at each start of the process.
+    process: Uuid,
+    backlog: Backlog,
+    freed: Freed,
 }
 
 /// The engine's tasks, to be stopped in order.
@@ -160,6 +169,7 @@ impl SubmitError {
 impl Engine {
     /// Starts the engine's tasks.
     pub fn spawn(parts: &Parts, options: &Options) -> (Self, Running) {
+        let process = Uuid::now_v7();
         let supervisor = Supervisor::default();
         let (stop_timers, stop_lanes) = (CancellationToken::new(), CancellationToken::new());
         let confirmed = Confirmed::default();
@@ -175,13 +185,17 @@ impl Engine {
             keys_loaded: Mutex::new(Instant::now()),
             buffer: Buffer::new(options.buffered_events.clone()),
             health: Health::default(),
+            process,
+            backlog: Backlog::new(options.max_unsent.get()),
+            freed: Freed::default(),
         }));
 
         let mut lanes = Vec::new();
         let mut publishers = Vec::new();
         let mut outboxes = Vec::new();
         for tasks in receivers {
-            let (outbox, publisher) = Outbox::new(confirmed.clone(), parts.wire.clone(), flow.clone());
+            let (outbox, publisher) =
+                Outbox::new(confirmed.clone(), parts.wire.clone(), flow.clone(), parts.broker.availability());
             publishers.push(supervisor.spawn(
                 "publisher",
                 &stop_lanes,
@@ -197,6 +211,7 @@ impl Engine {
                 outbox,
                 batch_limit: options.batch_limit.get(),
                 commit_delay: options.commit_delay,
+                process,
                 outbox_lease: options.outbox_lease,
                 wire: parts.wire.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
@@ -209,6 +224,7 @@ impl Engine {
             timer("timers", timers::wake(engine.clone(), confirmed.clone(), options.clone(), stop()).boxed()),
             timer("sweep", timers::sweep(engine.clone(), outboxes, flow, options.clone(), stop()).boxed()),
             timer("schedules", schedules::run(engine.clone(), stop()).boxed()),
+            timer("processes", processes::run(engine.clone(), stop()).boxed()),
             timer("health", health::watch(engine.clone(), stop()).boxed()),
             timer("feed", feed::run(engine.clone(), feed, stop()).boxed()),
             timer("definitions", definitions::refresh(engine.clone(), stop()).boxed()),
@@ -335,6 +351,24 @@ impl Engine {
         &*self.0.parts.clock
     }
 
+    /// This process among those that share the store.
+    pub(crate) fn process(&self) -> Uuid {
+        self.0.process
+    }
+
+    /// The right of this process to what it claims.
+    fn lease(&self, duration: Duration) -> Lease {
+        Lease { holder: self.process(), duration }
+    }
+
+    fn backlog(&self) -> &Backlog {
+        &self.0.backlog
+    }
+
+    fn freed(&self) -> &Freed {
+        &self.0.freed
+    }
+
     /// Which parts this process can work with.
     pub fn health(&self) -> &Health {
         &self.0.health
@@ -378,6 +412,10 @@ impl Running {
             && let Err(error) = self.engine.store().commit(batch).await
         {
             tracing::info!(%error, "some messages will be sent again after the next start");
+        }
+        let (engine, now) = (&self.engine, self.engine.clock().now());
+        if let Err(error) = engine.store().release(engine.process(), now).await {
+            tracing::info!(%error, "others take over what this process had reserved once they find that it has ended");
         }
     }
 }

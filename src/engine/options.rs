@@ -34,6 +34,8 @@ pub struct Options {
     /// Commands to one exchange and routing key that are unanswered at once, at most, for each process. More wait, without
     /// using attempts.
     pub max_unanswered: NonZeroUsize,
+    /// Messages that wait in the outbox, at most, before no more sagas are started.
+    pub max_unsent: NonZeroU32,
     /// How often messages that were left in the outbox are looked for.
     #[serde(with = "humantime_serde")]
     pub sweep_interval: Duration,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::flow::{CommandKey, Conclusion, Destination, Flow, key_of};
 use super::{Engine, SubmitError};
@@ -26,6 +26,8 @@ use crate::store::{Appended, OutboxId, Unsent};
 
 /// Most batches whose confirms are awaited side by side, so that the next need not wait for the last one's.
 const UNDER_WAY_LIMIT: usize = 4;
+/// What could not be sent is not claimed again before this has passed.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Most batches that wait for a publisher.
 const WAITING_LIMIT: usize = 64;
 
@@ -33,8 +35,11 @@ const WAITING_LIMIT: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Outbox {
     batches: mpsc::Sender<Vec<Unsent>>,
+    /// What was left in the store, one batch after the other, so that no more is claimed than can be sent.
+    claimed: mpsc::Sender<Vec<Unsent>>,
     confirmed: Confirmed,
     flow: SharedFlow,
+    availability: watch::Receiver<bool>,
 }
 
 /// The windows of all destinations, shared by all that send and all that hear of replies.
@@ -58,6 +63,7 @@ pub struct Confirmed(Arc<Mutex<Vec<OutboxId>>>);
 #[derive(Debug)]
 pub struct Publisher {
     batches: mpsc::Receiver<Vec<Unsent>>,
+    claimed: mpsc::Receiver<Vec<Unsent>>,
     confirmed: Confirmed,
     wire: Wire,
     flow: SharedFlow,
@@ -85,11 +91,28 @@ impl Confirmed {
 }
 
 impl Outbox {
-    /// An outbox and its publisher. It writes messages with `wire`.
-    pub fn new(confirmed: Confirmed, wire: Wire, flow: SharedFlow) -> (Self, Publisher) {
-        let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
-        let outbox = Self { batches: sender, confirmed: confirmed.clone(), flow: flow.clone() };
-        (outbox, Publisher { batches: receiver, confirmed, wire, flow })
+    /// An outbox and its publisher. It writes messages with `wire`. `availability`: whether the broker takes messages.
+    pub fn new(
+        confirmed: Confirmed,
+        wire: Wire,
+        flow: SharedFlow,
+        availability: watch::Receiver<bool>,
+    ) -> (Self, Publisher) {
+        let (sender, batches) = mpsc::channel(WAITING_LIMIT);
+        let (claimer, claimed) = mpsc::channel(1);
+        let outbox = Self {
+            batches: sender,
+            claimed: claimer,
+            confirmed: confirmed.clone(),
+            flow: flow.clone(),
+            availability,
+        };
+        (outbox, Publisher { batches, claimed, confirmed, wire, flow })
+    }
+
+    /// Whether the broker takes messages. What is committed while it does not need not be reserved.
+    pub fn is_available(&self) -> bool {
+        *self.availability.borrow()
     }
 
     /// Gives back the places of commands that journal entries concluded.
@@ -97,7 +120,7 @@ impl Outbox {
         self.flow.conclude(concluded, now);
     }
 
-    /// Hands over messages that are committed. If too many wait already, these stay in the store for later.
+    /// Hands over messages that are committed and reserved. If too many wait already, these stay in the store for later.
     pub fn send(&self, messages: Vec<Unsent>) {
         if messages.is_empty() {
             return;
@@ -107,10 +130,10 @@ impl Outbox {
         }
     }
 
-    /// As [`Outbox::send`], but waits until there is room.
+    /// Hands over messages that were claimed, once the last ones are being sent.
     pub async fn send_when_possible(&self, messages: Vec<Unsent>) {
         // A closed channel means that the process stops; the messages stay in the store.
-        let _ = self.batches.send(messages).await;
+        let _ = self.claimed.send(messages).await;
     }
 
     /// The rows that the next commit is to remove.
@@ -126,6 +149,7 @@ struct Publishing {
     broker: Arc<dyn Broker>,
     engine: Engine,
     flow: SharedFlow,
+    availability: watch::Receiver<bool>,
 }
 
 impl SharedFlow {
@@ -179,8 +203,9 @@ pub(super) fn conclusions(entries: &[Appended]) -> Vec<(CommandKey, Conclusion)>
 impl Publisher {
     /// Publishes until every sender is gone.
     pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
-        let Self { mut batches, confirmed, wire, flow } = self;
-        let publishing = Publishing { confirmed, wire, broker, engine, flow };
+        let Self { mut batches, mut claimed, confirmed, wire, flow } = self;
+        let availability = broker.availability();
+        let publishing = Publishing { confirmed, wire, broker, engine, flow, availability };
         let mut waiting = Vec::new();
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -192,6 +217,9 @@ impl Publisher {
                         break;
                     }
                     let batch = waiting.drain(..).flatten().collect();
+                    under_way.push(publishing.publish(Batch::New(batch)));
+                }
+                Some(batch) = claimed.recv(), if has_room => {
                     under_way.push(publishing.publish(Batch::New(batch)));
                 }
                 () = publishing.flow.0.ready.notified(), if has_room => {
@@ -213,12 +241,18 @@ enum Batch {
 impl Publishing {
     async fn publish(&self, batch: Batch) {
         let now = self.engine.clock().now();
+        let is_available = *self.availability.borrow();
         let admitted = match batch {
+            // What waits goes on to wait.
+            Batch::Ready if !is_available => return,
             Batch::Ready => self.flow.lock().take_ready(now),
             Batch::New(messages) => {
                 let (leaving, staying): (Vec<_>, Vec<_>) =
                     messages.into_iter().partition(|unsent| !unsent.message.is_internal());
                 staying.into_iter().for_each(|unsent| self.deliver(unsent));
+                if !is_available {
+                    return self.give_back(leaving.iter().map(|unsent| unsent.id).collect()).await;
+                }
                 self.flow.admit(leaving, now)
             }
         };
@@ -288,6 +322,7 @@ impl Publishing {
         publishing.stop();
         let now = self.engine.clock().now();
         let (mut gone, mut taken) = (Vec::with_capacity(messages.len()), Vec::with_capacity(messages.len()));
+        let mut unknown = Vec::new();
         for (unsent, published) in messages.into_iter().zip(published) {
             metrics.observe_published(published);
             match published {
@@ -301,11 +336,26 @@ impl Publishing {
                 }
                 Published::Unroutable => self.report_unroutable(&unsent),
                 Published::Refused => self.flow.refuse(unsent, now),
-                Published::Unknown => {}
+                Published::Unknown => unknown.push(unsent.id),
             }
         }
         self.confirmed.add(gone);
         self.flow.lock().taken(&taken);
+        self.give_back(unknown).await;
+    }
+
+    /// Has messages claimed again soon, and not only when their reservation passes.
+    async fn give_back(&self, messages: Vec<OutboxId>) {
+        if messages.is_empty() {
+            return;
+        }
+        let at = self.engine.clock().now().after(PAUSE);
+        if let Err(error) = self.engine.store().give_back(&messages, at).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the reservation of messages has to pass"
+            );
+        }
     }
 
     /// A forward command expires with its attempt, so that no participant takes it after it was given up. An undo never does.

@@ -9,7 +9,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::health::Availability;
 use crate::broker::Handler;
 
 /// How often the queues of what is in probation and of what is parked are looked at.
@@ -70,6 +69,5 @@ async fn count_parked(engine: &Engine, before: u64) -> u64 {
 }
 
 fn is_healthy(engine: &Engine) -> bool {
-    let Availability { database, broker } = engine.health().get();
-    database && broker
+    engine.health().get().is_complete()
 }

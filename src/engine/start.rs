@@ -85,6 +85,8 @@ pub enum StartError {
     /// It may have been started all the same: the same start, repeated, starts it only once if it has a key or a message id.
     #[error("the database does not take the start: {0}. Repeat it later")]
     Unavailable(String),
+    #[error("too many messages wait to be sent: start it again later")]
+    Overloaded,
     #[error("the engine is stopping: start it again elsewhere, or later")]
     Stopping,
 }
@@ -107,6 +109,7 @@ impl StartError {
             Self::Invalid(_) => "invalid_value",
             Self::OutcomeRequest(ignored) => ignored.code(),
             Self::Store(_) | Self::Unavailable(_) => "store_unavailable",
+            Self::Overloaded => "outbox_full",
             Self::Stopping => "stopping",
         }
     }
@@ -120,7 +123,7 @@ impl StartError {
 
     /// Whether the same start may be accepted later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Unavailable(_) | Self::Stopping)
+        matches!(self, Self::Store(_) | Self::Unavailable(_) | Self::Overloaded | Self::Stopping)
     }
 }
 
@@ -132,6 +135,10 @@ impl Engine {
 
     /// The same, on terms.
     pub async fn start_on(&self, terms: Terms, request: StartRequest) -> Result<Started, StartError> {
+        // A saga that runs goes on, with all that it is made of.
+        if self.backlog().is_full() && request.parent.is_none() {
+            return Err(StartError::Overloaded);
+        }
         let compiled = self.definition_of(&request).await.map_err(|error| match error {
             definitions::Error::Store(store::Error::Invalid(why)) => StartError::Invalid(why),
             definitions::Error::Store(error) => StartError::Store(error),

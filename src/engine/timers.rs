@@ -5,7 +5,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, pending};
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -24,13 +25,14 @@ const LOOKED_AT: usize = 1_000;
 
 /// Wakes sagas that are due, until `stop` is cancelled.
 pub async fn wake(engine: Engine, confirmed: Confirmed, options: Options, stop: CancellationToken) {
-    let mut ticks = Ticks::new(options.timer_interval, stop);
-    while ticks.next().await {
-        while wake_some(&engine, &confirmed, &options).await {}
+    let mut ticks = Ticks::new(options.timer_interval, stop.clone());
+    while ticks.next_or(engine.freed().timers.notified()).await {
+        while !stop.is_cancelled() && wake_some(&engine, &confirmed, &options).await {}
     }
 }
 
-/// Sends what nobody has sent: what a process left that died, or what the broker did not confirm.
+/// Sends what nobody has sent: what a process left that died, or what the broker did not confirm. While the broker takes nothing, nothing
+/// is claimed; as soon as it does, all that waited is.
 pub async fn sweep(
     engine: Engine,
     outboxes: Vec<Outbox>,
@@ -38,13 +40,42 @@ pub async fn sweep(
     options: Options,
     stop: CancellationToken,
 ) {
-    let mut ticks = Ticks::new(options.sweep_interval, stop);
+    let mut ticks = Ticks::new(options.sweep_interval, stop.clone());
     let mut outboxes = outboxes.iter().cycle();
-    while ticks.next().await {
+    let mut availability = engine.broker().availability();
+    loop {
+        let freed = engine.freed().outbox.notified();
+        if !ticks.next_or(either(freed, is_back(&mut availability))).await {
+            return;
+        }
+        if !*availability.borrow_and_update() {
+            continue;
+        }
         make_room(&engine, &flow).await;
-        while let Some(outbox) = outboxes.next()
+        while !stop.is_cancelled()
+            && *availability.borrow()
+            && let Some(outbox) = outboxes.next()
             && sweep_some(&engine, outbox, &options).await
         {}
+    }
+}
+
+/// Waits until the broker takes messages again that took none before.
+async fn is_back(availability: &mut watch::Receiver<bool>) {
+    let was_away = !*availability.borrow_and_update();
+    if !was_away && availability.wait_for(|available| !available).await.is_err() {
+        // The broker is closed.
+        return pending().await;
+    }
+    if availability.wait_for(|available| *available).await.is_err() {
+        pending().await
+    }
+}
+
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        () = one => {}
+        () = other => {}
     }
 }
 
@@ -95,7 +126,7 @@ pub async fn flush(engine: Engine, confirmed: Confirmed, stop: CancellationToken
 /// Whether there may be more.
 async fn wake_some(engine: &Engine, confirmed: &Confirmed, options: &Options) -> bool {
     let limit = options.claim_limit.get();
-    match engine.store().claim_due(engine.clock().now(), options.timer_lease, limit).await {
+    match engine.store().claim_due(engine.clock().now(), engine.lease(options.timer_lease), limit).await {
         Ok(due) => {
             let is_full = due.len() >= limit as usize;
             let mut unsent = match unsent_of(engine, confirmed, &due).await {
@@ -144,7 +175,7 @@ async fn unsent_of(
 /// Whether there may be more.
 async fn sweep_some(engine: &Engine, outbox: &Outbox, options: &Options) -> bool {
     let limit = options.claim_limit.get();
-    match engine.store().claim_unsent(engine.clock().now(), options.outbox_lease, limit).await {
+    match engine.store().claim_unsent(engine.clock().now(), engine.lease(options.outbox_lease), limit).await {
         Ok(unsent) => {
             let is_full = unsent.len() >= limit as usize;
             if !unsent.is_empty() {
@@ -171,6 +202,15 @@ impl Ticks {
         let mut interval = interval(period);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { interval, stop }
+    }
+
+    /// Waits for the next tick, or something else to happen. `false`: it is time to stop.
+    pub(super) async fn next_or(&mut self, other: impl Future<Output = ()>) -> bool {
+        tokio::select! {
+            _ = self.interval.tick() => true,
+            () = other => true,
+            () = self.stop.cancelled() => false,
+        }
     }
 
     /// Waits for the next tick. `false`: it is time to stop.

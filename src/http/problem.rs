@@ -76,9 +76,10 @@ impl From<StartError> for Problem {
             StartError::InputRefused(error) => of_json(&error.reason),
             StartError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StartError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            StartError::Store(_) | StartError::Unavailable(_) | StartError::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            StartError::Store(_)
+            | StartError::Unavailable(_)
+            | StartError::Overloaded
+            | StartError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         let code = error.code();
         match error {

@@ -4,15 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, LetterFilter, Loaded, MAX_TOKEN_KEYS, OutboxId, Registered, SagaRow,
-    ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, MAX_TOKEN_KEYS, OutboxId, Registered,
+    SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 use crate::saga::{Entry, Message, SagaId, Time};
 
@@ -31,7 +30,8 @@ struct Tables {
     sagas: BTreeMap<SagaId, SagaRow>,
     journal: BTreeMap<(SagaId, u32), Entry>,
     outbox: BTreeMap<OutboxId, Reserved>,
-    timers: BTreeMap<SagaId, Time>,
+    timers: BTreeMap<SagaId, Timer>,
+    processes: BTreeMap<Uuid, Time>,
     incidents: BTreeMap<SagaId, Vec<String>>,
     attributes: BTreeMap<SagaId, BTreeMap<String, String>>,
     dead_letters: BTreeMap<Uuid, DeadLetter>,
@@ -42,8 +42,15 @@ struct Tables {
 }
 
 #[derive(Debug)]
+struct Timer {
+    due: Time,
+    holder: Option<Uuid>,
+}
+
+#[derive(Debug)]
 struct Reserved {
     until: Time,
+    holder: Option<Uuid>,
     message: Arc<Message>,
 }
 
@@ -80,7 +87,7 @@ impl Tables {
             all_differ(queued.chain(sent)),
             "a message is queued twice, or sent by the batch that queues it"
         );
-        let until = batch.outbox_reserved_until;
+        let (until, holder) = (batch.outbox_reserved_until, Some(batch.outbox_holder));
         for appended in batch.entries {
             self.journal.insert((appended.saga, appended.seq), appended.entry);
         }
@@ -92,7 +99,7 @@ impl Tables {
             row.paused = saga.paused;
         }
         for Unsent { id, message } in batch.outbox {
-            self.outbox.insert(id, Reserved { until, message });
+            self.outbox.insert(id, Reserved { until, holder, message });
         }
         for id in batch.sent {
             self.outbox.remove(&id);
@@ -113,7 +120,7 @@ impl Tables {
         self.audit.extend(batch.audit);
         for (saga, due) in batch.wakes {
             match due {
-                Some(due) => self.timers.insert(saga, due),
+                Some(due) => self.timers.insert(saga, Timer { due, holder: None }),
                 None => self.timers.remove(&saga),
             };
         }
@@ -174,11 +181,11 @@ impl Store for MemoryStore {
         Ok(sagas.iter().filter_map(head).collect())
     }
 
-    async fn claim_due(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<SagaId>, Error> {
+    async fn claim_due(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<SagaId>, Error> {
         Ok(self.tables().claim_due(now, lease, limit))
     }
 
-    async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error> {
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<Unsent>, Error> {
         Ok(self.tables().claim_unsent(now, lease, limit))
     }
 
@@ -186,8 +193,31 @@ impl Store for MemoryStore {
         Ok(self.tables().unsent_commands(sagas))
     }
 
-    async fn count_unsent(&self) -> Result<u64, Error> {
-        Ok(self.tables().outbox.len() as u64)
+    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error> {
+        self.tables().give_back(messages, at);
+        Ok(())
+    }
+
+    async fn now(&self) -> Result<Option<Time>, Error> {
+        Ok(None)
+    }
+
+    async fn process_seen(&self, process: Uuid, now: Time) -> Result<(), Error> {
+        self.tables().processes.insert(process, now);
+        Ok(())
+    }
+
+    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error> {
+        Ok(self.tables().processes.iter().map(|(id, at)| (*id, *at)).collect())
+    }
+
+    async fn release(&self, process: Uuid, now: Time) -> Result<(), Error> {
+        self.tables().release(process, now);
+        Ok(())
+    }
+
+    async fn count_unsent(&self, most: u32) -> Result<u64, Error> {
+        Ok(u64::from(most).min(self.tables().outbox.len() as u64))
     }
 
     async fn register(

@@ -9,10 +9,8 @@
 //!
 //! In reading order: `rows`, what is written; `query`, what is asked for; [`Store`].
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use async_trait::async_trait;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::saga::{Entry, SagaId, Time};
@@ -26,8 +24,8 @@ pub use memory::MemoryStore;
 pub use query::{AuditFilter, Count, Filter, LetterFilter};
 pub use rows::{
     Appended, Attributes, AuditEntry, Batch, BufferLimits, Buffered, BufferedEvent, DeadLetter,
-    ExpiredLetters, OpenIncidents, OutboxId, Registered, SagaRow, ScheduleRun, Secret, StoredDefinition,
-    TokenKey, Unsent, UnsentCommand,
+    ExpiredLetters, Lease, OpenIncidents, OutboxId, Registered, SagaRow, ScheduleRun, Secret,
+    StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 pub use sql::SqlStore;
 
@@ -95,19 +93,21 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// The whole journals of these sagas. One that cannot be read does not hide the others.
     async fn load(&self, sagas: &[SagaId]) -> Result<Loaded, Error>;
 
-    /// At most `limit` sagas whose wake-up is due at `now`, the longest due first. Nobody else gets them before
-    /// `now + lease`; then whoever asks does, unless a commit set another time.
-    async fn claim_due(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<SagaId>, Error>;
+    /// At most `limit` sagas whose wake-up is due at `now`, the longest due first. Nobody else gets them before the lease has
+    /// passed; then whoever asks does, unless a commit set another time.
+    async fn claim_due(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<SagaId>, Error>;
 
-    /// At most `limit` messages whose reservation has passed at `now`, the oldest first, reserved anew until
-    /// `now + lease`.
-    async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error>;
+    /// At most `limit` messages whose reservation has passed at `now`, the oldest first, reserved anew.
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<Unsent>, Error>;
+
+    /// Ends the reservation of these messages at this time, whoever holds it.
+    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error>;
 
     /// The commands of these sagas that the outbox holds. One that cannot be read is logged and left out.
     async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error>;
 
-    /// How many messages the outbox holds.
-    async fn count_unsent(&self) -> Result<u64, Error>;
+    /// How many messages the outbox holds, counted up to `most`.
+    async fn count_unsent(&self, most: u32) -> Result<u64, Error>;
 
     /// Registers a definition, once for each name and version. The audit tells of it only if it is new.
     async fn register(
@@ -210,15 +210,18 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// number, and nothing was written.
     async fn add_token_key(&self, key: &TokenKey, audit: Option<&AuditEntry>) -> Result<bool, Error>;
 
-    /// Writes that a process is alive at `now`. In the memory of a process there is nothing to write.
-    async fn process_seen(&self, _process: Uuid, _now: Time) -> Result<(), Error> {
-        Ok(())
-    }
+    /// The time of the database, which is the time of all processes that share it. `None`: all that share it have the same clock,
+    /// that of their machine.
+    async fn now(&self) -> Result<Option<Time>, Error>;
 
-    /// Forgets the processes that were last alive before `before`.
-    async fn forget_processes(&self, _before: Time) -> Result<(), Error> {
-        Ok(())
-    }
+    /// Writes that a process is alive at `now`.
+    async fn process_seen(&self, process: Uuid, now: Time) -> Result<(), Error>;
+
+    /// All processes, and when each was last seen alive.
+    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error>;
+
+    /// Gives back at `now` what a process has reserved, and forgets the process, unless it is seen later.
+    async fn release(&self, process: Uuid, now: Time) -> Result<(), Error>;
 
     /// Whether the database answers and has the schema that this program needs.
     async fn check(&self) -> Result<(), Error>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -22,6 +23,8 @@ pub struct Batch {
     pub outbox: Vec<Unsent>,
     /// Until when nobody but the committer sends them: see [`Store::claim_unsent`].
     pub outbox_reserved_until: Time,
+    /// The process that commits.
+    pub outbox_holder: Uuid,
     /// Messages of earlier batches that the broker has confirmed.
     pub sent: Vec<OutboxId>,
     /// When to wake a saga (`None`: never), at most one a saga.
@@ -101,6 +104,14 @@ pub struct Attributes {
 /// The id of a row of the outbox: a UUIDv7, so that rows are appended in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId(pub Uuid);
+
+/// The right to deal with what is claimed: nobody else gets it until the duration has passed, or the holder is known to be dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The process that claims.
+    pub holder: Uuid,
+    pub duration: Duration,
+}
 
 /// A message that the broker has not confirmed.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use snorri::saga::{
     transition,
 };
 use snorri::store::sql::Options;
-use snorri::store::{Appended, Batch, MemoryStore, OutboxId, SqlStore, Store, Unsent};
+use snorri::store::{Appended, Batch, Lease, MemoryStore, OutboxId, SqlStore, Store, Unsent};
 use uuid::Uuid;
 
 /// What it sends and stores wraps what it is given: by nothing, and by some levels.
@@ -181,7 +181,8 @@ async fn check_store(store: &dyn Store, played: &Played) {
     let journals = store.load(&[played.id]).await.expect("it can be read").journals;
     assert_eq!(journals[&played.id], played.entries);
     assert_eq!(State::replay(played.id, &journals[&played.id]), played.state);
-    let unsent = store.claim_unsent(Time(1), Duration::ZERO, 100).await.expect("it can be read");
+    let lease = Lease { holder: Uuid::nil(), duration: Duration::ZERO };
+    let unsent = store.claim_unsent(Time(1), lease, 100).await.expect("it can be read");
     let sent: Vec<String> = unsent.iter().map(|unsent| as_json(&unsent.message)).collect();
     assert_eq!(sent, played.messages.iter().map(as_json).collect::<Vec<_>>());
     store.commit(Batch { sent: ids, ..Batch::default() }).await.expect("they can be removed");

@@ -1,12 +1,13 @@
 //! Wake-ups and messages go to one asker at a time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use rstest::rstest;
 use snorri::saga::{Message, SagaId, Time};
-use snorri::store::{Batch, UnsentCommand};
+use snorri::store::{Batch, Lease, UnsentCommand};
+use uuid::Uuid;
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
@@ -106,7 +107,7 @@ async fn messages_wait_in_the_outbox_until_sent(#[values(Memory, Sqlite, Postgre
             let batch = Batch { outbox: vec![unsent.clone()], outbox_reserved_until, ..Batch::default() };
             store.commit(batch).await.expect("a commit");
         }
-        assert_eq!(store.count_unsent().await.expect("a count"), 3);
+        assert_eq!(store.count_unsent(1_000_000).await.expect("a count"), 3);
         assert!(claim_unsent(store, 9).await.is_empty());
         assert_eq!(texts(&claim_unsent(store, 10).await), texts(&queued[2..]));
         assert_eq!(texts(&claim_unsent(store, 30).await), texts(&queued[..2]));
@@ -118,7 +119,7 @@ async fn messages_wait_in_the_outbox_until_sent(#[values(Memory, Sqlite, Postgre
         for _ in 0..2 {
             let sent = queued[1..].iter().map(|unsent| unsent.id).collect();
             store.commit(Batch { sent, ..Batch::default() }).await.expect("a commit");
-            assert_eq!(store.count_unsent().await.expect("a count"), 1);
+            assert_eq!(store.count_unsent(1_000_000).await.expect("a count"), 1);
         }
         assert_eq!(texts(&claim_unsent(store, 1_000).await), texts(&queued[..1]));
     })
@@ -141,6 +142,49 @@ async fn unsent_commands_are_found_by_their_sagas(#[values(Memory, Sqlite, Postg
         assert_eq!(store.unsent_commands(&[]).await.expect("commands"), []);
         store.commit(Batch { sent: vec![outbox[0].id], ..Batch::default() }).await.expect("a commit");
         assert_eq!(store.unsent_commands(&[one]).await.expect("commands"), []);
+    })
+    .await;
+}
+
+/// What a process holds is free as soon as it is released, and what others hold is not.
+#[rstest]
+#[tokio::test]
+async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let [one, other] = std::array::from_fn(|_| Uuid::now_v7());
+        let lease = |holder| Lease { holder, ..LEASE };
+        let wakes = [saga_id(), saga_id(), saga_id()].map(|saga| (saga, Some(Time(10)))).into();
+        let outbox: Vec<_> = (0..3).map(|_| unsent(saga_id(), "{}")).collect();
+        let queued: Vec<_> = outbox.iter().map(|unsent| unsent.id).collect();
+        let held = Batch { outbox_holder: one, outbox_reserved_until: Time(500), ..Batch::default() };
+        store.commit(Batch { wakes, outbox, ..held }).await.expect("a commit");
+        let due = store.claim_due(Time(10), lease(one), 2).await.expect("wake-ups");
+        assert_eq!(store.claim_due(Time(10), lease(other), 9).await.expect("wake-ups").len(), 1);
+        for (process, at) in [(one, 10), (other, 20)] {
+            store.process_seen(process, Time(at)).await.expect("a write");
+        }
+        assert_eq!(store.processes().await.expect("processes"), [(one, Time(10)), (other, Time(20))]);
+
+        store.release(one, Time(40)).await.expect("a release");
+        assert_eq!(store.processes().await.expect("processes"), [(other, Time(20))]);
+        let mut again = store.claim_due(Time(40), lease(other), 9).await.expect("wake-ups");
+        again.sort_unstable();
+        assert_eq!(again, BTreeSet::from_iter(due).into_iter().collect::<Vec<_>>());
+        assert_eq!(ids(&store.claim_unsent(Time(40), lease(other), 9).await.expect("messages")), queued);
+
+        store.give_back(&queued[..1], Time(60)).await.expect("a release");
+        assert_eq!(ids(&store.claim_unsent(Time(59), lease(one), 9).await.expect("messages")), []);
+        assert_eq!(ids(&store.claim_unsent(Time(60), lease(one), 9).await.expect("messages")), queued[..1]);
+        store.release(other, Time(15)).await.expect("a release");
+        assert_eq!(store.processes().await.expect("processes"), [(other, Time(20))], "it wrote again");
+        // A wake-up that was decided belongs to nobody.
+        store
+            .commit(Batch { wakes: vec![(again[0], Some(Time(900)))], ..Batch::default() })
+            .await
+            .expect("a commit");
+        store.release(other, Time(61)).await.expect("a release");
+        assert!(!store.claim_due(Time(61), lease(one), 9).await.expect("wake-ups").contains(&again[0]));
     })
     .await;
 }

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snorri::saga::{SagaId, Time};
-use snorri::store::{Appended, Batch, Filter, OutboxId, SagaRow, Store, Unsent};
+use snorri::store::{Appended, Batch, Filter, Lease, OutboxId, SagaRow, Store, Unsent};
+use uuid::Uuid;
 
 mod aside;
 mod buffered;
@@ -26,7 +27,7 @@ mod reads;
 mod retention;
 mod samples;
 
-const LEASE: Duration = Duration::from_millis(100);
+const LEASE: Lease = Lease { holder: Uuid::nil(), duration: Duration::from_millis(100) };
 
 async fn commit(store: &Arc<dyn Store>, entries: impl IntoIterator<Item = Appended>) {
     let entries = entries.into_iter().collect();

@@ -135,6 +135,12 @@ impl Api {
         (response.status().as_u16(), response.json().await.expect("JSON"))
     }
 
+    /// The same of a process that may not be up yet.
+    pub async fn get_if_up(&self, path: &str) -> Option<(u16, Value)> {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.ok()?;
+        Some((response.status().as_u16(), response.json().await.ok()?))
+    }
+
     pub async fn text(&self, path: &str) -> String {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("an answer");
         response.text().await.expect("a text")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -54,15 +54,14 @@ async fn forward(
             }
             let Ok(mut server) = TcpStream::connect(&address).await else { return };
             tokio::select! {
-                _ = copy_bidirectional(&mut client, &mut server), if culprit.is_empty() => {}
-                _ = copy_until(&mut client, &mut server, culprit), if !culprit.is_empty() => {}
+                _ = copy_until(&mut client, &mut server, culprit) => {}
                 _ = is_open.wait_for(|open| !open) => {}
             }
         });
     }
 }
 
-/// Forwards both ways, until the server sends the culprit.
+/// Forwards both ways, until one side ends or the server sends the culprit, if there is one.
 async fn copy_until(client: &mut TcpStream, server: &mut TcpStream, culprit: &[u8]) -> std::io::Result<()> {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
@@ -71,7 +70,7 @@ async fn copy_until(client: &mut TcpStream, server: &mut TcpStream, culprit: &[u
         loop {
             let count = from_server.read(&mut buffer).await?;
             seen.extend_from_slice(&buffer[..count]);
-            if count == 0 || seen.windows(culprit.len()).any(|window| window == culprit) {
+            if count == 0 || memchr::memmem::find(&seen, culprit).is_some_and(|_| !culprit.is_empty()) {
                 return Ok(());
             }
             seen.drain(..seen.len().saturating_sub(culprit.len()));

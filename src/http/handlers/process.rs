@@ -38,6 +38,8 @@ struct Report {
     database: String,
     /// `ok` or `unavailable`.
     broker: String,
+    /// `ok`, or `unavailable` if this machine's clock is more than 30 s from that of the database.
+    clock: String,
     /// `ok`, or `incomplete` if this process could not load some. Those start no sagas; the process is ready for all others.
     definitions: String,
     /// The definitions that could not be loaded: `name@version`, or the file. `GET /v1/definitions` says why.
@@ -58,17 +60,25 @@ async fn live() -> &'static str {
 /// Ask whether the process can work
 ///
 /// Once a second the process checks that the database has the right schema and takes a write, and that the broker confirms a
-/// message. This is the last result.
+/// message, and compares the machine's clock with that of the database. This is the last result.
 #[utoipa::path(get, path = "/readyz", tag = "process", responses(
     (status = 200, description = "It can", body = Report),
     (status = 503, description = "It cannot", body = Report),
 ))]
 async fn ready(State(api): State<Api>) -> Response {
-    let Availability { database, broker } = api.engine.health().get();
-    let ready = api.readiness.get() && database && broker;
+    let availability = api.engine.health().get();
+    let Availability { database, broker, clock } = availability;
+    let ready = api.readiness.get() && availability.is_complete();
     let load_errors: Vec<_> = api.engine.definitions().load_errors().iter().map(LoadError::label).collect();
     let definitions = if load_errors.is_empty() { "ok" } else { "incomplete" }.to_owned();
-    let report = Report { ready, database: word(database), broker: word(broker), definitions, load_errors };
+    let report = Report {
+        ready,
+        database: word(database),
+        broker: word(broker),
+        clock: word(clock),
+        definitions,
+        load_errors,
+    };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
 }

@@ -3,21 +3,19 @@
 //! On PostgreSQL, rows that another asker is just taking are passed over. The rows are found and locked first, and then
 //! updated by an array of their keys: a join would be planned for the whole table once it is large.
 
-use std::time::Duration;
-
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
 use super::stored::read_json;
 use super::{Dialect, SqlStore, commit};
 use crate::saga::{Message, SagaId, Time};
-use crate::store::{Error, OutboxId, Unsent, UnsentCommand};
+use crate::store::{Error, Lease, OutboxId, Unsent, UnsentCommand};
 
 const POSTGRES_DUE: &str = "\
 WITH claimed AS MATERIALIZED (
     SELECT saga, due FROM timer WHERE due <= $1 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED
 ), leased AS (
-    UPDATE timer SET due = $2 WHERE saga = ANY(ARRAY(SELECT saga FROM claimed))
+    UPDATE timer SET due = $2, holder = $4 WHERE saga = ANY(ARRAY(SELECT saga FROM claimed))
 )
 SELECT saga FROM claimed ORDER BY due, saga";
 
@@ -25,18 +23,18 @@ const SQLITE_DUE: &str = "SELECT saga FROM timer WHERE due <= ?1 ORDER BY due, s
 
 /// A second statement, because SQLite returns no value from before an update, and the order is by the old one.
 const SQLITE_LEASE_DUE: &str =
-    "UPDATE timer SET due = ?1 WHERE saga IN (SELECT unhex(value) FROM json_each(?2))";
+    "UPDATE timer SET due = ?1, holder = ?3 WHERE saga IN (SELECT unhex(value) FROM json_each(?2))";
 
 const POSTGRES_UNSENT: &str = "\
 WITH claimed AS MATERIALIZED (
     SELECT id, message FROM outbox WHERE reserved_until <= $1 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 ), leased AS (
-    UPDATE outbox SET reserved_until = $2 WHERE id = ANY(ARRAY(SELECT id FROM claimed))
+    UPDATE outbox SET reserved_until = $2, holder = $4 WHERE id = ANY(ARRAY(SELECT id FROM claimed))
 )
 SELECT id, message FROM claimed ORDER BY id";
 
 const SQLITE_UNSENT: &str = "\
-UPDATE outbox SET reserved_until = ?2
+UPDATE outbox SET reserved_until = ?2, holder = ?4
 WHERE id IN (SELECT id FROM outbox WHERE reserved_until <= ?1 ORDER BY id LIMIT ?3)
 RETURNING id, message";
 
@@ -45,16 +43,11 @@ const POSTGRES_OF_SAGAS: &str = "SELECT id, message FROM outbox WHERE saga = ANY
 const SQLITE_OF_SAGAS: &str =
     "SELECT id, message FROM outbox WHERE saga IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY id";
 
-pub(super) async fn due(
-    store: &SqlStore,
-    now: Time,
-    lease: Duration,
-    limit: u32,
-) -> Result<Vec<SagaId>, Error> {
-    let until = now.after(lease);
+pub(super) async fn due(store: &SqlStore, now: Time, lease: Lease, limit: u32) -> Result<Vec<SagaId>, Error> {
+    let until = now.after(lease.duration);
     match &store.dialect {
         Dialect::Postgres => {
-            let values = [now.0.into(), until.0.into(), i64::from(limit).into()];
+            let values = [now.0.into(), until.0.into(), i64::from(limit).into(), lease.holder.into()];
             sagas(&store.query(store.statement(POSTGRES_DUE, values)).await?)
         }
         Dialect::Sqlite(writer) => {
@@ -62,8 +55,9 @@ pub(super) async fn due(
             let due = store.statement(SQLITE_DUE, [now.0.into(), i64::from(limit).into()]);
             let claimed = sagas(&writing.query(due).await?)?;
             let keys = commit::json_keys(claimed.iter().map(|saga| &saga.0));
-            let lease = store.statement(SQLITE_LEASE_DUE, [until.0.into(), keys.into()]);
-            writing.execute(lease).await?;
+            let leasing =
+                store.statement(SQLITE_LEASE_DUE, [until.0.into(), keys.into(), lease.holder.into()]);
+            writing.execute(leasing).await?;
             writing.commit().await?;
             Ok(claimed)
         }
@@ -73,10 +67,11 @@ pub(super) async fn due(
 pub(super) async fn unsent(
     store: &SqlStore,
     now: Time,
-    lease: Duration,
+    lease: Lease,
     limit: u32,
 ) -> Result<Vec<Unsent>, Error> {
-    let values = [now.0.into(), now.after(lease).0.into(), i64::from(limit).into()];
+    let until = now.after(lease.duration);
+    let values = [now.0.into(), until.0.into(), i64::from(limit).into(), lease.holder.into()];
     let rows = match &store.dialect {
         Dialect::Postgres => store.query(store.statement(POSTGRES_UNSENT, values)).await?,
         Dialect::Sqlite(writer) => {

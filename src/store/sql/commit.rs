@@ -27,13 +27,13 @@ WITH written AS (
     ON CONFLICT (id) DO UPDATE
     SET version = excluded.version, status = excluded.status, changed_at = excluded.changed_at, paused = excluded.paused
 ), queued AS (
-    INSERT INTO outbox (id, saga, reserved_until, message)
-    SELECT id, saga, $14, message FROM unnest($15::uuid[], $16::uuid[], $17::text[]) AS unsent (id, saga, message)
+    INSERT INTO outbox (id, saga, reserved_until, holder, message)
+    SELECT id, saga, $14, $22, message FROM unnest($15::uuid[], $16::uuid[], $17::text[]) AS unsent (id, saga, message)
 ), sent AS (
     DELETE FROM outbox WHERE id = ANY($18::uuid[])
 ), woken AS (
     INSERT INTO timer (saga, due) SELECT * FROM unnest($19::uuid[], $20::bigint[])
-    ON CONFLICT (saga) DO UPDATE SET due = excluded.due
+    ON CONFLICT (saga) DO UPDATE SET due = excluded.due, holder = NULL
 ), unwoken AS (
     DELETE FROM timer WHERE saga = ANY($21::uuid[])
 )
@@ -53,14 +53,14 @@ ON CONFLICT (id) DO UPDATE
 SET version = excluded.version, status = excluded.status, changed_at = excluded.changed_at, paused = excluded.paused";
 
 const SQLITE_QUEUED: &str = "\
-INSERT INTO outbox (id, saga, reserved_until, message)
-SELECT unhex(value ->> 0), unhex(value ->> 1), ?2, value ->> 2 FROM json_each(?1)";
+INSERT INTO outbox (id, saga, reserved_until, holder, message)
+SELECT unhex(value ->> 0), unhex(value ->> 1), ?2, ?3, value ->> 2 FROM json_each(?1)";
 
 const SQLITE_SENT: &str = "DELETE FROM outbox WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
 
 const SQLITE_WOKEN: &str = "\
 INSERT INTO timer (saga, due) SELECT unhex(value ->> 0), value ->> 1 FROM json_each(?1) WHERE true
-ON CONFLICT (saga) DO UPDATE SET due = excluded.due";
+ON CONFLICT (saga) DO UPDATE SET due = excluded.due, holder = NULL";
 
 const SQLITE_UNWOKEN: &str = "DELETE FROM timer WHERE saga IN (SELECT unhex(value) FROM json_each(?1))";
 
@@ -101,7 +101,7 @@ fn postgres_statement(store: &SqlStore, batch: Batch) -> Result<Statement, Error
 }
 
 fn postgres_values(batch: Batch) -> Result<Vec<Value>, Error> {
-    let Batch { entries, sagas, outbox, outbox_reserved_until, sent, wakes, .. } = batch;
+    let Batch { entries, sagas, outbox, outbox_reserved_until, outbox_holder, sent, wakes, .. } = batch;
     let texts = entries.iter().map(|appended| json(&appended.entry)).collect::<Result<Vec<_>, _>>()?;
     let messages = outbox.iter().map(|unsent| json(&*unsent.message)).collect::<Result<Vec<_>, _>>()?;
     let woken = || wakes.iter().filter_map(|(saga, due)| due.map(|due| (saga.0, due.0)));
@@ -129,6 +129,7 @@ fn postgres_values(batch: Batch) -> Result<Vec<Value>, Error> {
         uuids(woken().map(|(saga, _)| saga)),
         bigints(woken().map(|(_, due)| due)),
         uuids(unwoken.map(|(saga, _)| saga.0)),
+        outbox_holder.into(),
     ])
 }
 
@@ -165,7 +166,8 @@ fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements
         others.push(rows(SQLITE_SAGA, saga_rows(&batch.sagas)?));
     }
     if !batch.outbox.is_empty() {
-        let values = [outbox_rows(&batch.outbox)?.into(), batch.outbox_reserved_until.0.into()];
+        let rows = outbox_rows(&batch.outbox)?;
+        let values = [rows.into(), batch.outbox_reserved_until.0.into(), batch.outbox_holder.into()];
         others.push(store.statement(SQLITE_QUEUED, values));
     }
     if !batch.sent.is_empty() {

@@ -12,7 +12,7 @@
 //! - `buffer`: events and signals that came before their saga
 //! - `retain`: what has ended long ago
 //! - `token_keys`: the keys of correlation tokens
-//! - `processes`: which processes are alive
+//! - `processes`: which processes are alive, and what they have reserved
 //! - `entity`: the table whose statements sea-orm builds
 //! - `error`, `stored`: what a database's error means; rows that cannot be read
 //! - `recycling`: sessions that are not used again
@@ -33,8 +33,8 @@ use uuid::Uuid;
 
 use super::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, LetterFilter, Loaded, Registered, SagaRow, ScheduleRun, Store,
-    StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, Registered, SagaRow, ScheduleRun,
+    Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 use crate::saga::{SagaId, Time};
 
@@ -145,20 +145,24 @@ impl Store for SqlStore {
         self.patiently(read::heads(self, sagas)).await
     }
 
-    async fn claim_due(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<SagaId>, Error> {
+    async fn claim_due(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<SagaId>, Error> {
         self.patiently(claim::due(self, now, lease, limit)).await
     }
 
-    async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error> {
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<Unsent>, Error> {
         self.patiently(claim::unsent(self, now, lease, limit)).await
+    }
+
+    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error> {
+        self.patiently(processes::give_back(self, messages, at)).await
     }
 
     async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
         self.patiently(claim::unsent_commands(self, sagas)).await
     }
 
-    async fn count_unsent(&self) -> Result<u64, Error> {
-        self.patiently(read::count_unsent(self)).await
+    async fn count_unsent(&self, most: u32) -> Result<u64, Error> {
+        self.patiently(read::count_unsent(self, most)).await
     }
 
     async fn register(
@@ -279,8 +283,16 @@ impl Store for SqlStore {
         self.patiently(processes::seen(self, process, now)).await
     }
 
-    async fn forget_processes(&self, before: Time) -> Result<(), Error> {
-        self.patiently(processes::forget(self, before)).await
+    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error> {
+        self.patiently(processes::all(self)).await
+    }
+
+    async fn release(&self, process: Uuid, now: Time) -> Result<(), Error> {
+        self.patiently(processes::release(self, process, now)).await
+    }
+
+    async fn now(&self) -> Result<Option<Time>, Error> {
+        self.patiently(processes::now(self)).await
     }
 
     async fn check(&self) -> Result<(), Error> {
