@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::broker::amqp::{self, AmqpBroker};
 use crate::broker::envelope::{Keyring, Wire};
@@ -109,7 +110,8 @@ impl Orchestrator {
             false => open_store(config, config.database.reader_connections).await?,
         };
         let wire = wire(config, &*store, clock.now()).await?;
-        let broker = open_broker(config, &wire).await?;
+        let identity = store.identity().await.context("cannot read the identity of the database")?;
+        let broker = open_broker(config, &wire, identity).await?;
         let definitions = Arc::new(Definitions::new(Arc::clone(&store)));
         register_directory(config, &definitions, &*clock).await?;
 
@@ -229,7 +231,7 @@ async fn wire(config: &Config, store: &dyn Store, now: Time) -> anyhow::Result<W
     Ok(Wire { reply_exchange, reply_to, ..wire })
 }
 
-async fn open_broker(config: &Config, wire: &Wire) -> anyhow::Result<Arc<dyn Broker>> {
+async fn open_broker(config: &Config, wire: &Wire, identity: Uuid) -> anyhow::Result<Arc<dyn Broker>> {
     if config.broker.url.expose_secret() == "local" {
         let broker = LocalBroker::new(local::Options::default()).with_keys(wire.keys.clone());
         return Ok(Arc::new(broker));
@@ -239,6 +241,7 @@ async fn open_broker(config: &Config, wire: &Wire) -> anyhow::Result<Arc<dyn Bro
         probe_queue: wire.names.probe.clone(),
         verify_only: config.broker.verify_only,
         keys: Some(wire.keys.clone()),
+        database: Some(identity),
         // Before the reservation of the messages in the outbox runs out, so that nobody else sends them meanwhile.
         confirm_timeout: config.engine.outbox_lease * 2 / 3,
         ..amqp::Options::new(config.broker.url.clone())

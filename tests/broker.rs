@@ -224,12 +224,13 @@ async fn what_the_handler_fails_on_is_delivered_again(#[values(Kind::Local, Kind
 async fn what_is_not_taken_is_tried_again_and_never_becomes_a_dead_letter(
     #[values(Kind::Local, Kind::Amqp)] kind: Kind,
 ) {
+    const TIMES: usize = 2 * bed::DELIVERY_LIMIT as usize;
     let bed = Bed::new(kind).await;
     let (queue, dead) = (bed.queue("in", &[]).await, bed.name("dead"));
     let times = Arc::new(AtomicUsize::new(0));
     let count = times.clone();
     let handler = handler(move |_| {
-        let is_last = count.fetch_add(1, Ordering::SeqCst) > 2 * bed::DELIVERY_LIMIT as usize;
+        let is_last = count.fetch_add(1, Ordering::SeqCst) >= TIMES;
         async move { Ok(if is_last { Verdict::Ack } else { Verdict::Requeue }) }
     });
     let consuming = bed.consume(&queue, 10, handler);
@@ -402,6 +403,77 @@ async fn amqp_consumes_a_deleted_queue_anew() {
     .await;
     eventually("the second", async || kept.lock().expect("a lock").iter().any(|d| id(d) == "after")).await;
     consuming.stop().await;
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_brings_back_all_that_others_delete() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.queue("in", &["key"]).await;
+    let (kept, handler) = keeper();
+    let consuming = [bed.consume(&queue, 10, handler.clone()), bed.consume(&bed.name("dead"), 10, handler)];
+    let operator = bed::admin().await;
+    let (queues, exchanges) = (["in", "dead", "probation", "parked", "probe"], ["exchange", "probation"]);
+    for deleted in queues {
+        let gone = operator.queue_delete(bed.name(deleted).into(), QueueDeleteOptions::default());
+        gone.await.expect("deleted");
+    }
+    for deleted in exchanges {
+        let gone = operator.exchange_delete(bed.name(deleted).into(), ExchangeDeleteOptions::default());
+        gone.await.expect("deleted");
+    }
+    for name in queues.map(|name| bed.name(name)) {
+        eventually(&name, async || {
+            let _ = bed.broker.check().await; // brings back the queue of the probe
+            bed.broker.depth(&name).await.is_ok()
+        })
+        .await;
+    }
+    for name in exchanges.map(|name| bed.name(name)) {
+        eventually(&name, async || bed.broker.inspect_exchange(&name).await != ExchangeState::Missing).await;
+    }
+    eventually("the binding", async || {
+        bed.broker.publish(vec![bed.to_exchange("key", 1)]).await == [Published::Confirmed]
+    })
+    .await;
+    bed.publish_all(vec![message(&bed.name("dead"), 2)]).await;
+    eventually("both consumers", async || {
+        let kept = kept.lock().expect("a lock");
+        ["1", "2"].iter().all(|number| kept.iter().any(|delivery| id(delivery) == *number))
+    })
+    .await;
+    bed.broker.check().await.expect("it works again");
+    for consuming in consuming {
+        consuming.stop().await;
+    }
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_refuses_the_queues_of_another_database() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let connect = async |number: u128, verify_only: bool| {
+        let database = Some(uuid::Uuid::from_u128(number));
+        let options = snorri::broker::amqp::Options { database, verify_only, ..bed::options(bed.prefix()) };
+        AmqpBroker::connect(&options).await.expect("a connection")
+    };
+    let topology = bed.topology("in", &["key"]);
+    bed.own(&["in", "dead"]);
+    let brokers = [connect(1, false).await, connect(1, true).await];
+    for broker in &brokers {
+        broker.declare(&topology).await.expect("the same database");
+    }
+    for verify_only in [false, true] {
+        let other = connect(2, verify_only).await;
+        let Err(Error::Refused(reason)) = other.declare(&topology).await else {
+            panic!("it took the queues of another database");
+        };
+        assert!(reason.contains("Choose another `broker.prefix`"), "{reason}");
+        other.close().await;
+    }
+    for broker in brokers {
+        broker.close().await;
+    }
     bed.finish().await;
 }
 

@@ -13,6 +13,8 @@ mod early;
 mod exchanges;
 #[path = "end_to_end/full_disk.rs"]
 mod full_disk;
+#[path = "end_to_end/ownership.rs"]
+mod ownership;
 #[path = "end_to_end/poison.rs"]
 mod poison;
 #[path = "end_to_end/python.rs"]

@@ -14,6 +14,7 @@
 //! - `token_key`: the keys of correlation tokens.
 //! - `process`: the processes that work on this database, and when each was last alive. What a process has reserved of the
 //!   `outbox` and of the timers (their `holder`) is taken over when it has died.
+//! - `identity`: one row, which tells this database from others on the same broker.
 //!
 //! A time is a bigint: milliseconds since the Unix epoch, UTC. JSON is stored as text, which is the cheapest to write;
 //! `entry::json` turns it into something to ask for people who look. There are no foreign keys: a journal's rows are
@@ -32,6 +33,7 @@ mod m0004_token_keys;
 mod m0005_buffered_events;
 mod m0006_process;
 mod m0007_holder;
+mod m0010_identity;
 
 /// All migrations, the oldest first.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_buffered_events::BufferedEvents),
             Box::new(m0006_process::Processes),
             Box::new(m0007_holder::Holder),
+            Box::new(m0010_identity::DatabaseIdentity),
         ]
     }
 }

@@ -26,8 +26,10 @@ pub(super) async fn settle(
     stop: &CancellationToken,
 ) -> Verdict {
     let (began, mut delay) = (Instant::now(), RETRY_DELAY_MIN.min(max_delay));
+    let mut is_repeated = false;
     loop {
-        match AssertUnwindSafe(handler.clone().oneshot(delivery.clone())).catch_unwind().await {
+        let given = Delivery { redelivered: delivery.redelivered || is_repeated, ..delivery.clone() };
+        match AssertUnwindSafe(handler.clone().oneshot(given)).catch_unwind().await {
             Ok(Ok(Verdict::Requeue)) => {}
             Ok(Ok(verdict)) => return verdict,
             Ok(Err(error)) => {
@@ -44,6 +46,7 @@ pub(super) async fn settle(
             return Verdict::Requeue;
         }
         delay = (delay * 2).min(max_delay);
+        is_repeated = true;
     }
 }
 

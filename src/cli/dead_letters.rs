@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::failure::{EXIT_CODES, Failure};
 use super::output::{self, Format, tame};
+use super::parked;
 use super::remote::{Remote, Session};
 use super::target::Target;
 use crate::api::interventions::ReasonBody;
@@ -14,17 +15,20 @@ use crate::api::records::{DeadLetter, DeadLetterPage, DeadLetterQuery};
 use crate::api::sagas::PageQuery;
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = format!("\
+#[command(arg_required_else_help = true, after_help = format!("\
 Examples:
   snorri dead-letters list
   snorri dead-letters list --saga order/o-17
   snorri dead-letters show 0195c2a4-7b3e-7f10-9d6c-2f1d6f0c8a11
   snorri dead-letters replay 0195c2a4-7b3e-7f10-9d6c-2f1d6f0c8a11 --reason 'the schema was too strict'
+  snorri dead-letters --parked --config /etc/snorri/snorri.toml
 
 {EXIT_CODES}"))]
 pub struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: Option<Action>,
+    #[command(flatten)]
+    parked: parked::Args,
     #[command(flatten)]
     remote: Remote,
 }
@@ -76,7 +80,10 @@ struct Resolve {
 
 pub async fn run(args: Args) -> Result<(), Failure> {
     let session = args.remote.open()?;
-    match args.action {
+    let Some(action) = args.action else {
+        return args.parked.list(session.format).await;
+    };
+    match action {
         Action::List(list) => found(&session, list).await?,
         Action::Show { id } => {
             let answer = session.client.get(&["dead-letters", &id.to_string()]).await?;

@@ -1,6 +1,6 @@
 //! `snorri check --live`: whether what the definitions send arrives somewhere, on a running broker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
@@ -34,23 +34,28 @@ impl Args {
         if !self.live {
             return Ok(Vec::new());
         }
-        let config::Config { broker, .. } =
-            config::load(self.config.as_deref(), Vec::new()).map_err(anyhow::Error::from)?;
-        let access = Access::new(broker.url.expose_secret(), self.management_url.as_deref())?;
-        let observed = Management::new(access)?.observe().await?;
+        let (management, broker) = open(self.config.as_deref(), self.management_url.as_deref())?;
+        let observed = management.observe().await?;
         let declares = !broker.verify_only;
         Ok(definitions.iter().map(|compiled| check_topology(compiled, &observed, declares)).collect())
     }
 }
 
+/// The management API of the configured broker.
+pub fn open(config: Option<&Path>, url: Option<&str>) -> Result<(Management, config::Broker), Failure> {
+    let config::Config { broker, .. } = config::load(config, Vec::new()).map_err(anyhow::Error::from)?;
+    let access = Access::new(broker.url.expose_secret(), url)?;
+    Ok((Management::new(access)?, broker))
+}
+
 impl From<management::Error> for Failure {
     fn from(error: management::Error) -> Self {
-        use management::Error::{NoVhost, NotABroker, NotAnApi, Refused, Unexpected, Unreachable};
+        use management::Error::{NoQueue, NoVhost, NotABroker, NotAnApi, Refused, Unexpected, Unreachable};
         let code = match error {
             NotABroker(_) | NotAnApi(_) => exit::USAGE,
             Unreachable { .. } => exit::UNAVAILABLE,
             Refused { .. } => exit::NOT_ALLOWED,
-            NoVhost { .. } => exit::NOT_FOUND,
+            NoQueue { .. } | NoVhost { .. } => exit::NOT_FOUND,
             Unexpected { .. } => exit::FAILED,
         };
         Self::Told { what: error.to_string(), help: error.help(), code }

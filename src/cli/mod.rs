@@ -22,6 +22,7 @@ pub mod live;
 pub mod migrate;
 mod named;
 pub mod output;
+mod parked;
 mod profile;
 pub mod remote;
 pub mod restart;

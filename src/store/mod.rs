@@ -223,6 +223,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Gives back at `now` what a process has reserved, and forgets the process, unless it is seen later.
     async fn release(&self, process: Uuid, now: Time) -> Result<(), Error>;
 
+    /// What tells this database from others. It never changes. In the memory of a process there is no other.
+    async fn identity(&self) -> Result<Uuid, Error> {
+        Ok(Uuid::nil())
+    }
+
     /// Whether the database answers and has the schema that this program needs.
     async fn check(&self) -> Result<(), Error>;
 }

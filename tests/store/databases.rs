@@ -70,6 +70,19 @@ async fn a_statement_that_is_given_up_on_is_exhausted() {
     .await;
 }
 
+/// Whoever asks first, and at the same time as others, makes the identity that all get from then on.
+#[rstest]
+#[tokio::test]
+async fn a_database_has_one_identity(#[values(Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let asked = join_all((0..8).map(|_| test.store.identity())).await;
+        let first = asked[0].as_ref().expect("an identity");
+        assert!(asked.iter().all(|identity| identity.as_ref().is_ok_and(|identity| identity == first)));
+        assert!(!first.is_nil());
+    })
+    .await;
+}
+
 /// One message of the outbox that is not JSON hides no command of another saga, and no event that is buffered.
 #[rstest]
 #[tokio::test]

@@ -15,8 +15,9 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::known::Known;
 use super::stream::{self, Kit, Repaired};
-use super::topology::{self, Known};
+use super::topology;
 use super::{Options, within};
 use crate::broker::Error;
 
@@ -178,7 +179,13 @@ impl Supervisor {
         tracing::info!(purpose, generation, "connected to the broker");
         self.state.send_replace(State::Up(live.clone()));
         self.available.send_replace(true);
-        let reason = self.watch(&live.connection).await;
+        let reason = match &self.known {
+            None => self.watch(&live.connection).await,
+            Some(known) => tokio::select! {
+                reason = self.watch(&live.connection) => reason,
+                never = topology::keep_declared(&live.connection, known, &self.options) => match never {},
+            },
+        };
         self.available.send_replace(false);
         tracing::warn!(purpose, generation, reason, "lost the connection to the broker");
         self.state.send_replace(State::Down { refused: false, reason });
@@ -187,8 +194,8 @@ impl Supervisor {
     async fn connect(&self) -> Result<Connection, Error> {
         let connection = connect(&self.options, self.purpose).await?;
         if let Some(known) = &self.known {
-            // What is there works without what is missing.
-            let declared = topology::restore(&connection, &known.all(), &self.options).await;
+            // What is there works without what is missing. The refusals are logged when it is all declared again.
+            let declared = topology::restore(&connection, &known.all(), &self.options).await.map(|_| ());
             for result in [declared, topology::declare_probe(&connection, &self.options).await] {
                 if let Err(error) = result {
                     tracing::error!(%error, "cannot declare the topology");

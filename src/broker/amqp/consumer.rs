@@ -12,10 +12,11 @@ use lapin::types::FieldTable;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Link};
+use super::known::Known;
 use super::properties::short;
 use super::publisher::Publisher;
 use super::session::{InHandler, Lost, Session};
-use super::topology::{self, Known};
+use super::topology;
 use super::{Options, within};
 use crate::broker::{Error, Handler};
 

@@ -4,7 +4,7 @@
 //! get through then. `connection` looks after each of them. `publisher` sends and awaits confirms, `returns` concludes
 //! what became of each message. `consumer` keeps a `session` with its queue, `delivery` deals with one message, `acks` decides
 //! what may be acknowledged.
-//! `topology` declares, through a `declarer`; `inspection` finds out how others declared an exchange. What the broker sends
+//! `topology` declares what is `known`, through a `declarer`, queues with their `arguments`; `inspection` finds out how others declared an exchange. What the broker sends
 //! goes through `stream`, which splits it into `frames` and repairs what lapin could not read (`repair`). What costs the
 //! connection all the same ends in `probation`.
 //!
@@ -14,12 +14,14 @@
 //! `error`.
 
 mod acks;
+mod arguments;
 mod connection;
 mod consumer;
 mod declarer;
 mod delivery;
 pub mod frames;
 mod inspection;
+mod known;
 mod probation;
 mod properties;
 mod publisher;
@@ -38,12 +40,13 @@ use lapin::types::FieldTable;
 use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::connection::{Link, Purpose, connection_error};
 use self::consumer::{Consumer, Interrupted};
+use self::known::Known;
 use self::properties::short;
 use self::publisher::Publisher;
-use self::topology::Known;
 use super::envelope::Keyring;
 use super::{Broker, Error, Handler, Properties, Publication, Published, Topology};
 use crate::check::topology::ExchangeState;
@@ -89,6 +92,8 @@ pub struct Options {
     /// Declare no exchanges of others, and use those that exist as they are, of whatever type. What is Snorri's own is used as
     /// it is, too, and declared where it is missing.
     pub verify_only: bool,
+    /// The identity of the database, which the queues carry: one that carries another is refused. `None`: it is not compared.
+    pub database: Option<Uuid>,
     /// Vouch for where dead letters were published to. `None`: dead letters carry no origin.
     pub keys: Option<Keyring>,
 }
@@ -115,6 +120,7 @@ impl Options {
             parking_after: 3,
             requeue_delay: Duration::from_secs(2),
             verify_only: false,
+            database: None,
             keys: None,
         }
     }

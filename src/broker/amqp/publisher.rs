@@ -17,9 +17,10 @@ use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
 use tokio::sync::Semaphore;
 
 use super::connection::{self, Link, connection_error};
+use super::known::Known;
 use super::properties::{short, to_amqp};
 use super::returns::{Answer, Returned, conclude};
-use super::topology::{self, Known};
+use super::topology;
 use super::{Options, within};
 use crate::broker::{Error, Publication, Published};
 
@@ -103,8 +104,13 @@ impl Publisher {
         let Ok(live) = self.link.live() else {
             return;
         };
-        if let Err(error) = topology::restore(&live.connection, &self.known.all(), &self.options).await {
-            tracing::error!(%error, "cannot declare the topology");
+        match topology::restore(&live.connection, &self.known.all(), &self.options).await {
+            Ok(refused) => {
+                for reason in refused {
+                    tracing::error!(reason, "cannot declare a part of the topology");
+                }
+            }
+            Err(error) => tracing::error!(%error, "cannot declare the topology"),
         }
     }
 

@@ -1,70 +1,22 @@
-//! Declaring exchanges and queues, every argument with its reason.
+//! Declaring exchanges, queues and bindings: once, again after a connection was lost, and from time to time.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::convert::Infallible;
+use std::time::Duration;
 
 use lapin::Connection;
-use lapin::types::{AMQPValue, FieldTable, LongString};
+use lapin::types::{AMQPValue, FieldTable};
 
+use super::arguments::{self, NO_LIMIT, dead_letter_to, other_database, quorum, returning, text};
 use super::declarer::{Declarer, Failure};
+use super::known::Known;
 use super::{Options, inspection};
 use crate::broker::topology::Names;
-use crate::broker::{Error, Queue, Topology};
+use crate::broker::{Error, Topology};
 use crate::check::topology::{Exchange, ExchangeKind};
 
-/// A number for "no limit", which has no spelling that all versions understand: people may look at a queue often.
-const NO_LIMIT: u32 = 1_000_000;
-
-/// All that was declared so far, to be declared again after the connection was lost.
-#[derive(Debug, Default)]
-pub(super) struct Known(Mutex<Topology>);
-
-impl Known {
-    pub(super) fn all(&self) -> Topology {
-        self.lock().clone()
-    }
-
-    /// What one queue needs. It may be one that takes the dead letters of others, or what is in probation.
-    pub(super) fn around(&self, queue: &str, options: &Options) -> Topology {
-        let known = self.lock();
-        let is_probation = queue == Names::new(&options.prefix).probation;
-        let needs = |known: &&Queue| {
-            known.name == queue || known.dead_letters.as_ref().is_some_and(|to| is_probation || to == queue)
-        };
-        let queues: Vec<Queue> = known.queues.iter().filter(needs).cloned().collect();
-        let bound_to =
-            |exchange: &&String| queues.iter().flat_map(|q| &q.bindings).any(|(e, _)| e == *exchange);
-        Topology { exchanges: known.exchanges.iter().filter(bound_to).cloned().collect(), queues }
-    }
-
-    /// Where the dead letters of a queue go.
-    pub(super) fn dead_letters_of(&self, queue: &str, options: &Options) -> Option<String> {
-        self.around(queue, options).queues.into_iter().find_map(|known| known.dead_letters)
-    }
-
-    pub(super) fn add(&self, topology: &Topology) {
-        let mut known = self.lock();
-        for exchange in &topology.exchanges {
-            if !known.exchanges.contains(exchange) {
-                known.exchanges.push(exchange.clone());
-            }
-        }
-        for queue in &topology.queues {
-            match known.queues.iter_mut().find(|known| known.name == queue.name) {
-                None => known.queues.push(queue.clone()),
-                Some(known) => {
-                    let new: Vec<_> =
-                        queue.bindings.iter().filter(|b| !known.bindings.contains(b)).cloned().collect();
-                    known.bindings.extend(new);
-                }
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Topology> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// How often everything is declared again. What is there costs the broker a look at it.
+const DECLARATION_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One declaration of a topology.
 enum Item {
@@ -87,7 +39,7 @@ pub(super) async fn declare(
     Ok(())
 }
 
-/// Declares again what was declared before. What is refused is logged and keeps nothing else from being declared.
+/// Declares again what was declared before, and returns what was refused, which keeps nothing else from being declared.
 ///
 /// # Errors
 ///
@@ -96,18 +48,34 @@ pub(super) async fn restore(
     connection: &Connection,
     topology: &Topology,
     options: &Options,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let mut declarer = Declarer::new(connection, options);
+    let mut refused = Vec::new();
     for item in items(topology, options) {
         match declare_item(&mut declarer, item, options).await {
-            Err(error @ Error::Refused(_)) => {
-                tracing::error!(%error, "cannot declare a part of the topology");
-            }
+            Err(Error::Refused(reason)) => refused.push(reason),
             result => result?,
         }
     }
     declarer.finish().await;
-    Ok(())
+    Ok(refused)
+}
+
+/// Declares everything again from time to time, so that what others delete comes back. Does not return.
+pub(super) async fn keep_declared(connection: &Connection, known: &Known, options: &Options) -> Infallible {
+    let mut refused_before = Vec::new();
+    loop {
+        tokio::time::sleep(DECLARATION_INTERVAL).await;
+        match restore(connection, &known.all(), options).await {
+            Ok(refused) => {
+                for reason in refused.iter().filter(|reason| !refused_before.contains(*reason)) {
+                    tracing::error!(reason, "cannot declare a part of the topology");
+                }
+                refused_before = refused;
+            }
+            Err(error) => tracing::warn!(%error, "cannot declare the topology"),
+        }
+    }
 }
 
 /// The declarations in their order: what is bound, or named as a place for dead letters, comes first.
@@ -119,7 +87,7 @@ fn items(topology: &Topology, options: &Options) -> Vec<Item> {
     let exchanges = topology.exchanges.iter().filter(|exchange| !exchange.is_empty());
     items.extend(exchanges.map(|exchange| Item::Exchange(exchange.clone(), inspection::durable_topic())));
     for queue in &topology.queues {
-        items.push(Item::Queue(queue.name.clone(), arguments(queue, options)));
+        items.push(Item::Queue(queue.name.clone(), arguments::of(queue, options)));
         items.extend(queue.bindings.iter().map(|(exchange, key)| Item::Binding {
             queue: queue.name.clone(),
             exchange: exchange.clone(),
@@ -201,56 +169,28 @@ async fn declare_exchange(
     }
 }
 
-/// With `broker.verify_only` a queue that exists is used as it is; a missing one is declared.
+/// With `broker.verify_only` a queue that exists is used as it is, unless it belongs to another database; a missing one is
+/// declared.
 async fn declare_queue(
     declarer: &mut Declarer<'_>,
     queue: &str,
     arguments: FieldTable,
     options: &Options,
 ) -> Result<(), Error> {
-    if options.verify_only {
-        match declarer.find_queue(queue).await {
-            Err(Failure::NotFound) => {}
-            found => return found.map_err(|failure| cannot_declare(failure, "queue", queue)),
-        }
+    let exists = options.verify_only
+        && match declarer.find_queue(queue).await {
+            Err(Failure::NotFound) => false,
+            found => found.map(|()| true).map_err(|failure| cannot_declare(failure, "queue", queue))?,
+        };
+    match declarer.queue(queue, arguments).await {
+        Err(Failure::Different(reply)) => match other_database(&reply, queue, options) {
+            Some(error) => Err(error),
+            None if exists => Ok(()),
+            None => Err(cannot_declare(Failure::Different(reply), "queue", queue)),
+        },
+        Err(Failure::AccessRefused(_)) if exists => Ok(()),
+        declared => declared.map_err(|failure| cannot_declare(failure, "queue", queue)),
     }
-    let declared = declarer.queue(queue, arguments).await;
-    declared.map_err(|failure| cannot_declare(failure, "queue", queue))
-}
-
-fn arguments(queue: &Queue, options: &Options) -> FieldTable {
-    if queue.dead_letters.is_some() { returning(options) } else { quorum(options.delivery_limit) }
-}
-
-/// Of a queue whose messages go into probation when they come back too often.
-fn returning(options: &Options) -> FieldTable {
-    let mut arguments = quorum(options.probation_after);
-    dead_letter_to(&mut arguments, &Names::new(&options.prefix).probation, None);
-    arguments
-}
-
-fn dead_letter_to(arguments: &mut FieldTable, exchange: &str, routing_key: Option<&str>) {
-    arguments.insert("x-dead-letter-exchange".into(), text(exchange));
-    if let Some(routing_key) = routing_key {
-        arguments.insert("x-dead-letter-routing-key".into(), text(routing_key));
-    }
-    // By default a dead letter can get lost on its way. At least once is only to be had with reject-publish: a full queue
-    // refuses what is new, and the publisher keeps it.
-    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-    arguments.insert("x-overflow".into(), text("reject-publish"));
-}
-
-/// Replicated where there is a cluster, and synced to disk before a confirm everywhere. The limit is said because brokers differ
-/// when it is not (none in RabbitMQ 3, 20 in RabbitMQ 4).
-fn quorum(delivery_limit: u32) -> FieldTable {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), text("quorum"));
-    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(delivery_limit.into()));
-    arguments
-}
-
-fn text(text: &str) -> AMQPValue {
-    AMQPValue::LongString(LongString::from(text))
 }
 
 /// What to do about a declaration that failed.

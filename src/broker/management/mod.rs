@@ -4,17 +4,19 @@
 //! goes at once, but knows one that comes only after the broker's `collect_statistics_interval`, 5 s by default; a queue's count of
 //! them lags both ways.
 
+mod parked;
 mod wire;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use reqwest::{StatusCode, Url};
+use reqwest::{RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use self::parked::ParkedMessage;
 use self::wire::{BindingDto, ConsumerDto, ExchangeDto, Overview, Policies, QueueDto};
 use crate::check::topology::Observed;
 
@@ -48,6 +50,8 @@ pub enum Error {
     Refused { url: String, user: String, reason: String },
     #[error("RabbitMQ at {url} has no virtual host `{vhost}`")]
     NoVhost { url: String, vhost: String },
+    #[error("RabbitMQ at {url} has no queue `{queue}` on virtual host `{vhost}`")]
+    NoQueue { url: String, vhost: String, queue: String },
     #[error("{url} answers, but not as RabbitMQ's management API does: {what}")]
     Unexpected { url: String, what: String },
 }
@@ -66,6 +70,9 @@ impl Error {
             }
             Self::Refused { .. } => {
                 "it needs the tag `management`, and permissions for the virtual host: `rabbitmqctl set_user_tags USER management`"
+            }
+            Self::NoQueue { .. } => {
+                "Snorri declares it when it starts: is `broker.prefix` of the configuration the one that it runs with?"
             }
             Self::NoVhost { .. } => {
                 "the virtual host is the path of the broker's URL: `%2f` is the default one"
@@ -166,16 +173,25 @@ impl Management {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Error> {
-        let mut url = self.access.url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push("api").extend(path);
-        }
+        let mut url = self.url(path);
         // Without statistics a queue is only what it was declared as, which is exact, and cheap for the broker.
         if path.first() == Some(&"queues") {
             url.query_pairs_mut().append_pair("disable_stats", "true");
         }
-        let request =
-            self.http.get(url).basic_auth(&self.access.user, Some(self.access.password.expose_secret()));
+        self.answer(self.http.get(url), path).await
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.access.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("api").extend(path);
+        }
+        url
+    }
+
+    /// Sends a request to the API, and reads its answer.
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder, path: &[&str]) -> Result<T, Error> {
+        let request = request.basic_auth(&self.access.user, Some(self.access.password.expose_secret()));
         let at = || self.access.url.to_string();
         let unreachable = |error: reqwest::Error| Error::Unreachable { url: at(), why: causes(&error) };
         let response = request.send().await.map_err(unreachable)?;
@@ -192,9 +208,15 @@ impl Management {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(Error::Refused { url: at(), user: self.access.user.clone(), reason: reason() })
             }
-            StatusCode::NOT_FOUND if path.len() > 1 => {
-                Err(Error::NoVhost { url: at(), vhost: self.access.vhost.clone() })
-            }
+            StatusCode::NOT_FOUND => match path {
+                [_] => Err(Error::Unexpected { url: at(), what: reason() }),
+                ["queues", _, queue, ..] => Err(Error::NoQueue {
+                    url: at(),
+                    vhost: self.access.vhost.clone(),
+                    queue: (*queue).to_owned(),
+                }),
+                _ => Err(Error::NoVhost { url: at(), vhost: self.access.vhost.clone() }),
+            },
             _ => Err(Error::Unexpected { url: at(), what: reason() }),
         }
     }

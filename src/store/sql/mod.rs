@@ -13,6 +13,7 @@
 //! - `retain`: what has ended long ago
 //! - `token_keys`: the keys of correlation tokens
 //! - `processes`: which processes are alive, and what they have reserved
+//! - `identity`: which database it is
 //! - `entity`: the table whose statements sea-orm builds
 //! - `error`, `stored`: what a database's error means; rows that cannot be read
 //! - `recycling`: sessions that are not used again
@@ -46,6 +47,7 @@ mod connect;
 mod definitions;
 mod entity;
 mod error;
+mod identity;
 mod list;
 mod processes;
 mod question;
@@ -293,6 +295,10 @@ impl Store for SqlStore {
 
     async fn now(&self) -> Result<Option<Time>, Error> {
         self.patiently(processes::now(self)).await
+    }
+
+    async fn identity(&self) -> Result<Uuid, Error> {
+        self.patiently(identity::identity(self)).await
     }
 
     async fn check(&self) -> Result<(), Error> {
