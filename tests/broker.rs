@@ -235,8 +235,7 @@ async fn what_is_not_taken_is_tried_again_and_never_becomes_a_dead_letter(
     });
     let consuming = bed.consume(&queue, 10, handler);
     bed.publish_all(vec![message(&queue, "never")]).await;
-    eventually("taken at last", async || times.load(Ordering::SeqCst) > 2 * bed::DELIVERY_LIMIT as usize)
-        .await;
+    eventually("taken at last", async || times.load(Ordering::SeqCst) > TIMES).await;
     consuming.stop().await;
     bed.await_depth(&queue, 0).await;
     assert_eq!(bed.broker.depth(&dead).await.expect("a depth"), 0);
@@ -669,6 +668,59 @@ async fn amqp_parks_only_what_costs_the_connection() {
     consuming.await.expect("no panic");
     assert_eq!(bed.broker.depth(&bed.name("dead")).await.expect("a depth"), 0);
     broker.close().await;
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_holds_only_so_many_bytes() {
+    const BYTES: usize = 300_000;
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.queue("in", &[]).await;
+    let large = |number: usize| Publication { body: vec![0; BYTES], ..message(&queue, number) };
+    bed.publish_all((0..100).map(large).collect()).await;
+    let (gate, now) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (closed, count) = (gate.clone(), now.clone());
+    let handler = handler(move |_| {
+        let (gate, now) = (closed.clone(), count.clone());
+        async move {
+            now.fetch_add(1, Ordering::SeqCst);
+            gate.acquire().await?.forget();
+            Ok(Verdict::Ack)
+        }
+    });
+    let consuming = bed.consume(&queue, 2_000, handler);
+    let in_handler = (8 * 1024 * 1024) / BYTES + 1;
+    eventually("as many as fit", async || now.load(Ordering::SeqCst) == in_handler).await;
+    bed.await_depth(&queue, 100 - 32).await;
+    assert_eq!(now.load(Ordering::SeqCst), in_handler, "the others wait");
+    gate.add_permits(100);
+    eventually("all messages", async || now.load(Ordering::SeqCst) == 100).await;
+    consuming.stop().await;
+    assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_delivers_once_while_the_prefetch_changes() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.queue("in", &[]).await;
+    let bytes = |number: usize| if (60..140).contains(&number) { 1_000_000 } else { 10 };
+    for batch in 0..6 {
+        let sized = |number| Publication { body: vec![0; bytes(number)], ..message(&queue, number) };
+        bed.publish_all((batch * 50..(batch + 1) * 50).map(sized).collect()).await;
+    }
+    let (kept, handler) = keeper();
+    let consuming = bed.consume(&queue, 2_000, handler);
+    eventually("all messages", async || kept.lock().expect("a lock").len() >= 300).await;
+    bed.await_depth(&queue, 0).await;
+    consuming.stop().await;
+    {
+        let kept = kept.lock().expect("a lock");
+        let ids: HashSet<String> = kept.iter().map(id).collect();
+        assert_eq!((kept.len(), ids.len()), (300, 300));
+        assert!(kept.iter().all(|delivery| !delivery.redelivered));
+    }
+    assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
     bed.finish().await;
 }
 

@@ -13,8 +13,7 @@ async fn queues_and_exchanges_that_are_deleted_come_back() {
     let operator = connection.expect("a connection").create_channel().await.expect("a channel");
     let queues = ["starts", "events", "signals", "replies", "dead-letters", "probation", "parked", "probe"]
         .map(|name| format!("{}.{name}", world.plan.prefix));
-    let exchanges =
-        ["lifecycle", "probation", "commands"].map(|name| format!("{}.{name}", world.plan.prefix));
+    let exchanges = ["lifecycle", "probation"].map(|name| format!("{}.{name}", world.plan.prefix));
     for queue in &queues {
         let deleted = operator.queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
         deleted.await.expect("deleted");

@@ -48,6 +48,10 @@ impl Acks {
         Self { first: 1, slots: VecDeque::new(), requeue: Vec::new(), done: 0, most_held_up }
     }
 
+    pub(super) fn set_most_held_up(&mut self, most: usize) {
+        self.most_held_up = most;
+    }
+
     /// A delivery came in. Tags come in order.
     pub(super) fn delivered(&mut self, tag: u64) {
         while self.first + (self.slots.len() as u64) < tag {

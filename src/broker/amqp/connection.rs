@@ -177,8 +177,9 @@ impl Supervisor {
     async fn use_while_it_lasts(&self, live: Live) {
         let (purpose, generation, live) = (self.purpose.name(), live.generation, Arc::new(live));
         tracing::info!(purpose, generation, "connected to the broker");
-        self.state.send_replace(State::Up(live.clone()));
+        // First, so that whoever has waited for the connection finds it available.
         self.available.send_replace(true);
+        self.state.send_replace(State::Up(live.clone()));
         let reason = match &self.known {
             None => self.watch(&live.connection).await,
             Some(known) => tokio::select! {
@@ -195,7 +196,8 @@ impl Supervisor {
         let connection = connect(&self.options, self.purpose).await?;
         if let Some(known) = &self.known {
             // What is there works without what is missing. The refusals are logged when it is all declared again.
-            let declared = topology::restore(&connection, &known.all(), &self.options).await.map(|_| ());
+            let declared =
+                topology::restore(&connection, known, &known.all(), &self.options).await.map(|_| ());
             for result in [declared, topology::declare_probe(&connection, &self.options).await] {
                 if let Err(error) = result {
                     tracing::error!(%error, "cannot declare the topology");

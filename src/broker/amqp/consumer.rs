@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Link};
 use super::known::Known;
+use super::prefetch::Prefetch;
 use super::properties::short;
 use super::publisher::Publisher;
 use super::session::{InHandler, Lost, Session};
@@ -106,13 +107,15 @@ impl Consumer<'_> {
     }
 
     async fn open_session(&self, number: u64) -> Option<Session<'_>> {
-        let mut delay = RETRY_DELAY_MIN;
+        let (mut delay, mut is_missing) = (RETRY_DELAY_MIN, false);
         loop {
             let live = self.link.up().await?;
-            match self.try_open_session(number, &live.connection).await {
+            match self.try_open_session(number, &live.connection, is_missing).await {
                 Ok(session) => return Some(session),
                 Err(error) => tracing::warn!(queue = self.queue, %error, ?delay, "cannot consume"),
             }
+            // The queue may be gone.
+            is_missing = true;
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(RETRY_DELAY_MAX);
         }
@@ -122,13 +125,28 @@ impl Consumer<'_> {
         &self,
         number: u64,
         connection: &lapin::Connection,
+        is_missing: bool,
     ) -> Result<Session<'_>, Error> {
-        let timeout = self.options.operation_timeout;
-        // The queue may be gone: that is one way to end up here.
-        topology::restore(connection, &self.known.around(self.queue, self.options), self.options).await?;
+        if is_missing {
+            let around = self.known.around(self.queue, self.options);
+            topology::restore(connection, self.known, &around, self.options).await?;
+        }
         let channel = connection::channel(connection, self.options).await?;
+        let prefetch = Prefetch::new(self.prefetch);
+        let deliveries = self.consume(&channel, prefetch.current()).await?;
+        tracing::info!(queue = self.queue, "consuming");
+        Ok(Session::new(self, number, channel, deliveries, prefetch))
+    }
+
+    /// Begins to consume on a channel.
+    pub(super) async fn consume(
+        &self,
+        channel: &lapin::Channel,
+        prefetch: u16,
+    ) -> Result<lapin::Consumer, Error> {
+        let timeout = self.options.operation_timeout;
         // For each consumer: the only kind that quorum queues know.
-        let qos = channel.basic_qos(self.prefetch.max(1), BasicQosOptions { global: false });
+        let qos = channel.basic_qos(prefetch, BasicQosOptions { global: false });
         within(timeout, "setting the prefetch", qos).await?;
         let flags = BasicConsumeOptions {
             no_local: false,  // RabbitMQ does not know it
@@ -140,7 +158,7 @@ impl Consumer<'_> {
         // Without a tag the broker makes one up that is unique.
         let consuming = channel.basic_consume(queue, "".into(), flags, FieldTable::default());
         let deliveries = within(timeout, "consuming", consuming).await?;
-        tracing::info!(queue = self.queue, prefetch = self.prefetch, "consuming");
-        Ok(Session::new(self, number, channel, deliveries))
+        tracing::debug!(queue = self.queue, prefetch, "consuming");
+        Ok(deliveries)
     }
 }

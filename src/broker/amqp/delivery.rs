@@ -22,7 +22,7 @@ impl Consumer<'_> {
         delivery: lapin::message::Delivery,
         lost: CancellationToken,
     ) -> Handled {
-        let (tag, amqp) = (delivery.delivery_tag, delivery.properties.clone());
+        let (tag, amqp, bytes) = (delivery.delivery_tag, delivery.properties.clone(), delivery.data.len());
         let given = read(delivery, &Names::new(&self.options.prefix).probation);
         let settled =
             handling::settle(&self.handler, &given, self.queue, self.options.requeue_delay, &lost).await;
@@ -33,7 +33,7 @@ impl Consumer<'_> {
                 self.dead_letter(&amqp, &given, code, reason, &lost).await
             }
         };
-        Handled { session, tag, ack }
+        Handled { session, tag, ack, bytes }
     }
 
     /// Sends a copy to the dead letters, so that the reason travels along. Whether it is there, and the original can go.

@@ -8,7 +8,11 @@ use crate::broker::{Queue, Topology};
 
 /// All that was declared so far, to be declared again after the connection was lost.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<Topology>);
+pub(super) struct Known {
+    topology: Mutex<Topology>,
+    /// RabbitMQ may close the connection with an internal error if one quorum queue is declared twice at the same time.
+    declaring: tokio::sync::Mutex<()>,
+}
 
 impl Known {
     pub(super) fn all(&self) -> Topology {
@@ -52,7 +56,12 @@ impl Known {
         }
     }
 
+    /// The right to declare, for as long as it is held.
+    pub(super) async fn declaring(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.declaring.lock().await
+    }
+
     fn lock(&self) -> MutexGuard<'_, Topology> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.topology.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,6 +22,7 @@ mod delivery;
 pub mod frames;
 mod inspection;
 mod known;
+mod prefetch;
 mod probation;
 mod properties;
 mod publisher;
@@ -175,7 +176,7 @@ impl Drop for AmqpBroker {
 impl Broker for AmqpBroker {
     async fn declare(&self, topology: &Topology) -> Result<(), Error> {
         let live = self.publisher.link.live()?;
-        topology::declare(&live.connection, topology, &self.options).await?;
+        topology::declare(&live.connection, &self.known, topology, &self.options).await?;
         self.known.add(topology);
         Ok(())
     }

@@ -104,7 +104,7 @@ impl Publisher {
         let Ok(live) = self.link.live() else {
             return;
         };
-        match topology::restore(&live.connection, &self.known.all(), &self.options).await {
+        match topology::restore(&live.connection, &self.known, &self.known.all(), &self.options).await {
             Ok(refused) => {
                 for reason in refused {
                     tracing::error!(reason, "cannot declare a part of the topology");

@@ -3,19 +3,25 @@
 //! One task does it all: it takes deliveries, polls the handler for each, and sends acknowledgements, one write at a
 //! time. What is settled during a write goes out together with the next.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, try_join_all};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::acks::{Acks, Settlements};
 use super::consumer::Consumer;
+use super::prefetch::Prefetch;
 use super::{connection, within};
 use crate::broker::Error;
+
+/// Bytes of bodies that the handler has at a time, about. What it makes of them takes several times as much.
+const HANDLER_BYTES: usize = 8 * 1024 * 1024;
 
 /// The deliveries that the handler has, of this session and of those before it.
 pub(super) type InHandler<'a> = FuturesUnordered<BoxFuture<'a, Handled>>;
@@ -25,6 +31,8 @@ pub(super) struct Handled {
     pub(super) tag: u64,
     /// Acknowledge, or put back.
     pub(super) ack: bool,
+    /// The size of its body.
+    pub(super) bytes: usize,
 }
 
 /// Why a session ended that was not stopped.
@@ -41,9 +49,13 @@ pub(super) struct Session<'a> {
     number: u64,
     channel: Channel,
     deliveries: lapin::Consumer,
+    prefetch: Prefetch,
+    /// What came in and was not handed over, from before a change of the prefetch.
+    backlog: VecDeque<Delivery>,
     acks: Acks,
-    /// How many of its deliveries are in the handler.
+    /// How many of its deliveries are in the handler, and the bytes of their bodies.
     open: usize,
+    open_bytes: usize,
     /// The write that is under way.
     writing: Option<BoxFuture<'static, Result<(), Error>>>,
     /// Cancelled when the session ends or is to be stopped: nothing is tried again then.
@@ -57,17 +69,30 @@ impl<'a> Session<'a> {
         number: u64,
         channel: Channel,
         deliveries: lapin::Consumer,
+        prefetch: Prefetch,
     ) -> Self {
-        let acks = Acks::new(usize::from(consumer.prefetch) / 2);
+        let acks = Acks::new(usize::from(prefetch.current()) / 2);
         let over = consumer.stop.child_token();
         let _over = over.clone().drop_guard();
-        Self { consumer, number, channel, deliveries, acks, open: 0, writing: None, over, _over }
+        Self {
+            consumer,
+            number,
+            channel,
+            deliveries,
+            prefetch,
+            backlog: VecDeque::new(),
+            acks,
+            open: 0,
+            open_bytes: 0,
+            writing: None,
+            over,
+            _over,
+        }
     }
 
     /// Returns `Ok` once it is stopped and all is settled.
     pub(super) async fn run(mut self, in_handler: &mut InHandler<'a>) -> Result<(), Lost> {
-        let Consumer { stop, prefetch, .. } = *self.consumer;
-        let prefetch = usize::from(prefetch.max(1));
+        let stop = self.consumer.stop;
         let mut stopping = false;
         while !stopping || self.open > 0 {
             self.write();
@@ -88,17 +113,23 @@ impl<'a> Session<'a> {
                         self.settle(&handled);
                     }
                 }
-                delivery = self.deliveries.next(), if !stopping && in_handler.len() < prefetch => {
-                    self.take(delivery, in_handler)?;
+                delivery = self.deliveries.next(), if !stopping && self.has_room(in_handler) => {
+                    let delivery = self.register(delivery)?;
+                    self.hand_over(delivery, in_handler);
                     // What is there already is taken without a way through the scheduler. Nothing is awaited between
                     // taking a delivery and handing it over, so that none can get lost.
-                    while in_handler.len() < prefetch {
+                    while self.has_room(in_handler) {
                         let Some(delivery) = self.deliveries.next().now_or_never() else {
                             break;
                         };
-                        self.take(delivery, in_handler)?;
+                        let delivery = self.register(delivery)?;
+                        self.hand_over(delivery, in_handler);
                     }
                 }
+            }
+            if !stopping {
+                self.adapt().await?;
+                self.hand_over_backlog(in_handler);
             }
         }
         if let Some(writing) = self.writing.take() {
@@ -110,16 +141,41 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        delivery: Option<lapin::Result<lapin::message::Delivery>>,
-        in_handler: &InHandler<'a>,
-    ) -> Result<(), Lost> {
+    /// Whether the handler may get another delivery. None is too large to be handed over alone.
+    fn has_room(&self, in_handler: &InHandler<'a>) -> bool {
+        in_handler.len() < usize::from(self.consumer.prefetch.max(1)) && self.open_bytes < HANDLER_BYTES
+    }
+
+    /// Notes what came in.
+    fn register(&mut self, delivery: Option<lapin::Result<Delivery>>) -> Result<Delivery, Lost> {
         let delivery =
             delivery.ok_or_else(|| Lost("the broker cancelled it: is the queue deleted?".to_owned()))??;
         self.acks.delivered(delivery.delivery_tag);
+        self.prefetch.observe(delivery.data.len());
+        Ok(delivery)
+    }
+
+    fn hand_over(&mut self, delivery: Delivery, in_handler: &InHandler<'a>) {
         self.open += 1;
+        self.open_bytes += delivery.data.len();
         in_handler.push(self.consumer.handle(self.number, delivery, self.over.clone()).boxed());
+    }
+
+    fn hand_over_backlog(&mut self, in_handler: &InHandler<'a>) {
+        while self.has_room(in_handler)
+            && let Some(delivery) = self.backlog.pop_front()
+        {
+            self.hand_over(delivery, in_handler);
+        }
+    }
+
+    /// Consumes anew if another prefetch fits the messages better.
+    async fn adapt(&mut self) -> Result<(), Lost> {
+        if let Some(prefetch) = self.prefetch.change() {
+            self.halt().await?;
+            self.deliveries = self.consumer.consume(&self.channel, prefetch).await?;
+            self.acks.set_most_held_up(usize::from(prefetch) / 2);
+        }
         Ok(())
     }
 
@@ -128,6 +184,7 @@ impl<'a> Session<'a> {
             return; // its channel is gone, and the broker delivers it again
         }
         self.open -= 1;
+        self.open_bytes -= handled.bytes;
         if handled.ack {
             self.acks.ack(handled.tag);
         } else {
@@ -149,12 +206,22 @@ impl<'a> Session<'a> {
 
     /// Takes no more, and gives back what came in and was not handed over.
     async fn cancel(&mut self) -> Result<(), Lost> {
+        self.halt().await?;
+        for delivery in self.backlog.drain(..) {
+            self.acks.requeue(delivery.delivery_tag);
+        }
+        Ok(())
+    }
+
+    /// Consumes no more. What came in waits in the backlog.
+    async fn halt(&mut self) -> Result<(), Lost> {
         let cancelled =
             self.channel.basic_cancel(self.deliveries.tag(), BasicCancelOptions { nowait: false });
         within(self.consumer.options.operation_timeout, "cancelling a consumer", cancelled).await?;
         while let Some(Some(Ok(delivery))) = self.deliveries.next().now_or_never() {
             self.acks.delivered(delivery.delivery_tag);
-            self.acks.requeue(delivery.delivery_tag);
+            self.prefetch.observe(delivery.data.len());
+            self.backlog.push_back(delivery);
         }
         Ok(())
     }

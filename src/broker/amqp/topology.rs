@@ -28,9 +28,11 @@ enum Item {
 /// Declares `topology`. The first declaration that fails ends it.
 pub(super) async fn declare(
     connection: &Connection,
+    known: &Known,
     topology: &Topology,
     options: &Options,
 ) -> Result<(), Error> {
+    let _declaring = known.declaring().await;
     let mut declarer = Declarer::new(connection, options);
     for item in items(topology, options) {
         declare_item(&mut declarer, item, options).await?;
@@ -46,9 +48,11 @@ pub(super) async fn declare(
 /// [`Error::Unavailable`] if the broker does not answer.
 pub(super) async fn restore(
     connection: &Connection,
+    known: &Known,
     topology: &Topology,
     options: &Options,
 ) -> Result<Vec<String>, Error> {
+    let _declaring = known.declaring().await;
     let mut declarer = Declarer::new(connection, options);
     let mut refused = Vec::new();
     for item in items(topology, options) {
@@ -66,7 +70,7 @@ pub(super) async fn keep_declared(connection: &Connection, known: &Known, option
     let mut refused_before = Vec::new();
     loop {
         tokio::time::sleep(DECLARATION_INTERVAL).await;
-        match restore(connection, &known.all(), options).await {
+        match restore(connection, known, &known.all(), options).await {
             Ok(refused) => {
                 for reason in refused.iter().filter(|reason| !refused_before.contains(*reason)) {
                     tracing::error!(reason, "cannot declare a part of the topology");
