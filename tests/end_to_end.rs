@@ -17,6 +17,8 @@ mod full_disk;
 mod ownership;
 #[path = "end_to_end/poison.rs"]
 mod poison;
+#[path = "end_to_end/probation.rs"]
+mod probation;
 #[path = "end_to_end/python.rs"]
 mod python;
 #[path = "end_to_end/replicas.rs"]

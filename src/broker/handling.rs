@@ -20,7 +20,7 @@ const HOLD: Duration = Duration::from_secs(300);
 /// message that makes it panic must count as delivered. An error counts as [`Verdict::Requeue`].
 pub(super) async fn settle(
     handler: &Handler,
-    delivery: &Delivery,
+    delivery: impl Fn() -> Delivery,
     queue: &str,
     max_delay: Duration,
     stop: &CancellationToken,
@@ -28,7 +28,8 @@ pub(super) async fn settle(
     let (began, mut delay) = (Instant::now(), RETRY_DELAY_MIN.min(max_delay));
     let mut is_repeated = false;
     loop {
-        let given = Delivery { redelivered: delivery.redelivered || is_repeated, ..delivery.clone() };
+        let mut given = delivery();
+        given.redelivered |= is_repeated;
         match AssertUnwindSafe(handler.clone().oneshot(given)).catch_unwind().await {
             Ok(Ok(Verdict::Requeue)) => {}
             Ok(Ok(verdict)) => return verdict,

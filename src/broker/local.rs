@@ -86,10 +86,8 @@ impl LocalBroker {
 
     /// Gives one message to the handler and does as it says. Dropped halfway, the message goes back to its queue.
     async fn handle(&self, queue: &Arc<Queue>, taken: Taken, handler: Handler, stop: &CancellationToken) {
-        let delivery = taken.delivery();
-        let verdict =
-            handling::settle(&handler, &delivery, queue.name(), self.options.requeue_delay, stop).await;
-        match verdict {
+        let delivery = || taken.delivery();
+        match handling::settle(&handler, delivery, queue.name(), self.options.requeue_delay, stop).await {
             Verdict::Ack => taken.settle(),
             Verdict::DeadLetter { code, reason } => self.dead_letter(queue, taken, code, &reason),
             Verdict::Requeue if taken.deliveries() > self.options.delivery_limit => {

@@ -41,7 +41,7 @@ pub struct Options {
     pub sweep_interval: Duration,
     /// Wake-ups or messages that are taken on at once, at most.
     pub claim_limit: NonZeroU32,
-    /// Deliveries of one queue that are dealt with at once, at most; also the broker's prefetch.
+    /// Deliveries of one queue that are dealt with at once, at most; also the broker's prefetch, which is less for large messages.
     pub prefetch: u16,
     /// How long one delivery may take before it is given back to the broker.
     #[serde(with = "humantime_serde")]

@@ -70,6 +70,27 @@ async fn a_statement_that_is_given_up_on_is_exhausted() {
     .await;
 }
 
+#[tokio::test]
+async fn a_table_that_is_locked_against_writes_is_noticed_at_once() {
+    run(Postgres, async |test| {
+        for mode in ["SHARE", "ACCESS EXCLUSIVE"] {
+            test.store.check().await.expect("no lock");
+            let other = test.database().await.expect("a database");
+            let transaction = other.begin().await.expect("a transaction");
+            let lock = format!("LOCK TABLE journal IN {mode} MODE");
+            transaction.execute_unprepared(&lock).await.expect("a lock");
+            let error = test.store.check().await.expect_err("it is locked");
+            assert!(
+                matches!(&error, Error::Unavailable(why) if why.to_string().contains("`journal`")),
+                "{error:?}"
+            );
+            transaction.rollback().await.expect("an end");
+            other.close().await.expect("an end");
+        }
+    })
+    .await;
+}
+
 /// Whoever asks first, and at the same time as others, makes the identity that all get from then on.
 #[rstest]
 #[tokio::test]

@@ -141,6 +141,12 @@ impl Api {
         Some((response.status().as_u16(), response.json().await.ok()?))
     }
 
+    /// As [`Api::get`] with status 200; `None` while the process does not answer so.
+    pub async fn try_get(&self, path: &str) -> Option<Value> {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.ok()?;
+        if response.status().is_success() { response.json().await.ok() } else { None }
+    }
+
     pub async fn text(&self, path: &str) -> String {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("an answer");
         response.text().await.expect("a text")

@@ -22,15 +22,16 @@ impl Consumer<'_> {
         delivery: lapin::message::Delivery,
         lost: CancellationToken,
     ) -> Handled {
-        let (tag, amqp, bytes) = (delivery.delivery_tag, delivery.properties.clone(), delivery.data.len());
-        let given = read(delivery, &Names::new(&self.options.prefix).probation);
+        let (tag, bytes) = (delivery.delivery_tag, delivery.data.len());
+        let probation = Names::new(&self.options.prefix).probation;
+        let given = || read(&delivery, &probation);
         let settled =
-            handling::settle(&self.handler, &given, self.queue, self.options.requeue_delay, &lost).await;
+            handling::settle(&self.handler, given, self.queue, self.options.requeue_delay, &lost).await;
         let ack = match settled {
             Verdict::Ack => true,
             Verdict::Requeue => false,
             Verdict::DeadLetter { code, reason } => {
-                self.dead_letter(&amqp, &given, code, reason, &lost).await
+                self.dead_letter(&delivery.properties, &given(), code, reason, &lost).await
             }
         };
         Handled { session, tag, ack, bytes }
@@ -74,29 +75,31 @@ impl Consumer<'_> {
 }
 
 /// A delivery as the handler sees it.
-fn read(delivery: lapin::message::Delivery, probation: &str) -> Delivery {
-    let lapin::message::Delivery { exchange, routing_key, redelivered, properties, data, .. } = delivery;
-    let mut read = from_amqp(&properties);
-    let malformed = match read.headers.remove(header::MALFORMED) {
+fn read(delivery: &lapin::message::Delivery, probation: &str) -> Delivery {
+    let mut properties = from_amqp(&delivery.properties);
+    let malformed = match properties.headers.remove(header::MALFORMED) {
         Some(HeaderValue::Text(names)) => Some(names),
         _ => None,
     };
-    let mut given = Delivery {
-        exchange: exchange.as_str().to_owned(),
-        routing_key: routing_key.as_str().to_owned(),
-        properties: read,
-        body: data,
-        redelivered,
+    let given = Delivery {
+        exchange: delivery.exchange.as_str().to_owned(),
+        routing_key: delivery.routing_key.as_str().to_owned(),
+        properties,
+        body: delivery.data.clone(),
+        redelivered: delivery.redelivered,
         malformed,
         moved_from: None,
     };
-    // No client can publish to this exchange, so that the broker's notes are the broker's.
-    if given.exchange == probation
-        && let Some((queue, exchange, routing_key)) = last_death(&properties)
-    {
-        given = Delivery { exchange, routing_key, moved_from: Some(queue), ..given };
+    if given.exchange != probation {
+        return given;
     }
-    given
+    // No client can publish to this exchange, so that the broker's notes are the broker's.
+    match last_death(&delivery.properties) {
+        Some((queue, exchange, routing_key)) => {
+            Delivery { exchange, routing_key, moved_from: Some(queue), ..given }
+        }
+        None => given,
+    }
 }
 
 /// The queue that the broker moved a message from last, and the exchange and routing key that it had come to that queue with.
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_message_in_probation_is_read_as_it_came_to_its_queue() {
-        let read = read(delivery("snorri.probation", death()), "snorri.probation");
+        let read = read(&delivery("snorri.probation", death()), "snorri.probation");
         let expected = ("shop", "order.placed", Some("snorri.events"), Some("app_id"));
         let Delivery { exchange, routing_key, moved_from, malformed, properties, .. } = &read;
         assert_eq!((&**exchange, &**routing_key, moved_from.as_deref(), malformed.as_deref()), expected);
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_a_publisher_claims_of_the_past_does_not_count() {
-        let read = read(delivery("", death()), "snorri.probation");
+        let read = read(&delivery("", death()), "snorri.probation");
         assert_eq!((read.exchange.as_str(), read.moved_from), ("", None));
     }
 }

@@ -70,6 +70,9 @@ pub(super) async fn keep_declared(connection: &Connection, known: &Known, option
     let mut refused_before = Vec::new();
     loop {
         tokio::time::sleep(DECLARATION_INTERVAL).await;
+        if connection.status().blocked() {
+            continue; // the broker reads nothing from it
+        }
         match restore(connection, known, &known.all(), options).await {
             Ok(refused) => {
                 for reason in refused.iter().filter(|reason| !refused_before.contains(*reason)) {

@@ -14,6 +14,7 @@
 //! - `token_keys`: the keys of correlation tokens
 //! - `processes`: which processes are alive, and what they have reserved
 //! - `identity`: which database it is
+//! - `locks`: whether another session keeps all commits out
 //! - `entity`: the table whose statements sea-orm builds
 //! - `error`, `stored`: what a database's error means; rows that cannot be read
 //! - `recycling`: sessions that are not used again
@@ -49,6 +50,7 @@ mod entity;
 mod error;
 mod identity;
 mod list;
+mod locks;
 mod processes;
 mod question;
 mod read;
@@ -302,6 +304,10 @@ impl Store for SqlStore {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        self.patiently(connect::check(&self.db)).await
+        let check = async {
+            connect::check(&self.db).await?;
+            locks::check(self).await
+        };
+        self.patiently(check).await
     }
 }

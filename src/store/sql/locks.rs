@@ -1,0 +1,30 @@
+//! Whether another session keeps all commits out.
+
+use super::{Dialect, SqlStore};
+use crate::store::Error;
+
+/// A lock on a table that every commit writes to, of a mode that excludes writers. One that is waited for keeps later writers out,
+/// too. The question waits for none of them.
+const KEPT_OUT: &str = "\
+SELECT relation::regclass::text FROM pg_locks \
+WHERE relation IN ('journal'::regclass, 'saga'::regclass, 'outbox'::regclass) \
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') LIMIT 1";
+
+/// # Errors
+///
+/// [`Error::Unavailable`] if a table is locked. SQLite has one lock for everything, which each write finds out.
+pub(super) async fn check(store: &SqlStore) -> Result<(), Error> {
+    if matches!(store.dialect, Dialect::Sqlite(_)) {
+        return Ok(());
+    }
+    let rows = store.query(store.statement(KEPT_OUT, [])).await?;
+    match rows.first() {
+        None => Ok(()),
+        Some(row) => {
+            let table: String = row.try_get_by_index(0)?;
+            let what = format!("another session has locked the table `{table}` against writes");
+            Err(Error::Unavailable(what.into()))
+        }
+    }
+}
