@@ -1,14 +1,22 @@
 //! CEL between `${ }`.
 //!
 //! An expression is total, does no IO, and is bounded: its source by [`MAX_SOURCE_BYTES`], its nesting when its definition
-//! is checked, the lists that it computes with by [`MAX_LIST_ITEMS`]. It is compiled once, when its definition is loaded.
+//! is checked, the lists that it computes with by [`MAX_LIST_ITEMS`], and what evaluating it takes by a budget of
+//! [`MAX_STEPS`] and [`MAX_BYTES`]. It is compiled once, when its definition is loaded.
 //!
 //! Two rules are ours. A step that has no output (it was skipped, or is optional and did not succeed) has the output null:
 //! to read a field of it is an error, and only in the step's own compensation the whole expression is null instead, because
 //! there the outcome may be unknown. What reads into an output that was answered as null is null, too. `has(a.b)` is false where `a` is null, so that it asks for both.
 
-use std::collections::HashMap;
-use std::fmt;
+pub(super) mod budget;
+pub(super) mod counting;
+mod metered;
+#[cfg(test)]
+mod tests;
+pub(super) mod values;
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
@@ -16,11 +24,19 @@ use cel::{Context, Env, Program};
 use serde_json::Value;
 
 use super::exact;
+use budget::Budget;
+pub use budget::{MAX_BYTES, MAX_STEPS};
+use counting::{Meter, Patterns};
+use values::Reads;
 
 /// Longest source of one expression.
 pub const MAX_SOURCE_BYTES: usize = 4 * 1024;
 /// Longest list that an expression computes with. One that it only names may be longer.
 pub const MAX_LIST_ITEMS: usize = 1_000;
+/// Deepest nesting of an expression that is evaluated, which recurses. The check of a definition takes less.
+const MAX_DEPTH: usize = 400;
+/// Longest message of an error: CEL's repeat the values.
+const MAX_MESSAGE_BYTES: usize = 1_000;
 
 /// The variables that an expression sees.
 pub trait Scope {
@@ -49,8 +65,12 @@ pub enum Variable<'a> {
 pub struct Expression {
     source: String,
     program: Program,
-    /// What is evaluated instead of the program, if that differs.
+    /// What is evaluated instead of the program. `None`: it nests too deep.
     evaluated: Option<Box<IdedExpr>>,
+    /// The steps that it takes at least.
+    steps: u64,
+    reads: BTreeMap<String, Reads>,
+    patterns: Arc<Patterns>,
     env: Arc<Env>,
     references: Vec<String>,
     /// The names in `a.b.c`, by far the most common kind of expression.
@@ -69,6 +89,7 @@ pub struct EvaluationError {
 pub fn environment() -> Env {
     let mut env = Env::stdlib();
     exact::extend(&mut env);
+    counting::extend(&mut env);
     env
 }
 
@@ -96,10 +117,14 @@ impl Expression {
             program.references().variables().into_iter().map(str::to_owned).collect();
         references.sort_unstable();
         let path = path_of(&program.expression().expr);
-        let asked = source.contains("has").then(|| null_has_nothing(program.expression().clone()));
-        let exact = exact::exact(asked.as_ref().unwrap_or(program.expression()));
-        let evaluated = exact.or(asked).map(Box::new);
-        Ok(Self { source: source.to_owned(), program, evaluated, env: Arc::clone(env), references, path })
+        let root = program.expression();
+        let evaluated = (depth(root) <= MAX_DEPTH).then(|| {
+            let asked = source.contains("has").then(|| null_has_nothing(root.clone()));
+            Box::new(metered::metered(asked.as_ref().unwrap_or(root)))
+        });
+        let (steps, reads, patterns) = (metered::steps(root), Reads::of(root), Arc::new(Patterns::of(root)));
+        let (source, env) = (source.to_owned(), Arc::clone(env));
+        Ok(Self { source, program, evaluated, steps, reads, patterns, env, references, path })
     }
 
     /// The variables it names.
@@ -116,16 +141,47 @@ impl Expression {
         &self.program
     }
 
+    /// The value, with a budget of its own.
     pub fn evaluate(&self, scope: &dyn Scope) -> Result<Value, EvaluationError> {
-        match self.path.as_deref().and_then(|path| follow(path, scope)) {
+        match self.follow(scope) {
             Some(value) => Ok(value.clone()),
-            None => self.compute(scope),
+            None => self.compute(scope, &Arc::default()),
         }
     }
 
-    fn compute(&self, scope: &dyn Scope) -> Result<Value, EvaluationError> {
-        let wrong = |message: String| EvaluationError { expression: self.source.clone(), message };
+    /// The value, within a budget that it shares with others.
+    pub(super) fn evaluate_within(
+        &self,
+        scope: &dyn Scope,
+        budget: &Arc<Budget>,
+    ) -> Result<Value, EvaluationError> {
+        match self.follow(scope) {
+            Some(value) => {
+                budget.make(values::json_size(value)).map_err(|exceeded| self.wrong(&exceeded))?;
+                Ok(value.clone())
+            }
+            None => self.compute(scope, budget),
+        }
+    }
+
+    fn follow<'a>(&self, scope: &'a dyn Scope) -> Option<&'a Value> {
+        self.path.as_deref().and_then(|path| follow(path, scope))
+    }
+
+    fn wrong(&self, why: &dyn fmt::Display) -> EvaluationError {
+        let mut message = Bounded(String::new());
+        // It fails where the message is cut.
+        let _ = write!(message, "{why}");
+        EvaluationError { expression: self.source.clone(), message: message.0 }
+    }
+
+    fn compute(&self, scope: &dyn Scope, budget: &Arc<Budget>) -> Result<Value, EvaluationError> {
+        let before = budget.bytes();
+        let expression = self.evaluated.as_deref().ok_or_else(|| self.wrong(&"it nests too deep"))?;
+        budget.spend(self.steps).map_err(|exceeded| self.wrong(&exceeded))?;
         let mut context = Context::with_env(Arc::clone(&self.env));
+        let meter = Meter { budget: Arc::clone(budget), patterns: Arc::clone(&self.patterns) };
+        context.add_variable_as_val(counting::BUDGET, Box::new(meter));
         // What reads into a null that was answered is null.
         let mut reads_null = false;
         let mut missing = None;
@@ -138,16 +194,54 @@ impl Expression {
                 | Variable::Undone { output: Some(Value::Null) } => reads_null = true,
                 _ => {}
             }
-            context.add_variable_from_value(name.as_str(), variable.to_cel().map_err(wrong)?);
+            let reads = self.reads.get(name).unwrap_or(&Reads::All);
+            let value = variable.to_cel(reads, budget).map_err(|why| self.wrong(&why))?;
+            context.add_variable_as_val(name.as_str(), value);
         }
-        let expression = self.evaluated.as_deref().unwrap_or(self.program.expression());
-        match (cel::Value::resolve(expression, &context), missing) {
-            (Ok(value), _) => exact::to_json(&value).map_err(wrong),
-            (Err(error), Some(step)) => Err(wrong(format!("`{step}` has no output here: {error}"))),
-            (Err(_), None) if reads_null => Ok(Value::Null),
-            (Err(error), None) => Err(wrong(error.to_string())),
-        }
+        let result = cel::Value::resolve_val(expression, &context);
+        // An operator or a macro may have absorbed the error.
+        budget.check().map_err(|exceeded| self.wrong(&exceeded))?;
+        let value = match (result, missing) {
+            (Ok(value), _) => {
+                budget.make(values::size(value.as_ref())).map_err(|exceeded| self.wrong(&exceeded))?;
+                values::to_json(value.as_ref()).map_err(|why| self.wrong(&why))?
+            }
+            (Err(error), Some(step)) => {
+                return Err(self.wrong(&format_args!("`{step}` has no output here: {error}")));
+            }
+            (Err(_), None) if reads_null => Value::Null,
+            (Err(error), None) => return Err(self.wrong(&error)),
+        };
+        budget.release_to(before.saturating_add(values::json_size(&value).bytes));
+        Ok(value)
     }
+}
+
+/// A text that takes no more than [`MAX_MESSAGE_BYTES`].
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let left = MAX_MESSAGE_BYTES.saturating_sub(self.0.len());
+        if text.len() <= left {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        self.0.push_str(&text[..text.floor_char_boundary(left)]);
+        self.0.push_str(" ...");
+        Err(fmt::Error)
+    }
+}
+
+/// How deep an expression nests.
+fn depth(root: &IdedExpr) -> usize {
+    let mut deepest = 0;
+    let mut todo = vec![(root, 1)];
+    while let Some((part, depth)) = todo.pop() {
+        deepest = depth.max(deepest);
+        todo.extend(values::parts(&part.expr).into_iter().map(|part| (part, depth + 1)));
+    }
+    deepest
 }
 
 /// Has `has(a.b)` be `a != null && has(a.b)`: CEL takes it for an error to ask for a field of null.
@@ -231,48 +325,4 @@ impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Expression({})", self.source)
     }
-}
-
-impl Variable<'_> {
-    fn to_cel(self) -> Result<cel::Value, String> {
-        Ok(match self {
-            Self::Json(value) => to_cel(value)?,
-            Self::Step { output } | Self::Undone { output } => {
-                object([("output", output.map_or(Ok(cel::Value::Null), to_cel)?)])
-            }
-            Self::Saga { id, key } => {
-                object([("id", id.into()), ("key", key.map_or(cel::Value::Null, Into::into))])
-            }
-        })
-    }
-}
-
-fn object<const N: usize>(fields: [(&str, cel::Value); N]) -> cel::Value {
-    HashMap::from(fields).into()
-}
-
-/// JSON as CEL sees it. Integers become signed where they fit, so that `input.amount + 1` adds two of a kind.
-fn to_cel(value: &Value) -> Result<cel::Value, String> {
-    Ok(match value {
-        Value::Null => cel::Value::Null,
-        Value::Bool(value) => (*value).into(),
-        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(number), _) => number.into(),
-            (None, Some(number)) => number.into(),
-            (None, None) => number.as_f64().unwrap_or(f64::NAN).into(),
-        },
-        Value::String(text) => text.as_str().into(),
-        Value::Array(items) if items.len() > MAX_LIST_ITEMS => {
-            return Err(format!(
-                "it computes with a list of {} items; at most {MAX_LIST_ITEMS} can be",
-                items.len()
-            ));
-        }
-        Value::Array(items) => items.iter().map(to_cel).collect::<Result<Vec<_>, _>>()?.into(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), to_cel(value)?)))
-            .collect::<Result<HashMap<_, _>, String>>()?
-            .into(),
-    })
 }

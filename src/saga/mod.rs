@@ -7,6 +7,7 @@
 //! - [`definition`]: what a saga shall do, as a tree of blocks
 //! - [`expression`]: CEL between `${ }`
 //! - `exact`: exact numbers in such expressions
+//! - [`pattern`]: regular expressions whose cost is known
 //! - [`template`]: JSON with such expressions in it
 //! - [`retry`]: when the next attempt is due
 //! - [`problem`]: error codes and their owners
@@ -32,6 +33,7 @@ pub mod limits;
 pub mod message;
 pub mod migration;
 pub mod outlook;
+pub mod pattern;
 pub mod problem;
 pub mod restart;
 pub mod retry;

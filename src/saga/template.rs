@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cel::Env;
 use serde_json::Value;
 
+use super::expression::budget::Budget;
 use super::expression::{EvaluationError, Expression, Scope};
 use crate::json::number_text;
 
@@ -73,17 +74,29 @@ impl Template {
         }
     }
 
+    /// The JSON that it stands for. An error if one of its expressions has no value, or if all of them together take more
+    /// than [`MAX_STEPS`](super::expression::MAX_STEPS) and [`MAX_BYTES`](super::expression::MAX_BYTES).
     pub fn render(&self, scope: &dyn Scope) -> Result<Value, EvaluationError> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
             Self::Expression(expression) => expression.evaluate(scope),
+            _ => self.render_within(scope, &Arc::default()),
+        }
+    }
+
+    fn render_within(&self, scope: &dyn Scope, budget: &Arc<Budget>) -> Result<Value, EvaluationError> {
+        match self {
+            Self::Literal(value) => Ok(value.clone()),
+            Self::Expression(expression) => expression.evaluate_within(scope, budget),
             Self::Text(parts) => {
-                parts.iter().try_fold(String::new(), |text, part| part.append(text, scope)).map(Value::String)
+                let append = |text, part: &Part| part.append(text, scope, budget);
+                parts.iter().try_fold(String::new(), append).map(Value::String)
             }
-            Self::Array(items) => items.iter().map(|item| item.render(scope)).collect(),
-            Self::Object(fields) => {
-                fields.iter().map(|(name, field)| Ok((name.clone(), field.render(scope)?))).collect()
-            }
+            Self::Array(items) => items.iter().map(|item| item.render_within(scope, budget)).collect(),
+            Self::Object(fields) => fields
+                .iter()
+                .map(|(name, field)| Ok((name.clone(), field.render_within(scope, budget)?)))
+                .collect(),
         }
     }
 
@@ -113,10 +126,15 @@ impl Part {
         }
     }
 
-    fn append(&self, mut text: String, scope: &dyn Scope) -> Result<String, EvaluationError> {
+    fn append(
+        &self,
+        mut text: String,
+        scope: &dyn Scope,
+        budget: &Arc<Budget>,
+    ) -> Result<String, EvaluationError> {
         match self {
             Self::Literal(literal) => text.push_str(literal),
-            Self::Expression(expression) => match expression.evaluate(scope)? {
+            Self::Expression(expression) => match expression.evaluate_within(scope, budget)? {
                 Value::String(value) => text.push_str(&value),
                 Value::Number(number) => text.push_str(&number_text(&number)),
                 Value::Bool(value) => text.push_str(&value.to_string()),
