@@ -1,5 +1,7 @@
 //! JSON Schemas: of a saga's input and output, and of what participants answer.
 
+mod cost;
+
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator, draft202012};
 use serde_json::Value as Json;
@@ -12,11 +14,14 @@ use super::source::{Entry, Node, Value};
 use super::suggest;
 use crate::saga::definition;
 use crate::saga::journal::{Problem, Reason};
+use cost::{Costs, MAX_STEPS, TooCostly};
 
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
 /// Most complaints about one value.
 const MOST_INVALID: usize = 20;
+/// Most steps of a check after which all complaints are gathered: the validator makes all that there are.
+const MOST_EXPLAINED: u64 = 30_000;
 /// Most references that are followed to find a property.
 const MOST_FOLLOWED: usize = 16;
 
@@ -25,14 +30,31 @@ const MOST_FOLLOWED: usize = 16;
 pub(super) struct Schema {
     pub(super) json: Json,
     validator: Validator,
+    costs: Costs,
 }
 
 impl Schema {
     /// What is wrong with a value, each with its place: a JSON Pointer. Values are not repeated: they may be large or
     /// secret.
+    ///
+    /// A value that takes longer to check than it may is refused. Of a large one at most one complaint is told.
     pub(super) fn complaints(&self, value: &Json) -> Vec<(String, String)> {
-        let errors = self.validator.iter_errors(value).take(MOST_INVALID);
-        errors.map(|error| (error.instance_path().to_string(), error.masked().to_string())).collect()
+        let told =
+            |error: ValidationError<'_>| (error.instance_path().to_string(), error.masked().to_string());
+        let whole = |message: &str| vec![(String::new(), message.to_owned())];
+        match self.costs.steps(&self.json, value) {
+            Err(TooCostly) => whole(&format!(
+                "checking it takes more than {MAX_STEPS} steps: send fewer values and shorter texts, or simplify the schema"
+            )),
+            Ok(steps) if steps <= MOST_EXPLAINED => {
+                self.validator.iter_errors(value).take(MOST_INVALID).map(told).collect()
+            }
+            Ok(_) if self.validator.is_valid(value) => Vec::new(),
+            Ok(_) if self.costs.has_alternatives => whole(
+                "it does not match, and is too large to say where: check it against the schema before it is sent",
+            ),
+            Ok(_) => self.validator.validate(value).err().map(told).into_iter().collect(),
+        }
     }
 }
 
@@ -86,7 +108,7 @@ pub(super) fn decode(entry: &Entry, files: &mut Files<'_>, problems: &mut Proble
     let json = bundle(node, files, problems)?;
     // Patterns without backtracking: whoever starts a saga must not be able to keep a processor busy with one.
     match draft202012::options().with_pattern_options(PatternOptions::regex()).build(&json) {
-        Ok(validator) => Some(Schema { json, validator }),
+        Ok(validator) => Some(Schema { costs: Costs::of(&json), json, validator }),
         Err(error) => {
             problems.report(explain(key, node, &error));
             None

@@ -24,14 +24,13 @@ type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
 type Result<T, E = ExecutionError> = std::result::Result<T, E>;
 
 /// The functions that count: their names, how many arguments they have, the budget among them, and what they do.
-const COUNTING: [(&str, usize, Function); 8] = [
+const COUNTING: [(&str, usize, Function); 7] = [
     ("@each", 4, each),
     ("@turn", 2, turn),
     ("@copy", 2, copy),
     ("@keep", 2, keep),
     ("@read", 2, read),
     ("@index", 2, index),
-    ("@optional_index", 2, optional_index),
     ("@matches", 3, matches),
 ];
 
@@ -174,23 +173,13 @@ fn read<'b, 'v>(mut arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
     Ok(value)
 }
 
-/// `@index(budget, index)`: what a list is indexed with. CEL copies the list to say that a fraction is no index.
+/// `@index(budget, index)`: what a list is indexed with. To say that a fraction is no index, CEL copies the list; null is no
+/// index either.
 fn index<'b, 'v>(mut arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
     let value = arguments.pop().ok_or_else(|| ExecutionError::invalid_argument_count(2, 0))?;
-    if is_fraction(&value) {
-        return Err(ExecutionError::function_error("_[_]", "an index must be a whole number"));
-    }
-    Ok(value)
-}
-
-/// `@optional_index(budget, index)`: the same where there is nothing at what is no index.
-fn optional_index<'b, 'v>(mut arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
-    let value = arguments.pop().ok_or_else(|| ExecutionError::invalid_argument_count(2, 0))?;
-    Ok(if is_fraction(&value) { CowVal::owned(CelNull) } else { value })
-}
-
-fn is_fraction(value: &CowVal<'_, '_>) -> bool {
-    value.as_ref().downcast_ref::<CelDouble>().is_some_and(|double| double.inner().fract() != 0.0)
+    let double = value.as_ref().downcast_ref::<CelDouble>();
+    let is_fraction = double.is_some_and(|double| double.inner().fract() != 0.0);
+    Ok(if is_fraction { CowVal::owned(CelNull) } else { value })
 }
 
 /// `@matches(budget, text, pattern)`.

@@ -111,7 +111,7 @@ impl Rewrite {
         let is_function = name.starts_with(|first: char| first.is_ascii_alphabetic());
         let args: Vec<_> = match name {
             operators::INDEX | operators::OPT_INDEX => {
-                args.enumerate().map(|(at, part)| if at == 1 { indexing(name, part) } else { part }).collect()
+                args.enumerate().map(|(at, part)| if at == 1 { indexing(part) } else { part }).collect()
             }
             _ if is_function => args.map(reading).collect(),
             _ => args.collect(),
@@ -194,12 +194,9 @@ fn reading(part: IdedExpr) -> IdedExpr {
     if matches!(part.expr, Expr::Literal(_)) { part } else { counted("@read", part.id, vec![part]) }
 }
 
-fn indexing(operator: &str, part: IdedExpr) -> IdedExpr {
-    if matches!(part.expr, Expr::Literal(LiteralValue::Int(_) | LiteralValue::String(_))) {
-        return part;
-    }
-    let function = if operator == operators::INDEX { "@index" } else { "@optional_index" };
-    counted(function, part.id, vec![part])
+fn indexing(part: IdedExpr) -> IdedExpr {
+    let is_whole = matches!(part.expr, Expr::Literal(LiteralValue::Int(_) | LiteralValue::String(_)));
+    if is_whole { part } else { counted("@index", part.id, vec![part]) }
 }
 
 fn number(id: u64, number: u64) -> IdedExpr {
