@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Engine;
+use super::computing::{self, Pools};
 use super::exchanges::{Exchanges, Recheck};
 use super::load_errors::{LoadError, LoadErrors};
 use super::timers::Ticks;
@@ -28,6 +29,7 @@ pub struct Definitions {
     pub(super) store: Arc<dyn Store>,
     by_name: RwLock<HashMap<String, Versions>>,
     pub(super) load_errors: RwLock<LoadErrors>,
+    pub(super) pools: Pools,
 }
 
 type Versions = HashMap<u32, Known>;
@@ -59,6 +61,9 @@ pub enum Error {
     /// The check of the definition panicked: a fault of this program.
     #[error("the check of the definition failed: {0}. Report this, with the definition")]
     CheckFailed(String),
+    /// As many definitions as may be are being compiled or checked.
+    #[error("too many definitions are being compiled and checked: try again in some seconds")]
+    Busy,
     /// The definition is not loaded in this process. `code` says why.
     #[error(
         "no saga of `{name}`{} can be started by this process, because its definition could not be loaded: {reason}",
@@ -87,6 +92,7 @@ impl Error {
             Self::Changed { .. } => "definition_changed",
             Self::Unreadable(_) => "definition_unreadable",
             Self::CheckFailed(_) => "definition_check_failed",
+            Self::Busy => "too_busy",
             Self::NotLoaded { code, .. } => code,
             Self::NotFound { .. } => "definition_not_found",
             Self::Inactive { .. } => "definition_inactive",
@@ -97,9 +103,18 @@ impl Error {
     }
 }
 
+impl From<computing::Error> for Error {
+    fn from(error: computing::Error) -> Self {
+        match error {
+            computing::Error::Busy => Self::Busy,
+            computing::Error::Panicked(why) => Self::CheckFailed(why),
+        }
+    }
+}
+
 impl Definitions {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, by_name: RwLock::default(), load_errors: RwLock::default() }
+        Self { store, by_name: RwLock::default(), load_errors: RwLock::default(), pools: Pools::default() }
     }
 
     /// Lets sagas be started in a version, or not any more. `false`: it was so already.
@@ -129,7 +144,7 @@ impl Definitions {
                 Some(compiled) => {
                     self.insert(compiled, Some(stored.active));
                 }
-                None => match self.compile_stored(&stored) {
+                None => match self.compile_stored(stored.clone()).await {
                     Ok(_) => any_new = true,
                     Err(error) => self.add_load_error(&LoadError {
                         file: format!("{}@{}", stored.name, stored.version),
@@ -177,7 +192,7 @@ impl Definitions {
         // No definition has such a name, and PostgreSQL cannot be asked for one with a NUL in it.
         let version = version.filter(|_| text::find_invisible(name).is_none()).ok_or_else(not_found)?;
         let stored = self.store.definition(name, version).await?.ok_or_else(not_found)?;
-        self.compile_stored(&stored)
+        self.compile_stored(stored).await
     }
 
     /// The version of a definition that is in memory already.
@@ -254,10 +269,14 @@ impl Definitions {
         latest
     }
 
-    fn compile_stored(&self, stored: &StoredDefinition) -> Result<Arc<Compiled>, Error> {
-        let file = format!("{}@{}", stored.name, stored.version);
-        let compiled = catalog::compile_with(&file, &stored.source, &stored.files)?;
-        Ok(self.insert(Arc::new(compiled), Some(stored.active)))
+    async fn compile_stored(&self, stored: StoredDefinition) -> Result<Arc<Compiled>, Error> {
+        let active = stored.active;
+        let compile = move || {
+            let file = format!("{}@{}", stored.name, stored.version);
+            catalog::compile_with(&file, &stored.source, &stored.files)
+        };
+        let compiled = self.pools.loads.run(compile).await??;
+        Ok(self.insert(Arc::new(compiled), Some(active)))
     }
 
     /// `None`: it is as active as it was, and if it was not here, it is.

@@ -12,6 +12,7 @@ pub mod buffer;
 pub mod bulk;
 mod children;
 pub mod clock;
+mod computing;
 mod counts;
 pub mod dead_letters;
 pub mod definitions;

@@ -58,7 +58,7 @@ impl Definitions {
         source: &str,
         files: &BTreeMap<String, String>,
     ) -> Result<(Arc<Compiled>, Diagnostics), Error> {
-        let compiled = Arc::new(catalog::compile_with(file, source, files)?);
+        let compiled = self.compile(file, source, files).await?;
         let findings = match self.is_here(&compiled) {
             true => Diagnostics { list: Vec::new(), ..compiled.findings.clone() },
             false => self.without_errors(&compiled, &[]).await?,
@@ -82,12 +82,12 @@ impl Definitions {
         let mut candidates: Vec<Candidate<'_>> = Vec::with_capacity(sources.len());
         for source in sources {
             let file = source.path.display().to_string();
-            match catalog::compile_with(&file, &source.text, &source.files) {
+            match self.compile(&file, &source.text, &source.files).await {
                 Ok(compiled) => match self.conflicting(&compiled) {
                     Some(error) => self.add_source_error(source, &error),
-                    None => candidates.push((source, Arc::new(compiled))),
+                    None => candidates.push((source, compiled)),
                 },
-                Err(diagnostics) => self.add_source_error(source, &diagnostics.into()),
+                Err(error) => self.add_source_error(source, &error),
             }
         }
         self.drop_erroneous(&mut candidates).await;
@@ -139,7 +139,7 @@ impl Definitions {
         source: &str,
         files: &BTreeMap<String, String>,
     ) -> Result<(Arc<Compiled>, Diagnostics), Error> {
-        let compiled = Arc::new(catalog::compile_with(file, source, files)?);
+        let compiled = self.compile(file, source, files).await?;
         let findings = self.without_errors(&compiled, &[]).await?;
         Ok((compiled, findings))
     }
@@ -176,11 +176,20 @@ impl Definitions {
         beside.extend(registered);
         let checked = Arc::clone(compiled);
         let bounds = Bounds { states: MOST_STATES, work: MOST_WORK, ..Bounds::default() };
-        // It computes for a while, and others want to go on.
-        match tokio::task::spawn_blocking(move || check(&checked, &beside, &bounds)).await {
-            Ok(Checked { findings, .. }) => Ok(findings),
-            Err(error) => Err(Error::CheckFailed(error.to_string())),
-        }
+        let Checked { findings, .. } =
+            self.pools.checks.run(move || check(&checked, &beside, &bounds)).await?;
+        Ok(findings)
+    }
+
+    async fn compile(
+        &self,
+        file: &str,
+        source: &str,
+        files: &BTreeMap<String, String>,
+    ) -> Result<Arc<Compiled>, Error> {
+        let (file, source, files) = (file.to_owned(), source.to_owned(), files.clone());
+        let compile = move || catalog::compile_with(&file, &source, &files);
+        Ok(Arc::new(self.pools.checks.run(compile).await??))
     }
 
     /// Whether it is new.

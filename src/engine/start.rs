@@ -15,12 +15,15 @@ pub use crate::catalog::InvalidInput;
 use crate::catalog::{Compiled, MAX_ATTRIBUTE_BYTES};
 use crate::saga::expression::EvaluationError;
 use crate::saga::journal::AnswerTo;
+use crate::saga::limits::output_bytes;
 use crate::saga::message::Outcome;
 use crate::saga::{Ignored, Input, Message, PAYLOAD_LIMITS, SagaId, State, journal, transition};
 use crate::{json, store, text};
 
 /// Most attributes of one saga.
 const MAX_ATTRIBUTES: usize = 16;
+/// Largest input that is checked on the spot, in bytes.
+const SMALL_INPUT_BYTES: usize = 8 * 1024;
 /// Longest name of an attribute.
 const MAX_ATTRIBUTE_NAME: usize = 64;
 
@@ -61,6 +64,9 @@ pub enum StartError {
     UnusableExchange(definitions::Error),
     #[error(transparent)]
     NotLoaded(definitions::Error),
+    /// As much as may be is being computed: nothing was started.
+    #[error(transparent)]
+    Busy(definitions::Error),
     #[error("the input does not match the definition's schema: {}", summary(.0))]
     InvalidInput(Vec<InvalidInput>),
     #[error("the input has no business key: {0}")]
@@ -98,7 +104,8 @@ impl StartError {
             Self::NotFound(error)
             | Self::Inactive(error)
             | Self::UnusableExchange(error)
-            | Self::NotLoaded(error) => error.code(),
+            | Self::NotLoaded(error)
+            | Self::Busy(error) => error.code(),
             Self::InvalidInput(_) => "invalid_input",
             Self::NoKey(_) => "no_business_key",
             Self::NoAttribute(_) => "no_attribute",
@@ -123,7 +130,10 @@ impl StartError {
 
     /// Whether the same start may be accepted later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Unavailable(_) | Self::Overloaded | Self::Stopping)
+        matches!(
+            self,
+            Self::Store(_) | Self::Unavailable(_) | Self::Busy(_) | Self::Overloaded | Self::Stopping
+        )
     }
 }
 
@@ -145,15 +155,15 @@ impl Engine {
             error @ definitions::Error::Inactive { .. } => StartError::Inactive(error),
             error @ definitions::Error::UnusableExchange { .. } => StartError::UnusableExchange(error),
             error @ definitions::Error::NotLoaded { .. } => StartError::NotLoaded(error),
+            error @ definitions::Error::Busy => StartError::Busy(error),
             error => StartError::NotFound(error),
         })?;
-        json::check(&request.input, PAYLOAD_LIMITS).map_err(StartError::InputRefused)?;
-        compiled.check_input(&request.input).map_err(StartError::InvalidInput)?;
-        let key = compiled.key(&request.input)?;
+        let (request, made) = self.make_of_input(&compiled, request).await?;
+        let FromInput { key, attributes } = made?;
         let id = saga_id(&request, key.as_deref());
         let started = journal::Started {
             key: key.clone(),
-            attributes: attributes(&compiled, &request)?,
+            attributes,
             answer: request.answer,
             trace_id: request.trace_id,
             parent: request.parent,
@@ -179,7 +189,41 @@ impl Engine {
     }
 }
 
+/// What a definition makes of an input.
+struct FromInput {
+    key: Option<String>,
+    attributes: BTreeMap<String, String>,
+}
+
+impl FromInput {
+    fn of(compiled: &Compiled, request: &StartRequest) -> Result<Self, StartError> {
+        json::check(&request.input, PAYLOAD_LIMITS).map_err(StartError::InputRefused)?;
+        compiled.check_input(&request.input).map_err(StartError::InvalidInput)?;
+        let key = compiled.key(&request.input)?;
+        Ok(Self { key, attributes: attributes(compiled, request)? })
+    }
+}
+
 impl Engine {
+    /// Checks the input, and makes of it what the definition says. A large one takes its time, elsewhere.
+    async fn make_of_input(
+        &self,
+        compiled: &Arc<Compiled>,
+        request: StartRequest,
+    ) -> Result<(StartRequest, Result<FromInput, StartError>), StartError> {
+        if output_bytes(&request.input) <= SMALL_INPUT_BYTES {
+            let made = FromInput::of(compiled, &request);
+            return Ok((request, made));
+        }
+        let compiled = Arc::clone(compiled);
+        let make = move || {
+            let made = FromInput::of(&compiled, &request);
+            (request, made)
+        };
+        let made = self.definitions().pools.inputs.run(make).await;
+        made.map_err(|error| StartError::Busy(error.into()))
+    }
+
     /// Has the outcome of a saga sent to one more address once the saga ends. If it has ended, returns the outcome, which
     /// the caller is to send.
     pub async fn request_outcome(&self, saga: SagaId, to: AnswerTo) -> Result<Option<Outcome>, StartError> {

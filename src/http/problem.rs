@@ -79,6 +79,7 @@ impl From<StartError> for Problem {
             StartError::Store(_)
             | StartError::Unavailable(_)
             | StartError::Overloaded
+            | StartError::Busy(_)
             | StartError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         let code = error.code();
@@ -173,6 +174,7 @@ impl From<definitions::Error> for Problem {
             | definitions::Error::Unreadable(_)
             | definitions::Error::UnusableExchange { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             definitions::Error::CheckFailed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            definitions::Error::Busy => StatusCode::SERVICE_UNAVAILABLE,
             definitions::Error::NotFound { .. } => StatusCode::NOT_FOUND,
             definitions::Error::Changed { .. }
             | definitions::Error::NotLoaded { .. }
