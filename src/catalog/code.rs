@@ -132,6 +132,8 @@ pub const UNKNOWN_TO_SCHEMA: &str = "E0415";
 pub const MAY_HAVE_NO_OUTPUT: &str = "E0416";
 /// A text made of an output that is null when it is needed most.
 pub const OWN_OUTPUT_IN_TEXT: &str = "E0417";
+/// An expression whose cost grows faster than the data.
+pub const GROWS: &str = "E0418";
 
 /// A schema that is not a JSON Schema.
 pub const BAD_SCHEMA: &str = "E0501";
@@ -139,6 +141,8 @@ pub const BAD_SCHEMA: &str = "E0501";
 pub const SCHEMA_REFERENCE: &str = "E0502";
 /// A file of a schema that is not what it should be.
 pub const SCHEMA_FILE: &str = "E0503";
+/// A pattern that takes too long for long texts.
+pub const SLOW_PATTERN: &str = "E0504";
 
 /// A child saga that is to be undone when it cannot be any more.
 pub const CHILD_PAST_PIVOT: &str = "E0601";

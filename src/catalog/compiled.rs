@@ -36,6 +36,8 @@ pub struct Compiled {
     pub files: BTreeMap<String, String>,
     /// It needs nothing beside it: what it refers to is under its `$defs`.
     pub input_schema: Option<Value>,
+    /// Whether evaluating its expressions may take long, up to what they may take at all.
+    pub may_take_long: bool,
     /// What was found wrong with it, although it can be run.
     pub findings: Diagnostics,
     /// Where each step stands in the source, in bytes, in the order of the definition's steps.
@@ -67,6 +69,7 @@ impl Compiled {
             digest: meaning::digest(&root.to_json(), decoded.files.parsed()),
             source: source.to_owned(),
             files,
+            may_take_long: decoded.may_take_long,
             findings: decoded.findings.into_diagnostics(file, text),
             places: decoded.places,
             replies: decoded.replies,
@@ -134,8 +137,9 @@ impl Compiled {
     /// What a saga with `input` can be found by, beside its key. What is null is left out.
     pub fn attributes(&self, input: &Value) -> Result<BTreeMap<String, String>, EvaluationError> {
         let mut attributes = BTreeMap::new();
+        let budget = Arc::default();
         for (name, template) in &self.definition.attributes {
-            let value = match template.render(&Only("input", input))? {
+            let value = match template.render_within(&Only("input", input), &budget)? {
                 Value::Null => continue,
                 Value::String(text) => text,
                 Value::Number(number) => number_text(&number),

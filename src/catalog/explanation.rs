@@ -102,10 +102,12 @@ files! {
     "E0415"
     "E0416"
     "E0417"
+    "E0418"
 
     "E0501"
     "E0502"
     "E0503"
+    "E0504"
 
     "E0601"
     "E0602"
@@ -139,9 +141,9 @@ files! {
 }
 
 /// What is always a warning; the definition is taken.
-const WARNINGS: [&str; 16] = [
+const WARNINGS: [&str; 18] = [
     "E0104", "E0314", "E0316", "E0317", "E0320", "E0322", "E0326", "E0342", "E0344", "E0345", "E0411",
-    "E0414", "E0417", "E0612", "E0807", "E0808",
+    "E0414", "E0417", "E0418", "E0504", "E0612", "E0807", "E0808",
 ];
 /// What is an error or a warning, as it is worse in some places than in others.
 const EITHER: [&str; 7] = ["E0315", "E0323", "E0408", "E0413", "E0415", "E0416", "E0802"];

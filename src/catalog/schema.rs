@@ -106,12 +106,43 @@ pub(super) fn decode(entry: &Entry, files: &mut Files<'_>, problems: &mut Proble
         return None;
     }
     let json = bundle(node, files, problems)?;
+    report_slow_patterns(node, problems);
     // Patterns without backtracking: whoever starts a saga must not be able to keep a processor busy with one.
     match draft202012::options().with_pattern_options(PatternOptions::regex()).build(&json) {
         Ok(validator) => Some(Schema { costs: Costs::of(&json), json, validator }),
         Err(error) => {
             problems.report(explain(key, node, &error));
             None
+        }
+    }
+}
+
+/// Reports the patterns that take too long for a text of a size that may come.
+fn report_slow_patterns(node: &Node, problems: &mut Problems) {
+    let mut todo = vec![node];
+    while let Some(node) = todo.pop() {
+        match &node.value {
+            Value::Sequence(items) => todo.extend(items),
+            Value::Mapping(entries) => {
+                let find =
+                    |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+                let longest = find("maxLength").and_then(|longest| longest.to_json().as_u64());
+                if let Some(Node { value: Value::String(pattern), span, .. }) = find("pattern")
+                    && let Some(bytes) = cost::longest_text(pattern, longest)
+                {
+                    let message = format!(
+                        "`pattern` takes too long for texts of more than {bytes} bytes, and they are refused"
+                    );
+                    problems.find(
+                        Diagnostic::new(code::SLOW_PATTERN, span.clone(), message)
+                            .label("long with its repetitions written out")
+                            .help("say `maxLength` beside it, or write a shorter pattern")
+                            .warning(),
+                    );
+                }
+                todo.extend(entries.iter().map(|entry| &entry.value));
+            }
+            _ => {}
         }
     }
 }

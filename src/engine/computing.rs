@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -35,6 +36,14 @@ pub(super) enum Error {
     /// A fault of this program.
     #[error("{0}")]
     Panicked(String),
+}
+
+/// Runs `work` on this thread, and has the runtime go on without it. A runtime of one thread waits.
+pub(super) fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 /// What is computed in addition to what sagas need, each kind with limits of its own, so that none waits for another.
@@ -165,6 +174,19 @@ mod tests {
         tokio::task::yield_now().await;
         assert_eq!(computing.run(|| ()).await, Err(Error::Busy));
         drop(ends);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_decision_in_place_leaves_the_runtime_to_others() {
+        let (ticked, tick) = mpsc::channel();
+        let deciding = tokio::spawn(async move {
+            in_place(move || {
+                // Another task of the only worker runs while this one waits for it.
+                tokio::spawn(async move { ticked.send(()) });
+                tick.recv()
+            })
+        });
+        assert_eq!(deciding.await.expect("it does not panic"), Ok(()));
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ use uuid::Uuid;
 use super::SubmitError;
 use super::batch::Gathered;
 use super::clock::Clock;
+use super::computing;
 use super::definitions::Definitions;
 use super::metrics::{Metrics, Tally};
 use super::outbox::{self, Outbox};
@@ -46,6 +47,9 @@ const BUSY_INPUTS: usize = 8;
 
 /// The bytes of entries and messages after which no more inputs are added to a batch.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// The bytes of a saga's input and outputs up to which its expressions are evaluated in no time.
+const SMALL_PAYLOADS: usize = 8 << 10;
 
 /// How often the database may give up on an input that is alone in its batch, while it takes others, until the input is refused.
 const MOST_FAILURES: u32 = 3;
@@ -366,12 +370,16 @@ impl Lane {
         Ok(Accepted { seq: known.state.seq, status: known.state.status() })
     }
 
-    /// The decision about an input. `None`: it panicked, which concerns no other saga.
+    /// The decision about an input. Expressions over lists may take some 50 ms each, in which other tasks go on. `None`: it panicked, which concerns no other saga.
     fn transition(&self, known: &Known, input: &Input) -> Option<Result<Decision, Ignored>> {
         let Some(compiled) = known.definition.as_ref() else { return Some(Err(Ignored::UnknownSaga)) };
         let now = self.parts.clock.now();
         let decide = || transition(&compiled.definition, &known.state, input, now);
-        catch_unwind(AssertUnwindSafe(decide)).ok()
+        let decide = || catch_unwind(AssertUnwindSafe(decide)).ok();
+        if compiled.may_take_long && known.state.payload_bytes() > SMALL_PAYLOADS {
+            return computing::in_place(decide);
+        }
+        decide()
     }
 
     /// Raises an incident about a saga that cannot be read or decided about, once.

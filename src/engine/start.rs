@@ -211,7 +211,12 @@ impl Engine {
         compiled: &Arc<Compiled>,
         request: StartRequest,
     ) -> Result<(StartRequest, Result<FromInput, StartError>), StartError> {
-        if output_bytes(&request.input) <= SMALL_INPUT_BYTES {
+        let definition = &compiled.definition;
+        let mut templates =
+            definition.key.iter().chain(definition.attributes.iter().map(|(_, template)| template));
+        let may_take_long =
+            templates.any(|template| template.expressions().iter().any(|one| one.may_take_long()));
+        if output_bytes(&request.input) <= SMALL_INPUT_BYTES && !may_take_long {
             let made = FromInput::of(compiled, &request);
             return Ok((request, made));
         }

@@ -24,10 +24,10 @@ use cel::{Context, Env, Program};
 use serde_json::Value;
 
 use super::exact;
-use budget::Budget;
-pub use budget::{MAX_BYTES, MAX_STEPS};
+pub use budget::{Budget, MAX_BYTES, MAX_STEPS};
 use counting::{Meter, Patterns};
 use values::Reads;
+pub use values::parts;
 
 /// Longest source of one expression.
 pub const MAX_SOURCE_BYTES: usize = 4 * 1024;
@@ -71,6 +71,7 @@ pub struct Expression {
     steps: u64,
     reads: BTreeMap<String, Reads>,
     patterns: Arc<Patterns>,
+    may_take_long: bool,
     env: Arc<Env>,
     references: Vec<String>,
     /// The names in `a.b.c`, by far the most common kind of expression.
@@ -123,8 +124,9 @@ impl Expression {
             Box::new(metered::metered(asked.as_ref().unwrap_or(root)))
         });
         let (steps, reads, patterns) = (metered::steps(root), Reads::of(root), Arc::new(Patterns::of(root)));
+        let may_take_long = metered::may_take_long(root);
         let (source, env) = (source.to_owned(), Arc::clone(env));
-        Ok(Self { source, program, evaluated, steps, reads, patterns, env, references, path })
+        Ok(Self { source, program, evaluated, steps, reads, patterns, may_take_long, env, references, path })
     }
 
     /// The variables it names.
@@ -134,6 +136,11 @@ impl Expression {
 
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Whether evaluating it may take long: it has macros, or patterns that are made of data.
+    pub fn may_take_long(&self) -> bool {
+        self.may_take_long
     }
 
     /// What it was compiled to, for whoever checks what it reaches for.

@@ -55,6 +55,12 @@ impl State {
         MAX_OUTPUT_BYTES.saturating_mul(self.limits_raised as usize + 1)
     }
 
+    /// The bytes of the input and of all outputs, as [`output_bytes`] counts them.
+    pub fn payload_bytes(&self) -> usize {
+        let input = self.started.as_ref().map_or(0, |started| output_bytes(&started.input));
+        self.output_bytes + input
+    }
+
     /// Whether one more step may be executed.
     pub(super) fn check_executions(&self) -> Result<(), Problem> {
         let most = self.max_step_executions();

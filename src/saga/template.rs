@@ -6,8 +6,7 @@ use std::sync::Arc;
 use cel::Env;
 use serde_json::Value;
 
-use super::expression::budget::Budget;
-use super::expression::{EvaluationError, Expression, Scope};
+use super::expression::{Budget, EvaluationError, Expression, Scope};
 use crate::json::number_text;
 
 /// JSON with expressions in it.
@@ -84,7 +83,8 @@ impl Template {
         }
     }
 
-    fn render_within(&self, scope: &dyn Scope, budget: &Arc<Budget>) -> Result<Value, EvaluationError> {
+    /// The same, within a budget that it shares with others.
+    pub fn render_within(&self, scope: &dyn Scope, budget: &Arc<Budget>) -> Result<Value, EvaluationError> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
             Self::Expression(expression) => expression.evaluate_within(scope, budget),

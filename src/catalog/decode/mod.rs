@@ -69,6 +69,8 @@ struct Context<'a> {
     replies: Vec<Option<Schema>>,
     /// How many expressions there were so far.
     expressions: usize,
+    /// Whether evaluating any of them may take long.
+    may_take_long: bool,
 }
 
 /// A definition, and what its input must be like.
@@ -83,6 +85,8 @@ pub(super) struct Decoded<'a> {
     pub(super) keys: Keys,
     /// The schemas of what its steps are answered.
     pub(super) replies: Vec<Option<serde_json::Value>>,
+    /// Whether evaluating any of its expressions may take long.
+    pub(super) may_take_long: bool,
 }
 
 /// Where keys stand: what they say if that is one word, or else the key itself.
@@ -137,12 +141,13 @@ pub(super) fn decode<'a>(
         told_of_key: false,
         replies: Vec::new(),
         expressions: 0,
+        may_take_long: false,
     };
     match saga(root, &mut cx) {
         Some((definition, schema)) if cx.problems.is_empty() => {
-            let Context { files, problems: findings, places, keys, names, .. } = cx;
+            let Context { files, problems: findings, places, keys, names, may_take_long, .. } = cx;
             let replies = names.steps.into_iter().map(|step| Some(step.reply?.json.clone())).collect();
-            Ok(Decoded { definition, schema, files, findings, places, keys, replies })
+            Ok(Decoded { definition, schema, files, findings, places, keys, replies, may_take_long })
         }
         _ => Err(cx.problems),
     }

@@ -133,9 +133,11 @@ fn text_template(node: &Node, text: &str, scope: Scope, wanted: Wanted, cx: &mut
             let wanted = if matches!(template, Template::Text(_)) { Wanted::InText } else { wanted };
             for (expression, (source, at)) in template.expressions().into_iter().zip(&sources) {
                 let program = expression.program();
+                cx.may_take_long |= expression.may_take_long();
                 let found = expression::check(source, program, scope, &cx.names);
                 if found.is_empty() {
-                    let found = expression::check_types(source, program, scope, &cx.names, wanted);
+                    let mut found = expression::check_types(source, program, scope, &cx.names, wanted);
+                    found.extend(expression::check_growth(source, program));
                     moved(found, node, at, cx.source).for_each(|finding| cx.problems.find(finding));
                 }
                 report(found, node, at, scope, cx);

@@ -5,6 +5,7 @@
 //! in bytes of the expression.
 
 mod function;
+mod growth;
 mod path;
 mod reads;
 mod scope;
@@ -23,6 +24,7 @@ use crate::saga::expression::Expression;
 use crate::saga::template::Template;
 use path::Path;
 
+pub(super) use growth::check as check_growth;
 pub(super) use reads::reads;
 pub(super) use scope::{Hop, ListOf, Named, Names, Scope};
 pub(super) use types::{Known, Wanted, Why, check as check_types};

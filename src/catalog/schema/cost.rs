@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json};
 
+use crate::saga::MAX_PAYLOAD_BYTES;
 use crate::saga::pattern::{Pattern, Weight};
 
 /// Most steps of holding one value against a schema. A step is at most 50 ns: a keyword for a value, half an option of an
@@ -82,6 +83,20 @@ impl Costs {
         let mut count = Count { costs: self, root: schema, steps: 0, depth: 0, under_way: Vec::new() };
         count.schema(schema, value).map(|()| count.steps)
     }
+}
+
+/// Positions of a pattern from which on texts of a usual length take too long.
+const MANY_POSITIONS: u64 = 100;
+/// Most bytes of a character.
+const CHARACTER_BYTES: u64 = 4;
+
+/// The longest text, in bytes, that can be held against a pattern, if longer ones may come. `longest`: most characters that
+/// the schema allows.
+pub(super) fn longest_text(pattern: &str, longest: Option<u64>) -> Option<u64> {
+    let positions = Pattern::weigh(pattern).ok()?.positions;
+    let comes = longest.map_or(MAX_PAYLOAD_BYTES as u64, |longest| longest.saturating_mul(CHARACTER_BYTES));
+    let is_slow = positions >= MANY_POSITIONS && of_text(positions, comes) > MAX_STEPS;
+    is_slow.then(|| MAX_STEPS / of_text(positions, 1).max(1))
 }
 
 /// Twice, as the validator looks again for what is wrong.

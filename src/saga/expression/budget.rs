@@ -23,7 +23,7 @@ const TEXT_BYTES_PER_STEP: u64 = 128;
 /// A budget belongs to one evaluation, and so to one thread. The counters are atomic because CEL's values must be `Sync`.
 /// What is used up stays used up: an operator such as `||` may absorb the error, so [`Budget::check`] has the last word.
 #[derive(Debug, Default)]
-pub(in crate::saga) struct Budget {
+pub struct Budget {
     steps: AtomicU64,
     bytes: AtomicU64,
     patterns: Mutex<HashMap<String, Arc<Pattern>>>,

@@ -28,6 +28,25 @@ pub(super) fn steps(expression: &IdedExpr) -> u64 {
     steps
 }
 
+/// Whether an expression has macros, or patterns that are made of data.
+pub(super) fn may_take_long(expression: &IdedExpr) -> bool {
+    let mut todo = vec![expression];
+    while let Some(part) = todo.pop() {
+        let takes_long = match &part.expr {
+            Expr::Comprehension(_) => true,
+            Expr::Call(call) => {
+                matched(call).is_some_and(|(_, pattern)| !matches!(pattern.expr, Expr::Literal(_)))
+            }
+            _ => false,
+        };
+        if takes_long {
+            return true;
+        }
+        todo.extend(parts(&part.expr));
+    }
+    false
+}
+
 /// The expression that counts. It must not nest too deep: this recurses.
 pub(super) fn metered(expression: &IdedExpr) -> IdedExpr {
     let mut has_optionals = false;

@@ -78,7 +78,7 @@ pub(super) fn path(expression: &Expr) -> Option<Vec<&str>> {
 }
 
 /// The parts that an expression is made of.
-pub(super) fn parts(expression: &Expr) -> Vec<&IdedExpr> {
+pub fn parts(expression: &Expr) -> Vec<&IdedExpr> {
     match expression {
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
         Expr::Select(select) => vec![&select.operand],
