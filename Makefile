@@ -60,11 +60,13 @@ properties: ## Run the core over 240,000 random definitions and networks
 .PHONY: fuzz
 fuzz: ## Feed the parsers nonsense, a minute each (needs a nightly toolchain)
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
-	mkdir -p fuzz/corpus/parser fuzz/corpus/expression fuzz/corpus/envelope fuzz/corpus/frames
+	mkdir -p fuzz/corpus/parser fuzz/corpus/expression fuzz/corpus/evaluation \
+		fuzz/corpus/envelope fuzz/corpus/frames
 	cp sagas/*.yaml tests/broken/*.yaml fuzz/corpus/parser
 	cp fuzz/seeds/expression/* fuzz/corpus/expression
+	cp fuzz/seeds/evaluation/* fuzz/corpus/evaluation
 	cp fuzz/seeds/envelope/* fuzz/corpus/envelope
-	for target in parser expression envelope frames; do \
+	for target in parser expression evaluation envelope frames; do \
 		cargo +nightly fuzz run $$target -- -max_total_time=60 -rss_limit_mb=2048 -timeout=10 || exit 1; \
 	done
 

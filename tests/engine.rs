@@ -1,5 +1,7 @@
 //! The engine on ports in memory: what several of them do to the same sagas.
 
+#[path = "engine/computing.rs"]
+mod computing;
 #[path = "engine/early.rs"]
 mod early;
 #[path = "engine/letters.rs"]

@@ -21,7 +21,7 @@ const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "obje
 /// Most complaints about one value.
 const MOST_INVALID: usize = 20;
 /// Most steps of a check after which all complaints are gathered: the validator makes all that there are.
-const MOST_EXPLAINED: u64 = 30_000;
+const MOST_EXPLAINED: u64 = 20_000;
 /// Most references that are followed to find a property.
 const MOST_FOLLOWED: usize = 16;
 
