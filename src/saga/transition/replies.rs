@@ -33,6 +33,11 @@ impl Draft<'_> {
             }
             _ if self.state.ended.is_some() => return Err(Ignored::Duplicate),
             (Some(_), ReplyResult::Success(output)) => self.reply_succeeded(path, *direction, output),
+            (Some(Pending::Operator), ReplyResult::Failure(problem))
+                if self.is_held_by(path, *direction, problem) =>
+            {
+                return Err(Ignored::Duplicate);
+            }
             (Some(_), ReplyResult::Failure(problem)) if is_latest => self.refused(path, *direction, problem),
             (Some(Pending::Reply { .. }), ReplyResult::Error(problem)) if is_latest => {
                 self.attempt_failed(path, *direction, problem);
@@ -45,6 +50,15 @@ impl Draft<'_> {
             direction: *direction,
             attempt: *number,
             result: result.kind(),
+        })
+    }
+
+    /// Whether an operator is asked about this command because of this very problem.
+    fn is_held_by(&self, path: &StepPath, direction: Direction, problem: &Problem) -> bool {
+        self.state.incidents.iter().any(|incident| {
+            incident.step.as_ref() == Some(path)
+                && incident.direction == Some(direction)
+                && incident.problem == *problem
         })
     }
 
