@@ -28,6 +28,8 @@ use crate::store::{Appended, OutboxId, Unsent};
 const UNDER_WAY_LIMIT: usize = 4;
 /// What could not be sent is not claimed again before this has passed.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often the clock of a command is restarted before its row is left for later.
+const MAX_RENEWALS: usize = 3;
 /// Most batches that wait for a publisher.
 const WAITING_LIMIT: usize = 64;
 
@@ -278,14 +280,23 @@ impl Publishing {
 
     /// Restarts the clocks of commands that were not sent in time. The rows of those that are not awaited any more go.
     async fn renew(&self, late: Vec<Unsent>) -> Vec<Unsent> {
-        let renewed = late.into_iter().map(|unsent| async move {
-            let Message::Command(command) = &*unsent.message else { return Some(unsent) };
-            let now = self.engine.clock().now();
-            let deadline = now.after(command.deadline.since(command.sent_at));
+        join_all(late.into_iter().map(|unsent| self.renew_one(unsent))).await.into_iter().flatten().collect()
+    }
+
+    /// The command with the deadline of the clock that was restarted. If the database takes so long that it is late again,
+    /// the clock is restarted once more: a message with a deadline in the past would expire in its queue.
+    async fn renew_one(&self, unsent: Unsent) -> Option<Unsent> {
+        let Message::Command(command) = &*unsent.message else { return Some(unsent) };
+        let patience = command.deadline.since(command.sent_at);
+        for _ in 0..MAX_RENEWALS {
+            let sent_at = self.engine.clock().now();
             match self.engine.submit(command.saga, Input::StartClock(command.attempt())).await {
                 Ok(_) => {
-                    let message = Message::Command(Command { sent_at: now, deadline, ..command.clone() });
-                    Some(Unsent { message: Arc::new(message), ..unsent })
+                    let deadline = sent_at.after(patience);
+                    let message = Message::Command(Command { sent_at, deadline, ..command.clone() });
+                    if !is_late(&message, self.engine.clock().now()) {
+                        return Some(Unsent { message: Arc::new(message), ..unsent });
+                    }
                 }
                 Err(SubmitError::Ignored(ignored)) if ignored != Ignored::Paused => {
                     tracing::info!(saga = %command.saga, step = %command.step, direction = %command.direction,
@@ -293,16 +304,14 @@ impl Publishing {
                     self.engine.metrics().observe_dropped(ignored.code());
                     self.let_go(command);
                     self.confirmed.add([unsent.id]);
-                    None
+                    return None;
                 }
-                // The row stays, and is claimed again later.
-                Err(_) => {
-                    self.let_go(command);
-                    None
-                }
+                Err(_) => break,
             }
-        });
-        join_all(renewed).await.into_iter().flatten().collect()
+        }
+        // The row stays, and is claimed again later.
+        self.let_go(command);
+        None
     }
 
     /// Gives the place of a command back that is not sent.
