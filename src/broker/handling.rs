@@ -54,6 +54,7 @@ pub(super) async fn settle(
 /// Waits, but not when stopping, so that others can take over at once.
 async fn pause(delay: Duration, stop: &CancellationToken) {
     tokio::select! {
+        biased;
         () = tokio::time::sleep(delay) => {}
         () = stop.cancelled() => {}
     }

@@ -3,7 +3,7 @@
 //! An event names no saga. Each definition that listens for it says how the business key is made from the event's body,
 //! and the key gives the saga's id, so that nothing has to be looked up. Whether the saga wants it is for the core to say.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -206,8 +206,8 @@ fn input_of(
 }
 
 /// The sagas that the event may be about, each once, and whether one can start if it has not.
-fn addressees(engine: &Engine, arrival: &Arrival) -> HashMap<SagaId, bool> {
-    let mut sagas = HashMap::new();
+fn addressees(engine: &Engine, arrival: &Arrival) -> BTreeMap<SagaId, bool> {
+    let mut sagas = BTreeMap::new();
     for compiled in engine.definitions().all() {
         for pattern in compiled.definition.events() {
             if is(&arrival.source, &pattern.exchange, &pattern.event)

@@ -10,7 +10,7 @@
 //! Pure bookkeeping: no clock and no IO. What waits here is in the store's outbox, too. It is kept in memory only while its
 //! row is reserved for this process; then the process that claims the row sends it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const REST_MOST: Duration = Duration::from_secs(5);
 const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// An exchange and a routing key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination {
     pub exchange: Arc<str>,
     pub routing_key: Arc<str>,
@@ -59,7 +59,8 @@ pub enum Conclusion {
 #[derive(Debug)]
 pub struct Flow {
     limit: usize,
-    windows: HashMap<Destination, Window>,
+    /// In order, so that what waits is sent in the same order by the same run.
+    windows: BTreeMap<Destination, Window>,
     unanswered: HashMap<CommandKey, Unanswered>,
     waiting: usize,
     /// Whether some destination did not take a command lately.
@@ -105,7 +106,7 @@ impl Flow {
     pub fn new(limit: usize) -> Self {
         Self {
             limit: limit.max(1),
-            windows: HashMap::new(),
+            windows: BTreeMap::new(),
             unanswered: HashMap::new(),
             waiting: 0,
             any_rested: false,

@@ -61,8 +61,9 @@ pub(super) async fn watch(engine: Engine, stop: CancellationToken) {
     let mut difference = Difference::default();
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            biased;
             () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
         }
         let checked = tokio::join!(
             timeout(PATIENCE, check_database(&engine, &mut difference)),

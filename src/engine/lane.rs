@@ -118,14 +118,15 @@ impl Lane {
             if self.waiting.is_empty() {
                 let channel = &mut self.parts.tasks;
                 tokio::select! {
+                    biased;
+                    () = stop.cancelled(), if !channel.is_closed() => {
+                        channel.close();
+                        continue;
+                    }
                     received = channel.recv_many(&mut tasks, self.parts.batch_limit) => {
                         if received == 0 {
                             return;
                         }
-                    }
-                    () = stop.cancelled(), if !channel.is_closed() => {
-                        channel.close();
-                        continue;
                     }
                 }
                 self.waiting.extend(tasks.drain(..).filter_map(Task::into_work));

@@ -212,8 +212,13 @@ impl Publisher {
         let mut under_way = FuturesUnordered::new();
         loop {
             let has_room = under_way.len() < UNDER_WAY_LIMIT;
+            // In this order, and not a random one, so that a simulation repeats itself: `ready` is rare, and holds up nothing.
             tokio::select! {
+                biased;
                 Some(()) = under_way.next() => {}
+                () = publishing.flow.0.ready.notified(), if has_room => {
+                    under_way.push(publishing.publish(Batch::Ready));
+                }
                 received = batches.recv_many(&mut waiting, WAITING_LIMIT), if has_room => {
                     if received == 0 {
                         break;
@@ -223,9 +228,6 @@ impl Publisher {
                 }
                 Some(batch) = claimed.recv(), if has_room => {
                     under_way.push(publishing.publish(Batch::New(batch)));
-                }
-                () = publishing.flow.0.ready.notified(), if has_room => {
-                    under_way.push(publishing.publish(Batch::Ready));
                 }
             }
         }

@@ -192,8 +192,8 @@ impl Definitions {
         Ok(Arc::new(self.pools.checks.run(compile).await??))
     }
 
-    /// Whether it is new.
-    pub(super) async fn put(
+    /// Registers what was compiled before, unchecked. Whether it is new.
+    pub async fn put(
         &self,
         file: &str,
         compiled: &Arc<Compiled>,

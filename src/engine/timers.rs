@@ -216,8 +216,9 @@ impl Ticks {
     /// Waits for the next tick. `false`: it is time to stop.
     pub(super) async fn next(&mut self) -> bool {
         tokio::select! {
-            _ = self.interval.tick() => true,
+            biased;
             () = self.stop.cancelled() => false,
+            _ = self.interval.tick() => true,
         }
     }
 }
