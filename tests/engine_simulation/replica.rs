@@ -1,0 +1,244 @@
+//! One orchestrator: it starts, works, dies or is stopped, and starts again.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use prometheus_client::registry::Registry;
+use snorri::broker::{Broker, Handler};
+use snorri::engine::definitions::Definitions;
+use snorri::engine::metrics::Metrics;
+use snorri::engine::{Engine, Options, Parts, Running, buffer, intake, retention};
+use snorri::store::Store;
+use testkit::{FaultyBroker, FaultyStore, ManualClock, Process};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::World;
+
+/// The longest an orderly stop may take, with services that answer.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A place for an orchestrator. Which process is in it changes.
+#[derive(Debug)]
+pub struct Replica {
+    pub number: usize,
+    pub clock: Arc<ManualClock>,
+    current: Mutex<Option<(Engine, Arc<Process>)>>,
+    stop: CancellationToken,
+}
+
+/// A process that works.
+struct Orchestrator {
+    process: Arc<Process>,
+    engine: Engine,
+    running: Running,
+    stop_intake: CancellationToken,
+    intake: Vec<JoinHandle<()>>,
+}
+
+impl Replica {
+    pub fn new(number: usize) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            clock: Arc::new(ManualClock::at(World::beginning())),
+            current: Mutex::default(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// The engine that works now, and its process.
+    pub fn current(&self) -> Option<(Engine, Arc<Process>)> {
+        self.current.lock().expect("unpoisoned").clone()
+    }
+
+    /// Stops it for good, in order.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    fn set_current(&self, current: Option<(Engine, Arc<Process>)>) {
+        *self.current.lock().expect("unpoisoned") = current;
+    }
+
+    /// Runs one process after the other.
+    pub async fn run(self: Arc<Self>, world: Arc<World>) {
+        let key = format!("clock of r{}", self.number);
+        if let Some(mut rng) = world.fate.strikes(&key, world.fate.climate().clocks) {
+            self.clock.set_offset(rng.i64(-150..=150));
+        }
+        for incarnation in 0.. {
+            let name = format!("r{}.{incarnation}", self.number);
+            let observer = Arc::clone(&world.watch);
+            let faults = Arc::clone(&world.fate);
+            let process = Process::new(name.clone(), faults, observer);
+            world.watch.clock_of(&name, Arc::clone(&self.clock));
+            world.story.tell(|| format!("{name} starts"));
+            let started = tokio::select! {
+                biased;
+                () = process.died() => None,
+                // A process that panics while it starts ends, and is started again.
+                started = AssertUnwindSafe(self.start(&world, &process)).catch_unwind() => started.ok().flatten(),
+            };
+            if let Some(orchestrator) = started {
+                self.set_current(Some((orchestrator.engine.clone(), Arc::clone(&process))));
+                let is_last = self.work(&world, orchestrator, &name).await;
+                self.set_current(None);
+                if is_last {
+                    return;
+                }
+            }
+            process.die();
+            let pause = world.fate.rng(&format!("{name} is away")).u64(50..1_500);
+            sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Works until the process dies, fails, or is stopped. Whether it was the last one.
+    async fn work(&self, world: &World, orchestrator: Orchestrator, name: &str) -> bool {
+        let odds = world.fate.climate().deaths * 50;
+        let until_restart = match world.fate.strikes(&format!("{name} is stopped in order"), odds) {
+            Some(mut rng) => Duration::from_millis(rng.u64(500..15_000)),
+            None => Duration::from_secs(3_600),
+        };
+        tokio::select! {
+            biased;
+            () = orchestrator.process.died() => {
+                world.story.tell(|| format!("{name} has died"));
+                false
+            }
+            () = orchestrator.running.supervisor().failed() => {
+                world.story.tell(|| format!("{name} ends, because a task has ended"));
+                false
+            }
+            () = self.stop.cancelled() => {
+                orchestrator.stop(world, name).await;
+                true
+            }
+            () = sleep(until_restart) => {
+                self.set_current(None);
+                orchestrator.stop(world, name).await;
+                false
+            }
+        }
+    }
+
+    async fn start(&self, world: &World, process: &Arc<Process>) -> Option<Orchestrator> {
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(
+            Arc::clone(&world.store) as Arc<dyn Store>,
+            Arc::clone(process),
+            Arc::clone(&world.poisoned),
+        ));
+        let broker: Arc<dyn Broker> =
+            Arc::new(FaultyBroker::new(Arc::clone(&world.broker) as Arc<dyn Broker>, Arc::clone(process)));
+        let definitions = Arc::new(Definitions::new(Arc::clone(&store)));
+        for compiled in &world.compiled {
+            definitions.put("simulated.yaml", compiled, World::beginning(), None).await.ok()?;
+        }
+        // It is tried again later if it fails.
+        let _ = definitions.declare(&*broker, &world.wire.names).await;
+        let parts = Parts {
+            store: Arc::clone(&store),
+            reader: store,
+            broker: Arc::clone(&broker),
+            clock: self.clock.clone(),
+            definitions,
+            metrics: Arc::new(Metrics::new(&mut Registry::default())),
+            wire: world.wire.clone(),
+        };
+        let options = options(world.fate.climate().window);
+        let (engine, running) = Engine::spawn(&parts, &options);
+        let stop_intake = CancellationToken::new();
+        let names = world.wire.names.clone();
+        let intake = [
+            (names.replies, intake::replies(engine.clone(), &options)),
+            (names.starts, intake::starts(engine.clone(), &options)),
+            (names.events, intake::events(engine.clone(), &options)),
+            (names.signals, intake::signals(engine.clone(), &options)),
+            (names.dead_letters, intake::dead_letters(engine.clone(), &options)),
+        ]
+        .map(|(queue, handler)| {
+            let consuming =
+                consume(Arc::clone(&broker), queue, options.prefetch, handler, stop_intake.clone());
+            running.supervisor().spawn("consumer", &stop_intake, consuming)
+        });
+        Some(Orchestrator {
+            process: Arc::clone(process),
+            engine,
+            running,
+            stop_intake,
+            intake: intake.into(),
+        })
+    }
+}
+
+async fn consume(
+    broker: Arc<dyn Broker>,
+    queue: String,
+    prefetch: u16,
+    handler: Handler,
+    stop: CancellationToken,
+) {
+    broker.consume(&queue, prefetch, handler, stop).await;
+}
+
+impl Orchestrator {
+    /// Stops as a process does that is told to.
+    async fn stop(self, world: &World, name: &str) {
+        let Self { process, engine, running, stop_intake, intake } = self;
+        world.story.tell(|| format!("{name} stops"));
+        world.watch.stopping(name);
+        let draining = async {
+            stop_intake.cancel();
+            for task in intake {
+                let _ = task.await;
+            }
+            running.shut_down().await;
+        };
+        let stopped = tokio::select! {
+            biased;
+            () = process.died() => return,
+            stopped = timeout(STOP_LIMIT, draining) => stopped,
+        };
+        match stopped {
+            Ok(()) => world.story.tell(|| format!("{name} has stopped")),
+            Err(_) => world.watch.violation(|| format!("{name} does not stop within {STOP_LIMIT:?}")),
+        }
+        world.watch.stopped(name);
+        engine.broker().close().await;
+    }
+}
+
+/// Small bounds and short times, so that every limit is met within seconds.
+pub fn options(window: usize) -> Options {
+    let some = |number| NonZeroUsize::new(number).expect("some");
+    Options {
+        lanes: some(2),
+        lane_capacity: some(16),
+        batch_limit: some(8),
+        commit_delay: Duration::from_millis(2),
+        hot_sagas: some(1_000),
+        timer_interval: Duration::from_millis(200),
+        timer_lease: Duration::from_secs(2),
+        outbox_lease: Duration::from_secs(3),
+        max_unanswered: some(window),
+        sweep_interval: Duration::from_secs(1),
+        claim_limit: NonZeroU32::new(4).expect("some"),
+        prefetch: 8,
+        message_timeout: Duration::from_secs(10),
+        buffered_events: buffer::Options { retention_period: Duration::from_secs(600), max_events: 1_000 },
+        retention: retention::Options {
+            keep: retention::Keep::FOREVER,
+            dead_letters: retention::Keep::FOREVER,
+            resolved_dead_letters: retention::Keep::FOREVER,
+            max_dead_letters: 1_000,
+            definitions: BTreeMap::new(),
+            archive: None,
+            interval: Duration::from_secs(3_600),
+        },
+    }
+}

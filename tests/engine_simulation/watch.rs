@@ -1,0 +1,386 @@
+//! Looks at every call that crosses a port, and says what must not be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures_util::FutureExt;
+use snorri::broker::envelope::{Wire, decode_signal};
+use snorri::broker::{Delivery, Publication, Published, Verdict};
+use snorri::catalog::Compiled;
+use snorri::engine::clock::Clock;
+use snorri::saga::input::Attempt;
+use snorri::saga::journal::Fact;
+use snorri::saga::{Direction, Entry, Ignored, Input, Message, SagaId, State, StepPath, Time, transition};
+use snorri::store::{Appended, Batch, MemoryStore, OutboxId, Store};
+use testkit::{Call, Fault, ManualClock, Observer};
+
+use crate::story::Story;
+use crate::wire::{OnTheWire, deposit_of, key_of, on_the_wire, told};
+
+/// The observer of a run.
+#[derive(Debug)]
+pub struct Watch {
+    story: Arc<Story>,
+    store: Arc<MemoryStore>,
+    wire: Wire,
+    compiled: Vec<Arc<Compiled>>,
+    /// Whether messages may wait for others to be answered.
+    is_windowed: bool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    violations: Vec<String>,
+    clocks: BTreeMap<String, Arc<ManualClock>>,
+    /// Undos that were sent, by saga and step.
+    undone: BTreeSet<(SagaId, StepPath)>,
+    /// Every entry that was committed, as it was.
+    journal: BTreeMap<(SagaId, u32), Entry>,
+    /// Sagas by the message that asked for them.
+    starts: BTreeMap<String, SagaId>,
+    /// Sagas that were poisoned for a while.
+    poisoned: BTreeSet<SagaId>,
+    /// What the messages of the outbox are called.
+    outbox: BTreeMap<OutboxId, Arc<Message>>,
+    /// Messages that the broker has answered for, or given back.
+    published: BTreeSet<String>,
+    /// Processes of which a call went wrong since they began to stop.
+    faulty: BTreeSet<String>,
+    /// What processes that stop have committed since they began to.
+    committed_since: BTreeMap<String, Vec<String>>,
+}
+
+impl Watch {
+    pub fn new(
+        story: Arc<Story>,
+        store: Arc<MemoryStore>,
+        wire: Wire,
+        compiled: Vec<Arc<Compiled>>,
+        is_windowed: bool,
+    ) -> Self {
+        Self { story, store, wire, compiled, is_windowed, inner: Mutex::default() }
+    }
+
+    /// Notes that something is wrong.
+    pub fn violation(&self, what: impl FnOnce() -> String) {
+        let what = what();
+        self.story.tell(|| format!("VIOLATION: {what}"));
+        let mut inner = self.inner();
+        if !inner.violations.contains(&what) {
+            inner.violations.push(what);
+        }
+    }
+
+    pub fn violations(&self) -> Vec<String> {
+        self.inner().violations.clone()
+    }
+
+    pub fn clock_of(&self, process: &str, clock: Arc<ManualClock>) {
+        self.inner().clocks.insert(process.to_owned(), clock);
+    }
+
+    /// A message with this id asks for this saga.
+    pub fn expect_start(&self, message_id: &str, saga: SagaId) {
+        self.inner().starts.insert(message_id.to_owned(), saga);
+    }
+
+    pub fn poisoned(&self, saga: SagaId) {
+        self.inner().poisoned.insert(saga);
+    }
+
+    pub fn was_poisoned(&self, saga: SagaId) -> bool {
+        self.inner().poisoned.contains(&saga)
+    }
+
+    /// A process begins to stop in order.
+    pub fn stopping(&self, process: &str) {
+        let mut inner = self.inner();
+        inner.faulty.remove(process);
+        inner.committed_since.insert(process.to_owned(), Vec::new());
+    }
+
+    /// A process has stopped in order: what it committed meanwhile is sent, unless something went wrong.
+    pub fn stopped(&self, process: &str) {
+        let mut inner = self.inner();
+        let committed = inner.committed_since.remove(process).unwrap_or_default();
+        let is_excused = inner.faulty.contains(process) || self.is_windowed;
+        let left: Vec<String> = committed.into_iter().filter(|key| !inner.published.contains(key)).collect();
+        drop(inner);
+        if let Some(first) = left.first().filter(|_| !is_excused) {
+            self.violation(|| format!("{process} stops in order and leaves `{first}` unsent"));
+        }
+    }
+
+    /// A start was accepted: it must be on disk by now.
+    pub fn accepted(&self, saga: SagaId) {
+        if self.state(saga).seq == 0 && !self.was_poisoned(saga) {
+            self.violation(|| {
+                format!("the start of {} was accepted and is not stored", self.story.name_of(saga))
+            });
+        }
+    }
+
+    /// A saga as it is stored.
+    pub fn state(&self, saga: SagaId) -> State {
+        let journals = self.store.load(&[saga]).now_or_never().expect("it is in memory").expect("readable");
+        State::replay(saga, journals.get(&saga).into_iter().flatten())
+    }
+
+    pub fn definition_of(&self, state: &State) -> Option<&Arc<Compiled>> {
+        let started = state.started.as_ref()?;
+        self.compiled.iter().find(|compiled| compiled.definition.name == started.definition)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("unpoisoned")
+    }
+
+    /// Every command that an entry sends is in the outbox of the same batch.
+    fn check_outbox(&self, batch: &Batch) {
+        for Appended { saga, entry, .. } in &batch.entries {
+            for fact in &entry.facts {
+                let Fact::Sent { step, direction, attempt, .. } = fact else { continue };
+                let is_it = |message: &Message| {
+                    matches!(message, Message::Command(command) if command.saga == *saga && command.step == *step
+                        && command.direction == *direction && command.attempt == *attempt)
+                };
+                if !batch.outbox.iter().any(|unsent| is_it(&unsent.message)) {
+                    self.violation(|| {
+                        format!(
+                            "{direction} {step} of {} is journaled and not in the outbox",
+                            self.story.name_of(*saga)
+                        )
+                    });
+                }
+            }
+        }
+    }
+
+    /// A message leaves the outbox only once the broker has it, or nobody waits for it any more.
+    fn check_removed(&self, process: &str, batch: &Batch) {
+        for id in &batch.sent {
+            let Some(message) = self.inner().outbox.remove(id) else { continue };
+            let Some(publication) = self.wire.publication(&message) else { continue };
+            let is_published = self.inner().published.contains(&key_of(&publication));
+            let is_awaited = match &*message {
+                Message::Command(command) => self.is_awaited(command.saga, &command.attempt()),
+                _ => true,
+            };
+            if !is_published && is_awaited {
+                let key = key_of(&publication);
+                self.violation(|| {
+                    format!("{process} removes `{key}` from the outbox before the broker has it")
+                });
+            }
+        }
+        let mut inner = self.inner();
+        for unsent in &batch.outbox {
+            inner.outbox.insert(unsent.id, Arc::clone(&unsent.message));
+            if let Some(publication) = self.wire.publication(&unsent.message)
+                && let Some(committed) = inner.committed_since.get_mut(process)
+            {
+                committed.push(key_of(&publication));
+            }
+        }
+    }
+
+    /// Whether the saga would have a command sent now.
+    fn is_awaited(&self, saga: SagaId, attempt: &Attempt) -> bool {
+        let state = self.state(saga);
+        let Some(compiled) = self.definition_of(&state) else { return false };
+        let input = Input::StartClock(attempt.clone());
+        let decided = transition(&compiled.definition, &state, &input, self.latest_time());
+        decided.is_ok() || decided.is_err_and(|ignored| ignored == Ignored::Paused)
+    }
+
+    /// What was committed once stays.
+    fn check_journal(&self, process: &str, batch: &Batch) {
+        for Appended { saga, seq, entry } in &batch.entries {
+            let name = self.story.name_of(*saga);
+            let mut inner = self.inner();
+            let is_next = *seq == 1 || inner.journal.contains_key(&(*saga, seq - 1));
+            let before = inner.journal.insert((*saga, *seq), entry.clone());
+            drop(inner);
+            if before.is_some() {
+                self.violation(|| format!("{process} overwrites entry {seq} of {name}"));
+            }
+            if !is_next {
+                self.violation(|| format!("{process} leaves a gap before entry {seq} of {name}"));
+            }
+            self.story.tell(|| {
+                let facts: Vec<String> = entry.facts.iter().map(told).collect();
+                format!("{process} commits {name} #{seq}: {}", facts.join(", "))
+            });
+        }
+    }
+
+    fn check_sent(&self, process: &str, publication: &Publication) {
+        let Some(OnTheWire { saga, attempt, deadline }) = on_the_wire(publication) else { return };
+        let Attempt { step, direction, number } = attempt;
+        let name = self.story.name_of(saga);
+        let now = self.inner().clocks.get(process).map_or(deadline, |clock| clock.now());
+        self.story.tell(|| format!("{process} sends {direction} {step} of {name}, attempt {number}"));
+        let last = self.state(saga).step(&step).map_or(0, |step| step.attempts(direction).last);
+        if last < number {
+            self.violation(|| {
+                format!("{direction} {step} of {name} is sent before attempt {number} is committed")
+            });
+        }
+        match direction {
+            Direction::Compensate => {
+                self.inner().undone.insert((saga, step));
+            }
+            Direction::Forward if self.inner().undone.contains(&(saga, step.clone())) => {
+                self.violation(|| format!("{step} of {name} goes forward after its undo"));
+            }
+            Direction::Forward if now > deadline => {
+                self.violation(|| format!("{step} of {name} goes forward after its deadline"));
+            }
+            Direction::Forward => {}
+        }
+    }
+
+    /// What is acknowledged is either stored or changes nothing.
+    fn check_handled(&self, queue: &str, delivery: &Delivery) {
+        let names = &self.wire.names;
+        match () {
+            () if queue == names.replies => self.check_reply(delivery),
+            () if queue == names.starts => self.check_start(delivery),
+            () if queue == names.signals => self.check_signal(delivery),
+            () if queue == names.events => self.check_event(delivery),
+            () => {}
+        }
+    }
+
+    fn check_reply(&self, delivery: &Delivery) {
+        let Ok(decoded) = self.wire.decode_reply(delivery) else { return };
+        let state = self.state(decoded.saga);
+        let Some(compiled) = self.definition_of(&state) else { return };
+        let now = self.latest_time();
+        let attempt = decoded.reply.attempt.clone();
+        let decided = transition(&compiled.definition, &state, &Input::Reply(decoded.reply), now);
+        if decided.is_ok() {
+            let name = self.story.name_of(decoded.saga);
+            self.violation(|| {
+                format!(
+                    "the reply to {} {} of {name} is acknowledged and not stored",
+                    attempt.direction, attempt.step
+                )
+            });
+        }
+    }
+
+    fn check_start(&self, delivery: &Delivery) {
+        let message_id = delivery.properties.message_id.clone().unwrap_or_default();
+        let expected = self.inner().starts.get(&message_id).copied();
+        if let Some(saga) = expected {
+            self.accepted(saga);
+        }
+    }
+
+    fn check_event(&self, delivery: &Delivery) {
+        let Ok(arrival) = self.wire.decode_event(delivery) else { return };
+        let saga = deposit_of(delivery);
+        if delivery.routing_key == "deposit.received" {
+            return self.accepted(saga);
+        }
+        let state = self.state(saga);
+        let is_taken = match self.definition_of(&state) {
+            None => self.is_buffered(saga, arrival.id.as_ref()),
+            Some(compiled) => {
+                let input = Input::Arrival(Arc::new(arrival.clone()));
+                transition(&compiled.definition, &state, &input, self.latest_time()).is_err()
+                    || self.is_buffered(saga, arrival.id.as_ref())
+            }
+        };
+        if !is_taken {
+            let (event, name) = (&delivery.routing_key, self.story.name_of(saga));
+            self.violation(|| format!("{event} for {name} is acknowledged and not stored"));
+        }
+    }
+
+    fn is_buffered(&self, saga: SagaId, id: Option<&String>) -> bool {
+        let buffered = self.store.buffered_events(saga, 100).now_or_never();
+        let buffered = buffered.expect("it is in memory").expect("readable");
+        buffered.iter().any(|event| event.arrival.id.as_ref() == id)
+    }
+
+    fn check_signal(&self, delivery: &Delivery) {
+        let Ok(signal) = decode_signal(delivery) else { return };
+        let state = self.state(signal.saga);
+        let is_taken =
+            state.ended.is_some() || state.arrivals.iter().any(|kept| kept.arrival.id == signal.arrival.id);
+        let is_buffered = self.is_buffered(signal.saga, signal.arrival.id.as_ref());
+        if !is_taken && !is_buffered {
+            let name = self.story.name_of(signal.saga);
+            self.violation(|| format!("a signal for {name} is acknowledged and not stored"));
+        }
+    }
+
+    /// Poison is set aside, and nothing else.
+    fn check_set_aside(&self, queue: &str, delivery: &Delivery, code: &str, reason: &str) {
+        let is_poison = delivery.properties.message_id.as_deref().is_some_and(|id| id.starts_with("poison"));
+        let saga = self.wire.addressee(&delivery.properties).map(|(saga, _)| saga);
+        let is_excused = match saga {
+            Some(saga) => {
+                let state = self.state(saga);
+                // A signal that comes after the end, a reply that cannot be read, a saga whose rows are damaged.
+                self.was_poisoned(saga) || state.ended.is_some() || code == "unreadable_reply"
+            }
+            None if queue == self.wire.names.events => self.was_poisoned(deposit_of(delivery)),
+            None => {
+                let key = delivery.properties.headers.contains_key("snorri-key");
+                key || self.wire.decode_reply(delivery).is_err() && queue == self.wire.names.replies
+            }
+        };
+        if !is_poison && !is_excused {
+            self.violation(|| format!("a good message of {queue} is set aside: {code}, {reason}"));
+        }
+    }
+
+    fn latest_time(&self) -> Time {
+        self.inner().clocks.values().map(|clock| clock.true_time()).max().unwrap_or_default()
+    }
+}
+
+impl Observer for Watch {
+    fn called(&self, call: &Call<'_>, fault: Fault) {
+        if fault != Fault::None {
+            self.inner().faulty.insert(call.process.to_owned());
+            self.story.tell(|| format!("{} {} {}: {fault:?}", call.process, call.method, call.number));
+        }
+    }
+
+    fn committing(&self, _process: &str, batch: &Batch) {
+        self.check_outbox(batch);
+    }
+
+    fn committed(&self, process: &str, batch: &Batch) {
+        self.check_journal(process, batch);
+        self.check_removed(process, batch);
+    }
+
+    fn publishing(&self, process: &str, batch: &[Publication]) {
+        batch.iter().for_each(|publication| self.check_sent(process, publication));
+    }
+
+    fn published(&self, process: &str, batch: &[Publication], results: &[Published]) {
+        for (publication, result) in batch.iter().zip(results) {
+            self.inner().published.insert(key_of(publication));
+            if *result != Published::Confirmed {
+                self.story.tell(|| format!("{process}: {} is {result:?}", publication.routing_key));
+            }
+        }
+    }
+
+    fn handled(&self, process: &str, queue: &str, delivery: &Delivery, verdict: &Verdict) {
+        let kind = delivery.properties.kind.as_deref().unwrap_or_default();
+        self.story.tell(|| format!("{process} handles {kind} from {queue}: {verdict:?}"));
+        match verdict {
+            Verdict::Ack => self.check_handled(queue, delivery),
+            Verdict::Requeue => {}
+            Verdict::DeadLetter { code, reason } => self.check_set_aside(queue, delivery, code, reason),
+        }
+    }
+}

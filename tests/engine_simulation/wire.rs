@@ -1,0 +1,71 @@
+//! What messages and journal entries say about themselves, for those who look on.
+
+use snorri::broker::{Delivery, HeaderValue, Publication};
+use snorri::saga::input::Attempt;
+use snorri::saga::journal::Fact;
+use snorri::saga::{Direction, SagaId, Time};
+
+/// What a command on the wire says about itself.
+pub struct OnTheWire {
+    pub saga: SagaId,
+    pub attempt: Attempt,
+    pub deadline: Time,
+}
+
+/// A fact in short, without what depends on the wall clock.
+pub fn told(fact: &Fact) -> String {
+    match fact {
+        Fact::Sent { step, direction, attempt, .. } => format!("sent {direction} {step} {attempt}"),
+        Fact::Completed { step, .. } => format!("completed {step}"),
+        Fact::Undone { step } => format!("undone {step}"),
+        Fact::Ended { status, .. } => format!("ended {}", status.as_str()),
+        other => {
+            let debug = format!("{other:?}");
+            debug.chars().take(90).collect()
+        }
+    }
+}
+
+/// The deposit that an event is about.
+pub fn deposit_of(delivery: &Delivery) -> SagaId {
+    let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap_or_default();
+    SagaId::of_key("deposit", body["id"].as_str().unwrap_or_default())
+}
+
+/// Names a message: the same for each time that it is sent.
+pub fn key_of(publication: &Publication) -> String {
+    let Publication { exchange, routing_key, properties, .. } = publication;
+    let attempt = properties.headers.get("snorri-attempt");
+    let id = properties.message_id.as_deref().unwrap_or_default();
+    let attempt = match attempt {
+        Some(HeaderValue::Integer(attempt)) => *attempt,
+        _ => 0,
+    };
+    format!("{exchange} {routing_key} {id} {attempt}")
+}
+
+pub fn on_the_wire(publication: &Publication) -> Option<OnTheWire> {
+    let headers = &publication.properties.headers;
+    let text = |name: &str| match headers.get(name) {
+        Some(HeaderValue::Text(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let number = |name: &str| match headers.get(name) {
+        Some(HeaderValue::Integer(number)) => Some(*number),
+        _ => None,
+    };
+    let direction = match text("snorri-direction")? {
+        "forward" => Direction::Forward,
+        _ => Direction::Compensate,
+    };
+    let attempt = Attempt {
+        step: text("snorri-step")?.parse().ok()?,
+        direction,
+        number: u32::try_from(number("snorri-attempt")?).ok()?,
+    };
+    Some(OnTheWire {
+        saga: text("snorri-saga")?.parse().ok()?,
+        attempt,
+        deadline: Time(number("snorri-deadline")?),
+    })
+}
