@@ -218,6 +218,7 @@ impl Lane {
 
     async fn pause(&mut self, stop: &CancellationToken) {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(self.wait) => {}
             () = stop.cancelled() => {}
         }

@@ -22,8 +22,9 @@ pub async fn run(engine: Engine, handler: Handler, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            biased;
             () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
         }
         healthy = if is_healthy(&engine) { healthy + 1 } else { 0 };
         if healthy < HEALTHY_TICKS {
@@ -46,6 +47,7 @@ async fn drain(engine: &Engine, handler: Handler, stop: &CancellationToken) {
     let mut ticks = interval(INTERVAL);
     loop {
         tokio::select! {
+            biased;
             () = &mut draining => return,
             _ = ticks.tick() => if !is_healthy(engine) {
                 turn.cancel();

@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use snorri::broker::{Broker, Handler};
 use snorri::engine::definitions::Definitions;
 use snorri::engine::metrics::Metrics;
-use snorri::engine::{Engine, Options, Parts, Running, buffer, intake, retention};
+use snorri::engine::{Engine, Options, Parts, Running, buffer, intake, probation, retention};
 use snorri::store::Store;
 use testkit::{FaultyBroker, FaultyStore, ManualClock, Process};
 use tokio::task::JoinHandle;
@@ -166,13 +166,11 @@ impl Replica {
                 consume(Arc::clone(&broker), queue, options.prefetch, handler, stop_intake.clone());
             running.supervisor().spawn("consumer", &stop_intake, consuming)
         });
-        Some(Orchestrator {
-            process: Arc::clone(process),
-            engine,
-            running,
-            stop_intake,
-            intake: intake.into(),
-        })
+        let handler = intake::probation(engine.clone(), &options);
+        let probation = probation::run(engine.clone(), handler, stop_intake.clone());
+        let mut intake = Vec::from(intake);
+        intake.push(running.supervisor().spawn("probation", &stop_intake, probation));
+        Some(Orchestrator { process: Arc::clone(process), engine, running, stop_intake, intake })
     }
 }
 

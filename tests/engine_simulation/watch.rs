@@ -123,8 +123,8 @@ impl Watch {
 
     /// A saga as it is stored.
     pub fn state(&self, saga: SagaId) -> State {
-        let journals = self.store.load(&[saga]).now_or_never().expect("it is in memory").expect("readable");
-        State::replay(saga, journals.get(&saga).into_iter().flatten())
+        let mut loaded = self.store.load(&[saga]).now_or_never().expect("it is in memory").expect("loaded");
+        State::replay(saga, &loaded.take(saga).expect("readable"))
     }
 
     pub fn definition_of(&self, state: &State) -> Option<&Arc<Compiled>> {

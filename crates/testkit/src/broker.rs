@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use snorri::broker::{Broker, Delivery, Error, Handler, Publication, Published, Topology};
 use snorri::check::topology::ExchangeState;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
@@ -67,6 +68,10 @@ impl Broker for FaultyBroker {
         self.process.connections()
     }
 
+    fn availability(&self) -> watch::Receiver<bool> {
+        self.process.availability()
+    }
+
     async fn publish(&self, batch: Vec<Publication>) -> Vec<Published> {
         let count = batch.len();
         if !self.process.is_dead() {
@@ -102,6 +107,15 @@ impl Broker for FaultyBroker {
                 () = stop.cancelled() => return,
                 () = self.process.reconnected() => {}
             }
+        }
+    }
+
+    async fn drain_probation(&self, handler: Handler, stop: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = self.process.died() => std::future::pending().await,
+            () = self.process.closed() => {}
+            () = self.inner.drain_probation(handler, stop) => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use snorri::broker::{Delivery, Publication, Published, Verdict};
 use snorri::store::Batch;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +50,7 @@ pub struct Process {
     closed: CancellationToken,
     inner: Mutex<Inner>,
     lost: Notify,
+    available: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +72,7 @@ impl Process {
             closed: CancellationToken::new(),
             inner: Mutex::default(),
             lost: Notify::new(),
+            available: watch::Sender::new(true),
         })
     }
 
@@ -93,14 +95,25 @@ impl Process {
     }
 
     /// Has no connection to `port` for `lasts`.
-    pub fn disconnect(&self, port: Port, lasts: Duration) {
+    pub fn disconnect(self: &Arc<Self>, port: Port, lasts: Duration) {
         let mut inner = self.inner();
         inner.disconnected.insert(port, Instant::now() + lasts);
         if port == Port::Broker {
             inner.losses += 1;
             drop(inner);
             self.lost.notify_waiters();
+            self.available.send_replace(false);
+            let process = Arc::clone(self);
+            tokio::spawn(async move {
+                process.reconnected().await;
+                process.available.send_replace(!process.closed.is_cancelled());
+            });
         }
+    }
+
+    /// Whether the broker can be reached.
+    pub(crate) fn availability(&self) -> watch::Receiver<bool> {
+        self.available.subscribe()
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
@@ -130,6 +143,7 @@ impl Process {
 
     pub(crate) fn close(&self) {
         self.closed.cancel();
+        self.available.send_replace(false);
     }
 
     /// Waits until it has closed its connections to the broker.
@@ -139,7 +153,7 @@ impl Process {
 
     /// Makes a call: `act`, unless a fault is in the way. `failed` makes the error of one that fails.
     pub(crate) async fn call<T, E>(
-        &self,
+        self: &Arc<Self>,
         port: Port,
         method: &'static str,
         act: impl Future<Output = Result<T, E>> + Send,
@@ -153,7 +167,7 @@ impl Process {
     }
 
     async fn perform<T, E>(
-        &self,
+        self: &Arc<Self>,
         port: Port,
         method: &'static str,
         act: impl Future<Output = Result<T, E>> + Send,

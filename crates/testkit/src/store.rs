@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use snorri::saga::{Entry, SagaId, Time};
+use snorri::saga::{SagaId, Time};
 use snorri::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, LetterFilter, Registered, SagaRow, ScheduleRun, Store, StoredDefinition,
-    TokenKey, Unsent, UnsentCommand,
+    Error, ExpiredLetters, Filter, LetterFilter, Loaded, Registered, SagaRow, ScheduleRun, Store,
+    StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 use uuid::Uuid;
 
@@ -62,13 +62,6 @@ impl FaultyStore {
         self.process.call(Port::Store, method, act, failed).await
     }
 
-    fn check_readable(&self, sagas: &[SagaId]) -> Result<(), Error> {
-        match sagas.iter().find(|saga| self.poisoned.contains(**saga)) {
-            Some(saga) => Err(Error::Corrupt(format!("planned: saga {saga} is poisoned"))),
-            None => Ok(()),
-        }
-    }
-
     fn check_writable(&self, batch: &Batch) -> Result<(), Error> {
         match batch.entries.iter().find(|appended| self.poisoned.contains(appended.saga)) {
             Some(Appended { saga, .. }) => Err(Error::Invalid(format!("planned: saga {saga} is poisoned"))),
@@ -91,12 +84,16 @@ impl Store for FaultyStore {
         self.call("commit", act).await
     }
 
-    async fn load(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, Vec<Entry>>, Error> {
-        self.call("load", async {
-            self.check_readable(sagas)?;
-            self.inner.load(sagas).await
-        })
-        .await
+    async fn load(&self, sagas: &[SagaId]) -> Result<Loaded, Error> {
+        let act = async {
+            let mut loaded = self.inner.load(sagas).await?;
+            for saga in sagas.iter().filter(|saga| self.poisoned.contains(**saga)) {
+                loaded.journals.remove(saga);
+                loaded.unreadable.insert(*saga, poisoned(*saga));
+            }
+            Ok(loaded)
+        };
+        self.call("load", act).await
     }
 
     async fn claim_due(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<SagaId>, Error> {
@@ -157,6 +154,10 @@ impl Store for FaultyStore {
         self.call("journal", self.inner.journal(saga, after, limit)).await
     }
 
+    async fn heads(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, u32>, Error> {
+        self.call("heads", self.inner.heads(sagas)).await
+    }
+
     async fn appended_since(&self, at: Time, limit: u32) -> Result<Vec<Appended>, Error> {
         self.call("appended_since", self.inner.appended_since(at, limit)).await
     }
@@ -177,9 +178,10 @@ impl Store for FaultyStore {
         &self,
         definition: &str,
         before: Time,
+        after: Option<(Time, SagaId)>,
         limit: u32,
-    ) -> Result<Vec<SagaId>, Error> {
-        self.call("finished_before", self.inner.finished_before(definition, before, limit)).await
+    ) -> Result<Vec<(Time, SagaId)>, Error> {
+        self.call("finished_before", self.inner.finished_before(definition, before, after, limit)).await
     }
 
     async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error> {
@@ -239,4 +241,8 @@ impl Store for FaultyStore {
     async fn check(&self) -> Result<(), Error> {
         self.call("check_store", self.inner.check()).await
     }
+}
+
+fn poisoned(saga: SagaId) -> Error {
+    Error::Corrupt(format!("planned: saga {saga} is poisoned"))
 }
