@@ -1,11 +1,15 @@
 //! Mistakes, planted in a copy of the source: `snorri check` of the definitions that ship must find each of the core's, and
 //! the tests each of those in when and how often commands are sent.
 //!
-//! Each takes a build, so that `make planted` runs this, and `cargo test` alone does not.
+//! Each takes a build, so that `make planted` runs this, and `cargo test` alone does not. The faults of the engine are all in one
+//! build, which a variable tells which of them is there: the simulation of the engine must find each.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "planted/copy.rs"]
+mod copy;
+#[path = "planted/engine.rs"]
+mod engine;
+
+use copy::Copy;
 
 struct Mistake {
     what: &'static str,
@@ -125,7 +129,7 @@ const FAULTS: [Fault; 7] = [
 #[test]
 #[ignore = "builds the program once for each mistake: `make planted`"]
 fn every_mistake_is_found_by_a_check_of_the_definitions_that_ship_or_by_the_tests() {
-    let copy = Copy::new();
+    let copy = Copy::new("planted");
     assert_eq!(copy.check("none"), Vec::<String>::new(), "the core as it is");
     for mistake in MISTAKES {
         let found = copy.with(mistake.file, mistake.right, mistake.wrong, || copy.check(mistake.what));
@@ -140,88 +144,43 @@ fn every_mistake_is_found_by_a_check_of_the_definitions_that_ship_or_by_the_test
     }
 }
 
-/// A copy of the source, and in it a program that checks the definitions that ship. It is built in the target directory of
-/// the project, so that the dependencies are not built again, under a version of its own: two workspaces with a package of
-/// one name and version share what is built of it, and Cargo may take the build of one for that of the other.
-struct Copy {
-    directory: PathBuf,
-}
+/// How many seeds may pass before a fault of the engine is found.
+const SEEDS: u32 = 300;
 
-impl Copy {
-    fn new() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted");
-        drop(fs::remove_dir_all(&directory));
-        let packages = ["Cargo.toml", "Cargo.lock", "src", "migrations", "benches", "tests", "examples"];
-        let others =
-            ["docs", "sagas", "deploy", "rustfmt.toml", "README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
-        for part in packages.into_iter().chain(others) {
-            copy(&root.join(part), &directory.join(part));
+#[test]
+#[ignore = "builds the program once more: `make planted`"]
+fn every_fault_of_the_engine_is_found_by_its_simulation() {
+    let copy = Copy::new("simulated");
+    copy.add("src/lib.rs", "\npub mod planted;\n");
+    copy.write("src/planted.rs", engine::MODULE);
+    for fault in &engine::FAULTS {
+        copy.replace(fault.file, fault.right, fault.wrong);
+    }
+    // With it, all seeds are run of each, and their number tells how easily it is found.
+    let counted = std::env::var("SNORRI_PLANTED_SEEDS").ok();
+    let count = counted.clone().unwrap_or_else(|| SEEDS.to_string());
+    let report = if counted.is_some() { "count" } else { "first" };
+    let simulate = |name: &str, seeds: &str| {
+        copy.simulate(&[
+            (engine::SWITCH, name),
+            ("SNORRI_SIMULATION_SEEDS", seeds),
+            ("SNORRI_SIMULATION_REPORT", report),
+        ])
+    };
+    let sound = simulate("none", "20");
+    assert!(sound.is_ok(), "without a fault: {sound:?}");
+    let mut missed = Vec::new();
+    for fault in &engine::FAULTS {
+        let found = simulate(fault.name, &count);
+        println!(
+            "{}: {}: {}",
+            fault.name,
+            fault.what,
+            found.as_ref().map_or_else(String::clone, String::clone)
+        );
+        if found.is_ok() {
+            missed.push(fault.name);
         }
-        copy(&root.join("tests/planted/check.rs"), &directory.join("examples/planted.rs"));
-        let copy = Self { directory };
-        let version = "version = \"0.0.0-planted\"";
-        copy.replace("Cargo.toml", "\nversion.workspace = true", &format!("\n{version}"));
-        let locked = format!("name = \"snorri\"\nversion = \"{}\"", env!("CARGO_PKG_VERSION"));
-        copy.replace("Cargo.lock", &locked, &format!("name = \"snorri\"\n{version}"));
-        copy
     }
-
-    /// Does something while a file has `wrong` for `right`.
-    fn with<T>(&self, file: &str, right: &str, wrong: &str, act: impl FnOnce() -> T) -> T {
-        let source = self.replace(file, right, wrong);
-        let done = act();
-        fs::write(self.directory.join(file), source).expect("put right");
-        done
-    }
-
-    /// Writes `to` for the only `from` in a file. Returns the text before.
-    fn replace(&self, file: &str, from: &str, to: &str) -> String {
-        let path = self.directory.join(file);
-        let source = fs::read_to_string(&path).expect("a file");
-        assert_eq!(source.matches(from).count(), 1, "{file}: `{from}`");
-        fs::write(&path, source.replace(from, to)).expect("written");
-        source
-    }
-
-    /// The last line with a result of these tests. Only a test that fails counts, not one that does not compile.
-    fn test(&self, tests: &[&str]) -> String {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
-        let out = Command::new(env!("CARGO"))
-            .args(["test", "--quiet", "--locked"])
-            .args(tests)
-            .current_dir(&self.directory)
-            .env("CARGO_TARGET_DIR", target)
-            .output()
-            .expect("cargo runs");
-        let printed = String::from_utf8_lossy(&out.stdout);
-        let result = printed.lines().rfind(|line| line.starts_with("test result"));
-        result.map_or_else(|| String::from_utf8_lossy(&out.stderr).into_owned(), str::to_owned)
-    }
-
-    /// What a check of the definitions that ship finds: codes, each with the definition.
-    fn check(&self, what: &str) -> Vec<String> {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
-        let out = Command::new(env!("CARGO"))
-            .args(["run", "--quiet", "--locked", "--example", "planted"])
-            .current_dir(&self.directory)
-            .env("CARGO_TARGET_DIR", target)
-            .output()
-            .expect("cargo runs");
-        assert!(out.status.success(), "{what}: {}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).expect("a directory");
-        for entry in fs::read_dir(from).expect("a directory") {
-            let entry = entry.expect("an entry");
-            copy(&entry.path(), &to.join(entry.file_name()));
-        }
-    } else {
-        fs::create_dir_all(to.parent().expect("a directory")).expect("a directory");
-        fs::copy(from, to).expect("copied");
-    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
 }

@@ -5,8 +5,10 @@
 //! answer late, twice or not at all (`participants`), messages come twice or broken (`clients`), and people interfere
 //! (`operators`). `watch` looks at every call, `ending` at what is left. A run follows from its seed alone.
 //!
-//! `SNORRI_SIMULATION_SEEDS` is how many seeds are run, or `from..to`.
+//! `SNORRI_SIMULATION_SEEDS` is how many seeds are run, or `from..to`; `SNORRI_SIMULATION_REPORT` what is done about one that fails:
+//! `story`, `first` or `count`.
 
+mod acks;
 mod clients;
 mod definitions;
 mod ending;
@@ -24,6 +26,7 @@ mod world;
 use std::ops::Range;
 
 use run::{Plan, run};
+use tokio::time::Instant;
 
 /// How many seeds are run unless it is said otherwise.
 const SEEDS: u64 = 200;
@@ -32,19 +35,17 @@ const SEEDS: u64 = 200;
 fn nothing_goes_wrong_that_may_not() {
     hush_planned_panics();
     let compiled = definitions::compile();
-    let seeds = seeds();
-    let began = tokio::time::Instant::now();
-    // A survey counts the seeds that fail, and does not stop at the first.
-    let is_survey = std::env::var_os("SNORRI_SIMULATION_SURVEY").is_some();
-    let mut failed = 0;
-    let count = seeds.end - seeds.start;
+    let (report, seeds) = (Report::from_env(), seeds());
+    let (began, count, mut failed) = (Instant::now(), seeds.end - seeds.start, 0);
     for seed in seeds {
         let plan = Plan { seed, ..Plan::default() };
         let violations = run(&plan, &compiled).violations;
-        if let Some(first) = violations.first() {
-            assert!(is_survey, "{}", shrink::explain(&plan, &compiled));
-            println!("seed {seed}: {first}");
-            failed += 1;
+        let Some(first) = violations.first() else { continue };
+        failed += 1;
+        match report {
+            Report::Story => panic!("{}", shrink::explain(&plan, &compiled)),
+            Report::First => panic!("seed {seed}: {first}"),
+            Report::Count => println!("seed {seed}: {first}"),
         }
     }
     println!("{failed} of {count} seeds failed, in {:.1?}", began.elapsed());
@@ -62,6 +63,28 @@ fn the_same_seed_gives_the_same_run() {
             panic!("seed {seed}, event {at}:\n{}\n{}", one.events[at], other.events[at]);
         }
         assert_eq!(one, other, "seed {seed}");
+    }
+}
+
+/// What to do about a seed that fails.
+#[derive(Debug, Clone, Copy)]
+enum Report {
+    /// Shrink it and tell its story.
+    Story,
+    /// Say what is wrong, at once.
+    First,
+    /// Say what is wrong, and run the other seeds.
+    Count,
+}
+
+impl Report {
+    fn from_env() -> Self {
+        match std::env::var("SNORRI_SIMULATION_REPORT").as_deref() {
+            Ok("first") => Self::First,
+            Ok("count") => Self::Count,
+            Ok(other) if other != "story" => panic!("`{other}` is neither `story`, `first` nor `count`"),
+            _ => Self::Story,
+        }
     }
 }
 

@@ -1,33 +1,40 @@
 //! Looks at every call that crosses a port, and says what must not be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::FutureExt;
-use snorri::broker::envelope::{Wire, decode_signal};
+use snorri::broker::envelope::Wire;
 use snorri::broker::{Delivery, Publication, Published, Verdict};
 use snorri::catalog::Compiled;
 use snorri::engine::clock::Clock;
 use snorri::saga::input::Attempt;
 use snorri::saga::journal::Fact;
+use snorri::saga::state::{Outcome, Pending};
 use snorri::saga::{Direction, Entry, Ignored, Input, Message, SagaId, State, StepPath, Time, transition};
 use snorri::store::{Appended, Batch, MemoryStore, OutboxId, Store};
 use testkit::{Call, Fault, ManualClock, Observer};
 
 use crate::story::Story;
-use crate::wire::{OnTheWire, deposit_of, key_of, on_the_wire, told};
+use crate::wire::{OnTheWire, key_of, on_the_wire, told};
 
 /// The observer of a run.
 #[derive(Debug)]
 pub struct Watch {
-    story: Arc<Story>,
-    store: Arc<MemoryStore>,
-    wire: Wire,
+    pub story: Arc<Story>,
+    pub store: Arc<MemoryStore>,
+    pub wire: Wire,
     compiled: Vec<Arc<Compiled>>,
     /// Whether messages may wait for others to be answered.
     is_windowed: bool,
+    /// How many calls were made.
+    calls: AtomicU64,
     inner: Mutex<Inner>,
 }
+
+/// More calls than any run makes that ends.
+const MAX_CALLS: u64 = 500_000;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -41,6 +48,7 @@ struct Inner {
     starts: BTreeMap<String, SagaId>,
     /// Sagas that were poisoned for a while.
     poisoned: BTreeSet<SagaId>,
+    paused: BTreeSet<SagaId>,
     /// What the messages of the outbox are called.
     outbox: BTreeMap<OutboxId, Arc<Message>>,
     /// Messages that the broker has answered for, or given back.
@@ -59,7 +67,7 @@ impl Watch {
         compiled: Vec<Arc<Compiled>>,
         is_windowed: bool,
     ) -> Self {
-        Self { story, store, wire, compiled, is_windowed, inner: Mutex::default() }
+        Self { story, store, wire, compiled, is_windowed, calls: AtomicU64::new(0), inner: Mutex::default() }
     }
 
     /// Notes that something is wrong.
@@ -83,6 +91,11 @@ impl Watch {
     /// A message with this id asks for this saga.
     pub fn expect_start(&self, message_id: &str, saga: SagaId) {
         self.inner().starts.insert(message_id.to_owned(), saga);
+    }
+
+    /// The saga that the message with this id asks for.
+    pub fn asked_for(&self, message_id: &str) -> Option<SagaId> {
+        self.inner().starts.get(message_id).copied()
     }
 
     pub fn poisoned(&self, saga: SagaId) {
@@ -208,10 +221,39 @@ impl Watch {
             if !is_next {
                 self.violation(|| format!("{process} leaves a gap before entry {seq} of {name}"));
             }
+            self.check_facts(*saga, entry);
             self.story.tell(|| {
                 let facts: Vec<String> = entry.facts.iter().map(told).collect();
                 format!("{process} commits {name} #{seq}: {}", facts.join(", "))
             });
+        }
+    }
+
+    /// Nothing begins in a pause, and no undo before its action has an outcome.
+    fn check_facts(&self, saga: SagaId, entry: &Entry) {
+        let name = self.story.name_of(saga);
+        for fact in &entry.facts {
+            let mut inner = self.inner();
+            let is_paused = inner.paused.contains(&saga);
+            match fact {
+                Fact::Paused => drop(inner.paused.insert(saga)),
+                Fact::Resumed { .. } | Fact::Ended { .. } => drop(inner.paused.remove(&saga)),
+                Fact::Sent { step, direction, .. } if is_paused => {
+                    drop(inner);
+                    self.violation(|| format!("{direction} {step} of {name} begins in a pause"));
+                }
+                Fact::Sent { step, direction: Direction::Compensate, .. } => {
+                    drop(inner);
+                    let state = self.state(saga);
+                    let outcome = state.step(step).map(|step| &step.outcome);
+                    if matches!(outcome, Some(Outcome::Pending(Pending::Reply { .. }))) {
+                        self.violation(|| {
+                            format!("the undo of {step} of {name} begins before its action has an outcome")
+                        });
+                    }
+                }
+                _ => {}
+            }
         }
     }
 
@@ -241,111 +283,18 @@ impl Watch {
         }
     }
 
-    /// What is acknowledged is either stored or changes nothing.
-    fn check_handled(&self, queue: &str, delivery: &Delivery) {
-        let names = &self.wire.names;
-        match () {
-            () if queue == names.replies => self.check_reply(delivery),
-            () if queue == names.starts => self.check_start(delivery),
-            () if queue == names.signals => self.check_signal(delivery),
-            () if queue == names.events => self.check_event(delivery),
-            () => {}
-        }
-    }
-
-    fn check_reply(&self, delivery: &Delivery) {
-        let Ok(decoded) = self.wire.decode_reply(delivery) else { return };
-        let state = self.state(decoded.saga);
-        let Some(compiled) = self.definition_of(&state) else { return };
-        let now = self.latest_time();
-        let attempt = decoded.reply.attempt.clone();
-        let decided = transition(&compiled.definition, &state, &Input::Reply(decoded.reply), now);
-        if decided.is_ok() {
-            let name = self.story.name_of(decoded.saga);
-            self.violation(|| {
-                format!(
-                    "the reply to {} {} of {name} is acknowledged and not stored",
-                    attempt.direction, attempt.step
-                )
-            });
-        }
-    }
-
-    fn check_start(&self, delivery: &Delivery) {
-        let message_id = delivery.properties.message_id.clone().unwrap_or_default();
-        let expected = self.inner().starts.get(&message_id).copied();
-        if let Some(saga) = expected {
-            self.accepted(saga);
-        }
-    }
-
-    fn check_event(&self, delivery: &Delivery) {
-        let Ok(arrival) = self.wire.decode_event(delivery) else { return };
-        let saga = deposit_of(delivery);
-        if delivery.routing_key == "deposit.received" {
-            return self.accepted(saga);
-        }
-        let state = self.state(saga);
-        let is_taken = match self.definition_of(&state) {
-            None => self.is_buffered(saga, arrival.id.as_ref()),
-            Some(compiled) => {
-                let input = Input::Arrival(Arc::new(arrival.clone()));
-                transition(&compiled.definition, &state, &input, self.latest_time()).is_err()
-                    || self.is_buffered(saga, arrival.id.as_ref())
-            }
-        };
-        if !is_taken {
-            let (event, name) = (&delivery.routing_key, self.story.name_of(saga));
-            self.violation(|| format!("{event} for {name} is acknowledged and not stored"));
-        }
-    }
-
-    fn is_buffered(&self, saga: SagaId, id: Option<&String>) -> bool {
-        let buffered = self.store.buffered_events(saga, 100).now_or_never();
-        let buffered = buffered.expect("it is in memory").expect("readable");
-        buffered.iter().any(|event| event.arrival.id.as_ref() == id)
-    }
-
-    fn check_signal(&self, delivery: &Delivery) {
-        let Ok(signal) = decode_signal(delivery) else { return };
-        let state = self.state(signal.saga);
-        let is_taken =
-            state.ended.is_some() || state.arrivals.iter().any(|kept| kept.arrival.id == signal.arrival.id);
-        let is_buffered = self.is_buffered(signal.saga, signal.arrival.id.as_ref());
-        if !is_taken && !is_buffered {
-            let name = self.story.name_of(signal.saga);
-            self.violation(|| format!("a signal for {name} is acknowledged and not stored"));
-        }
-    }
-
-    /// Poison is set aside, and nothing else.
-    fn check_set_aside(&self, queue: &str, delivery: &Delivery, code: &str, reason: &str) {
-        let is_poison = delivery.properties.message_id.as_deref().is_some_and(|id| id.starts_with("poison"));
-        let saga = self.wire.addressee(&delivery.properties).map(|(saga, _)| saga);
-        let is_excused = match saga {
-            Some(saga) => {
-                let state = self.state(saga);
-                // A signal that comes after the end, a reply that cannot be read, a saga whose rows are damaged.
-                self.was_poisoned(saga) || state.ended.is_some() || code == "unreadable_reply"
-            }
-            None if queue == self.wire.names.events => self.was_poisoned(deposit_of(delivery)),
-            None => {
-                let key = delivery.properties.headers.contains_key("snorri-key");
-                key || self.wire.decode_reply(delivery).is_err() && queue == self.wire.names.replies
-            }
-        };
-        if !is_poison && !is_excused {
-            self.violation(|| format!("a good message of {queue} is set aside: {code}, {reason}"));
-        }
-    }
-
-    fn latest_time(&self) -> Time {
+    pub fn latest_time(&self) -> Time {
         self.inner().clocks.values().map(|clock| clock.true_time()).max().unwrap_or_default()
     }
 }
 
 impl Observer for Watch {
     fn called(&self, call: &Call<'_>, fault: Fault) {
+        if self.calls.fetch_add(1, Ordering::Relaxed) > MAX_CALLS {
+            // Time may stand still, so that nothing else would end the run.
+            println!("a seed never ends: {} calls were made, and {} is next", MAX_CALLS, call.method);
+            std::process::exit(101);
+        }
         if fault != Fault::None {
             self.inner().faulty.insert(call.process.to_owned());
             self.story.tell(|| format!("{} {} {}: {fault:?}", call.process, call.method, call.number));

@@ -1,0 +1,129 @@
+//! A copy of the source to plant faults in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A copy of the source, and in it a program that checks the definitions that ship. It is built in the target directory of
+/// the project, so that the dependencies are not built again, under a version of its own: two workspaces with a package of
+/// one name and version share what is built of it, and Cargo may take the build of one for that of the other.
+pub struct Copy {
+    directory: PathBuf,
+}
+
+impl Copy {
+    /// A copy for this purpose.
+    pub fn new(purpose: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(purpose);
+        drop(fs::remove_dir_all(&directory));
+        let packages =
+            ["Cargo.toml", "Cargo.lock", "src", "crates", "migrations", "benches", "tests", "examples"];
+        let others =
+            ["docs", "sagas", "deploy", "rustfmt.toml", "README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
+        for part in packages.into_iter().chain(others) {
+            copy(&root.join(part), &directory.join(part));
+        }
+        copy(&root.join("tests/planted/check.rs"), &directory.join("examples/planted.rs"));
+        let copy = Self { directory };
+        let version = format!("version = \"0.0.0-{purpose}\"");
+        for (manifest, package) in [("Cargo.toml", "snorri"), ("crates/testkit/Cargo.toml", "testkit")] {
+            copy.replace(manifest, "\nversion.workspace = true", &format!("\n{version}"));
+            let locked = format!("name = \"{package}\"\nversion = \"{}\"", env!("CARGO_PKG_VERSION"));
+            copy.replace("Cargo.lock", &locked, &format!("name = \"{package}\"\n{version}"));
+        }
+        copy
+    }
+
+    /// Does something while a file has `wrong` for `right`.
+    pub fn with<T>(&self, file: &str, right: &str, wrong: &str, act: impl FnOnce() -> T) -> T {
+        let source = self.replace(file, right, wrong);
+        let done = act();
+        fs::write(self.directory.join(file), source).expect("put right");
+        done
+    }
+
+    /// Writes `to` for the only `from` in a file. Returns the text before.
+    pub fn replace(&self, file: &str, from: &str, to: &str) -> String {
+        let path = self.directory.join(file);
+        let source = fs::read_to_string(&path).expect("a file");
+        assert_eq!(source.matches(from).count(), 1, "{file}: `{from}`");
+        fs::write(&path, source.replace(from, to)).expect("written");
+        source
+    }
+
+    /// Adds a text to the end of a file.
+    pub fn add(&self, file: &str, text: &str) {
+        let path = self.directory.join(file);
+        let source = fs::read_to_string(&path).expect("a file");
+        fs::write(&path, source + text).expect("written");
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
+        fs::write(self.directory.join(file), text).expect("written");
+    }
+
+    /// Runs the simulation of the engine. `Err`: what it found.
+    pub fn simulate(&self, variables: &[(&str, &str)]) -> Result<String, String> {
+        let out = self
+            .cargo(&[
+                "test",
+                "--quiet",
+                "--locked",
+                "--test",
+                "engine_simulation",
+                "nothing_goes_wrong",
+                "--",
+                "--nocapture",
+            ])
+            .envs(variables.iter().copied())
+            .output()
+            .expect("cargo runs");
+        let printed =
+            [out.stdout, out.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        let is_result = |line: &&str| line.contains(" seeds failed") || line.contains("a seed never ends");
+        let is_told = |line: &&str| line.starts_with("seed ");
+        match printed.lines().find(is_result).or_else(|| printed.lines().find(is_told)) {
+            Some(told) if told.starts_with("0 of") => Ok(told.to_owned()),
+            Some(told) => Err(told.to_owned()),
+            None => panic!("nothing was run: {printed}"),
+        }
+    }
+
+    /// Cargo in the copy, with the target directory of the project.
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
+        let mut command = Command::new(env!("CARGO"));
+        command.args(arguments).current_dir(&self.directory).env("CARGO_TARGET_DIR", target);
+        command
+    }
+
+    /// The last line with a result of these tests. Only a test that fails counts, not one that does not compile.
+    pub fn test(&self, tests: &[&str]) -> String {
+        let out = self.cargo(&["test", "--quiet", "--locked"]).args(tests).output().expect("cargo runs");
+        let printed = String::from_utf8_lossy(&out.stdout);
+        let result = printed.lines().rfind(|line| line.starts_with("test result"));
+        result.map_or_else(|| String::from_utf8_lossy(&out.stderr).into_owned(), str::to_owned)
+    }
+
+    /// What a check of the definitions that ship finds: codes, each with the definition.
+    pub fn check(&self, what: &str) -> Vec<String> {
+        let run = ["run", "--quiet", "--locked", "--example", "planted"];
+        let out = self.cargo(&run).output().expect("cargo runs");
+        assert!(out.status.success(), "{what}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).expect("a directory");
+        for entry in fs::read_dir(from).expect("a directory") {
+            let entry = entry.expect("an entry");
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    } else {
+        fs::create_dir_all(to.parent().expect("a directory")).expect("a directory");
+        fs::copy(from, to).expect("copied");
+    }
+}

@@ -1,0 +1,277 @@
+//! Faults of the engine, all planted in one copy: a switch says which of them is there. The simulation of the engine finds
+//! each.
+
+/// A fault that is there only if [`SWITCH`] names it.
+pub struct Fault {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub file: &'static str,
+    pub right: &'static str,
+    pub wrong: &'static str,
+}
+
+/// The environment variable that names the fault, and the module that reads it in the copy.
+pub const SWITCH: &str = "SNORRI_PLANTED";
+pub const MODULE: &str = r#"//! Which fault is there.
+
+pub fn is(name: &str) -> bool {
+    std::env::var("SNORRI_PLANTED").is_ok_and(|planted| planted == name)
+}
+"#;
+
+pub const FAULTS: [Fault; 28] = [
+    Fault {
+        name: "ack_before_commit",
+        what: "a reply is acknowledged before it is committed",
+        file: "src/engine/intake.rs",
+        right: "    match engine.submit_on(terms, saga, Input::Reply(reply)).await {",
+        wrong: r#"    if crate::planted::is("ack_before_commit") {
+        let engine = engine.clone();
+        tokio::spawn(async move { engine.submit_on(terms, saga, Input::Reply(reply)).await });
+        return Verdict::Ack;
+    }
+    match engine.submit_on(terms, saga, Input::Reply(reply)).await {"#,
+    },
+    Fault {
+        name: "publish_before_commit",
+        what: "commands are sent before they are committed",
+        file: "src/engine/lane.rs",
+        right: "        parts.store.commit(gathered.into_batch(",
+        wrong: r#"        if crate::planted::is("publish_before_commit") {
+            parts.outbox.send(unsent.clone());
+        }
+        parts.store.commit(gathered.into_batch("#,
+    },
+    Fault {
+        name: "no_outbox",
+        what: "commands are sent and not kept in the outbox",
+        file: "src/engine/batch.rs",
+        right: "            outbox: self.outbox,",
+        wrong: r#"            outbox: if crate::planted::is("no_outbox") { Vec::new() } else { self.outbox },"#,
+    },
+    Fault {
+        name: "no_fence",
+        what: "the key of the journal keeps nobody from writing an entry again",
+        file: "src/store/memory.rs",
+        right: "        if tables.conflicts(&batch) {",
+        wrong: r#"        if tables.conflicts(&batch) && !crate::planted::is("no_fence") {"#,
+    },
+    Fault {
+        name: "conflict_is_success",
+        what: "a batch that another process was faster than counts as committed",
+        file: "src/engine/lane.rs",
+        right: "            Err(store::Error::Conflict) => {\n                self.doubt_changed",
+        wrong: "            Err(store::Error::Conflict) if crate::planted::is(\"conflict_is_success\") => {}\n            Err(store::Error::Conflict) => {\n                self.doubt_changed",
+    },
+    Fault {
+        name: "unknown_commit_is_success",
+        what: "a commit of which nothing was heard counts as done",
+        file: "src/engine/lane.rs",
+        right: "            Err(error) => return Err(error),\n        }\n        Ok(results)",
+        wrong: "            Err(_) if crate::planted::is(\"unknown_commit_is_success\") => {}\n            Err(error) => return Err(error),\n        }\n        Ok(results)",
+    },
+    Fault {
+        name: "stale_state_decides",
+        what: "a remembered state ignores an input though another process has gone on",
+        file: "src/engine/lane.rs",
+        right: "        self.check_ignored(works, results, known).await?;",
+        wrong: r#"        if !crate::planted::is("stale_state_decides") {
+            self.check_ignored(works, results, known).await?;
+        }"#,
+    },
+    Fault {
+        name: "one_refuses_all",
+        what: "one value that the database cannot hold refuses its whole batch",
+        file: "src/engine/lane.rs",
+        right: "            store::Error::Invalid(_) | store::Error::Exhausted(_) if works.len() > 1 => {",
+        wrong: r#"            store::Error::Invalid(why) if crate::planted::is("one_refuses_all") => refuse(works, &why),
+            store::Error::Invalid(_) | store::Error::Exhausted(_) if works.len() > 1 => {"#,
+    },
+    Fault {
+        name: "lost_timer",
+        what: "wake-ups are not written",
+        file: "src/engine/batch.rs",
+        right: "            wakes: self.wakes.into_iter().collect(),",
+        wrong: r#"            wakes: if crate::planted::is("lost_timer") { Vec::new() } else { self.wakes.into_iter().collect() },"#,
+    },
+    Fault {
+        name: "timer_without_lease",
+        what: "a wake-up that is claimed is gone, whatever becomes of the process",
+        file: "src/engine/timers.rs",
+        right: "        Ok(due) => {\n            let is_full = due.len() >= limit as usize;",
+        wrong: r#"        Ok(due) if crate::planted::is("timer_without_lease") => {
+            let wakes = due.iter().map(|saga| (*saga, None)).collect();
+            let _ = engine.store().commit(store::Batch { wakes, ..Default::default() }).await;
+            join_all(due.into_iter().map(|saga| engine.submit(saga, Input::wake()))).await;
+            false
+        }
+        Ok(due) => {
+            let is_full = due.len() >= limit as usize;"#,
+    },
+    Fault {
+        name: "stale_command",
+        what: "a command is sent however late",
+        file: "src/engine/outbox.rs",
+        right: "    let Message::Command(command) = message else { return false };\n    now.since",
+        wrong: r#"    if crate::planted::is("stale_command") {
+        return false;
+    }
+    let Message::Command(command) = message else { return false };
+    now.since"#,
+    },
+    Fault {
+        name: "stale_deadline",
+        what: "a command that waited for the database is sent with the deadline from before",
+        file: "src/engine/outbox.rs",
+        right: "                    if !is_late(&message, self.engine.clock().now()) {",
+        wrong: r#"                    if crate::planted::is("stale_deadline") || !is_late(&message, self.engine.clock().now()) {"#,
+    },
+    Fault {
+        name: "removed_before_confirm",
+        what: "a message leaves the outbox when it is sent, not when the broker has it",
+        file: "src/engine/outbox.rs",
+        right: "        let publishing = metrics.publish_seconds.start();",
+        wrong: r#"        if crate::planted::is("removed_before_confirm") {
+            self.confirmed.add(messages.iter().map(|unsent| unsent.id));
+        }
+        let publishing = metrics.publish_seconds.start();"#,
+    },
+    Fault {
+        name: "unknown_is_confirmed",
+        what: "a message of which nothing was heard counts as sent",
+        file: "src/engine/outbox.rs",
+        right: "                Published::Unknown => {}",
+        wrong: r#"                Published::Unknown => {
+                    if crate::planted::is("unknown_is_confirmed") {
+                        gone.push(unsent.id);
+                    }
+                }"#,
+    },
+    Fault {
+        name: "refused_is_confirmed",
+        what: "a message that a full queue refused counts as sent",
+        file: "src/engine/outbox.rs",
+        right: "                Published::Refused => self.flow.refuse(unsent, now),",
+        wrong: r#"                Published::Refused if crate::planted::is("refused_is_confirmed") => gone.push(unsent.id),
+                Published::Refused => self.flow.refuse(unsent, now),"#,
+    },
+    Fault {
+        name: "leftovers_stay",
+        what: "what a crashed process left in the outbox is never sent",
+        file: "src/engine/timers.rs",
+        right: "    let limit = options.claim_limit.get();\n    match engine.store().claim_unsent",
+        wrong: r#"    if crate::planted::is("leftovers_stay") {
+        return false;
+    }
+    let limit = options.claim_limit.get();
+    match engine.store().claim_unsent"#,
+    },
+    Fault {
+        name: "report_removed",
+        what: "what a child reports leaves the outbox although its parent could not take it",
+        file: "src/engine/outbox.rs",
+        right: "            if done {\n                confirmed.add([unsent.id]);",
+        wrong: "            if done || crate::planted::is(\"report_removed\") {\n                confirmed.add([unsent.id]);",
+    },
+    Fault {
+        name: "zombie",
+        what: "a process goes on without a task that has panicked",
+        file: "src/engine/supervision.rs",
+        right: "            if has_panicked || !stop.is_cancelled() {",
+        wrong: r#"            if !crate::planted::is("zombie") && (has_panicked || !stop.is_cancelled()) {"#,
+    },
+    Fault {
+        name: "shutdown_drops",
+        what: "an orderly stop does not send what it has committed",
+        file: "src/engine/mod.rs",
+        right: "        join(self.publishers).await;",
+        wrong: r#"        if crate::planted::is("shutdown_drops") {
+            self.publishers.iter().for_each(JoinHandle::abort);
+        }
+        join(self.publishers).await;"#,
+    },
+    Fault {
+        name: "operator_not_fenced",
+        what: "an operator changes a saga that is not any more as it was looked at",
+        file: "src/engine/lane.rs",
+        right: "        if terms.expected.is_some_and(|expected| expected != known.state.seq) {",
+        wrong: r#"        if terms.expected.is_some_and(|expected| expected != known.state.seq)
+            && !crate::planted::is("operator_not_fenced")
+        {"#,
+    },
+    Fault {
+        name: "undo_too_early",
+        what: "the rollback begins while an action has no outcome",
+        file: "src/saga/transition/advance.rs",
+        right: "        if !in_flight.is_empty() {",
+        wrong: r#"        if !in_flight.is_empty() && !crate::planted::is("undo_too_early") {"#,
+    },
+    Fault {
+        name: "duplicate_counts",
+        what: "a success counts as often as it comes",
+        file: "src/saga/transition/replies.rs",
+        right: "            (Some(_), ReplyResult::Success(output)) => self.reply_succeeded(path, *direction, output),",
+        wrong: r#"            (None, ReplyResult::Success(output))
+                if *direction == Direction::Forward
+                    && matches!(step.outcome, Outcome::Completed(_))
+                    && crate::planted::is("duplicate_counts") =>
+            {
+                self.reply_succeeded(path, *direction, output);
+            }
+            (Some(_), ReplyResult::Success(output)) => self.reply_succeeded(path, *direction, output),"#,
+    },
+    Fault {
+        name: "repeated_refusal",
+        what: "a refusal that holds a command is journaled as often as it comes",
+        file: "src/saga/transition/replies.rs",
+        right: "                if self.is_held_by(path, *direction, problem) =>",
+        wrong: r#"                if self.is_held_by(path, *direction, problem) && !crate::planted::is("repeated_refusal") =>"#,
+    },
+    Fault {
+        name: "early_event_lost",
+        what: "an event that comes before its saga is acknowledged and not kept",
+        file: "src/engine/buffer.rs",
+        right: "        self.store().buffer_event(event, limits).await",
+        wrong: r#"        if crate::planted::is("early_event_lost") {
+            return Ok(Buffered::New);
+        }
+        self.store().buffer_event(event, limits).await"#,
+    },
+    Fault {
+        name: "event_acked_anyway",
+        what: "an event is acknowledged although the database did not take it",
+        file: "src/engine/events.rs",
+        right: "            _ if self.again => Verdict::Requeue,",
+        wrong: r#"            _ if self.again && crate::planted::is("event_acked_anyway") => Verdict::Ack,
+            _ if self.again => Verdict::Requeue,"#,
+    },
+    Fault {
+        name: "letter_dropped",
+        what: "a dead letter is acknowledged although the database did not take it",
+        file: "src/engine/dead_letters.rs",
+        right: "            tracing::warn!(error = &error as &dyn std::error::Error, \"cannot keep a dead letter now\");",
+        wrong: r#"            if crate::planted::is("letter_dropped") {
+                return Verdict::Ack;
+            }
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep a dead letter now");"#,
+    },
+    Fault {
+        name: "schedule_runs_twice",
+        what: "each process starts a saga of its own at the time of a schedule",
+        file: "src/engine/schedules.rs",
+        right: "        message_id: Some(format!(\"schedule/{}/{time}\", schedule.identity)),",
+        wrong: r#"        message_id: match crate::planted::is("schedule_runs_twice") {
+            true => None,
+            false => Some(format!("schedule/{}/{time}", schedule.identity)),
+        },"#,
+    },
+    Fault {
+        name: "pause_is_nothing",
+        what: "what comes in during a pause is sent on",
+        file: "src/saga/transition/advance.rs",
+        right: "        while self.state.ended.is_none() && self.state.paused.is_none() {",
+        wrong: r#"        while self.state.ended.is_none()
+            && (self.state.paused.is_none() || crate::planted::is("pause_is_nothing"))
+        {"#,
+    },
+];
