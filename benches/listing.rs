@@ -65,7 +65,7 @@ async fn measure(args: &Args, url: &str) -> anyhow::Result<()> {
     // What this and the migrations have read is not to be told later.
     tokio::time::sleep(STATISTICS_DELAY).await;
     database.execute_unprepared("SELECT 1").await?;
-    store.count_unsent().await?;
+    store.count_unsent(100_000).await?;
     println!("{} sagas in {:.0?}\n", args.sagas, began.elapsed());
     println!("{:<36} {:>9} {:>9} {:>6}  indexes", "", "p50 ms", "p99 ms", "rows");
     let mut random = Random { state: 1, sagas: args.sagas };
@@ -83,7 +83,7 @@ async fn measure(args: &Args, url: &str) -> anyhow::Result<()> {
             times.push(began.elapsed());
         }
         tokio::time::sleep(STATISTICS_DELAY).await;
-        store.count_unsent().await?;
+        store.count_unsent(100_000).await?;
         let after = scans(&database).await?;
         let used = used(&before, &after);
         if print(name, times, rows, &used) >= MOST_TIME || used.contains(&"saga (whole)") {

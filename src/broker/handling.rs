@@ -34,7 +34,7 @@ pub(super) async fn settle(
             Ok(Ok(Verdict::Requeue)) => {}
             Ok(Ok(verdict)) => return verdict,
             Ok(Err(error)) => {
-                tracing::warn!(queue, error, "the handler failed; the message will be tried again")
+                tracing::warn!(queue, error, "the handler failed; the message will be tried again");
             }
             Err(_) => {
                 tracing::error!(queue, "the handler panicked; the message will be delivered again");

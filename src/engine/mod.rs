@@ -220,20 +220,12 @@ impl Engine {
             lanes.push(supervisor.spawn("lane", &stop_lanes, lane.run(stop_lanes.clone())));
         }
         let stop = || stop_timers.clone();
-        let timer = |name, task: BoxFuture<'static, ()>| supervisor.spawn(name, &stop_timers, task);
-        let timers = vec![
-            timer("timers", timers::wake(engine.clone(), confirmed.clone(), options.clone(), stop()).boxed()),
-            timer("sweep", timers::sweep(engine.clone(), outboxes, flow, options.clone(), stop()).boxed()),
-            timer("schedules", schedules::run(engine.clone(), stop()).boxed()),
-            timer("processes", processes::run(engine.clone(), stop()).boxed()),
-            timer("health", health::watch(engine.clone(), stop()).boxed()),
-            timer("feed", feed::run(engine.clone(), feed, stop()).boxed()),
-            timer("definitions", definitions::refresh(engine.clone(), stop()).boxed()),
-            timer("token keys", token_keys::refresh(engine.clone(), stop()).boxed()),
-            timer("buffer", buffer::run(engine.clone(), options.sweep_interval, stop()).boxed()),
-            timer("retention", retention::run(engine.clone(), options.retention.clone(), stop()).boxed()),
-            timer("flush", timers::flush(engine.clone(), confirmed.clone(), stop()).boxed()),
-        ];
+        let wake = timers::wake(engine.clone(), confirmed.clone(), options.clone(), stop()).boxed();
+        let sweep = timers::sweep(engine.clone(), outboxes, flow, options.clone(), stop()).boxed();
+        let flush = timers::flush(engine.clone(), confirmed.clone(), stop()).boxed();
+        let timers = [("timers", wake), ("sweep", sweep), ("flush", flush)].into_iter();
+        let timers = timers.chain(engine.others(options, feed, &stop_timers));
+        let timers = timers.map(|(name, task)| supervisor.spawn(name, &stop_timers, task)).collect();
         let running = Running {
             engine: engine.clone(),
             supervisor,
@@ -245,6 +237,26 @@ impl Engine {
             confirmed,
         };
         (engine, running)
+    }
+
+    /// What is done from time to time beside waking sagas and sending messages.
+    fn others(
+        &self,
+        options: &Options,
+        feed: Feed,
+        stop: &CancellationToken,
+    ) -> [(&'static str, BoxFuture<'static, ()>); 8] {
+        let (engine, stop) = (|| self.clone(), || stop.clone());
+        [
+            ("schedules", schedules::run(engine(), stop()).boxed()),
+            ("processes", processes::run(engine(), stop()).boxed()),
+            ("health", health::watch(engine(), stop()).boxed()),
+            ("feed", feed::run(engine(), feed, stop()).boxed()),
+            ("definitions", definitions::refresh(engine(), stop()).boxed()),
+            ("token keys", token_keys::refresh(engine(), stop()).boxed()),
+            ("buffer", buffer::run(engine(), options.sweep_interval, stop()).boxed()),
+            ("retention", retention::run(engine(), options.retention.clone(), stop()).boxed()),
+        ]
     }
 
     /// Gives an input to its saga, and waits until what it led to is committed.

@@ -68,12 +68,13 @@ async fn is_back(availability: &mut watch::Receiver<bool>) {
         return pending().await;
     }
     if availability.wait_for(|available| *available).await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
 
 async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     tokio::select! {
+        biased;
         () = one => {}
         () = other => {}
     }
@@ -207,9 +208,10 @@ impl Ticks {
     /// Waits for the next tick, or something else to happen. `false`: it is time to stop.
     pub(super) async fn next_or(&mut self, other: impl Future<Output = ()>) -> bool {
         tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
             _ = self.interval.tick() => true,
             () = other => true,
-            () = self.stop.cancelled() => false,
         }
     }
 

@@ -95,5 +95,5 @@ async fn a_start_that_takes_too_long_is_refused_and_holds_up_nobody() {
     let input =
         json!({"left": list(0, 50), "right": list(49, 50), "reference": format!("ab{}", "c".repeat(40))});
     assert_eq!(engine.start(request(input)).await.expect("started").key.as_deref(), Some("1"));
-    running.stop(Duration::from_secs(5)).await;
+    running.shut_down().await;
 }

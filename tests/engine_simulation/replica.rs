@@ -224,6 +224,7 @@ pub fn options(window: usize) -> Options {
         timer_lease: Duration::from_secs(2),
         outbox_lease: Duration::from_secs(3),
         max_unanswered: some(window),
+        max_unsent: NonZeroU32::new(10_000).expect("some"),
         sweep_interval: Duration::from_secs(1),
         claim_limit: NonZeroU32::new(4).expect("some"),
         prefetch: 8,

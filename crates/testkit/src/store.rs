@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use snorri::saga::{SagaId, Time};
 use snorri::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, LetterFilter, Loaded, Registered, SagaRow, ScheduleRun, Store,
-    StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, Registered, SagaRow, ScheduleRun,
+    Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 use uuid::Uuid;
 
@@ -96,11 +95,11 @@ impl Store for FaultyStore {
         self.call("load", act).await
     }
 
-    async fn claim_due(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<SagaId>, Error> {
+    async fn claim_due(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<SagaId>, Error> {
         self.call("claim_due", self.inner.claim_due(now, lease, limit)).await
     }
 
-    async fn claim_unsent(&self, now: Time, lease: Duration, limit: u32) -> Result<Vec<Unsent>, Error> {
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<Unsent>, Error> {
         self.call("claim_unsent", self.inner.claim_unsent(now, lease, limit)).await
     }
 
@@ -108,8 +107,12 @@ impl Store for FaultyStore {
         self.call("unsent_commands", self.inner.unsent_commands(sagas)).await
     }
 
-    async fn count_unsent(&self) -> Result<u64, Error> {
-        self.call("count_unsent", self.inner.count_unsent()).await
+    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error> {
+        self.call("give_back", self.inner.give_back(messages, at)).await
+    }
+
+    async fn count_unsent(&self, most: u32) -> Result<u64, Error> {
+        self.call("count_unsent", self.inner.count_unsent(most)).await
     }
 
     async fn register(
@@ -234,8 +237,16 @@ impl Store for FaultyStore {
         self.call("process_seen", self.inner.process_seen(process, now)).await
     }
 
-    async fn forget_processes(&self, before: Time) -> Result<(), Error> {
-        self.call("forget_processes", self.inner.forget_processes(before)).await
+    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error> {
+        self.call("processes", self.inner.processes()).await
+    }
+
+    async fn release(&self, process: Uuid, now: Time) -> Result<(), Error> {
+        self.call("release", self.inner.release(process, now)).await
+    }
+
+    async fn now(&self) -> Result<Option<Time>, Error> {
+        self.call("now", self.inner.now()).await
     }
 
     async fn check(&self) -> Result<(), Error> {
