@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use prometheus_client::registry::Registry;
-use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,7 +16,7 @@ use crate::broker::envelope::{Keyring, Wire};
 use crate::broker::local::{self, LocalBroker};
 use crate::broker::topology::{self, Names};
 use crate::broker::{Broker, Handler};
-use crate::catalog;
+use crate::catalog::{self, Read, Source};
 use crate::config::Config;
 use crate::engine::clock::{Clock, DatabaseClock, SystemClock};
 use crate::engine::definitions::Definitions;
@@ -25,6 +24,8 @@ use crate::engine::metrics::Metrics;
 use crate::engine::{self, Engine, intake, probation, token_keys};
 use crate::http::{self, Readiness};
 use crate::saga::Time;
+use crate::shutdown;
+use crate::startup::{Failure, Startup};
 use crate::store::Store;
 use crate::store::sql::{self, SqlStore};
 
@@ -54,72 +55,101 @@ pub async fn serve_with(
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.http.listen))?;
-    let orchestrator = Orchestrator::start(config).await?;
+    let (stop_http, readiness) = (CancellationToken::new(), Readiness::default());
+    let entrance = server.entrance(&readiness);
+    let mut serving = tokio::spawn(server.serve(listener, entrance.clone(), stop_http.clone()));
+    tracing::info!(listen = %config.http.listen, "listening");
+
+    let startup = Startup::begin(config.startup.wait_for, readiness.clone());
+    let orchestrator = tokio::select! {
+        started = Orchestrator::start(config, &startup) => started?,
+        () = stop.cancelled() => return Ok(()),
+        served = &mut serving => return Err(ended_early(served)),
+    };
     for compiled in orchestrator.engine.definitions().all() {
         let definition = &compiled.definition;
         tracing::info!(name = %definition.name, version = definition.version, "definition ready");
     }
-
-    let stop_http = CancellationToken::new();
-    let readiness = Readiness::default();
     let api = http::Api {
         engine: orchestrator.engine.clone(),
         readiness: readiness.clone(),
         metrics: Arc::clone(&orchestrator.metrics),
         stopping: stop_http.clone(),
     };
-    let mut serving = tokio::spawn(server.serve(listener, api, stop_http.clone()));
-    readiness.set(true);
+    entrance.open(api, &stop_http);
+    readiness.set_up();
     tracing::info!(listen = %config.http.listen, "serving");
 
     begin(&orchestrator).await?;
     let has_failed = tokio::select! {
         () = stop.cancelled() => false,
         () = orchestrator.failed() => true,
-        served = &mut serving => {
-            served.context("the HTTP server failed")?.context("the HTTP server failed")?;
-            bail!("the HTTP server has ended too early");
-        }
+        served = &mut serving => return Err(ended_early(served)),
     };
     tracing::info!("draining");
-    readiness.set(false);
+    readiness.set_stopping();
     stop_http.cancel();
-    let drain = async {
+    if has_failed {
+        // The drain may wait for the task that has ended. What it does not finish, another process does.
+        let _ = tokio::time::timeout(DRAIN_LIMIT, drain(orchestrator, serving)).await;
+        bail!("a task of the engine has ended too early: the log names it");
+    }
+    drain(orchestrator, serving).await
+}
+
+/// Finishes what came in, unless the database or the broker is away: then what is left waits there for another process.
+async fn drain(orchestrator: Orchestrator, serving: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
+    let engine = orchestrator.engine.clone();
+    let finish = async {
         serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
         orchestrator.shut_down().await;
         anyhow::Ok(())
     };
-    if has_failed {
-        // The drain may wait for the task that has ended. What it does not finish, another process does.
-        let _ = tokio::time::timeout(DRAIN_LIMIT, drain).await;
-        bail!("a task of the engine has ended too early: the log names it");
+    tokio::select! {
+        finished = finish => {
+            finished?;
+            tracing::info!("stopped");
+        }
+        part = shutdown::outage(&engine) => {
+            tracing::warn!(part, "stopped before everything was finished, because a part is away; nothing is lost");
+        }
     }
-    drain.await?;
-    tracing::info!("stopped");
     Ok(())
+}
+
+fn ended_early(served: Result<std::io::Result<()>, JoinError>) -> anyhow::Error {
+    match served {
+        Ok(Ok(())) => anyhow!("the HTTP server has ended too early"),
+        Ok(Err(error)) => anyhow::Error::from(error).context("the HTTP server failed"),
+        Err(error) => anyhow::Error::from(error).context("the HTTP server failed"),
+    }
 }
 
 impl Orchestrator {
     /// Connects, registers every definition of the configured directory, declares the topology, takes up what was in
-    /// flight, and begins to take in messages.
-    pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let store = open_store(config, config.database.max_connections).await?;
-        let clock = clock_of(&*store).await?;
+    /// flight, and begins to take in messages. What does not answer is waited for as `startup` says.
+    pub async fn start(config: &Config, startup: &Startup) -> anyhow::Result<Self> {
+        let read = read_definitions(config)?;
+        let store = open_store(config, config.database.max_connections, startup).await?;
+        let clock = startup.reach("database", async || clock_of(&*store).await).await?;
         let reader = match is_embedded(config) {
             true => Arc::clone(&store),
-            false => open_store(config, config.database.reader_connections).await?,
+            false => open_store(config, config.database.reader_connections, startup).await?,
         };
-        let wire = wire(config, &*store, clock.now()).await?;
-        let identity = store.identity().await.context("cannot read the identity of the database")?;
-        let broker = open_broker(config, &wire, identity).await?;
+        let wire = startup.reach("database", async || wire(config, &*store, clock.now()).await).await?;
+        let identity = startup.reach("database", async || Ok(store.identity().await?)).await?;
+        let broker = open_broker(config, &wire, identity, startup).await?;
         let definitions = Arc::new(Definitions::new(Arc::clone(&store)));
-        register_directory(config, &definitions, &*clock).await?;
+        let sources = readable(read, &definitions);
+        let register = async || {
+            definitions.load().await?;
+            Ok(definitions.register_all(&sources, clock.now()).await?)
+        };
+        startup.reach("database", register).await?;
 
         let names = wire.names.clone();
-        broker.declare(&topology::own_topology(&config.broker.prefix)).await?;
-        if let Some(exchange) = &wire.reply_exchange {
-            broker.declare(&topology::reply_topology(&names, exchange)).await?;
-        }
+        let declare = async || declare_own(config, &*broker, &wire).await;
+        startup.reach("broker", declare).await?;
         if let Err(error) = definitions.declare(&*broker, &names).await {
             tracing::warn!(%error, "the exchanges of definitions are checked and declared later");
         }
@@ -195,13 +225,12 @@ async fn consume(
 const CLOCK_READINGS: u32 = 5;
 
 /// Processes that share a database go by its clock.
-async fn clock_of(store: &dyn Store) -> anyhow::Result<Arc<dyn Clock>> {
-    let read = async || store.now().await.context("cannot read the database's clock");
-    let Some(now) = read().await? else { return Ok(Arc::new(SystemClock)) };
+async fn clock_of(store: &dyn Store) -> Result<Arc<dyn Clock>, Failure> {
+    let Some(now) = store.now().await? else { return Ok(Arc::new(SystemClock)) };
     let clock = DatabaseClock::starting_at(now);
     for _ in 0..CLOCK_READINGS {
         let began = Instant::now();
-        if let Some(now) = read().await? {
+        if let Some(now) = store.now().await? {
             clock.follow(now, began.elapsed());
         }
     }
@@ -210,29 +239,40 @@ async fn clock_of(store: &dyn Store) -> anyhow::Result<Arc<dyn Clock>> {
 
 /// SQLite reads in one file of one process: more connections would only take turns.
 fn is_embedded(config: &Config) -> bool {
-    config.database.url.expose_secret().starts_with("sqlite:")
+    config.database.url.first().starts_with("sqlite:")
 }
 
-async fn open_store(config: &Config, max_connections: u32) -> anyhow::Result<Arc<dyn Store>> {
+async fn open_store(
+    config: &Config,
+    max_connections: u32,
+    startup: &Startup,
+) -> anyhow::Result<Arc<dyn Store>> {
     let options = sql::Options {
         max_connections,
         migrate: config.database.migrate,
         ..sql::Options::new(config.database.url.clone())
     };
-    Ok(Arc::new(SqlStore::connect(&options).await.context("cannot open the database")?))
+    let store = startup.reach("database", async || Ok(SqlStore::connect(&options).await?)).await?;
+    Ok(Arc::new(store))
 }
 
 /// What messages are written and read with. The first process that starts on a database makes its key.
-async fn wire(config: &Config, store: &dyn Store, now: Time) -> anyhow::Result<Wire> {
-    let keys = token_keys::load(store, now).await.context("cannot load the token keys")?;
+async fn wire(config: &Config, store: &dyn Store, now: Time) -> Result<Wire, Failure> {
+    let keys = token_keys::load(store, now).await?;
     let reply_exchange = Some(config.broker.reply_exchange.clone()).filter(|name| !name.is_empty());
     let reply_to = config.broker.reply_to_pattern.clone();
     let wire = Wire::new(Names::new(&config.broker.prefix), Keyring::new(keys));
     Ok(Wire { reply_exchange, reply_to, ..wire })
 }
 
-async fn open_broker(config: &Config, wire: &Wire, identity: Uuid) -> anyhow::Result<Arc<dyn Broker>> {
-    if config.broker.url.expose_secret() == "local" {
+async fn open_broker(
+    config: &Config,
+    wire: &Wire,
+    identity: Uuid,
+    startup: &Startup,
+) -> anyhow::Result<Arc<dyn Broker>> {
+    let addresses = &config.broker.url;
+    if addresses.first() == "local" {
         let broker = LocalBroker::new(local::Options::default()).with_keys(wire.keys.clone());
         return Ok(Arc::new(broker));
     }
@@ -244,20 +284,32 @@ async fn open_broker(config: &Config, wire: &Wire, identity: Uuid) -> anyhow::Re
         database: Some(identity),
         // Before the reservation of the messages in the outbox runs out, so that nobody else sends them meanwhile.
         confirm_timeout: config.engine.outbox_lease * 2 / 3,
-        ..amqp::Options::new(config.broker.url.clone())
+        ..amqp::Options::at(addresses.clone())
     };
-    Ok(Arc::new(AmqpBroker::connect(&options).await.context("cannot connect to the broker")?))
+    let connect =
+        async || AmqpBroker::connect(&options).await.map_err(|error| Failure::of_broker(&error, addresses));
+    Ok(Arc::new(startup.reach("broker", connect).await?))
 }
 
-async fn register_directory(
-    config: &Config,
-    definitions: &Definitions,
-    clock: &dyn Clock,
-) -> anyhow::Result<()> {
-    definitions.load().await?;
+/// Declares Snorri's own queues and exchanges.
+async fn declare_own(config: &Config, broker: &dyn Broker, wire: &Wire) -> Result<(), Failure> {
+    let failed = |error| Failure::of_broker(&error, &config.broker.url);
+    broker.declare(&topology::own_topology(&config.broker.prefix)).await.map_err(failed)?;
+    if let Some(exchange) = &wire.reply_exchange {
+        broker.declare(&topology::reply_topology(&wire.names, exchange)).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The definitions of the configured directory.
+fn read_definitions(config: &Config) -> anyhow::Result<Vec<Read>> {
     let directory = &config.definitions.directory;
-    let read = catalog::read_directory_each(directory)
-        .with_context(|| format!("cannot read the definitions in {}", directory.display()))?;
+    catalog::read_directory_each(directory)
+        .with_context(|| format!("cannot read the definitions in {}", directory.display()))
+}
+
+/// Those that could be read. The others are kept with the load errors.
+fn readable(read: Vec<Read>, definitions: &Definitions) -> Vec<Source> {
     let mut sources = Vec::with_capacity(read.len());
     for (path, source) in read {
         match source {
@@ -265,8 +317,7 @@ async fn register_directory(
             Err(error) => definitions.add_unreadable_file(&path, &error),
         }
     }
-    definitions.register_all(&sources, clock.now()).await?;
-    Ok(())
+    sources
 }
 
 /// How long a drain may take before the process ends anyway.

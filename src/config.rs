@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
-use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::addresses::Addresses;
 use crate::broker::envelope::ReplyToPattern;
+use crate::startup::WaitFor;
 use crate::{engine, http};
 
 /// The default configuration, which is its own documentation.
@@ -15,6 +16,7 @@ pub const DEFAULT: &str = include_str!("snorri.toml");
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    pub startup: Startup,
     pub database: Database,
     pub broker: Broker,
     pub definitions: Definitions,
@@ -25,8 +27,15 @@ pub struct Config {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Startup {
+    pub wait_for: WaitFor,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Database {
-    pub url: SecretString,
+    /// One or several: the one that can be written is used.
+    pub url: Addresses,
     pub max_connections: u32,
     pub reader_connections: u32,
     pub migrate: bool,
@@ -35,7 +44,8 @@ pub struct Database {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Broker {
-    pub url: SecretString,
+    /// One or several: they are tried in turn.
+    pub url: Addresses,
     pub prefix: String,
     pub verify_only: bool,
     /// Empty: the default exchange.
@@ -87,14 +97,12 @@ pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> Result<Config, Error> {
 mod tests {
     use std::time::Duration;
 
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     #[test]
     fn the_default_is_complete_and_flags_win() {
         let config = load(None, vec![("database.url", "sqlite://other.db".to_owned())]).expect("valid");
-        assert_eq!(config.database.url.expose_secret(), "sqlite://other.db");
+        assert_eq!(config.database.url.first(), "sqlite://other.db");
         assert_eq!(config.engine.timer_interval, Duration::from_millis(200));
         assert_eq!(config.log.format, LogFormat::Pretty);
     }

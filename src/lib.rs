@@ -14,8 +14,10 @@
 //! - [`store`] and [`broker`]: the two ports, and what stands behind them
 //! - [`api`]: what goes over the wire between the two that follow
 //! - [`http`] and [`cli`]: how people see and steer it
-//! - [`config`], [`telemetry`], [`crypto`], [`app`]: settings, logs, what TLS computes with, and the wiring of it all
+//! - [`config`], [`addresses`], [`telemetry`], [`crypto`]: settings, logs, and what TLS computes with
+//! - [`startup`], [`shutdown`], [`app`]: waiting for what is away, at the start and at the end, and the wiring of it all
 
+pub mod addresses;
 pub mod api;
 pub mod app;
 pub mod broker;
@@ -31,7 +33,9 @@ pub mod json;
 pub mod proof;
 pub mod saga;
 pub mod scenario;
+pub mod shutdown;
 pub mod simulation;
+pub mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod text;

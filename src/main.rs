@@ -2,9 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use snorri::cli::Cli;
+
+/// How long threads that still work may take when everything else has ended.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -13,7 +17,12 @@ fn main() -> ExitCode {
     let threads = (cores / 2).max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(cli.run()),
+        Ok(runtime) => {
+            let code = runtime.block_on(cli.run());
+            // What still blocks a thread, such as looking up a name, must not hold up the end.
+            runtime.shutdown_timeout(LAST_WORK);
+            code
+        }
         Err(error) => {
             eprintln!("error: this process gets no threads: {error}");
             ExitCode::FAILURE

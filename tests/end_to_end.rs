@@ -29,11 +29,17 @@ mod replies;
 mod rights;
 #[path = "end_to_end/second_start.rs"]
 mod second_start;
+#[path = "end_to_end/shutdown.rs"]
+mod shutdown;
+#[path = "end_to_end/startup.rs"]
+mod startup;
 mod support;
 #[path = "end_to_end/values.rs"]
 mod values;
 #[path = "live/vhost.rs"]
 mod vhost;
+#[path = "end_to_end/waiting.rs"]
+mod waiting;
 
 use std::time::Duration;
 

@@ -12,6 +12,8 @@ use snorri::app::Orchestrator;
 use snorri::broker::local::{self, LocalBroker};
 use snorri::broker::{Broker, Delivery, Publication, Published, Queue, Topology, Verdict};
 use snorri::config;
+use snorri::http::Readiness;
+use snorri::startup::Startup;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
@@ -74,7 +76,8 @@ async fn start(prefix: &str, definitions: &Path, home: &Path) -> anyhow::Result<
             ("definitions.directory", definitions.display().to_string()),
         ],
     )?;
-    Orchestrator::start(&config).await
+    let startup = Startup::begin(config.startup.wait_for, Readiness::default());
+    Orchestrator::start(&config, &startup).await
 }
 
 fn topology(names: &Names, with_orchestrators: bool) -> Topology {

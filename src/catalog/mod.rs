@@ -35,7 +35,7 @@ pub(crate) use compiled::Only;
 pub use compiled::{Compiled, InvalidInput, MAX_ATTRIBUTE_BYTES, MAX_KEY_BYTES};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use directory::{
-    Error, Source, is_scenarios, list_directory, read_definition, read_directory, read_directory_each,
+    Error, Read, Source, is_scenarios, list_directory, read_definition, read_directory, read_directory_each,
 };
 pub use identity::Identity;
 pub use source::MAX_SOURCE_BYTES;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
-use secrecy::ExposeSecret;
 
 use super::failure::{Failure, exit};
 use crate::broker::management::{self, Access, Management};
@@ -44,7 +43,7 @@ impl Args {
 /// The management API of the configured broker.
 pub fn open(config: Option<&Path>, url: Option<&str>) -> Result<(Management, config::Broker), Failure> {
     let config::Config { broker, .. } = config::load(config, Vec::new()).map_err(anyhow::Error::from)?;
-    let access = Access::new(broker.url.expose_secret(), url)?;
+    let access = Access::new(broker.url.first(), url)?;
     Ok((Management::new(access)?, broker))
 }
 

@@ -34,6 +34,9 @@ pub struct Args {
     /// The address of the admin API
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// How long to wait for a database or broker that does not answer: `30s`, `0`, `forever`
+    #[arg(long, value_name = "DURATION")]
+    wait_for: Option<String>,
     /// Print the default configuration and exit
     #[arg(long)]
     print_config: bool,
@@ -46,6 +49,7 @@ impl Args {
             ("broker.url", &self.amqp_url),
             ("database.url", &self.database_url),
             ("http.listen", &self.listen),
+            ("startup.wait_for", &self.wait_for),
         ];
         flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -40,6 +41,26 @@ struct Known {
     /// Whether new sagas may be started in it.
     is_active: bool,
     exchanges: Exchanges,
+}
+
+/// The shortest time between two looks for what other processes have registered.
+pub const RELOAD_PAUSE: Duration = Duration::from_millis(500);
+
+/// One look for what other processes have registered.
+#[derive(Debug)]
+pub(super) struct Reload {
+    pub(super) began: Instant,
+    /// Why it failed, if it did.
+    pub(super) failure: Option<String>,
+}
+
+impl Reload {
+    pub(super) fn result(&self) -> Result<(), Error> {
+        match &self.failure {
+            Some(failure) => Err(store::Error::Unavailable(failure.as_str().into()).into()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How often it is looked for what other processes have registered or deactivated.

@@ -30,6 +30,7 @@ use super::batch::Gathered;
 use super::clock::Clock;
 use super::computing;
 use super::definitions::Definitions;
+use super::liveness::Progress;
 use super::metrics::{Metrics, Tally};
 use super::outbox::{self, Outbox};
 use super::states::{HotStates, Known, States};
@@ -77,6 +78,8 @@ pub struct Parts {
     /// What replies and events are read with.
     pub wire: Wire,
     pub hot: HotStates,
+    /// Tells `/livez` that the lane goes on.
+    pub progress: Progress,
 }
 
 #[derive(Debug)]
@@ -116,6 +119,7 @@ impl Lane {
         let mut is_busy = false;
         loop {
             if self.waiting.is_empty() {
+                self.parts.progress.rest();
                 let channel = &mut self.parts.tasks;
                 tokio::select! {
                     biased;
@@ -137,6 +141,7 @@ impl Lane {
             self.take_more();
             is_busy = self.waiting.len() >= BUSY_INPUTS;
             let batch = self.waiting.drain(..self.allowed.min(self.waiting.len())).collect();
+            self.parts.progress.step();
             self.handle(batch, &stop).await;
             if stop.is_cancelled() && self.wait > RETRY_FIRST {
                 tracing::info!("the database is not available: what it has not taken is left to others");

@@ -23,6 +23,7 @@ pub mod flow;
 pub mod health;
 pub mod intake;
 pub mod lane;
+pub mod liveness;
 pub mod load_errors;
 pub mod metrics;
 pub mod operator;
@@ -39,6 +40,7 @@ mod size;
 pub mod start;
 mod states;
 mod supervision;
+mod tasks;
 pub mod timers;
 pub mod token_keys;
 pub mod view;
@@ -67,11 +69,12 @@ use backlog::{Backlog, Freed};
 use buffer::Buffer;
 use clock::Clock;
 use counts::Counts;
-use definitions::Definitions;
+use definitions::{Definitions, Reload};
 use exchanges::{Inspector, Which};
 use feed::Feed;
 use health::Health;
 use lane::Lane;
+use liveness::{Liveness, Progress};
 use metrics::Metrics;
 use operator::Terms;
 pub use options::Options;
@@ -115,6 +118,9 @@ struct Shared {
     process: Uuid,
     backlog: Backlog,
     freed: Freed,
+    liveness: Liveness,
+    /// The last look for definitions of other processes.
+    reload: Mutex<Option<Reload>>,
 }
 
 /// The engine's tasks, to be stopped in order.
@@ -177,6 +183,7 @@ impl Engine {
         let flow = SharedFlow::new(options.max_unanswered.get(), options.outbox_lease);
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..options.lanes.get()).map(|_| mpsc::channel(options.lane_capacity.get())).unzip();
+        let progress: Vec<Progress> = receivers.iter().map(|_| Progress::default()).collect();
         let feed = Feed::new();
         let engine = Self(Arc::new(Shared {
             parts: parts.clone(),
@@ -189,12 +196,14 @@ impl Engine {
             process,
             backlog: Backlog::new(options.max_unsent.get()),
             freed: Freed::default(),
+            liveness: Liveness { supervisor: supervisor.clone(), lanes: progress.clone() },
+            reload: Mutex::new(None),
         }));
 
         let mut lanes = Vec::new();
         let mut publishers = Vec::new();
         let mut outboxes = Vec::new();
-        for tasks in receivers {
+        for (tasks, progress) in receivers.into_iter().zip(progress) {
             let (outbox, publisher) =
                 Outbox::new(confirmed.clone(), parts.wire.clone(), flow.clone(), parts.broker.availability());
             publishers.push(supervisor.spawn(
@@ -216,6 +225,7 @@ impl Engine {
                 outbox_lease: options.outbox_lease,
                 wire: parts.wire.clone(),
                 hot: HotStates::new(options.hot_sagas_per_lane()),
+                progress,
             });
             lanes.push(supervisor.spawn("lane", &stop_lanes, lane.run(stop_lanes.clone())));
         }
@@ -245,12 +255,13 @@ impl Engine {
         options: &Options,
         feed: Feed,
         stop: &CancellationToken,
-    ) -> [(&'static str, BoxFuture<'static, ()>); 8] {
+    ) -> [(&'static str, BoxFuture<'static, ()>); 9] {
         let (engine, stop) = (|| self.clone(), || stop.clone());
         [
             ("schedules", schedules::run(engine(), stop()).boxed()),
             ("processes", processes::run(engine(), stop()).boxed()),
             ("health", health::watch(engine(), stop()).boxed()),
+            ("liveness", liveness::watch(engine(), stop()).boxed()),
             ("feed", feed::run(engine(), feed, stop()).boxed()),
             ("definitions", definitions::refresh(engine(), stop()).boxed()),
             ("token keys", token_keys::refresh(engine(), stop()).boxed()),
@@ -316,12 +327,25 @@ impl Engine {
         }
     }
 
-    /// Takes up definitions that another process has registered, and declares what they need.
+    /// Takes up definitions that another process has registered, and declares what they need. Looks are at least
+    /// [`definitions::RELOAD_PAUSE`] apart, and all who ask at once share one, so that unknown names and events cost the
+    /// database nothing more.
     pub async fn refresh(&self) -> Result<(), definitions::Error> {
-        if !self.definitions().load().await? {
-            return Ok(());
+        let asked_at = Instant::now();
+        let mut last = self.0.reload.lock().await;
+        if let Some(reload) = last.as_ref() {
+            if reload.began >= asked_at {
+                return reload.result();
+            }
+            tokio::time::sleep_until(reload.began + definitions::RELOAD_PAUSE).await;
         }
-        self.declare(Which::Unchecked).await;
+        let began = Instant::now();
+        let loaded = self.definitions().load().await;
+        *last = Some(Reload { began, failure: loaded.as_ref().err().map(ToString::to_string) });
+        drop(last);
+        if loaded? {
+            self.declare(Which::Unchecked).await;
+        }
         Ok(())
     }
 
@@ -385,6 +409,11 @@ impl Engine {
     /// Which parts this process can work with.
     pub fn health(&self) -> &Health {
         &self.0.health
+    }
+
+    /// Whether the tasks of this process live and make progress.
+    pub fn liveness(&self) -> &Liveness {
+        &self.0.liveness
     }
 
     pub fn metrics(&self) -> &Metrics {

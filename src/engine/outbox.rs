@@ -17,6 +17,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::flow::{CommandKey, Conclusion, Destination, Flow, key_of};
+use super::tasks::Tasks;
 use super::{Engine, SubmitError};
 use crate::broker::envelope::Wire;
 use crate::broker::{Broker, Publication, Published};
@@ -32,6 +33,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const MAX_RENEWALS: usize = 3;
 /// Most batches that wait for a publisher.
 const WAITING_LIMIT: usize = 64;
+
+/// Most messages that are being given to sagas at once.
+const INTERNAL_LIMIT: usize = 1_024;
 
 /// The near end: where lanes put what is committed and take what is confirmed.
 #[derive(Debug, Clone)]
@@ -152,6 +156,8 @@ struct Publishing {
     engine: Engine,
     flow: SharedFlow,
     availability: watch::Receiver<bool>,
+    /// What is given to sagas.
+    tasks: Tasks,
 }
 
 impl SharedFlow {
@@ -206,8 +212,8 @@ impl Publisher {
     /// Publishes until every sender is gone.
     pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
         let Self { mut batches, mut claimed, confirmed, wire, flow } = self;
-        let availability = broker.availability();
-        let publishing = Publishing { confirmed, wire, broker, engine, flow, availability };
+        let (availability, tasks) = (broker.availability(), Tasks::new(INTERNAL_LIMIT));
+        let publishing = Publishing { confirmed, wire, broker, engine, flow, availability, tasks };
         let mut waiting = Vec::new();
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -232,6 +238,7 @@ impl Publisher {
             }
         }
         while under_way.next().await.is_some() {}
+        publishing.tasks.finish().await;
     }
 }
 
@@ -253,7 +260,9 @@ impl Publishing {
             Batch::New(messages) => {
                 let (leaving, staying): (Vec<_>, Vec<_>) =
                     messages.into_iter().partition(|unsent| !unsent.message.is_internal());
-                staying.into_iter().for_each(|unsent| self.deliver(unsent));
+                for unsent in staying {
+                    self.deliver(unsent).await;
+                }
                 if !is_available {
                     return self.give_back(leaving.iter().map(|unsent| unsent.id).collect()).await;
                 }
@@ -266,9 +275,9 @@ impl Publishing {
     }
 
     /// Gives a message between two sagas to the one that it is for.
-    fn deliver(&self, unsent: Unsent) {
+    async fn deliver(&self, unsent: Unsent) {
         let (engine, confirmed) = (self.engine.clone(), self.confirmed.clone());
-        tokio::spawn(async move {
+        let delivery = async move {
             let done = match &*unsent.message {
                 Message::Order(order) => engine.carry_out(order).await,
                 Message::Report(report) => engine.report(report).await,
@@ -277,7 +286,8 @@ impl Publishing {
             if done {
                 confirmed.add([unsent.id]);
             }
-        });
+        };
+        self.tasks.spawn(delivery).await;
     }
 
     /// Restarts the clocks of commands that were not sent in time. The rows of those that are not awaited any more go.
@@ -339,13 +349,13 @@ impl Publishing {
             match published {
                 Published::Confirmed => {
                     if is_late(&unsent.message, now) {
-                        self.confirmed_late(&unsent);
+                        self.confirmed_late(&unsent).await;
                     } else {
                         gone.push(unsent.id);
                     }
                     taken.push(unsent.message);
                 }
-                Published::Unroutable => self.report_unroutable(&unsent),
+                Published::Unroutable => self.report_unroutable(&unsent).await,
                 Published::Refused => self.flow.refuse(unsent, now),
                 Published::Unknown => unknown.push(unsent.id),
             }
@@ -382,14 +392,14 @@ impl Publishing {
     }
 
     /// The attempt has only begun now. Its row goes once the saga knows.
-    fn confirmed_late(&self, unsent: &Unsent) {
+    async fn confirmed_late(&self, unsent: &Unsent) {
         let Message::Command(command) = &*unsent.message else { return self.confirmed.add([unsent.id]) };
-        self.submit_then_remove(command.saga, Input::StartClock(command.attempt()), unsent.id);
+        self.submit_then_remove(command.saga, Input::StartClock(command.attempt()), unsent.id).await;
     }
 
     /// A command that came back is an input of its saga. Its row goes once the saga has dealt with it, so that a crash in
     /// between only sends it again.
-    fn report_unroutable(&self, unsent: &Unsent) {
+    async fn report_unroutable(&self, unsent: &Unsent) {
         match &*unsent.message {
             Message::Command(command) => {
                 self.let_go(command);
@@ -398,7 +408,7 @@ impl Publishing {
                     tracing::warn!(exchange = %command.exchange, routing_key = %command.name, saga = %command.saga,
                         step = %command.step, "no queue is bound for a command: it waits for one");
                 }
-                self.submit_then_remove(command.saga, Input::Unroutable(command.attempt()), unsent.id);
+                self.submit_then_remove(command.saga, Input::Unroutable(command.attempt()), unsent.id).await;
             }
             Message::Outcome(outcome) => {
                 tracing::warn!(saga = %outcome.saga, queue = outcome.to.queue, "nobody is there to hear the outcome");
@@ -409,15 +419,16 @@ impl Publishing {
         }
     }
 
-    fn submit_then_remove(&self, saga: crate::saga::SagaId, input: Input, id: OutboxId) {
+    async fn submit_then_remove(&self, saga: crate::saga::SagaId, input: Input, id: OutboxId) {
         let (engine, confirmed) = (self.engine.clone(), self.confirmed.clone());
-        tokio::spawn(async move {
+        let submission = async move {
             match engine.submit(saga, input).await {
                 Ok(_) | Err(SubmitError::Ignored(_)) => confirmed.add([id]),
                 // The row stays until the saga can be read again.
                 Err(_) => {}
             }
-        });
+        };
+        self.tasks.spawn(submission).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tasks that must not end before they are stopped: a process with one task less looks alive and does not do its work.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
@@ -10,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Default)]
 pub struct Supervisor {
     failed: CancellationToken,
+    /// The first task that has ended too early.
+    failed_task: Arc<OnceLock<&'static str>>,
 }
 
 impl Supervisor {
@@ -21,7 +24,7 @@ impl Supervisor {
         stop: &CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
-        let (failed, stop) = (self.failed.clone(), stop.clone());
+        let (supervisor, stop) = (self.clone(), stop.clone());
         tokio::spawn(async move {
             let has_panicked = AssertUnwindSafe(task).catch_unwind().await.is_err();
             if has_panicked || !stop.is_cancelled() {
@@ -30,9 +33,15 @@ impl Supervisor {
                     has_panicked,
                     "a task has ended too early: the process cannot work without it"
                 );
-                failed.cancel();
+                supervisor.failed_task.get_or_init(|| name);
+                supervisor.failed.cancel();
             }
         })
+    }
+
+    /// The first task that has ended too early.
+    pub fn failed_task(&self) -> Option<&'static str> {
+        self.failed_task.get().copied()
     }
 
     /// Waits until a task has ended too early.

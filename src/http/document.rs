@@ -11,7 +11,8 @@ const VISIBLE: &str = r"^[^\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd
 
 /// The OpenAPI document of all routes.
 pub fn document() -> Result<String, serde_json::Error> {
-    let document = handlers::all().and(handlers::health()).build(Duration::ZERO, 1).into_openapi();
+    let document =
+        handlers::all().and(handlers::health()).build(Duration::ZERO, Duration::ZERO, 1).into_openapi();
     // By way of a value, which has its fields in the order of their names: the same in every build.
     let mut document = serde_json::to_value(&document)?;
     each_object(&mut document, &mut unsigned);

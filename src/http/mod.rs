@@ -5,11 +5,14 @@
 //! all of it.
 
 mod auth;
+mod body;
 mod caller;
+mod connections;
 mod convert;
 mod convert_records;
 mod docs;
 mod document;
+mod entrance;
 mod extract;
 mod handlers;
 mod limits;
@@ -32,6 +35,7 @@ use crate::saga::MAX_PAYLOAD_BYTES;
 pub use auth::{hash, random};
 pub use caller::Caller;
 pub use document::document;
+pub use entrance::Entrance;
 pub use options::Options;
 pub use readiness::Readiness;
 pub use roles::Role;

@@ -1,6 +1,7 @@
 //! The settings of the admin API.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,11 @@ pub struct Options {
     /// How long one request may take.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
+    /// How long the body of a request may take to come. Bulk requests, which are read line by line, are not limited.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// Connections at once, at most. For one more, the one that has been without work for the longest is closed.
+    pub max_connections: NonZeroUsize,
     /// Requests at once, at most.
     pub concurrency: usize,
     /// Of one caller, in the long run. 0: no limit.

@@ -1,18 +1,64 @@
 //! Whether the process wants work.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// True once everything is up, false from the moment it shall stop.
+/// The phase of the process. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<Mutex<Phase>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// What is waited for, with the reasons.
+    Starting(BTreeMap<&'static str, String>),
+    Up,
+    Stopping,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self::Starting(BTreeMap::new())
+    }
+}
 
 impl Readiness {
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+    /// Everything is up.
+    pub fn set_up(&self) {
+        self.set(Phase::Up);
     }
 
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// The process is to stop.
+    pub fn set_stopping(&self) {
+        self.set(Phase::Stopping);
+    }
+
+    /// The start waits for a part of the system.
+    pub fn wait_for(&self, part: &'static str, reason: &str) {
+        if let Phase::Starting(waiting) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            waiting.insert(part, reason.to_owned());
+        }
+    }
+
+    /// The start does not wait for this part any more.
+    pub fn reached(&self, part: &'static str) {
+        if let Phase::Starting(waiting) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            waiting.remove(part);
+        }
+    }
+
+    fn set(&self, phase: Phase) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) == Phase::Up
+    }
+
+    /// What the start waits for, with the reasons.
+    pub(super) fn waiting(&self) -> BTreeMap<&'static str, String> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Starting(waiting) => waiting.clone(),
+            Phase::Up | Phase::Stopping => BTreeMap::new(),
+        }
     }
 }

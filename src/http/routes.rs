@@ -16,6 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::path::{ParameterIn, Paths};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 
+use super::body;
 use super::openapi;
 use super::problem::unauthenticated;
 use super::roles::{Access, Open, Role};
@@ -98,15 +99,22 @@ impl Group {
 
     /// The router of all routes, documented and guarded. At most `at_once` requests are dealt with side by side; those that have
     /// no limit of time do not count, or whoever watches would keep the others waiting.
-    pub(super) fn build(self, time: Duration, at_once: usize) -> OpenApiRouter<Api> {
+    pub(super) fn build(self, time: Duration, body_time: Duration, at_once: usize) -> OpenApiRouter<Api> {
         let router = OpenApiRouter::with_openapi(openapi::information());
         let at_once = GlobalConcurrencyLimitLayer::new(at_once);
-        self.0.into_iter().fold(router, |router, route| router.routes(route.guarded(time, &at_once)))
+        self.0
+            .into_iter()
+            .fold(router, |router, route| router.routes(route.guarded(time, body_time, &at_once)))
     }
 }
 
 impl Guarded {
-    fn guarded(self, time: Duration, at_once: &GlobalConcurrencyLimitLayer) -> UtoipaMethodRouter<Api> {
+    fn guarded(
+        self,
+        time: Duration,
+        body_time: Duration,
+        at_once: &GlobalConcurrencyLimitLayer,
+    ) -> UtoipaMethodRouter<Api> {
         let Self { mut methods, limits, role } = self;
         openapi::complete(&mut methods.1, role, limits);
         let known: Arc<[String]> = query_parameters(&methods.1).into();
@@ -120,6 +128,15 @@ impl Guarded {
             }
         });
         methods.map(|mut methods| {
+            if limits.timed {
+                methods = methods.route_layer(at_once.clone());
+            }
+            methods = match limits.body {
+                Some(_) => methods.route_layer(middleware::from_fn(move |request: Request, next: Next| {
+                    body::receive(body_time, request, next)
+                })),
+                None => methods.route_layer(middleware::from_fn(body::work)),
+            };
             methods = match limits.body {
                 Some(bytes) => methods
                     .route_layer(RequestBodyLimitLayer::new(bytes))
@@ -127,10 +144,9 @@ impl Guarded {
                 None => methods.route_layer(DefaultBodyLimit::disable()),
             };
             if limits.timed {
+                // With the body, and with the wait for its turn.
                 let status = StatusCode::GATEWAY_TIMEOUT;
-                methods = methods
-                    .route_layer(TimeoutLayer::with_status_code(status, time))
-                    .route_layer(at_once.clone());
+                methods = methods.route_layer(TimeoutLayer::with_status_code(status, time));
             }
             methods.route_layer(guard)
         })

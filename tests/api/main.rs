@@ -1,6 +1,7 @@
 //! The admin API as whoever calls it sees it: a running `snorri serve` on the embedded default, and nothing else.
 //!
 //! - [`access`]: every route with every role
+//! - [`connections`]: clients that say nothing, or speak slowly
 //! - [`jwt`]: which tokens of an issuer count
 //! - [`limits`]: bodies, rates, and what is not known
 //! - [`finding`]: starting sagas, finding them, watching them, and what becomes of those that have ended
@@ -10,6 +11,7 @@
 //! - [`process`]: the process itself
 
 mod access;
+mod connections;
 mod document;
 mod finding;
 mod jwt;

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use axum::body::Bytes;
+use futures_util::Stream;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -135,6 +137,12 @@ impl Api {
         (response.status().as_u16(), response.json().await.expect("JSON"))
     }
 
+    /// A stream of events, once it has begun.
+    pub async fn stream(&self, path: &str) -> impl Stream<Item = reqwest::Result<Bytes>> + Unpin + use<> {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("an answer");
+        Box::pin(response.error_for_status().expect("a stream").bytes_stream())
+    }
+
     /// The same of a process that may not be up yet.
     pub async fn get_if_up(&self, path: &str) -> Option<(u16, Value)> {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.ok()?;
@@ -145,6 +153,12 @@ impl Api {
     pub async fn try_get(&self, path: &str) -> Option<Value> {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.ok()?;
         if response.status().is_success() { response.json().await.ok() } else { None }
+    }
+
+    /// As [`Api::post`]. `None`: there was no answer.
+    pub async fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let response = self.client.post(format!("{}{path}", self.base)).json(body).send().await.ok()?;
+        Some((response.status().as_u16(), response.json().await.ok()?))
     }
 
     pub async fn text(&self, path: &str) -> String {

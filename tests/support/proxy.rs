@@ -1,4 +1,4 @@
-//! A broker that can be taken away: connections go through here, and are cut while it is away.
+//! A service that can be taken away: connections go through here, and are cut or frozen while it is away.
 
 use std::sync::Arc;
 
@@ -6,57 +6,79 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Forwards connections to another port of this machine, unless it is cut.
+/// Forwards connections to another port of this machine, unless it is cut or frozen.
 #[derive(Debug)]
 pub struct Proxy {
-    /// The URL to connect to, in the place of the broker's own.
+    /// The URL to connect to, in the place of the service's own.
     pub url: String,
-    open: Arc<watch::Sender<bool>>,
+    state: Arc<watch::Sender<State>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Cut,
+    Frozen,
 }
 
 impl Proxy {
-    pub async fn to(amqp_url: &str) -> Self {
-        Self::choking_on(amqp_url, b"").await
+    pub async fn to(url: &str) -> Self {
+        Self::new(0, url, b"").await
     }
 
-    /// Ends each connection on which the broker sends these bytes.
-    pub async fn choking_on(amqp_url: &str, culprit: &'static [u8]) -> Self {
-        let (head, rest) = amqp_url.split_once('@').expect("a URL with a user");
-        let (address, vhost) = rest.split_once('/').expect("a URL with a virtual host");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    /// On this port.
+    pub async fn at(port: u16, url: &str) -> Self {
+        Self::new(port, url, b"").await
+    }
+
+    /// Ends each connection on which the service sends these bytes.
+    pub async fn choking_on(url: &str, culprit: &'static [u8]) -> Self {
+        Self::new(0, url, culprit).await
+    }
+
+    async fn new(port: u16, url: &str, culprit: &'static [u8]) -> Self {
+        let (head, rest) = url.split_once('@').expect("a URL with a user");
+        let (address, path) = rest.split_once('/').expect("a URL with a path");
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let open = Arc::new(watch::Sender::new(true));
-        tokio::spawn(forward(listener, address.to_owned(), Arc::clone(&open), culprit));
-        Self { url: format!("{head}@127.0.0.1:{port}/{vhost}"), open }
+        let state = Arc::new(watch::Sender::new(State::Open));
+        tokio::spawn(forward(listener, address.to_owned(), Arc::clone(&state), culprit));
+        Self { url: format!("{head}@127.0.0.1:{port}/{path}"), state }
     }
 
     /// Ends all connections and takes no more.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.state.send_replace(State::Cut);
+    }
+
+    /// Lets nothing through, and keeps all connections open.
+    pub fn freeze(&self) {
+        self.state.send_replace(State::Frozen);
     }
 
     pub fn mend(&self) {
-        self.open.send_replace(true);
+        self.state.send_replace(State::Open);
     }
 }
 
 async fn forward(
     listener: TcpListener,
     address: String,
-    open: Arc<watch::Sender<bool>>,
+    state: Arc<watch::Sender<State>>,
     culprit: &'static [u8],
 ) {
     while let Ok((mut client, _)) = listener.accept().await {
-        let (mut is_open, address) = (open.subscribe(), address.clone());
+        let (mut state, address) = (state.subscribe(), address.clone());
         tokio::spawn(async move {
-            if !*is_open.borrow_and_update() {
-                return;
+            if *state.borrow_and_update() == State::Open {
+                let Ok(mut server) = TcpStream::connect(&address).await else { return };
+                tokio::select! {
+                    _ = copy_until(&mut client, &mut server, culprit) => return,
+                    _ = state.wait_for(|state| *state != State::Open) => {}
+                }
             }
-            let Ok(mut server) = TcpStream::connect(&address).await else { return };
-            tokio::select! {
-                _ = copy_until(&mut client, &mut server, culprit) => {}
-                _ = is_open.wait_for(|open| !open) => {}
-            }
+            // What was frozen is not used again: some of it may have been lost.
+            let _ = state.wait_for(|state| *state != State::Frozen).await;
         });
     }
 }

@@ -11,7 +11,6 @@ use futures_util::StreamExt;
 use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
-use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +18,7 @@ use super::known::Known;
 use super::stream::{self, Kit, Repaired};
 use super::topology;
 use super::{Options, within};
+use crate::addresses::Shown;
 use crate::broker::Error;
 
 /// The pause before the second try. It doubles with each one up to [`Options::reconnect_delay_max`].
@@ -65,7 +65,12 @@ pub(super) struct Link {
 
 #[derive(Debug, Clone)]
 enum State {
-    Down { refused: bool, reason: String },
+    /// The first try is under way.
+    Connecting,
+    Down {
+        refused: bool,
+        reason: String,
+    },
     Up(Arc<Live>),
     Closed,
 }
@@ -87,8 +92,7 @@ impl Link {
         known: Option<Arc<Known>>,
         closing: CancellationToken,
     ) -> Self {
-        let down = State::Down { refused: false, reason: "it did not answer in time".to_owned() };
-        let (sender, state) = watch::channel(down);
+        let (sender, state) = watch::channel(State::Connecting);
         let (available, availability) = watch::channel(false);
         let supervisor = Supervisor { purpose, options, known, closing, state: sender, available };
         tokio::spawn(supervisor.run());
@@ -103,24 +107,24 @@ impl Link {
     pub(super) fn live(&self) -> Result<Arc<Live>, Error> {
         match &*self.state.borrow() {
             State::Up(live) => Ok(live.clone()),
+            State::Connecting => Err(Error::Unavailable("the first connection is being made".to_owned())),
             State::Down { refused: true, reason } => Err(Error::Refused(reason.clone())),
             State::Down { refused: false, reason } => Err(Error::Unavailable(reason.clone())),
             State::Closed => Err(Error::Unavailable("it is closed".to_owned())),
         }
     }
 
-    /// Waits until the connection is up or refused for the first time, at most for `patience`.
-    pub(super) async fn first(&self, patience: Duration) -> Result<(), Error> {
+    /// Waits for the result of the first try to connect, which is bounded by the timeouts of the options.
+    pub(super) async fn first(&self) -> Result<(), Error> {
         let mut state = self.state.clone();
-        let settled = state.wait_for(|state| !matches!(state, State::Down { refused: false, .. }));
-        let _ = tokio::time::timeout(patience, settled).await;
+        let _ = state.wait_for(|state| !matches!(state, State::Connecting)).await;
         self.live().map(|_| ())
     }
 
     /// Waits until the connection is up. `None`: it never will be again.
     pub(super) async fn up(&self) -> Option<Arc<Live>> {
         let mut state = self.state.clone();
-        let settled = state.wait_for(|state| !matches!(state, State::Down { .. })).await;
+        let settled = state.wait_for(|state| !matches!(state, State::Connecting | State::Down { .. })).await;
         match settled.as_deref() {
             Ok(State::Up(live)) => Some(live.clone()),
             _ => None,
@@ -154,14 +158,20 @@ impl Supervisor {
 
     async fn keep_connected(&self) {
         let (mut generation, mut delay) = (0, RECONNECT_DELAY_MIN);
+        let mut logged = None;
         loop {
             match self.connect().await {
                 Ok(connection) => {
+                    logged = None;
                     (generation, delay) = (generation + 1, RECONNECT_DELAY_MIN);
                     self.use_while_it_lasts(Live { generation, connection }).await;
                 }
                 Err(error) => {
-                    tracing::warn!(purpose = self.purpose.name(), %error, ?delay, "cannot connect to the broker");
+                    // Who makes the first connection reports that it cannot be made.
+                    if generation > 0 && logged.as_ref() != Some(&error.to_string()) {
+                        tracing::warn!(purpose = self.purpose.name(), %error, "cannot connect to the broker");
+                        logged = Some(error.to_string());
+                    }
                     let (refused, reason) = match error {
                         Error::Refused(reason) => (true, reason),
                         Error::Unavailable(reason) => (false, reason),
@@ -238,8 +248,24 @@ impl Supervisor {
     }
 }
 
+/// Connects to the first address that answers and lets us in.
 async fn connect(options: &Options, purpose: Purpose) -> Result<Connection, Error> {
-    let mut uri: AMQPUri = (options.url.expose_secret().parse())
+    let (mut reasons, mut may_recover) = (Vec::new(), false);
+    for url in options.url.iter() {
+        let error = match connect_to(url, options, purpose).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if !options.url.are_several() => return Err(error),
+            Err(error) => error,
+        };
+        may_recover |= matches!(error, Error::Unavailable(_));
+        reasons.push(format!("{}: {error}", Shown(url)));
+    }
+    let reasons = reasons.join("; ");
+    Err(if may_recover { Error::Unavailable(reasons) } else { Error::Refused(reasons) })
+}
+
+async fn connect_to(url: &str, options: &Options, purpose: Purpose) -> Result<Connection, Error> {
+    let mut uri: AMQPUri = (url.parse())
         .map_err(|reason| Error::Refused(format!("this is not the URL of a broker: {reason}")))?;
     let heartbeat = u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1);
     uri.query.heartbeat.get_or_insert(heartbeat); // the URL may say otherwise

@@ -50,6 +50,7 @@ use self::properties::short;
 use self::publisher::Publisher;
 use super::envelope::Keyring;
 use super::{Broker, Error, Handler, Properties, Publication, Published, Topology};
+use crate::addresses::Addresses;
 use crate::check::topology::ExchangeState;
 
 /// The log target that returned messages are written to, bodies included.
@@ -58,8 +59,9 @@ pub const LOGS_PAYLOADS: &str = "lapin::returned_messages";
 #[derive(Debug, Clone)]
 pub struct Options {
     /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the authorities that the system trusts, or those
-    /// in the file that the environment variable `SSL_CERT_FILE` names. The vhost is percent-encoded: `%2f` for `/`.
-    pub url: SecretString,
+    /// in the file that the environment variable `SSL_CERT_FILE` names. The vhost is percent-encoded: `%2f` for `/`. Several are
+    /// tried in turn for each connection.
+    pub url: Addresses,
     /// What the names of Snorri's own queues and exchanges begin with, followed by a dot.
     pub prefix: String,
     /// The queue that [`Broker::check`] sends to. Nobody consumes it; it keeps one message.
@@ -106,6 +108,11 @@ impl Options {
     }
 
     pub fn new(url: SecretString) -> Self {
+        Self::at(url.into())
+    }
+
+    /// The same with several addresses.
+    pub fn at(url: Addresses) -> Self {
         Self {
             url,
             prefix: "snorri".to_owned(),
@@ -142,8 +149,8 @@ impl AmqpBroker {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the URL is wrong or the broker does not let us in, [`Error::Unavailable`] if it was not
-    /// there within [`Options::connect_timeout`] and [`Options::operation_timeout`], however often it was tried.
+    /// [`Error::Refused`] if the URL is wrong or the broker does not let us in, [`Error::Unavailable`] if no address answers. Each
+    /// is tried once.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let options = Arc::new(options.clone());
         let (known, closing) = (Arc::new(Known::default()), CancellationToken::new());
@@ -153,8 +160,7 @@ impl AmqpBroker {
         let broker =
             Self { options, known, publisher, consuming, interrupted: Interrupted::default(), closing };
         // The probe queue is declared meanwhile.
-        let patience = broker.options.connect_timeout + broker.options.operation_timeout;
-        tokio::try_join!(broker.publisher.link.first(patience), broker.consuming.first(patience))?;
+        tokio::try_join!(broker.publisher.link.first(), broker.consuming.first())?;
         Ok(broker)
     }
 

@@ -17,6 +17,8 @@ use crate::app::Orchestrator;
 use crate::catalog::Compiled;
 use crate::config;
 use crate::engine::{Engine, StartRequest};
+use crate::http::Readiness;
+use crate::startup::Startup;
 use participants::Pace;
 
 const ORDER: &str = include_str!("../../../sagas/order.yaml");
@@ -64,6 +66,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         None,
         vec![
             ("definitions.directory", sagas.display().to_string()),
+            ("startup.wait_for", "0".to_owned()),
             ("broker.url", broker),
             ("broker.prefix", "snorri-demo".to_owned()),
             ("database.url", database),
@@ -75,7 +78,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return stay::run(&config).await;
     }
 
-    let orchestrator = Orchestrator::start(&config).await?;
+    let startup = Startup::begin(config.startup.wait_for, Readiness::default());
+    let orchestrator = Orchestrator::start(&config, &startup).await?;
     let engine = orchestrator.engine().clone();
     let participants =
         participants::start(orchestrator.broker(), &config.broker.prefix, WATCHED_PACE).await?;

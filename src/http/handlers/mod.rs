@@ -77,3 +77,5 @@ fn tagged(saga: Saga) -> Response {
 pub(super) fn health() -> Group {
     process::health()
 }
+
+pub(super) use process::starting;

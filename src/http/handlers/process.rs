@@ -1,5 +1,7 @@
 //! For whoever runs the process: is it alive, can it work, what has it done, and who is asking.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +16,7 @@ use crate::engine::load_errors::LoadError;
 use crate::http::extract::Json;
 use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs, open};
-use crate::http::{Api, Caller};
+use crate::http::{Api, Caller, Readiness};
 
 /// What is committed is what the code says, by a test: made anew, it would cost each process some megabytes.
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
@@ -40,21 +42,43 @@ struct Report {
     broker: String,
     /// `ok`, or `unavailable` if this machine's clock is more than 30 s from that of the database.
     clock: String,
-    /// `ok`, or `incomplete` if this process could not load some. Those start no sagas; the process is ready for all others.
+    /// `ok`, `unavailable` before they are loaded, or `incomplete` if this process could not load some. Those start no sagas; the process is ready for all others.
     definitions: String,
     /// The definitions that could not be loaded: `name@version`, or the file. `GET /v1/definitions` says why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     load_errors: Vec<String>,
+    /// What the start waits for, with the reason for each part.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    waiting_for: BTreeMap<String, String>,
 }
 
 /// Ask whether the process answers
 ///
-/// It says nothing of what it depends on.
+/// It says nothing of what it depends on. A process of which a task has ended, or makes no progress, is to be restarted.
 #[utoipa::path(get, path = "/livez", tag = "process", responses(
-    (status = 200, description = "It does", body = String, content_type = "text/plain")
+    (status = 200, description = "It does", body = String, content_type = "text/plain"),
+    (status = 503, description = "It is to be restarted (`not_alive`)", body = Problem, content_type = "application/problem+json")
 ))]
-async fn live() -> &'static str {
-    "ok"
+async fn live(State(api): State<Api>) -> Result<&'static str, Problem> {
+    match api.engine.liveness().fault() {
+        None => Ok("ok"),
+        Some(fault) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_alive", fault)),
+    }
+}
+
+/// The readiness of a process that starts.
+pub fn starting(readiness: &Readiness) -> Response {
+    let waiting = readiness.waiting();
+    let report = Report {
+        ready: false,
+        database: word(false),
+        broker: word(false),
+        clock: word(false),
+        definitions: word(false),
+        load_errors: Vec::new(),
+        waiting_for: waiting.into_iter().map(|(part, reason)| (part.to_owned(), reason)).collect(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response()
 }
 
 /// Ask whether the process can work
@@ -68,7 +92,7 @@ async fn live() -> &'static str {
 async fn ready(State(api): State<Api>) -> Response {
     let availability = api.engine.health().get();
     let Availability { database, broker, clock } = availability;
-    let ready = api.readiness.get() && availability.is_complete();
+    let ready = api.readiness.is_up() && availability.is_complete();
     let load_errors: Vec<_> = api.engine.definitions().load_errors().iter().map(LoadError::label).collect();
     let definitions = if load_errors.is_empty() { "ok" } else { "incomplete" }.to_owned();
     let report = Report {
@@ -78,6 +102,7 @@ async fn ready(State(api): State<Api>) -> Response {
         clock: word(clock),
         definitions,
         load_errors,
+        waiting_for: BTreeMap::new(),
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()

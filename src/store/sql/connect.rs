@@ -1,18 +1,23 @@
 //! Connecting: what every connection is told, and bringing the schema up to date.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use migrations::Migrator;
 use migrations::sea_orm_migration::{MigratorTrait, SchemaManager};
+use sea_orm::sqlx::ConnectOptions as _;
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, SqliteTransactionMode,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
     SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
 };
-use secrecy::{ExposeSecret, SecretString};
 
+use super::probe::{self, ConnectError, find_writable};
+use super::switching::Switch;
 use super::{Dialect, Logged, Recycling, SqlStore, Writer};
+use crate::addresses::Addresses;
 use crate::store::Error;
 
 /// A connection that was idle for this long is tried before it is used: behind a load balancer it may be gone. Trying
@@ -29,8 +34,9 @@ const MIGRATION_LOCK: i64 = 0x736e_6f72_7269;
 /// How to reach the database.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `postgres://user:password@host:port/database` or `sqlite://path?mode=rwc`.
-    pub url: SecretString,
+    /// `postgres://user:password@host:port/database` or `sqlite://path?mode=rwc`. Of several on PostgreSQL the first one that can
+    /// be written is used.
+    pub url: Addresses,
     /// Most connections of this process, at least 1. A few are enough, because a batch shares its commit: more would
     /// only take turns on the same disk.
     pub max_connections: u32,
@@ -48,7 +54,7 @@ pub struct Options {
 
 impl Options {
     /// The defaults: 8 connections, 5 s for a connection, 10 s for a statement, 10 s idle, migrations on.
-    pub fn new(url: impl Into<SecretString>) -> Self {
+    pub fn new(url: impl Into<Addresses>) -> Self {
         Self {
             url: url.into(),
             max_connections: 8,
@@ -60,57 +66,70 @@ impl Options {
     }
 }
 
-pub(super) async fn connect(options: &Options) -> Result<SqlStore, Error> {
-    let url = options.url.expose_secret();
+/// Connects to the first database that can be written, and brings its schema up to date if the options say so.
+pub(super) async fn connect(options: &Options) -> Result<SqlStore, ConnectError> {
+    let url = find_writable(&options.url, options.acquire_timeout).await?;
+    let recycling = Recycling::default();
+    let failed = |error: DbErr| ConnectError::of(url, &error);
     // Not sea-orm's `Database::connect`, which panics at a malformed URL, and shows one that it does not support, with
     // the password in it.
-    let recycling = Recycling::default();
-    let (dialect, db) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        (Dialect::Postgres, SqlxPostgresConnector::connect(connect_options(options, &recycling)).await?)
-    } else if url.starts_with("sqlite:") {
-        let writer = Writer::new(connect_options(options, &recycling));
-        (Dialect::Sqlite(writer), SqlxSqliteConnector::connect(connect_options(options, &recycling)).await?)
+    let (dialect, db) = if probe::is_postgres(url) {
+        let db = SqlxPostgresConnector::connect(connect_options(url, options, &recycling)).await;
+        (Dialect::Postgres, db.map_err(failed)?)
     } else {
-        return Err(Error::Unavailable("the URL must begin with postgres:// or sqlite://".into()));
+        let writer = Writer::new(connect_options(url, options, &recycling));
+        let db = SqlxSqliteConnector::connect(connect_options(url, options, &recycling)).await;
+        (Dialect::Sqlite(writer), db.map_err(failed)?)
     };
     if options.migrate {
         // In a task of its own because it is a transaction.
-        let migration = tokio::spawn(migrate(db.clone()));
-        migration.await.map_err(|error| Error::Unavailable(error.into()))??;
+        let migration = tokio::spawn(migrate(db.clone())).await;
+        migration.map_err(|error| ConnectError::unavailable(url, &error.to_string()))?.map_err(failed)?;
+    } else {
+        let lacking = pending(&db).await.map_err(failed)?;
+        if !lacking.is_empty() {
+            let what = format!("the schema lacks the migrations {}: migrate it first", lacking.join(", "));
+            return Err(ConnectError::refused(url, &what));
+        }
     }
     let patience = options.acquire_timeout + options.statement_timeout + GRACE;
-    Ok(SqlStore { db, dialect, patience, recycling, logged: Logged::default() })
+    let switch = (options.url.are_several() && matches!(dialect, Dialect::Postgres))
+        .then(|| Arc::new(Switch::new(options, &db, url, &recycling)));
+    Ok(SqlStore { db, dialect, patience, recycling, logged: Logged::default(), switch })
 }
 
-fn connect_options(options: &Options, recycling: &Recycling) -> ConnectOptions {
-    let mut connect = ConnectOptions::new(options.url.expose_secret());
+/// What every session of PostgreSQL is given.
+pub(super) fn session_settings(postgres: PgConnectOptions, options: &Options) -> PgConnectOptions {
+    let milliseconds = |duration: Duration| duration.as_millis().to_string();
+    // It would format every statement, and show what is in it.
+    postgres.disable_statement_logging().application_name("snorri").options([
+        ("statement_timeout", milliseconds(options.statement_timeout)),
+        ("idle_in_transaction_session_timeout", milliseconds(options.idle_in_transaction_timeout)),
+        // A committed batch must survive a crash, whatever the server's default is.
+        ("synchronous_commit", "on".to_owned()),
+        // Every hot statement has a constant text and finds its rows by key. Planning it anew for each batch takes a
+        // quarter of the server's time when batches are small (measured), and ...
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        // ... a plan that was made while a table was small would read all of it for ever after.
+        ("enable_seqscan", "off".to_owned()),
+        // What is listed in an index's order is never to be gathered first and sorted then, which a plan that was
+        // made for a few rows may prefer. What can only be sorted still is.
+        ("enable_sort", "off".to_owned()),
+        // Where there is no other plan, these two make it look so dear that it would be compiled, which takes longer
+        // than any statement of ours.
+        ("jit", "off".to_owned()),
+    ])
+}
+
+fn connect_options(url: &str, options: &Options, recycling: &Recycling) -> ConnectOptions {
+    let mut connect = ConnectOptions::new(url);
     connect
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
-        .statement_timeout(options.statement_timeout)
         .test_before_acquire_if_idle_for(TRY_AFTER_IDLE)
-        .set_application_name("snorri")
-        // It would format every statement, and show what is in it.
         .sqlx_logging(false);
-    let idle = options.idle_in_transaction_timeout.as_millis().to_string();
-    connect.map_sqlx_postgres_opts(move |postgres| {
-        postgres.options([
-            // A committed batch must survive a crash, whatever the server's default is.
-            ("synchronous_commit", "on"),
-            ("idle_in_transaction_session_timeout", idle.as_str()),
-            // Every hot statement has a constant text and finds its rows by key. Planning it anew for each batch takes a
-            // quarter of the server's time when batches are small (measured), and ...
-            ("plan_cache_mode", "force_generic_plan"),
-            // ... a plan that was made while a table was small would read all of it for ever after.
-            ("enable_seqscan", "off"),
-            // What is listed in an index's order is never to be gathered first and sorted then, which a plan that was
-            // made for a few rows may prefer. What can only be sorted still is.
-            ("enable_sort", "off"),
-            // Where there is no other plan, these two make it look so dear that it would be compiled, which takes longer
-            // than any statement of ours.
-            ("jit", "off"),
-        ])
-    });
+    let settings = options.clone();
+    connect.map_sqlx_postgres_opts(move |postgres| session_settings(postgres, &settings));
     let recycling = recycling.clone();
     connect.map_sqlx_postgres_before_acquire(move |_, session| {
         let allowed = recycling.allows(session.age);
@@ -138,9 +157,8 @@ pub(super) fn to_write() -> TransactionOptions {
 }
 
 /// All that is pending or nothing. Of processes that start together, one does it and the others wait for it.
-async fn migrate(db: DatabaseConnection) -> Result<(), Error> {
-    let known = SchemaManager::new(&db).has_table("seaql_migrations").await?;
-    if known && pending(&db).await?.is_empty() {
+async fn migrate(db: DatabaseConnection) -> Result<(), DbErr> {
+    if pending(&db).await?.is_empty() {
         return Ok(());
     }
     let transaction = db.begin_with_options(to_write()).await?;
@@ -156,7 +174,7 @@ async fn migrate(db: DatabaseConnection) -> Result<(), Error> {
 
 /// Whether the database answers and has every migration that this program knows. It may have newer ones.
 pub(super) async fn check(db: &DatabaseConnection) -> Result<(), Error> {
-    match pending(db).await?.as_slice() {
+    match pending(db).await.map_err(Error::from)?.as_slice() {
         [] => Ok(()),
         pending => {
             let what = format!("the database lacks the migrations {}", pending.join(", "));
@@ -165,11 +183,14 @@ pub(super) async fn check(db: &DatabaseConnection) -> Result<(), Error> {
     }
 }
 
-async fn pending(db: &DatabaseConnection) -> Result<Vec<String>, Error> {
+async fn pending(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    let known = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
+    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+        return Ok(known.collect());
+    }
     let statement = Statement::from_string(db.get_database_backend(), "SELECT version FROM seaql_migrations");
     let rows = db.query_all_raw(statement).await?;
     let applied: HashSet<String> =
         rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?;
-    let known = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
     Ok(known.filter(|name| !applied.contains(name)).collect())
 }

@@ -17,6 +17,7 @@
 //! - `locks`: whether another session keeps all commits out
 //! - `entity`: the table whose statements sea-orm builds
 //! - `error`, `stored`: what a database's error means; rows that cannot be read
+//! - `probe`, `switching`: the database that can be written, at the start and after a failover
 //! - `recycling`: sessions that are not used again
 //! - `writer`: the connection that writes to SQLite
 //!
@@ -27,6 +28,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -51,6 +53,7 @@ mod error;
 mod identity;
 mod list;
 mod locks;
+mod probe;
 mod processes;
 mod question;
 mod read;
@@ -58,12 +61,15 @@ mod records;
 mod recycling;
 mod retain;
 mod stored;
+mod switching;
 mod token_keys;
 mod writer;
 
 pub use connect::Options;
+pub use probe::ConnectError;
 use recycling::Recycling;
 use stored::Logged;
+use switching::Switch;
 use writer::{Alone, Writer};
 
 /// A [`Store`] on PostgreSQL or SQLite. Clones share their connections.
@@ -75,6 +81,8 @@ pub struct SqlStore {
     patience: Duration,
     recycling: Recycling,
     logged: Logged,
+    /// There are several databases.
+    switch: Option<Arc<Switch>>,
 }
 
 #[derive(Debug, Clone)]
@@ -88,8 +96,8 @@ impl SqlStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if the URL is wrong, the database does not answer or cannot be migrated.
-    pub async fn connect(options: &Options) -> Result<Self, Error> {
+    /// [`ConnectError`] if no database can be written, or its schema cannot be brought up to date.
+    pub async fn connect(options: &Options) -> Result<Self, ConnectError> {
         connect::connect(options).await
     }
 
@@ -128,10 +136,14 @@ impl SqlStore {
 
     /// The database keeps to its own timeouts; this is for a network that has swallowed the answer.
     async fn patiently<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        match tokio::time::timeout(self.patience, work).await {
+        let result = match tokio::time::timeout(self.patience, work).await {
             Ok(result) => result,
             Err(elapsed) => Err(Error::Unavailable(elapsed.into())),
+        };
+        if let (Err(Error::Unavailable(_)), Some(switch)) = (&result, &self.switch) {
+            switch.search().await;
         }
+        result
     }
 }
 

@@ -23,8 +23,13 @@ impl Recycling {
     pub(super) fn observe(&self, error: &DbErr) {
         if error::is_read_only(error) {
             tracing::warn!("a session of the database cannot write: all that are open are closed");
-            *self.unusable_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            self.close_all();
         }
+    }
+
+    /// Closes all sessions that are open now, each before its next use.
+    pub(super) fn close_all(&self) {
+        *self.unusable_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Whether a session that was opened `age` ago may be used.
