@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
+use crate::addresses::{http_client, is_loopback};
 use crate::api::problem::Problem;
 use crate::api::records::WhoAmI;
 use crate::api::sagas::PageQuery;
@@ -70,7 +71,7 @@ impl Client {
                 Failure::usage(format!("`{server}` is not the address of a server: http://host:port"))
             })?;
         // A redirect is never Snorri's, and might take the token elsewhere.
-        let mut builder = reqwest::Client::builder()
+        let mut builder = http_client(&server)
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(concat!("snorri/", env!("CARGO_PKG_VERSION")));
@@ -84,12 +85,9 @@ impl Client {
         Ok(Self { http, server, token: options.token })
     }
 
-    /// Whether a token would be sent for everybody on the way to read.
+    /// Whether everybody on the way to the server, a proxy included, could read the token.
     pub fn exposes_token(&self) -> bool {
-        let host = self.server.host_str().unwrap_or_default();
-        let near = host == "localhost"
-            || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-        self.token.is_some() && self.server.scheme() == "http" && !near
+        self.token.is_some() && self.server.scheme() == "http" && !is_loopback(&self.server)
     }
 
     /// A request to `/v1/...`; `path` is given in segments, whatever is in them.

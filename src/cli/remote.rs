@@ -27,6 +27,9 @@ pub struct Remote {
     /// The file that the token is in; goes before --token
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Send the token also without encryption, to a server that is not on this machine
+    #[arg(long, global = true, env = "SNORRI_INSECURE")]
+    insecure: bool,
     /// A profile of $XDG_CONFIG_HOME/snorri/cli.toml; `default` if there is one
     #[arg(long, global = true, env = "SNORRI_PROFILE", value_name = "NAME")]
     profile: Option<String>,
@@ -66,8 +69,11 @@ impl Remote {
             (None, None, None) => None,
         };
         let client = Client::new(client::Options { server: &server, token, ca: profile.ca.as_deref() })?;
-        if client.exposes_token() {
-            anstream::eprintln!("warning: the token goes to {server} unencrypted: use https");
+        if client.exposes_token() && !self.insecure {
+            return Err(Failure::usage(format!(
+                "the token is not sent, because everybody on the way to {server} could read it: use https, or \
+                 --insecure if the network can be trusted"
+            )));
         }
         Ok(Session { client, format: self.output, flags: self.flags() })
     }
@@ -79,9 +85,12 @@ impl Remote {
             _ => String::new(),
         };
         let token_file = self.token_file.as_ref().map(|file| file.display().to_string());
+        let insecure = self.insecure && std::env::var("SNORRI_INSECURE").is_err();
+        let insecure = if insecure { " --insecure" } else { "" };
         typed("server", "SNORRI_SERVER", &self.server)
             + &typed("profile", "SNORRI_PROFILE", &self.profile)
             + &token_file.map(|file| format!(" --token-file {}", quoted(&file))).unwrap_or_default()
+            + insecure
     }
 }
 

@@ -5,7 +5,9 @@
 //! saga twice and never loses it. Batches are small, with a pause after each, so that nobody notices.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +27,9 @@ const BATCH: u32 = 200;
 const ROUNDS: u32 = 50;
 /// The pause after each batch.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The permissions of an archive.
+const PRIVATE: u32 = 0o600;
 
 /// How long sagas that have ended are kept.
 #[derive(Debug, Clone, Deserialize)]
@@ -241,12 +246,16 @@ async fn append(path: PathBuf, lines: Vec<u8>) -> Result<(), Error> {
     written.map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
 }
 
-/// What is there when this returns is on disk.
+/// What is there when this returns is on disk, for the user of this process only: it has the payloads of sagas.
 fn append_now(path: &Path, lines: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o777 != PRIVATE {
+        // An earlier release made it.
+        file.set_permissions(Permissions::from_mode(PRIVATE))?;
+    }
     file.write_all(lines)?;
     file.sync_all()
 }

@@ -1,5 +1,8 @@
 //! Starting sagas over HTTP, and finding them again.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -224,6 +227,12 @@ async fn what_has_ended_is_archived_and_deleted_in_time() {
     assert_eq!(server.get(&format!("/v1/sagas/{}", ids[1])).await.0, 200, "it has not ended");
     let directory = std::fs::read_dir(archive.path().join("order")).expect("a directory");
     let files: Vec<_> = directory.map(|file| file.expect("a file").path()).collect();
+    let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(
+        (mode(&files[0]), mode(&archive.path().join("order"))),
+        (0o600, 0o700),
+        "nobody else reads it"
+    );
     let text = std::fs::read_to_string(&files[0]).expect("text");
     let line: Value = serde_json::from_str(text.trim()).expect("one line of JSON");
     assert_eq!(line["saga"], json!(ids[0]), "{line}");

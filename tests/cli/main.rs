@@ -2,5 +2,6 @@
 
 mod alone;
 mod offline;
+mod proxies;
 mod served;
 mod terminal;

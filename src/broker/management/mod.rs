@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use self::parked::ParkedMessage;
 use self::wire::{BindingDto, ConsumerDto, ExchangeDto, Overview, Policies, QueueDto};
+use crate::addresses::http_client;
 use crate::check::topology::Observed;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,7 +127,7 @@ fn without_password(url: &str) -> String {
 impl Management {
     pub fn new(access: Access) -> Result<Self, Error> {
         // A redirect might take the password elsewhere.
-        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let builder = http_client(&access.url).redirect(reqwest::redirect::Policy::none());
         let http = builder.connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT).build();
         let http =
             http.map_err(|error| Error::Unreachable { url: access.url.to_string(), why: causes(&error) })?;

@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::Error;
+use crate::addresses;
 
 /// How long an issuer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -89,11 +90,11 @@ impl Keys {
 impl Origin {
     fn new(origin: &str) -> Result<Self, String> {
         let Ok(url) = reqwest::Url::parse(origin) else { return Ok(Self::File(origin.into())) };
-        let is_local = url.host_str().is_some_and(super::is_loopback);
+        let is_local = addresses::is_loopback(&url);
         if url.scheme() != "https" && !(url.scheme() == "http" && is_local) {
             return Err("the URL of keys that are to be trusted is `https`".to_owned());
         }
-        let client = reqwest::Client::builder().timeout(PATIENCE).build();
+        let client = addresses::http_client(&url).timeout(PATIENCE).build();
         Ok(Self::Url(client.map_err(|error| error.to_string())?, url))
     }
 
