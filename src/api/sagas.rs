@@ -333,4 +333,7 @@ pub struct WaitQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = 0, maximum = 60)]
     pub timeout: Option<u32>,
+    /// `true`: the saga is answered when it is stuck as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<bool>,
 }

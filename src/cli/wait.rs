@@ -14,8 +14,8 @@ use super::target::Target;
 use crate::api::sagas::{Saga, WaitQuery};
 use crate::saga::Status;
 
-/// How long one request waits. Short enough to see soon that the saga got stuck.
-const SLICE: Duration = Duration::from_secs(2);
+/// How long one request waits.
+const SLICE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -44,7 +44,7 @@ pub async fn run(args: Args) -> Outcome {
     loop {
         let left = args.timeout.saturating_sub(began.elapsed());
         let seconds = u32::try_from(left.min(SLICE).as_millis().div_ceil(1_000)).unwrap_or_default();
-        let query = WaitQuery { timeout: Some(seconds) };
+        let query = WaitQuery { timeout: Some(seconds), stuck: Some(true) };
         let answer = session.client.find(&["sagas", &id, "wait"], &query).await?;
         let saga: Saga = answer.read()?;
         let over = saga.ended || saga.status == Status::Stuck;

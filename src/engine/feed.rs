@@ -5,10 +5,10 @@
 //! goes back over a stretch of time that was looked at before, and what was told is not told again.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
@@ -24,18 +24,74 @@ const LOOK: u32 = 2_000;
 /// Entries that a watcher may be behind before it loses some.
 const CAPACITY: usize = 8_192;
 
-/// Where watchers subscribe.
+/// Where watchers subscribe. Clones are the same feed.
 #[derive(Debug, Clone)]
-pub struct Feed(broadcast::Sender<Arc<Appended>>);
+pub struct Feed {
+    entries: broadcast::Sender<Arc<Appended>>,
+    sagas: Watched,
+}
+
+/// The sagas that somebody waits for, with the number of the last entry that was seen.
+type Watched = Arc<Mutex<HashMap<SagaId, watch::Sender<u32>>>>;
+
+/// A subscription to one saga.
+#[derive(Debug)]
+pub struct SagaWatch {
+    saga: SagaId,
+    last_entry: watch::Receiver<u32>,
+    sagas: Watched,
+}
 
 impl Feed {
     pub(super) fn new() -> Self {
-        Self(broadcast::channel(CAPACITY).0)
+        Self { entries: broadcast::channel(CAPACITY).0, sagas: Watched::default() }
     }
 
     /// Every entry from about now on. Who is too slow is told how many were lost.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Appended>> {
-        self.0.subscribe()
+        self.entries.subscribe()
+    }
+
+    /// Watches one saga: what is appended to its journal from now on ends [`SagaWatch::changed`].
+    pub fn watch(&self, saga: SagaId) -> SagaWatch {
+        let mut watched = self.sagas.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_entry = watched.entry(saga).or_default().subscribe();
+        SagaWatch { saga, last_entry, sagas: Arc::clone(&self.sagas) }
+    }
+
+    fn is_wanted(&self) -> bool {
+        let is_watched = !self.sagas.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        is_watched || self.entries.receiver_count() > 0
+    }
+
+    fn publish(&self, appended: Appended) {
+        if let Some(watchers) = self.sagas.lock().unwrap_or_else(PoisonError::into_inner).get(&appended.saga)
+        {
+            watchers.send_replace(appended.seq);
+        }
+        // Nobody may be left to hear it.
+        let _ = self.entries.send(Arc::new(appended));
+    }
+}
+
+impl SagaWatch {
+    /// Waits until an entry was appended since the watch began, or since this returned last. An entry whose commit took longer
+    /// than 2 s may be missed: bound the wait.
+    pub async fn changed(&mut self) {
+        if self.last_entry.changed().await.is_err() {
+            // The sender stays for as long as there is a watch.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for SagaWatch {
+    fn drop(&mut self) {
+        let mut watched = self.sagas.lock().unwrap_or_else(PoisonError::into_inner);
+        // This one still counts.
+        if watched.get(&self.saga).is_some_and(|watchers| watchers.receiver_count() <= 1) {
+            watched.remove(&self.saga);
+        }
     }
 }
 
@@ -51,7 +107,7 @@ pub(super) async fn run(engine: Engine, feed: Feed, stop: CancellationToken) {
     let mut told = Told::default();
     let mut from = None;
     while ticks.next().await {
-        if feed.0.receiver_count() == 0 {
+        if !feed.is_wanted() {
             (told, from) = (Told::default(), None);
             continue;
         }
@@ -75,8 +131,7 @@ async fn tell(engine: &Engine, feed: &Feed, told: &mut Told, since: Time) -> Res
         let last = entries.last().map(|appended| appended.entry.at);
         for appended in entries {
             if told.is_new(&appended) {
-                // Nobody may be left to hear it.
-                let _ = feed.0.send(Arc::new(appended));
+                feed.publish(appended);
             }
         }
         match last.filter(|_| is_full) {
@@ -95,5 +150,27 @@ impl Told {
 
     fn forget(&mut self, before: Time) {
         self.entries.retain(|_, at| *at >= before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_saga_is_watched_for_as_long_as_somebody_waits() {
+        let (feed, saga) = (Feed::new(), SagaId::of_key("order", "o-1"));
+        let (mut first, second) = (feed.watch(saga), feed.watch(saga));
+        assert!(feed.is_wanted());
+        assert!(first.changed().now_or_never().is_none(), "nothing happened");
+        feed.sagas.lock().expect("unpoisoned")[&saga].send_replace(1);
+        assert!(first.changed().now_or_never().is_some());
+        assert!(first.changed().now_or_never().is_none(), "it was heard");
+        drop(first);
+        assert!(feed.is_wanted());
+        drop(second);
+        assert!(!feed.is_wanted());
     }
 }

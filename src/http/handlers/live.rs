@@ -11,25 +11,24 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until, timeout};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::api::journal::{Change, Event};
 use crate::api::problem::Problem;
 use crate::api::sagas::{Saga, WaitQuery};
+use crate::engine::feed::SagaWatch;
 use crate::engine::view::Appended;
 use crate::http::extract::{Path, Query, last_event_id};
 use crate::http::openapi::NotFound;
 use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs};
 use crate::http::{Api, convert};
-use crate::saga::SagaId;
+use crate::saga::{SagaId, Status};
 
-/// How often one saga is looked at for what is new.
-const INTERVAL: Duration = Duration::from_millis(200);
-/// The first look after a wait began; the next are further apart, up to [`INTERVAL`].
-const FIRST_LOOK: Duration = Duration::from_millis(10);
+/// When a saga is looked at although nothing was heard of it: the feed may miss an entry whose commit took long.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 const PAGE: u32 = 100;
 const DEFAULT_WAIT: u32 = 30;
 const LONGEST_WAIT: u32 = 60;
@@ -72,9 +71,10 @@ async fn watch_saga(
     let seen = last_event_id(&headers)?;
     api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
     let stopping = api.stopping.clone();
-    let pages = stream::unfold(Some(seen.unwrap_or(0)), move |after| {
-        let api = api.clone();
-        async move { page_after(&api, SagaId(id), after?).await }
+    let reading = Reading { news: api.engine.feed().watch(SagaId(id)), api, saga: SagaId(id) };
+    let pages = stream::unfold((reading, Some(seen.unwrap_or(0))), async |(mut reading, after)| {
+        let (events, next) = reading.page_after(after?).await?;
+        Some((events, (reading, next)))
     });
     let events = pages.flat_map(stream::iter).take_until(stopping.cancelled_owned());
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
@@ -82,7 +82,7 @@ async fn watch_saga(
 
 /// Wait for the end of a saga
 ///
-/// The saga is answered when it has ended, or as it is when the time has passed.
+/// The saga is answered when it has ended (or is stuck, if that is asked for), or as it is when the time has passed.
 #[utoipa::path(get, path = "/v1/sagas/{id}/wait", tag = "sagas",
     params(("id" = Uuid, Path, description = "The saga"), WaitQuery), responses(
     (status = 200, description = "The saga as it is then", body = Saga,
@@ -99,14 +99,20 @@ async fn wait_for_saga(
         return Err(Problem::invalid_query(format!("`timeout` is a number from 0 to {LONGEST_WAIT}")));
     }
     let until = Instant::now() + Duration::from_secs(seconds.into());
-    let mut pause = FIRST_LOOK;
+    let answers_stuck = query.stuck.unwrap_or(false);
+    // Before the first look, so that nothing is missed after it.
+    let mut news = api.engine.feed().watch(SagaId(id));
     loop {
         let row = api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
-        if row.status.is_final() || Instant::now() >= until || api.stopping.is_cancelled() {
+        let is_over = row.status.is_final() || (answers_stuck && row.status == Status::Stuck);
+        if is_over || Instant::now() >= until || api.stopping.is_cancelled() {
             return super::saga_of(&api, SagaId(id)).await.map(super::tagged);
         }
-        sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
-        pause = (pause * 2).min(INTERVAL);
+        tokio::select! {
+            () = news.changed() => {}
+            () = sleep_until(until) => {}
+            () = api.stopping.cancelled() => {}
+        }
     }
 }
 
@@ -124,20 +130,31 @@ async fn next(
 
 type Events = Vec<Result<sse::Event, Infallible>>;
 
-/// The events of the next page, and after which entry the one behind it begins, unless the saga ends with this one.
-async fn page_after(api: &Api, saga: SagaId, after: u32) -> Option<(Events, Option<u32>)> {
-    loop {
-        // A stream has no place for a problem: it ends, and whoever listens comes again.
-        let ended = api.engine.row(saga).await.ok()??.status.is_final();
-        let entries = api.engine.journal(saga, after, PAGE).await.ok()?;
-        match entries.last() {
-            Some(last) => {
-                let next = Some(last.seq).filter(|_| !ended || entries.len() >= PAGE as usize);
-                let numbered = |appended: &Appended| Ok(event(appended).id(appended.seq.to_string()));
-                return Some((entries.iter().map(numbered).collect(), next));
+/// Reads a saga's journal as it grows.
+struct Reading {
+    api: Api,
+    saga: SagaId,
+    news: SagaWatch,
+}
+
+impl Reading {
+    /// The events of the next page, and after which entry the one behind it begins, unless the saga ends with this one.
+    async fn page_after(&mut self, after: u32) -> Option<(Events, Option<u32>)> {
+        let engine = self.api.engine.clone();
+        loop {
+            // A stream has no place for a problem: it ends, and whoever listens comes again.
+            let ended = engine.row(self.saga).await.ok()??.status.is_final();
+            let entries = engine.journal(self.saga, after, PAGE).await.ok()?;
+            match entries.last() {
+                Some(last) => {
+                    let next = Some(last.seq).filter(|_| !ended || entries.len() >= PAGE as usize);
+                    let numbered = |appended: &Appended| Ok(event(appended).id(appended.seq.to_string()));
+                    return Some((entries.iter().map(numbered).collect(), next));
+                }
+                None if ended => return None,
+                // It passes silently when the time is over: then the journal is read again.
+                None => drop(timeout(LONGEST_SILENCE, self.news.changed()).await),
             }
-            None if ended => return None,
-            None => sleep(INTERVAL).await,
         }
     }
 }
