@@ -48,12 +48,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn passing(reason: impl ToString) -> Self {
-        Self { is_permanent: false, reason: reason.to_string() }
+    fn passing(reason: impl Into<String>) -> Self {
+        Self { is_permanent: false, reason: reason.into() }
     }
 
-    fn permanent(reason: impl ToString) -> Self {
-        Self { is_permanent: true, reason: reason.to_string() }
+    fn permanent(reason: impl Into<String>) -> Self {
+        Self { is_permanent: true, reason: reason.into() }
     }
 
     /// Of the broker at these addresses.
@@ -91,7 +91,7 @@ impl From<token_keys::Error> for Failure {
     fn from(error: token_keys::Error) -> Self {
         match error {
             token_keys::Error::Store(error) => error.into(),
-            error => Self::permanent(error),
+            error => Self::permanent(error.to_string()),
         }
     }
 }
@@ -100,7 +100,7 @@ impl From<definitions::Error> for Failure {
     fn from(error: definitions::Error) -> Self {
         match error {
             definitions::Error::Store(error) => error.into(),
-            error => Self::permanent(error),
+            error => Self::permanent(error.to_string()),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! acknowledged. The commands of the batch go through the [`outbox`] to the broker, and once they are confirmed, a later
 //! commit removes them. [`timers`] wakes sagas, and sends what a dead process has left in the outbox.
 
+mod admission;
 pub mod backlog;
 pub mod batch;
 pub mod buffer;
@@ -46,7 +47,6 @@ pub mod token_keys;
 pub mod view;
 mod work;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,8 +60,6 @@ use uuid::Uuid;
 
 use crate::broker::Broker;
 use crate::broker::envelope::Wire;
-use crate::catalog::{Compiled, Diagnostics};
-use crate::saga::journal::By;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
 use crate::store::{Batch, Lease, Store};
@@ -70,7 +68,6 @@ use buffer::Buffer;
 use clock::Clock;
 use counts::Counts;
 use definitions::{Definitions, Reload};
-use exchanges::{Inspector, Which};
 use feed::Feed;
 use health::Health;
 use lane::Lane;
@@ -79,7 +76,6 @@ use metrics::Metrics;
 use operator::Terms;
 pub use options::Options;
 use outbox::{Confirmed, Outbox, SharedFlow};
-use registration::Registration;
 pub use start::{StartError, StartRequest, Started};
 use states::HotStates;
 pub use supervision::Supervisor;
@@ -121,6 +117,32 @@ struct Shared {
     liveness: Liveness,
     /// The last look for definitions of other processes.
     reload: Mutex<Option<Reload>>,
+}
+
+impl Shared {
+    fn new(
+        parts: &Parts,
+        options: &Options,
+        lanes: Vec<mpsc::Sender<Task>>,
+        feed: Feed,
+        liveness: Liveness,
+        process: Uuid,
+    ) -> Self {
+        Self {
+            parts: parts.clone(),
+            lanes,
+            feed,
+            counts: Counts::default(),
+            keys_loaded: Mutex::new(Instant::now()),
+            buffer: Buffer::new(options.buffered_events.clone()),
+            health: Health::default(),
+            process,
+            backlog: Backlog::new(options.max_unsent.get()),
+            freed: Freed::default(),
+            liveness,
+            reload: Mutex::new(None),
+        }
+    }
 }
 
 /// The engine's tasks, to be stopped in order.
@@ -185,20 +207,8 @@ impl Engine {
             (0..options.lanes.get()).map(|_| mpsc::channel(options.lane_capacity.get())).unzip();
         let progress: Vec<Progress> = receivers.iter().map(|_| Progress::default()).collect();
         let feed = Feed::new();
-        let engine = Self(Arc::new(Shared {
-            parts: parts.clone(),
-            lanes: senders,
-            feed: feed.clone(),
-            counts: Counts::default(),
-            keys_loaded: Mutex::new(Instant::now()),
-            buffer: Buffer::new(options.buffered_events.clone()),
-            health: Health::default(),
-            process,
-            backlog: Backlog::new(options.max_unsent.get()),
-            freed: Freed::default(),
-            liveness: Liveness { supervisor: supervisor.clone(), lanes: progress.clone() },
-            reload: Mutex::new(None),
-        }));
+        let liveness = Liveness { supervisor: supervisor.clone(), lanes: progress.clone() };
+        let engine = Self(Arc::new(Shared::new(parts, options, senders, feed.clone(), liveness, process)));
 
         let mut lanes = Vec::new();
         let mut publishers = Vec::new();
@@ -281,80 +291,6 @@ impl Engine {
         let task = Task::Input(Box::new(Work::new(saga, input, terms, done)));
         self.lane(saga).send(task).await.map_err(|_| SubmitError::Stopping)?;
         decided.await.map_err(|_| SubmitError::Stopping)?
-    }
-
-    /// Registers a definition for somebody, and declares what it needs. One whose exchanges cannot be used is refused; if the
-    /// broker does not answer, that is a warning.
-    pub async fn register(
-        &self,
-        file: &str,
-        source: &str,
-        files: &BTreeMap<String, String>,
-        by: &By,
-    ) -> Result<Registration, definitions::Error> {
-        let now = self.clock().now();
-        let definitions = self.definitions();
-        let (compiled, mut findings) = definitions.compile_and_check(file, source, files).await?;
-        let mut known = None;
-        if !definitions.has_version(&compiled) {
-            let (found, exchanges) = definitions.admit(self.broker(), &self.wire().names, &compiled).await?;
-            findings.extend(found.list);
-            known = Some(exchanges);
-        }
-        let is_new = definitions.put(file, &compiled, now, Some(by)).await?;
-        if let Some(exchanges) = known {
-            let definition = &compiled.definition;
-            definitions.replace_exchanges(&definition.name, definition.version, exchanges);
-        }
-        self.declare(Which::Unchecked).await;
-        Ok(Registration { compiled, is_new, findings })
-    }
-
-    /// Whether a definition would be registered. Nothing is registered or declared.
-    pub async fn check(
-        &self,
-        file: &str,
-        source: &str,
-        files: &BTreeMap<String, String>,
-    ) -> Result<(Arc<Compiled>, Diagnostics), definitions::Error> {
-        let (compiled, mut findings) = self.definitions().check(file, source, files).await?;
-        let exchanges = Inspector::new(self.broker()).findings(&compiled, &self.wire().names).await;
-        findings.extend(exchanges.list);
-        if findings.errors() > 0 {
-            Err(definitions::Error::Invalid(findings))
-        } else {
-            Ok((compiled, findings))
-        }
-    }
-
-    /// Takes up definitions that another process has registered, and declares what they need. Looks are at least
-    /// [`definitions::RELOAD_PAUSE`] apart, and all who ask at once share one, so that unknown names and events cost the
-    /// database nothing more.
-    pub async fn refresh(&self) -> Result<(), definitions::Error> {
-        let asked_at = Instant::now();
-        let mut last = self.0.reload.lock().await;
-        if let Some(reload) = last.as_ref() {
-            if reload.began >= asked_at {
-                return reload.result();
-            }
-            tokio::time::sleep_until(reload.began + definitions::RELOAD_PAUSE).await;
-        }
-        let began = Instant::now();
-        let loaded = self.definitions().load().await;
-        *last = Some(Reload { began, failure: loaded.as_ref().err().map(ToString::to_string) });
-        drop(last);
-        if loaded? {
-            self.declare(Which::Unchecked).await;
-        }
-        Ok(())
-    }
-
-    async fn declare(&self, which: Which) {
-        let declared = self.definitions().declare_some(self.broker(), &self.wire().names, which).await;
-        if let Err(error) = declared {
-            // It is tried again after some seconds.
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot declare what definitions need");
-        }
     }
 
     pub fn definitions(&self) -> &Definitions {

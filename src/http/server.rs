@@ -27,6 +27,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests at once on one connection with HTTP/2, at most.
 const STREAMS: u32 = 100;
 
+/// Open files that are left for everything else: the database, the broker, archives.
+const OTHER_FILES: usize = 256;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
@@ -100,7 +103,7 @@ impl Server {
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .max_concurrent_streams(STREAMS);
-        let connections = Connections::new(self.options.max_connections.get(), HEADER_TIMEOUT);
+        let connections = Connections::new(affordable(self.options.max_connections.get()), HEADER_TIMEOUT);
         let served = match self.tls {
             Some(config) => {
                 let acceptor = Bounded { connections, inner: RustlsAcceptor::new(config) };
@@ -113,5 +116,35 @@ impl Server {
         };
         stopping.abort();
         served
+    }
+}
+
+/// As many connections as are wanted, or as the limit of open files leaves room for.
+fn affordable(wanted: usize) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    match soft_limit_of_files(&limits) {
+        Some(files) => wanted.min(files.saturating_sub(OTHER_FILES).max(1)),
+        None => wanted,
+    }
+}
+
+/// `None`: there is no limit, or the system does not tell it.
+fn soft_limit_of_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_open_files_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max processes             1000                 1000                 processes\n\
+                      Max open files            1024                 524288               files\n";
+        assert_eq!(soft_limit_of_files(limits), Some(1024));
+        assert_eq!(soft_limit_of_files(&limits.replace("1024 ", "unlimited ")), None);
+        assert_eq!(soft_limit_of_files(""), None);
     }
 }

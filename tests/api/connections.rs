@@ -36,9 +36,12 @@ async fn read_to_end(mut stream: TcpStream) -> String {
 
 async fn answers(server: &Server) {
     let began = Instant::now();
-    let alive = server.client.get(format!("{}/livez", server.base)).send().await.expect("an answer");
-    assert_eq!(alive.status(), 200);
-    assert_eq!(server.get("/v1/sagas").await.0, 200);
+    // On new connections: an idle one may make room for another.
+    for path in ["/livez", "/v1/sagas"] {
+        let client = reqwest::Client::new();
+        let answer = client.get(format!("{}{path}", server.base)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+    }
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 

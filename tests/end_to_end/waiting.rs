@@ -8,10 +8,13 @@ use super::support::Services;
 use super::support::orchestrator::Orchestrator;
 use super::*;
 
-/// Waiters, watchers, or starts of unknown definitions at once.
+/// Waiters or watchers at once.
 const MANY: usize = 200;
-/// Statements a second that a process makes for itself, at most: timers, health, the feed.
-const OWN_RATE: i64 = 60;
+/// Statements a second that a process makes for itself, at most: timers, health, the feed. The statistics of the database may
+/// lag, so that some earlier ones are counted with them.
+const OWN_RATE: i64 = 200;
+/// Starts of unknown definitions.
+const STARTS: usize = 1_000;
 
 struct Place {
     process: Orchestrator,
@@ -105,7 +108,7 @@ async fn a_wait_ends_when_the_saga_is_stuck_if_that_is_asked_for() {
 async fn unknown_definitions_reload_nothing() {
     let place = Place::new().await;
     let before = place.commits().await;
-    let starts = (0..MANY).map(|number| {
+    let starts = (0..STARTS).map(|number| {
         let body = json!({"definition": format!("unknown-{number}"), "input": {}});
         let api = &place.process.api;
         async move { api.post("/v1/sagas", &body).await }
@@ -113,11 +116,8 @@ async fn unknown_definitions_reload_nothing() {
     for (status, problem) in futures_util::future::join_all(starts).await {
         assert_eq!((status, &problem["code"]), (404, &json!("definition_not_found")), "{problem}");
     }
-    // The statistics lag.
-    let rate = place.rate().await;
+    // Until the statistics have it.
+    place.rate().await;
     let made = place.commits().await - before;
-    assert!(
-        made < i64::try_from(MANY).expect("few") / 2 + 8 * rate,
-        "{made} statements, {rate} a second later"
-    );
+    assert!(made < i64::try_from(STARTS).expect("few") / 2, "{made} statements");
 }
