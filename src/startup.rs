@@ -81,8 +81,12 @@ impl From<store::Error> for Failure {
         let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
         let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
         match error {
-            store::Error::Unavailable(_) | store::Error::Conflict => Self::passing(reason),
-            store::Error::Invalid(_) | store::Error::Corrupt(_) => Self::permanent(reason),
+            store::Error::Unavailable(_) | store::Error::Exhausted(_) | store::Error::Conflict => {
+                Self::passing(reason)
+            }
+            store::Error::Invalid(_) | store::Error::Corrupt(_) | store::Error::Newer(_) => {
+                Self::permanent(reason)
+            }
         }
     }
 }
