@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt};
 
+use super::computing;
 use super::operator::{self, Asked, Refusal, Terms};
 use super::search::Query;
 use super::{Engine, SubmitError};
@@ -65,7 +66,8 @@ impl Action {
             let obstacles = operator::obstacles(compiled, to, state);
             return (!obstacles.is_empty()).then_some(Ignored::NotSafe(obstacles));
         }
-        transition(&compiled.definition, state, &self.input(by.clone()), now).err()
+        let decide = || transition(&compiled.definition, state, &self.input(by.clone()), now);
+        computing::decide(compiled, state, decide).err()
     }
 
     fn input(&self, by: By) -> Input {

@@ -6,9 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use crate::catalog::Compiled;
+use crate::saga::State;
+use crate::saga::limits::output_bytes;
 
 /// Runs computations, at most so many at once. More wait, at most so many and so long.
 #[derive(Debug)]
@@ -38,8 +43,21 @@ pub(super) enum Error {
     Panicked(String),
 }
 
+/// The bytes of payloads up to which expressions over them are evaluated in no time.
+const SMALL_PAYLOADS: usize = 8 << 10;
+
+/// Runs a decision about a saga: in place, if the expressions of its definition may take long over what it has.
+pub(super) fn decide<T>(compiled: &Compiled, state: &State, decide: impl FnOnce() -> T) -> T {
+    if compiled.may_take_long && state.payload_bytes() > SMALL_PAYLOADS { in_place(decide) } else { decide() }
+}
+
+/// Runs an evaluation over a payload: in place, if it may take long.
+pub(super) fn evaluate<T>(may_take_long: bool, payload: &Value, evaluate: impl FnOnce() -> T) -> T {
+    if may_take_long && output_bytes(payload) > SMALL_PAYLOADS { in_place(evaluate) } else { evaluate() }
+}
+
 /// Runs `work` on this thread, and has the runtime go on without it. A runtime of one thread waits.
-pub(super) fn in_place<T>(work: impl FnOnce() -> T) -> T {
+fn in_place<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),

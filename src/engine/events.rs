@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::buffer::{self, EarlyArrival};
+use super::computing;
 use super::start::StartRequest;
 use super::{Engine, SubmitError, intake};
 use crate::broker::{Delivery, Verdict, envelope};
@@ -150,7 +151,11 @@ async fn start(
             continue;
         }
         let refused = |why: String| format!("`{}` was not started: {why}", definition.name);
-        let input = match input_of(when.as_ref(), input.as_ref(), &arrival.body) {
+        let mut templates = input.iter().flat_map(Template::expressions);
+        let may_take_long =
+            when.as_ref().is_some_and(Expression::may_take_long) || templates.any(Expression::may_take_long);
+        let make = || input_of(when.as_ref(), input.as_ref(), &arrival.body);
+        let input = match computing::evaluate(may_take_long, &arrival.body, make) {
             Ok(Some(input)) => input,
             Ok(None) => continue,
             Err(error) => {
@@ -224,7 +229,8 @@ fn addressees(engine: &Engine, arrival: &Arrival) -> BTreeMap<SagaId, bool> {
 
 /// The business key that an event names. One that has none is about no saga.
 fn key_of(pattern: &EventPattern, body: &Value) -> Option<String> {
-    match pattern.correlate.evaluate(&Only("event", body)) {
+    let correlate = || pattern.correlate.evaluate(&Only("event", body));
+    match computing::evaluate(pattern.correlate.may_take_long(), body, correlate) {
         Ok(Value::String(key)) => Some(key),
         Ok(Value::Number(key)) => Some(number_text(&key)),
         Ok(_) => None,

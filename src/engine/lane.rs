@@ -49,9 +49,6 @@ const BUSY_INPUTS: usize = 8;
 /// The bytes of entries and messages after which no more inputs are added to a batch.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// The bytes of a saga's input and outputs up to which its expressions are evaluated in no time.
-const SMALL_PAYLOADS: usize = 8 << 10;
-
 /// How often the database may give up on an input that is alone in its batch, while it takes others, until the input is refused.
 const MOST_FAILURES: u32 = 3;
 
@@ -383,10 +380,7 @@ impl Lane {
         let now = self.parts.clock.now();
         let decide = || transition(&compiled.definition, &known.state, input, now);
         let decide = || catch_unwind(AssertUnwindSafe(decide)).ok();
-        if compiled.may_take_long && known.state.payload_bytes() > SMALL_PAYLOADS {
-            return computing::in_place(decide);
-        }
-        decide()
+        computing::decide(compiled, &known.state, decide)
     }
 
     /// Raises an incident about a saga that cannot be read or decided about, once.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::computing;
 use super::dead_letters::Received;
 use super::view::SagaView;
 use super::work::Accepted;
@@ -179,8 +180,8 @@ impl Engine {
         if expected.is_some_and(|expected| expected != state.seq) {
             return Err(SubmitError::Changed { seq: state.seq }.into());
         }
-        let decision =
-            transition(&compiled.definition, &state, input, self.clock().now()).map_err(SubmitError::from)?;
+        let decide = || transition(&compiled.definition, &state, input, self.clock().now());
+        let decision = computing::decide(&compiled, &state, decide).map_err(SubmitError::from)?;
         let compiled = match input {
             Input::Migrate(migrate) => self.version(&migrate.to.name, migrate.to.version).await?,
             _ => compiled,
@@ -240,8 +241,8 @@ impl Engine {
         }
         let terms = Terms { expected: None, ..terms };
         let input = Input::Start(Box::new(started));
-        let decision = transition(&compiled.definition, &State::new(id), &input, self.clock().now())
-            .map_err(SubmitError::from)?;
+        let decide = || transition(&compiled.definition, &State::new(id), &input, self.clock().now());
+        let decision = computing::decide(&compiled, &State::new(id), decide).map_err(SubmitError::from)?;
         let preview = Preview { decision, compiled };
         if terms.asked.is_none() {
             return Ok(Restarted { preview, is_new: self.row(id).await?.is_none(), repeated });

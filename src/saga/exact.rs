@@ -18,7 +18,7 @@ use cel::common::value::{CowVal, Val};
 use cel::{Env, ExecutionError};
 use serde_json::Value;
 
-use super::expression::budget::{Budget, Size};
+use super::expression::budget::Budget;
 use super::expression::counting::{budget_of, failure};
 use super::expression::values::{length, size};
 use crate::json;
@@ -166,7 +166,7 @@ fn compared<'a, 'v>(arguments: &'a Arguments<'_, 'v>) -> Result<(&'a (dyn Val + 
     let (left, right) = pair(arguments)?;
     let budget = budget_of(arguments)?;
     if is_container(left) && is_container(right) {
-        budget.spend((size(left) + size(right)).steps().saturating_mul(2)).map_err(failure)?;
+        budget.make_for_now(size(left) + size(right)).map_err(failure)?;
     }
     budget.read(length(left).min(length(right))).map_err(failure)?;
     Ok((left, right))
@@ -177,7 +177,7 @@ fn operands<'a, 'v>(arguments: &'a Arguments<'_, 'v>) -> Result<(&'a (dyn Val + 
     let (left, right) = pair(arguments)?;
     let budget = budget_of(arguments)?;
     if is_container(left) || is_container(right) {
-        budget.spend((size(left) + size(right)).steps().saturating_mul(2)).map_err(failure)?;
+        budget.make_for_now(size(left) + size(right)).map_err(failure)?;
     }
     budget.read(length(left).max(length(right))).map_err(failure)?;
     Ok((left, right))
@@ -231,6 +231,7 @@ fn is_in<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
 
 fn is_any(budget: &Budget, items: &CelList<'_>, item: &dyn Val) -> Result<bool> {
     let text = item.downcast_ref::<CelString<'_>>();
+    budget.make_for_now(size(item)).map_err(failure)?;
     let value = cel::Value::try_from(item)?;
     for one in items.inner() {
         let one = one.as_ref();
@@ -241,7 +242,7 @@ fn is_any(budget: &Budget, items: &CelList<'_>, item: &dyn Val) -> Result<bool> 
                 text.inner() == one.inner()
             }
             _ => {
-                budget.spend((size(one) + size(item)).steps()).map_err(failure)?;
+                budget.make_for_now(size(one) + size(item)).map_err(failure)?;
                 are_equal(&cel::Value::try_from(one)?, &value)
             }
         };
@@ -255,8 +256,7 @@ fn is_any(budget: &Budget, items: &CelList<'_>, item: &dyn Val) -> Result<bool> 
 fn add<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<CowVal<'b, 'v>> {
     let (left, right) = pair(&arguments)?;
     if is_container(left) || is_container(right) || length(left) > 0 {
-        let text = Size { values: 1, bytes: (length(left) + length(right)) as u64 };
-        budget_of(&arguments)?.make(size(left) + size(right) + text).map_err(failure)?;
+        budget_of(&arguments)?.make(size(left) + size(right)).map_err(failure)?;
     }
     finite("add", left.as_adder().ok_or_else(|| unsupported("add", left, right))?.add(right)?.into_owned())
 }

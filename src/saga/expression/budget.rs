@@ -58,6 +58,14 @@ impl Budget {
         self.spend(size.steps())
     }
 
+    /// Counts values that are made, and are gone right after.
+    pub(in crate::saga) fn make_for_now(&self, size: Size) -> Result<(), Exceeded> {
+        let before = self.bytes();
+        self.make(size)?;
+        self.release_to(before);
+        Ok(())
+    }
+
     /// Counts a text that is read.
     pub(in crate::saga) fn read(&self, bytes: usize) -> Result<(), Exceeded> {
         self.spend(bytes as u64 / TEXT_BYTES_PER_STEP)

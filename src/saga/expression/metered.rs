@@ -142,7 +142,7 @@ impl Rewrite {
         });
         let rewritten = call_of(&call.func_name, target, args, id);
         match name {
-            operators::OPT_INDEX | operators::OPT_SELECT | "of" | "ofNonZeroValue" => {
+            operators::OPT_INDEX | operators::OPT_SELECT | "of" | "ofNonZeroValue" | "string" | "bytes" => {
                 counted("@keep", id, vec![rewritten])
             }
             _ => rewritten,

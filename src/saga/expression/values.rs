@@ -180,23 +180,16 @@ fn fields_to_cel<'v>(
     }
 }
 
-/// The size of a copy of a value. Texts that are borrowed stay so.
+/// The size of a value in memory. A text counts although it may be borrowed: results, and lists that are compared, copy it.
 pub(in crate::saga) fn size(value: &dyn Val) -> Size {
-    let own = Size { values: 1, bytes: VALUE_BYTES };
-    if let Some(text) = value.downcast_ref::<CelString<'_>>() {
-        return own + Size { values: 0, bytes: owned(text) };
-    }
-    if let Some(bytes) = value.downcast_ref::<CelBytes<'_>>() {
-        let length = if bytes.as_borrowed().is_some() { 0 } else { bytes.inner().len() };
-        return own + Size { values: 0, bytes: length as u64 };
-    }
+    let own = Size { values: 1, bytes: VALUE_BYTES + length(value) as u64 };
     if let Some(list) = value.downcast_ref::<CelList<'_>>() {
         return own + list.inner().iter().map(|item| size(item.as_ref())).sum();
     }
     if let Some(map) = value.downcast_ref::<CelMap<'_>>() {
         let field = |(key, value): (&CelMapKey<'_>, &Boxed<'_>)| {
-            let key = if let CelMapKey::String(key) = key { owned(key) } else { 0 };
-            size(value.as_ref()) + Size { values: 0, bytes: FIELD_BYTES + key }
+            let bytes = FIELD_BYTES + length(key.inner()) as u64;
+            size(value.as_ref()) + Size { values: 0, bytes }
         };
         return own + map.inner().iter().map(field).sum();
     }
@@ -204,10 +197,6 @@ pub(in crate::saga) fn size(value: &dyn Val) -> Size {
         Some(inner) => own + size(inner),
         None => own,
     }
-}
-
-fn owned(text: &CelString<'_>) -> u64 {
-    if text.as_borrowed().is_some() { 0 } else { text.inner().len() as u64 }
 }
 
 /// The length in bytes of a text or of bytes; of anything else 0.
