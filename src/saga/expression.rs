@@ -65,17 +65,35 @@ pub enum Variable<'a> {
 pub struct Expression {
     source: String,
     program: Program,
-    /// What is evaluated instead of the program. `None`: it nests too deep.
-    evaluated: Option<Box<IdedExpr>>,
+    metered: Box<Metered>,
+    env: Arc<Env>,
+    references: Vec<String>,
+    /// The names in `a.b.c`, by far the most common kind of expression.
+    path: Option<Vec<String>>,
+}
+
+/// What is evaluated instead of a program, and what is known of it.
+struct Metered {
+    /// `None`: it nests too deep.
+    root: Option<IdedExpr>,
     /// The steps that it takes at least.
     steps: u64,
     reads: BTreeMap<String, Reads>,
     patterns: Arc<Patterns>,
     may_take_long: bool,
-    env: Arc<Env>,
-    references: Vec<String>,
-    /// The names in `a.b.c`, by far the most common kind of expression.
-    path: Option<Vec<String>>,
+}
+
+impl Metered {
+    fn of(root: &IdedExpr) -> Self {
+        let rewrite = || metered::metered(&null_has_nothing(root.clone()));
+        Self {
+            root: (depth(root) <= MAX_DEPTH).then(rewrite),
+            steps: metered::steps(root),
+            reads: Reads::of(root),
+            patterns: Arc::new(Patterns::of(root)),
+            may_take_long: metered::may_take_long(root),
+        }
+    }
 }
 
 /// Why an expression has no value.
@@ -118,15 +136,8 @@ impl Expression {
             program.references().variables().into_iter().map(str::to_owned).collect();
         references.sort_unstable();
         let path = path_of(&program.expression().expr);
-        let root = program.expression();
-        let evaluated = (depth(root) <= MAX_DEPTH).then(|| {
-            let asked = source.contains("has").then(|| null_has_nothing(root.clone()));
-            Box::new(metered::metered(asked.as_ref().unwrap_or(root)))
-        });
-        let (steps, reads, patterns) = (metered::steps(root), Reads::of(root), Arc::new(Patterns::of(root)));
-        let may_take_long = metered::may_take_long(root);
-        let (source, env) = (source.to_owned(), Arc::clone(env));
-        Ok(Self { source, program, evaluated, steps, reads, patterns, may_take_long, env, references, path })
+        let metered = Box::new(Metered::of(program.expression()));
+        Ok(Self { source: source.to_owned(), program, metered, env: Arc::clone(env), references, path })
     }
 
     /// The variables it names.
@@ -140,7 +151,7 @@ impl Expression {
 
     /// Whether evaluating it may take long: it has macros, or patterns that are made of data.
     pub fn may_take_long(&self) -> bool {
-        self.may_take_long
+        self.metered.may_take_long
     }
 
     /// What it was compiled to, for whoever checks what it reaches for.
@@ -184,10 +195,10 @@ impl Expression {
 
     fn compute(&self, scope: &dyn Scope, budget: &Arc<Budget>) -> Result<Value, EvaluationError> {
         let before = budget.bytes();
-        let expression = self.evaluated.as_deref().ok_or_else(|| self.wrong(&"it nests too deep"))?;
-        budget.spend(self.steps).map_err(|exceeded| self.wrong(&exceeded))?;
+        let expression = self.metered.root.as_ref().ok_or_else(|| self.wrong(&"it nests too deep"))?;
+        budget.spend(self.metered.steps).map_err(|exceeded| self.wrong(&exceeded))?;
         let mut context = Context::with_env(Arc::clone(&self.env));
-        let meter = Meter { budget: Arc::clone(budget), patterns: Arc::clone(&self.patterns) };
+        let meter = Meter { budget: Arc::clone(budget), patterns: Arc::clone(&self.metered.patterns) };
         context.add_variable_as_val(counting::BUDGET, Box::new(meter));
         // What reads into a null that was answered is null.
         let mut reads_null = false;
@@ -201,7 +212,7 @@ impl Expression {
                 | Variable::Undone { output: Some(Value::Null) } => reads_null = true,
                 _ => {}
             }
-            let reads = self.reads.get(name).unwrap_or(&Reads::All);
+            let reads = self.metered.reads.get(name).unwrap_or(&Reads::All);
             let value = variable.to_cel(reads, budget).map_err(|why| self.wrong(&why))?;
             context.add_variable_as_val(name.as_str(), value);
         }

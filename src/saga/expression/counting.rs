@@ -52,7 +52,10 @@ pub(super) struct Meter {
 /// The literal patterns of an expression. They are few and do not come from the data, so that compiling them is not
 /// counted: each is compiled once, when it is matched for the first time.
 #[derive(Debug, Default)]
-pub(super) struct Patterns(Vec<(String, OnceLock<Result<Arc<Pattern>, String>>)>);
+pub(super) struct Patterns(Vec<(String, OnceLock<Compiled>)>);
+
+/// A pattern, or why it is none.
+type Compiled = Result<Arc<Pattern>, String>;
 
 impl Patterns {
     pub(super) fn of(expression: &IdedExpr) -> Self {
@@ -71,7 +74,7 @@ impl Patterns {
     }
 
     /// `None`: it is none of them.
-    fn get(&self, source: &str) -> Option<Result<Arc<Pattern>, String>> {
+    fn get(&self, source: &str) -> Option<Compiled> {
         let (_, pattern) = self.0.iter().find(|(known, _)| known == source)?;
         let compile = || Pattern::compile(source, Pattern::weigh(source)?).map(Arc::new);
         Some(pattern.get_or_init(compile).clone())
