@@ -89,6 +89,12 @@ impl Pattern {
 
     /// `weight` is the one of `source`. An error if it takes more than [`MAX_COMPILED_BYTES`].
     pub fn compile(source: &str, weight: Weight) -> Result<Self, String> {
+        // To find out by compiling it takes time, and as much memory.
+        if weight.compiled_bytes() > MAX_COMPILED_BYTES as u64 {
+            return Err(format!(
+                "a regular expression that takes more than {MAX_COMPILED_BYTES} bytes compiled"
+            ));
+        }
         let mut builder = RegexBuilder::new(source);
         let regex = builder.size_limit(MAX_COMPILED_BYTES).dfa_size_limit(MAX_STATE_BYTES).build();
         Ok(Self { regex: regex.map_err(|error| error.to_string())?, weight })
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_or_too_long_is_refused() {
-        for source in ["(", "a{", "[z-a]"] {
+        for source in ["(", "a{", "[z-a]", r"((\w{50}){50}){50}"] {
             let is_refused =
                 Pattern::weigh(source).and_then(|weight| Pattern::compile(source, weight)).is_err();
             assert!(is_refused, "{source}");
