@@ -220,8 +220,13 @@ pub async fn delete_queues(services: &Services, prefix: &str) -> anyhow::Result<
     let names = Names::new(prefix);
     amqp::delete_queues(&connection, &names.working()).await?;
     let dead = amqp::delete_queues(&connection, &[&names.dead_letters]).await?;
-    amqp::delete_exchange(&connection, &names.lifecycle).await?;
+    let (probation, parked) = (format!("{prefix}.probation"), format!("{prefix}.parked"));
+    let lost = amqp::delete_queues(&connection, &[&probation, &parked]).await?;
+    for exchange in [&names.lifecycle, &probation] {
+        amqp::delete_exchange(&connection, exchange).await?;
+    }
     connection.close(200, "OK".into()).await?;
     ensure!(dead == [0], "{dead:?} messages in {}", names.dead_letters);
+    ensure!(lost == [0, 0], "{lost:?} messages in {probation} and {parked}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 use snorri::saga::Time;
 use snorri::store::sql::{ConnectError, Options};
 use snorri::store::{Batch, BufferLimits, Buffered, Error, SqlStore};
