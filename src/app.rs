@@ -23,7 +23,7 @@ use crate::engine::definitions::Definitions;
 use crate::engine::metrics::Metrics;
 use crate::engine::{self, Engine, intake, probation, token_keys};
 use crate::http::{self, Readiness};
-use crate::saga::Time;
+use crate::saga::{MAX_PAYLOAD_BYTES, Time};
 use crate::shutdown;
 use crate::startup::{Failure, Startup};
 use crate::store::Store;
@@ -282,6 +282,7 @@ async fn open_broker(
         verify_only: config.broker.verify_only,
         keys: Some(wire.keys.clone()),
         database: Some(identity),
+        max_body: Some(MAX_PAYLOAD_BYTES),
         // Before the reservation of the messages in the outbox runs out, so that nobody else sends them meanwhile.
         confirm_timeout: config.engine.outbox_lease * 2 / 3,
         ..amqp::Options::at(addresses.clone())

@@ -18,9 +18,10 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use proxy::Proxy;
 use rstest::rstest;
+use sha2::{Digest, Sha256};
 use snorri::broker::amqp::AmqpBroker;
 use snorri::broker::{
-    Broker, Delivery, Error, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+    Broker, Cut, Delivery, Error, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
 };
 use snorri::check::topology::{self, Exchange, ExchangeState};
 use tokio::sync::Semaphore;
@@ -697,6 +698,37 @@ async fn amqp_holds_only_so_many_bytes() {
     eventually("all messages", async || now.load(Ordering::SeqCst) == 100).await;
     consuming.stop().await;
     assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_cuts_bodies_that_are_too_long() {
+    let bed = Bed::new(Kind::Amqp).await;
+    let queue = bed.queue("in", &[]).await;
+    let options = snorri::broker::amqp::Options { max_body: Some(1_000), ..bed::options(bed.prefix()) };
+    let broker = Arc::new(AmqpBroker::connect(&options).await.expect("a connection"));
+    let body = |bytes: usize| (0..bytes).map(|byte| byte as u8).collect::<Vec<u8>>();
+    let sizes = [1_000, 1_001, 5_000_000, 10];
+    bed.publish_all(sizes.map(|bytes| Publication { body: body(bytes), ..message(&queue, bytes) }).to_vec())
+        .await;
+    let (kept, handler) = keeper();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let consuming = {
+        let (broker, stop) = (broker.clone(), stop.clone());
+        tokio::spawn(async move { broker.consume(&queue, 10, handler, stop).await })
+    };
+    eventually("all messages", async || kept.lock().expect("a lock").len() == sizes.len()).await;
+    for delivery in kept.lock().expect("a lock").iter() {
+        let bytes: usize = id(delivery).parse().expect("a number");
+        let whole = body(bytes);
+        assert_eq!(delivery.body, whole[..bytes.min(1_000)]);
+        let cut = (bytes > 1_000).then(|| Cut { bytes: bytes as u64, sha256: Sha256::digest(&whole).into() });
+        assert_eq!((delivery.cut, delivery.body_bytes()), (cut, bytes as u64));
+        assert!(delivery.properties.headers.is_empty(), "{:?}", delivery.properties.headers);
+    }
+    stop.cancel();
+    consuming.await.expect("no panic");
+    broker.close().await;
     bed.finish().await;
 }
 

@@ -20,6 +20,8 @@ struct Message {
     flags: u16,
     /// Properties as they may be, or not.
     properties: Vec<Property>,
+    bodies: Vec<Vec<u8>>,
+    max_body: Option<u8>,
     chunk: u8,
 }
 
@@ -82,16 +84,21 @@ fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|message: Message| {
+    let size: usize = message.bodies.iter().map(Vec::len).sum();
     let mut header = EMPTY.to_vec();
+    header[4..12].copy_from_slice(&(size as u64).to_be_bytes());
     header[12..].copy_from_slice(&message.flags.to_be_bytes());
     header.extend(message.properties.iter().flat_map(property));
     header.truncate(MOST_BYTES);
     let deliver = [&DELIVER[..], b"\x01e", &short(&message.routing_key)].concat();
+    let bodies: Vec<u8> = message.bodies.iter().flat_map(|body| frame(3, body)).collect();
     let stream =
-        [frame(1, &deliver), frame(2, &header), HEARTBEAT.to_vec(), frame(1, &deliver), frame(2, &EMPTY)].concat();
+        [frame(1, &deliver), frame(2, &header), HEARTBEAT.to_vec(), bodies, frame(1, &deliver), frame(2, &EMPTY)]
+            .concat();
+    let max_body = message.max_body.map(usize::from);
 
     let through = |chunk: usize| {
-        let (mut frames, mut output) = (Frames::default(), Vec::new());
+        let (mut frames, mut output) = (Frames::with_max_body(max_body), Vec::new());
         for bytes in stream.chunks(chunk) {
             frames.push(bytes).expect("no frame is too long");
             let mut buffer = [0; 4096];
@@ -105,17 +112,27 @@ fuzz_target!(|message: Message| {
     assert_eq!(through(usize::from(message.chunk) + 1), output, "it does not matter how it is cut");
 
     let mut rest = &output[..];
-    let mut kinds = Vec::new();
+    let (mut kinds, mut announced, mut came) = (Vec::new(), 0, 0);
     while !rest.is_empty() {
         let (after, frame) = parse_frame(rest).expect("a frame that the client reads");
         assert!(rest.len() - after.len() <= MOST_BYTES + 4096, "a frame grows by what it is to fit in at most");
         rest = after;
         kinds.push(match frame {
             AMQPFrame::Method(..) => 1,
-            AMQPFrame::Header(..) => 2,
+            AMQPFrame::Header(_, header) => {
+                announced += header.body_size;
+                2
+            }
+            AMQPFrame::Body(_, body) => {
+                came += body.len() as u64;
+                continue;
+            }
             AMQPFrame::Heartbeat => 8,
             other => panic!("{other:?}"),
         });
     }
     assert_eq!(kinds, [1, 2, 8, 1, 2]);
+    assert_eq!(came, announced, "the client gets the body that it is told of");
+    let is_cut = max_body.is_some_and(|max_body| size > max_body);
+    assert_eq!(came, if is_cut { max_body.unwrap_or(0) + 32 } else { size } as u64);
 });

@@ -68,6 +68,11 @@ pub mod header {
     /// On a message whose properties could not be read as they came and were repaired: their names. Set by the broker's client;
     /// what a publisher sets is dropped.
     pub const MALFORMED: &str = "snorri-malformed";
+    /// On a message whose body was cut: its length before. Set and dropped as the one above.
+    pub const CUT: &str = "snorri-cut";
+    /// On a dead letter whose body was cut: the length and the SHA-256 (hexadecimal) of what it was.
+    pub const BODY_BYTES: &str = "snorri-body-bytes";
+    pub const BODY_SHA256: &str = "snorri-body-sha256";
 }
 
 /// A message that nobody will ever understand. It says what to send instead.

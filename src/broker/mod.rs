@@ -87,6 +87,22 @@ pub struct Delivery {
     /// Of a message in probation: the queue that the broker moved it from. Exchange and routing key are those that it came to
     /// that queue with.
     pub moved_from: Option<String>,
+    /// Set if the body is only the beginning of what was sent, because that is longer than any body may be.
+    pub cut: Option<Cut>,
+}
+
+/// What a body was before it was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    pub bytes: u64,
+    pub sha256: [u8; 32],
+}
+
+impl Delivery {
+    /// The length of the body as it was sent.
+    pub fn body_bytes(&self) -> u64 {
+        self.cut.map_or(self.body.len() as u64, |cut| cut.bytes)
+    }
 }
 
 /// What to do with a delivery.

@@ -1,6 +1,6 @@
 """Publishes one message that a client may choke on: `poison.py URL QUEUE KIND`.
 
-KIND is `nested` or `long` for headers that fill a frame, or what is to hold a byte that is not UTF-8: `headers`, `routing_key`,
+KIND is `nested` or `long` for headers that fill a frame, `large` for a body of 20 MB, or what is to hold a byte that is not UTF-8: `headers`, `routing_key`,
 or the name of a property."""
 
 import sys
@@ -10,6 +10,7 @@ import pika
 # Just below RabbitMQ's default `frame_max` of 128 KiB, at six bytes a table.
 TABLES = 20_000
 LETTERS = 120_000
+LARGE_BYTES = 20_000_000
 LATIN_1 = b"M\xfcller"
 
 
@@ -26,11 +27,13 @@ connection = pika.BlockingConnection(pika.URLParameters(url))
 channel = connection.channel()
 channel.confirm_delivery()
 properties = pika.BasicProperties(type="success", correlation_id="nothing of Snorri's", headers={"kept": "yes"})
-exchange, routing_key = "", queue
+exchange, routing_key, body = "", queue, b"{}"
 if kind == "nested":
     properties.headers = nested()
 elif kind == "long":
     properties.headers = {"x": "a" * LETTERS}
+elif kind == "large":
+    body = b"1" * LARGE_BYTES
 elif kind == "headers":
     properties.headers = {"kept": "yes", LATIN_1: {LATIN_1: 1}}
 elif kind == "routing_key":
@@ -39,5 +42,5 @@ elif kind == "routing_key":
     channel.queue_bind(queue, exchange)
 else:
     setattr(properties, kind, LATIN_1)
-channel.basic_publish(exchange, routing_key, b"{}", properties, mandatory=True)
+channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
 connection.close()

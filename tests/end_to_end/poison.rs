@@ -4,6 +4,9 @@ use tokio::process::Command;
 
 use super::*;
 
+/// Of the body that `poison.py` makes for `large`.
+const SHA256_OF_LARGE: &str = "c05d47344f4b704a1ef4725f9af24e32208321bbfd96bd4be6d5f343c1880374";
+
 /// Publishes to a queue of the orchestrator.
 async fn publish(world: &World, queue: &str, kind: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/poison.py");
@@ -72,5 +75,19 @@ async fn the_dead_letter_queue_may_hold_what_is_not_utf_8() {
     publish(&world, "dead-letters", "message_id").await;
     let letters = dead_letters(&world, 1).await;
     assert_eq!(letters[0]["properties"]["message_id"], "Müller", "{letters:#?}");
+    run(&world, &["completed"]).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_kept_in_part() {
+    let world = World::new().await;
+    for queue in ["starts", "signals", "replies"] {
+        publish(&world, queue, "large").await;
+    }
+    for letter in dead_letters(&world, 3).await {
+        let headers = &letter["properties"]["headers"];
+        assert_eq!(headers["snorri-body-bytes"], "20000000", "{}", letter["reason"]);
+        assert_eq!(headers["snorri-body-sha256"], SHA256_OF_LARGE);
+    }
     run(&world, &["completed"]).await;
 }

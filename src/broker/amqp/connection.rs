@@ -45,6 +45,10 @@ impl Purpose {
         }
     }
 
+    fn consumes(self) -> bool {
+        matches!(self, Self::Consume | Self::Probation)
+    }
+
     /// Most bytes of one frame; a longer body takes several, but the headers of a message are in one. So where messages come
     /// in, whatever the broker allows (128 KiB by default) is taken. lapin sets aside 64 times as much for each connection: a
     /// few megabytes less where only Snorri's own messages go out.
@@ -273,13 +277,14 @@ async fn connect_to(url: &str, options: &Options, purpose: Purpose) -> Result<Co
     let properties =
         ConnectionProperties::default().with_connection_name(format!("snorri, to {}", purpose.name()).into());
     let tokio = Runtime::tokio_current();
+    let max_body = options.max_body.filter(|_| purpose.consumes());
     let timeout = options.connect_timeout;
     // The socket has a timeout of its own because lapin connects on a thread that nobody else could end.
     let socket = async move |uri: AMQPUri, _: Runtime<Kit>| {
         let trust = OwnedTLSConfig::default(); // what the system trusts
         let connected = uri.connect_with_config_async(trust.as_ref(), &tokio);
         match tokio::time::timeout(timeout, connected).await {
-            Ok(stream) => Ok(AsyncTcpStream::Plain(Repaired::new(stream?))),
+            Ok(stream) => Ok(AsyncTcpStream::Plain(Repaired::new(stream?, max_body))),
             Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
         }
     };

@@ -5,11 +5,12 @@ use lapin::types::{AMQPValue, FieldTable};
 use tokio_util::sync::CancellationToken;
 
 use super::consumer::Consumer;
+use super::frames::HASH_BYTES;
 use super::properties::{self, from_amqp};
 use super::session::Handled;
 use crate::broker::envelope::{header, sign_origin};
 use crate::broker::topology::Names;
-use crate::broker::{Delivery, HeaderValue, Verdict, handling};
+use crate::broker::{Cut, Delivery, HeaderValue, Verdict, handling};
 
 /// The broker's notes about the queues that it moved a message from, the last one first.
 const DEATHS: &str = "x-death";
@@ -61,7 +62,12 @@ impl Consumer<'_> {
         ];
         let keys = self.options.keys.as_ref();
         let origin = keys.map(|keys| (header::ORIGIN, sign_origin(keys, exchange, routing_key, body)));
-        let copy = properties::dead_letter(amqp, known.into_iter().chain(origin));
+        let cut = delivery.cut.map(|cut| {
+            let hash = cut.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+            [(header::BODY_BYTES, cut.bytes.to_string()), (header::BODY_SHA256, hash)]
+        });
+        let known = known.into_iter().chain(origin).chain(cut.into_iter().flatten());
+        let copy = properties::dead_letter(amqp, known);
         loop {
             if self.publisher.send(&dead_letters, copy.clone(), body).await {
                 return true;
@@ -81,14 +87,16 @@ fn read(delivery: &lapin::message::Delivery, probation: &str) -> Delivery {
         Some(HeaderValue::Text(names)) => Some(names),
         _ => None,
     };
+    let (body, cut) = split_cut(&delivery.data, properties.headers.remove(header::CUT));
     let given = Delivery {
         exchange: delivery.exchange.as_str().to_owned(),
         routing_key: delivery.routing_key.as_str().to_owned(),
         properties,
-        body: delivery.data.clone(),
+        body,
         redelivered: delivery.redelivered,
         malformed,
         moved_from: None,
+        cut,
     };
     if given.exchange != probation {
         return given;
@@ -99,6 +107,17 @@ fn read(delivery: &lapin::message::Delivery, probation: &str) -> Delivery {
             Delivery { exchange, routing_key, moved_from: Some(queue), ..given }
         }
         None => given,
+    }
+}
+
+/// A body, and what it was if it was cut: the hash of that follows what is left.
+fn split_cut(data: &[u8], mark: Option<HeaderValue>) -> (Vec<u8>, Option<Cut>) {
+    let Some(HeaderValue::Text(bytes)) = mark else {
+        return (data.to_vec(), None);
+    };
+    match (data.split_last_chunk::<HASH_BYTES>(), bytes.parse()) {
+        (Some((body, sha256)), Ok(bytes)) => (body.to_vec(), Some(Cut { bytes, sha256: *sha256 })),
+        _ => (data.to_vec(), None),
     }
 }
 

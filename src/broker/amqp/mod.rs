@@ -95,6 +95,8 @@ pub struct Options {
     /// Declare no exchanges of others, and use those that exist as they are, of whatever type. What is Snorri's own is used as
     /// it is, too, and declared where it is missing.
     pub verify_only: bool,
+    /// Most bytes of a body that comes in: of a longer one only the beginning is kept. `None`: bodies of any length.
+    pub max_body: Option<usize>,
     /// The identity of the database, which the queues carry: one that carries another is refused. `None`: it is not compared.
     pub database: Option<Uuid>,
     /// Vouch for where dead letters were published to. `None`: dead letters carry no origin.
@@ -128,6 +130,7 @@ impl Options {
             parking_after: 3,
             requeue_delay: Duration::from_secs(2),
             verify_only: false,
+            max_body: None,
             database: None,
             keys: None,
         }

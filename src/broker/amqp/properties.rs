@@ -6,7 +6,7 @@ use std::time::Duration;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString, ShortStringError};
 
-use crate::broker::envelope::header::MALFORMED;
+use crate::broker::envelope::header::{CUT, MALFORMED};
 use crate::broker::{HeaderValue, Properties};
 
 /// AMQP's `delivery_mode` of a message that survives a restart of the broker.
@@ -107,7 +107,7 @@ fn header_from_amqp(value: &AMQPValue) -> Option<HeaderValue> {
 /// Left out is what would make the broker treat the copy in a way of its own: `user_id` (it must be ours), `expiration`
 /// (a dead letter stays) and the headers `CC` and `BCC` (more queues to go to). So are tables, arrays, and what is beyond
 /// [`KEPT_HEADER_BYTES`]: the copy has more headers than the message, and must fit into a frame all the same. Properties that were
-/// repaired are valid in the copy.
+/// repaired are valid in the copy, and the body of the copy is whole.
 pub(super) fn dead_letter(
     amqp: &BasicProperties,
     known: impl IntoIterator<Item = (&'static str, String)>,
@@ -115,7 +115,7 @@ pub(super) fn dead_letter(
     let kept = amqp.headers().iter().flat_map(FieldTable::inner);
     let mut headers = FieldTable::default();
     let mut room = KEPT_HEADER_BYTES;
-    for (name, value) in kept.filter(|(name, _)| !matches!(name.as_str(), "CC" | "BCC" | MALFORMED)) {
+    for (name, value) in kept.filter(|(name, _)| !matches!(name.as_str(), "CC" | "BCC" | MALFORMED | CUT)) {
         let left = value_bytes(value).and_then(|bytes| room.checked_sub(name.as_str().len() + bytes));
         if let Some(left) = left {
             room = left;

@@ -5,7 +5,9 @@
 //! is not UTF-8 is read as Latin-1, a table below [`MAX_DEPTH`] becomes void, and what was not valid is named in the header
 //! [`MALFORMED`].
 
-use crate::broker::envelope::header::MALFORMED;
+use std::ops::Range;
+
+use crate::broker::envelope::header::{CUT, MALFORMED};
 
 /// Tables and arrays within each other that are kept. Snorri reads none; RabbitMQ's own `x-death` has two levels.
 const MAX_DEPTH: usize = 8;
@@ -15,6 +17,7 @@ const FRAME_MIN: usize = 4096;
 const MAX_SHORT: usize = 255;
 /// Class, weight and body size, before the properties.
 const HEADER_FIXED: usize = 12;
+const BODY_SIZE: Range<usize> = 4..HEADER_FIXED;
 /// `basic.deliver`: its class and its method.
 const DELIVER: [u8; 4] = [0, 60, 0, 60];
 
@@ -65,21 +68,34 @@ fn deliver(payload: &[u8]) -> Option<(Vec<u8>, Faults)> {
     Some((output, faults))
 }
 
-/// Repairs the payload of a content header frame. `faults` are those of the method before it.
-pub fn content_header(payload: &[u8], mut faults: Faults) -> Vec<u8> {
+/// The size of the body that a content header announces.
+pub fn body_bytes(payload: &[u8]) -> Option<u64> {
+    let size: [u8; 8] = payload.get(BODY_SIZE)?.try_into().ok()?;
+    Some(u64::from_be_bytes(size))
+}
+
+/// Repairs the payload of a content header frame. `faults` are those of the method before it. With `cut` the header announces a
+/// body of this size, and the header [`CUT`] has the size that it was.
+pub fn content_header(payload: &[u8], mut faults: Faults, cut: Option<u64>) -> Vec<u8> {
     let Some((fixed, rest)) = payload.split_at_checked(HEADER_FIXED) else {
         return payload.to_vec();
     };
+    let mut fixed = fixed.to_vec();
+    let mut marks = Vec::new();
+    if let (Some(size), Some(was)) = (cut, body_bytes(payload)) {
+        fixed[BODY_SIZE].copy_from_slice(&size.to_be_bytes());
+        marks.push((CUT, was.to_string()));
+    }
     let mut properties = Properties::default();
     if properties.read(rest, &mut faults).is_none() {
         faults.push("properties");
     }
-    let mut repaired = properties.write(fixed, &faults);
+    let mut repaired = properties.write(&fixed, &marks, &faults);
     if repaired.len() > payload.len().max(FRAME_MIN) {
         // It may be more than the connection's largest frame.
         properties.headers = None;
         faults.push("headers");
-        repaired = properties.write(fixed, &faults);
+        repaired = properties.write(&fixed, &marks, &faults);
     }
     repaired
 }
@@ -120,13 +136,14 @@ impl Properties {
         Some(())
     }
 
-    fn write(&self, fixed: &[u8], faults: &Faults) -> Vec<u8> {
+    fn write(&self, fixed: &[u8], marks: &[(&str, String)], faults: &Faults) -> Vec<u8> {
         let mut headers = self.headers.clone();
-        if !faults.is_empty() {
+        let malformed = (!faults.is_empty()).then(|| (MALFORMED, faults.join(", ")));
+        for (name, text) in marks.iter().chain(&malformed) {
             let headers = headers.get_or_insert_default();
-            push_text(headers, MALFORMED.as_bytes());
+            push_text(headers, name.as_bytes());
             headers.push(b'S');
-            push_long(headers, faults.join(", ").as_bytes());
+            push_long(headers, text.as_bytes());
         }
         let flag = 1 << (15 - HEADERS);
         let flags = if headers.is_some() { self.flags | flag } else { self.flags & !flag };
@@ -156,7 +173,7 @@ fn table(entries: &[u8], depth: usize, output: &mut Vec<u8>) -> bool {
                 return false;
             }
         }
-        if depth == 0 && name == MALFORMED.as_bytes() {
+        if depth == 0 && [MALFORMED, CUT].iter().any(|mark| name == mark.as_bytes()) {
             output.truncate(start); // a publisher's claim
         }
     }
@@ -270,95 +287,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A content header with a `message_id` and headers.
-    fn header(message_id: &[u8], entries: &[u8]) -> Vec<u8> {
-        let mut payload = vec![0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
-        payload.extend_from_slice(&(1u16 << 13 | 1 << 7).to_be_bytes());
-        push_long(&mut payload, entries);
-        push_short(&mut payload, message_id);
-        payload
-    }
-
-    fn entry(name: &[u8], value: &[u8]) -> Vec<u8> {
-        let mut entry = Vec::new();
-        push_short(&mut entry, name);
-        entry.extend_from_slice(value);
-        entry
-    }
-
-    #[test]
-    fn what_is_sound_stays_as_it_is() {
-        let values = [
-            entry(b"none", b"V"),
-            entry("größe".as_bytes(), b"I\0\0\0\x07"),
-            entry(b"bytes", b"S\0\0\0\x02\xff\xfe"),
-            entry(b"list", b"A\0\0\0\x09t\x01F\0\0\0\x02\0V"),
-        ];
-        let sound = header(b"m-1", &values.concat());
-        assert_eq!(content_header(&sound, Faults::new()), sound);
-    }
-
-    #[test]
-    fn what_is_not_utf_8_is_read_as_latin_1_and_named() {
-        let repaired = content_header(&header(b"M\xfcller", b""), vec!["routing_key"]);
-        let mark = [&b"S"[..], &[0, 0, 0, 23], b"routing_key, message_id"].concat();
-        assert_eq!(repaired, header("Müller".as_bytes(), &entry(MALFORMED.as_bytes(), &mark)));
-    }
-
-    #[test]
-    fn an_entry_that_cannot_be_read_ends_its_table() {
-        let kept = entry(b"kept", b"t\x01");
-        for bad in [&entry(b"odd", b"Z")[..], &entry(b"short", b"S\0\0\0\x09x"), b"\xff", &[1]] {
-            let repaired = content_header(&header(b"m", &[&kept[..], bad].concat()), Faults::new());
-            let mark = [&b"S"[..], &[0, 0, 0, 7], b"headers"].concat();
-            let expected = [&kept[..], &entry(MALFORMED.as_bytes(), &mark)].concat();
-            assert_eq!(repaired, header(b"m", &expected), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn tables_below_the_limit_become_void() {
-        let nest = |levels: usize, innermost: &[u8]| {
-            (0..levels).fold(innermost.to_vec(), |inner, _| {
-                let mut outer = vec![b'F'];
-                push_long(&mut outer, &entry(b"", &inner));
-                outer
-            })
-        };
-        let deep = header(b"m", &entry(b"x", &nest(20_000, b"V")));
-        let kept = header(b"m", &entry(b"x", &nest(MAX_DEPTH, b"V")));
-        assert_eq!(content_header(&deep, Faults::new()), kept);
-    }
-
-    #[test]
-    fn a_repaired_header_fits_the_frame_that_it_came_in() {
-        let entries = entry(&[0xff; 120], b"V").repeat(40);
-        let payload = header(b"m", &entries);
-        let repaired = content_header(&payload, Faults::new());
-        assert!(repaired.len() <= payload.len().max(FRAME_MIN), "{}", repaired.len());
-        assert!(repaired.ends_with(b"\x01m"));
-    }
-
-    #[test]
-    fn a_claim_of_a_publisher_is_dropped() {
-        let claim = entry(MALFORMED.as_bytes(), b"S\0\0\0\x01x");
-        let kept = entry(b"kept", b"V");
-        let repaired = content_header(&header(b"m", &[&claim[..], &kept].concat()), Faults::new());
-        assert_eq!(repaired, header(b"m", &kept));
-    }
-
-    #[test]
-    fn a_delivery_has_names_that_can_be_read() {
-        let deliver = |exchange: &[u8], key: &[u8]| {
-            [&DELIVER[..], b"\x03tag", &[0, 0, 0, 0, 0, 0, 0, 9, 1], &entry(exchange, b""), &entry(key, b"")]
-                .concat()
-        };
-        assert_eq!(method(&deliver(b"e", b"k")), (deliver(b"e", b"k"), Faults::new()));
-        let repaired = method(&deliver(b"\xe9", b"\xfc"));
-        assert_eq!(repaired, (deliver("é".as_bytes(), "ü".as_bytes()), vec!["exchange", "routing_key"]));
-        assert_eq!(method(b"\0\x3c\0\x3c\xff").0, b"\0\x3c\0\x3c\xff", "left to the client");
-    }
-}
+mod tests;

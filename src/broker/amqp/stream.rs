@@ -30,8 +30,9 @@ pub(super) struct Repaired {
 }
 
 impl Repaired {
-    pub(super) fn new(inner: Connected) -> Self {
-        Self { inner, frames: Frames::default(), buffer: vec![0; READ_BYTES].into() }
+    /// Bodies of more than `max_body` bytes are cut.
+    pub(super) fn new(inner: Connected, max_body: Option<usize>) -> Self {
+        Self { inner, frames: Frames::with_max_body(max_body), buffer: vec![0; READ_BYTES].into() }
     }
 }
 
@@ -116,6 +117,6 @@ impl Reactor for RepairingReactor {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        self.0.tcp_connect_addr(address).map_ok(|socket| Repaired::new(AsyncTcpStream::Plain(socket)))
+        self.0.tcp_connect_addr(address).map_ok(|socket| Repaired::new(AsyncTcpStream::Plain(socket), None))
     }
 }

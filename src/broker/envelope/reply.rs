@@ -86,8 +86,8 @@ fn result(delivery: &Delivery) -> Result<ReplyResult, Problem> {
 
 /// The output of a success.
 fn output(delivery: &Delivery) -> Result<Value, Problem> {
-    let bytes = delivery.body.len();
-    if bytes > MAX_PAYLOAD_BYTES {
+    let bytes = delivery.body_bytes();
+    if bytes > MAX_PAYLOAD_BYTES as u64 {
         let message = format!(
             "the reply has {bytes} bytes: send at most {MAX_PAYLOAD_BYTES}, and large data by reference"
         );
@@ -102,7 +102,7 @@ fn problem(delivery: &Delivery) -> Problem {
         let message = format!("the participant's reason is compressed (`{coding}`) and was not read");
         return Problem::of_participant(UNSPECIFIED, message);
     }
-    let is_small = delivery.body.len() <= MAX_PAYLOAD_BYTES;
+    let is_small = delivery.body_bytes() <= MAX_PAYLOAD_BYTES as u64;
     let read =
         is_small.then(|| json(&delivery.body).or_else(|_| json(body::text(&delivery.body).as_bytes())));
     match read {

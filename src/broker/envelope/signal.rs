@@ -60,8 +60,8 @@ fn addressee(delivery: &Delivery) -> Result<(SagaId, Option<String>), Undecodabl
 }
 
 fn arrival(delivery: &Delivery, source: Source, what: &str) -> Result<Arrival, Undecodable> {
-    let bytes = delivery.body.len();
-    if bytes > MAX_PAYLOAD_BYTES {
+    let bytes = delivery.body_bytes();
+    if bytes > MAX_PAYLOAD_BYTES as u64 {
         return Err(Undecodable::new(format!(
             "the {what} has {bytes} bytes: send at most {MAX_PAYLOAD_BYTES}, and large data by reference"
         )));

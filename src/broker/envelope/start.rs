@@ -39,10 +39,10 @@ pub fn decode_start(delivery: &Delivery) -> Result<StartRequest, Undecodable> {
         "the `message_id` of the start",
         delivery.properties.message_id.as_deref().unwrap_or_default(),
     )?;
-    if delivery.body.len() > MAX_PAYLOAD_BYTES {
+    if delivery.body_bytes() > MAX_PAYLOAD_BYTES as u64 {
         return Err(Undecodable::new(format!(
             "the input has {} bytes: send at most {MAX_PAYLOAD_BYTES}, and large data by reference",
-            delivery.body.len()
+            delivery.body_bytes()
         )));
     }
     let properties = &delivery.properties;

@@ -124,6 +124,7 @@ impl Taken {
             redelivered: self.deliveries > 1,
             malformed: None,
             moved_from: None,
+            cut: None,
         }
     }
 
