@@ -91,3 +91,36 @@ async fn a_body_that_is_too_large_is_kept_in_part() {
     }
     run(&world, &["completed"]).await;
 }
+
+#[tokio::test]
+async fn what_is_parked_is_listed_and_stays() {
+    let Ok(management) = std::env::var("SNORRI_TEST_MANAGEMENT_URL") else {
+        return eprintln!("skipped: SNORRI_TEST_MANAGEMENT_URL is not set");
+    };
+    let world = World::new().await;
+    publish(&world, "parked", "message_id").await;
+    let list = async |format: &str| {
+        let listed = Command::new(env!("CARGO_BIN_EXE_snorri"))
+            .args(["dead-letters", "--parked", "--output", format])
+            .env("SNORRI__BROKER__URL", &world.plan.amqp_url)
+            .env("SNORRI__BROKER__PREFIX", &world.plan.prefix)
+            .env("SNORRI_MANAGEMENT_URL", &management)
+            .output()
+            .await
+            .expect("it runs");
+        assert!(listed.status.success(), "{listed:?}");
+        String::from_utf8(listed.stdout).expect("UTF-8")
+    };
+    let listed: Value = serde_json::from_str(&list("json").await).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(listed[0]["properties"]["type"], "success");
+    assert_eq!((&listed[0]["payload"], &listed[0]["payload_bytes"]), (&json!("{}"), &json!(2)));
+    assert!(list("table").await.contains("success"));
+    let parked = format!("{}.parked", world.plan.prefix);
+    assert_eq!(world.broker.depth(&parked).await.expect("a depth"), 1);
+    until(Duration::from_secs(30), "the metric", async || {
+        let metrics = world.orchestrator.api.text("/metrics").await;
+        metrics.lines().any(|line| line == "snorri_messages_parked 1").then_some(())
+    })
+    .await;
+}
