@@ -6,6 +6,8 @@ mod computing;
 mod early;
 #[path = "engine/letters.rs"]
 mod letters;
+#[path = "engine/renewed.rs"]
+mod renewed;
 #[path = "engine/scheduled.rs"]
 mod scheduled;
 

@@ -110,10 +110,8 @@ impl Engine {
 
     async fn give_reply(&self, saga: SagaId, attempt: Attempt, result: ReplyResult) -> bool {
         let reply = Input::Reply(Reply { attempt, result });
-        !matches!(
-            self.submit(saga, reply).await,
-            Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Unreadable(_))
-        )
+        // Nothing but this reply ends the wait of the parent, which has no timeout: what it cannot take now is given to it again.
+        matches!(self.submit(saga, reply).await, Ok(_) | Err(SubmitError::Ignored(_)))
     }
 }
 

@@ -1,0 +1,100 @@
+//! What the engine sends late or again, on ports that fail.
+
+use testkit::{
+    Fault, FaultyBroker, FaultyStore, ManualClock, Planned, Poisoned, Process, Script, Unobserved,
+};
+
+use super::*;
+
+const PART: &str = r#"
+saga: part
+version: 1
+key: ${ input.id }
+defaults: { exchange: shop.commands }
+steps:
+  - { name: pay, command: payment.charge, compensate: none }
+"#;
+
+const WHOLE: &str = r#"
+saga: whole
+version: 1
+key: ${ input.id }
+steps:
+  - { name: payment, saga: part, version: 1, input: { id: "${ input.id }" } }
+"#;
+
+/// An engine whose calls go as the script says, on a broker with a queue for all commands, and the sagas that its store cannot
+/// read or write.
+async fn scripted(script: Vec<Planned>) -> (Engine, Running, Arc<Poisoned>) {
+    let process = Process::new("engine", Arc::new(Script(script)), Arc::new(Unobserved));
+    let poisoned = Arc::new(Poisoned::default());
+    let memory: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let store: Arc<dyn Store> =
+        Arc::new(FaultyStore::new(memory, Arc::clone(&process), Arc::clone(&poisoned)));
+    let definitions = Arc::new(Definitions::new(Arc::clone(&store)));
+    for source in [ORDER, PART, WHOLE] {
+        definitions.register("source.yaml", source, Time(0)).await.expect("registered");
+    }
+    let broker = Arc::new(LocalBroker::new(local::Options::default()));
+    let exchange = "shop.commands".to_owned();
+    let bindings = vec![(exchange.clone(), "#".to_owned())];
+    let participants = Queue { name: "participants".to_owned(), bindings, dead_letters: None };
+    broker
+        .declare(&Topology { exchanges: vec![exchange], queues: vec![participants] })
+        .await
+        .expect("declared");
+    let parts = Parts {
+        reader: Arc::clone(&store),
+        store,
+        broker: Arc::new(FaultyBroker::new(broker, process)),
+        clock: Arc::new(ManualClock::at(Time(1_000_000))),
+        definitions,
+        metrics: Arc::new(Metrics::new(&mut Registry::default())),
+        wire: wire(),
+    };
+    let lease = Duration::from_secs(5);
+    let options = Options { sweep_interval: Duration::from_secs(2), outbox_lease: lease, ..options() };
+    let (engine, running) = Engine::spawn(&parts, &options);
+    (engine, running, poisoned)
+}
+
+/// The queue refuses the command, so that it is sent late, and then the database takes longer than the command's timeout to note
+/// that its clock starts only now.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_waited_for_the_database_goes_with_a_deadline_in_the_future() {
+    let slow = Fault::Hang(Duration::from_secs(12));
+    let (engine, running, _) = scripted(vec![
+        Planned { method: "publish", number: 1, fault: Fault::Refuse },
+        Planned { method: "commit", number: 2, fault: slow },
+    ])
+    .await;
+    let sent = commands(&engine).await;
+    engine.start(start("o-1")).await.expect("started");
+    early::until("the command", async || !sent.lock().expect("a lock").is_empty()).await;
+    let (command, expiration) = sent.lock().expect("a lock")[0].clone();
+    assert_eq!(command, "inventory.reserve");
+    assert!(expiration.is_some_and(|left| left > Duration::from_secs(9)), "{expiration:?}");
+    running.shut_down().await;
+}
+
+/// A child ends while the row of its parent can be neither read nor written: nothing but the child's report ends the wait of the
+/// parent, so that the report must not be lost.
+#[tokio::test(start_paused = true)]
+async fn a_report_that_the_parent_cannot_take_is_given_to_it_again() {
+    let (engine, running, poisoned) = scripted(Vec::new()).await;
+    let request = StartRequest {
+        definition: "whole".to_owned(),
+        input: json!({"id": "o-1"}),
+        ..StartRequest::default()
+    };
+    let whole = engine.start(request).await.expect("started").id;
+    let part = SagaId::of_key("part", "o-1");
+    early::until("the child", async || engine.row(part).await.expect("a store").is_some()).await;
+    poisoned.insert(whole);
+    engine.submit(part, success("pay")).await.expect("accepted");
+    assert_eq!(status(&engine, part).await, Status::Completed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    poisoned.remove(whole);
+    early::until("the parent", async || status(&engine, whole).await == Status::Completed).await;
+    running.shut_down().await;
+}
