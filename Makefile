@@ -52,6 +52,11 @@ planted: ## Plant mistakes, and have the check of the shipped definitions or the
 crash: ## Kill orchestrator, broker and database again and again, and count the money
 	SNORRI_CRASH_KILLS=100 SNORRI_CRASH_SAGAS=20000 $(SERVICES) cargo test --locked --test crash -- --nocapture
 
+.PHONY: simulate
+simulate: ## Run the whole engine on 100,000 seeds of faults
+	SNORRI_SIMULATION_SEEDS=100000 cargo test --locked --test engine_simulation \
+		--config 'profile.dev.package.snorri.opt-level=2' --config 'profile.dev.package.testkit.opt-level=2' -- --nocapture
+
 .PHONY: properties
 properties: ## Run the core over 240,000 random definitions and networks
 	SNORRI_PROPERTY_CASES=60000 cargo test --locked --test properties --config 'profile.dev.package.snorri.opt-level=2'

@@ -145,7 +145,7 @@ fn every_mistake_is_found_by_a_check_of_the_definitions_that_ship_or_by_the_test
 }
 
 /// How many seeds may pass before a fault of the engine is found.
-const SEEDS: u32 = 300;
+const SEEDS: u32 = 1_000;
 
 #[test]
 #[ignore = "builds the program once more: `make planted`"]

@@ -64,9 +64,9 @@ impl Clients {
                 let payment = Wanted::new("payment", &wanted.key);
                 self.world.story.name(payment.id, &payment.name());
             }
-            self.poison(&wanted);
             let (clients, starting) = (self.clone(), wanted.clone());
             let after = Duration::from_millis(rng.u64(..8_000));
+            self.poison(&wanted, after);
             tokio::spawn(async move {
                 sleep(after).await;
                 clients.ask(starting).await;
@@ -76,15 +76,15 @@ impl Clients {
         all
     }
 
-    /// Has a saga be neither readable nor writable for a while.
-    fn poison(&self, wanted: &Wanted) {
+    /// Has a saga be neither readable nor writable for a while, soon after it was asked for.
+    fn poison(&self, wanted: &Wanted, starts_after: Duration) {
         let key = format!("poisoned: {}", wanted.name());
         let Some(mut rng) = self.world.fate.strikes(&key, self.world.fate.climate().poison) else { return };
         let (world, saga) = (Arc::clone(&self.world), wanted.id);
         world.watch.poisoned(saga);
-        let (after, lasts) = (rng.u64(..8_000), rng.u64(500..5_000));
+        let (after, lasts) = (rng.u64(..600), rng.u64(500..4_000));
         tokio::spawn(async move {
-            sleep(Duration::from_millis(after)).await;
+            sleep(starts_after + Duration::from_millis(after)).await;
             world.story.tell(|| format!("{} is poisoned", world.story.name_of(saga)));
             world.poisoned.insert(saga);
             sleep(Duration::from_millis(lasts)).await;

@@ -13,8 +13,6 @@ use snorri::store::{Filter, LetterFilter, SagaRow, Store};
 use tokio::time::{Instant, sleep};
 
 use crate::clients::{Clients, Wanted};
-use crate::fate::NO_WINDOW;
-use crate::replica::options;
 use crate::world::{OUTCOMES, PARTICIPANTS};
 
 /// How long everything may take to come to rest.
@@ -50,7 +48,7 @@ impl Clients {
     async fn ping(&self) -> Vec<SagaId> {
         let mut pings = Vec::new();
         for replica in &self.replicas {
-            let count = options(NO_WINDOW).lanes.get() as u64;
+            let count = self.world.fate.climate().lanes as u64;
             let mut lanes: Vec<u64> = (0..count).collect();
             for number in 0.. {
                 let key = format!("r{} {number}", replica.number);
@@ -208,11 +206,12 @@ impl Clients {
             return;
         }
         let Some(compiled) = self.world.watch.definition_of(state) else { return };
-        let is_command = |path: &StepPath| {
-            let mut steps = compiled.definition.steps().iter();
-            steps.any(|step| *step.name == *path.name() && matches!(step.action, Action::Command(_)))
+        let command_of = |path: &StepPath| {
+            let step = compiled.definition.steps().iter().find(|step| *step.name == *path.name())?;
+            if let Action::Command(command) = &step.action { Some(command) } else { None }
         };
-        for (path, step) in state.steps.iter().filter(|(path, _)| is_command(path)) {
+        for (path, step) in &state.steps {
+            let Some(command) = command_of(path) else { continue };
             let effect = self.world.ledger.effect(state.id, &path.to_string());
             let expected = match (&step.outcome, step.undo.is_some()) {
                 (Outcome::Completed(_), false) => Some((true, false)),
@@ -229,7 +228,10 @@ impl Clients {
                     format!("{path} of {name} is {:?}, and its participant has {effect:?}", step.outcome)
                 });
             }
-            let is_left = state.status() == Status::Compensated && effect.done && !effect.undone;
+            let is_left = state.status() == Status::Compensated
+                && command.compensation.is_some()
+                && effect.done
+                && !effect.undone;
             if is_left {
                 self.world.watch.violation(|| format!("{name} is compensated, and {path} is still done"));
             }

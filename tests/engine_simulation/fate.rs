@@ -13,6 +13,11 @@ use crate::story::Story;
 /// Out of how many the odds of a misfortune are.
 const ALL: u32 = 10_000;
 
+/// The longest that the store does not answer, in milliseconds: longer than commands are waited for.
+const LONGEST_STORE_OUTAGE: u64 = 5_000;
+/// The same of the broker: shorter than messages of the outbox are reserved.
+const LONGEST_BROKER_OUTAGE: u64 = 2_000;
+
 /// A window that is never full.
 pub const NO_WINDOW: usize = 1_000;
 
@@ -52,6 +57,8 @@ pub struct Climate {
     pub poison: u32,
     /// Clocks that are wrong or jump.
     pub clocks: u32,
+    /// Lanes of each replica.
+    pub lanes: usize,
     /// Commands to one destination that are unanswered at once.
     pub window: usize,
     /// The longest a call takes to be done, and then to be answered, in milliseconds.
@@ -64,15 +71,16 @@ impl Climate {
         let mut odds = |choices: &[u32]| choices[rng.usize(..choices.len())];
         Self {
             failures: odds(&[0, 100, 400]),
-            outages: odds(&[0, 20, 80]),
+            outages: odds(&[0, 30, 100]),
             deaths: odds(&[0, 10, 40]),
             panics: odds(&[0, 0, 0, 15]),
             participants: odds(&[0, 1_000, 3_000]),
             refusals: odds(&[0, 500, 1_500]),
             messages: odds(&[0, 2_000, 5_000]),
             operators: odds(&[0, 0, 3_000, 8_000]),
-            poison: odds(&[0, 0, 1_000]),
+            poison: odds(&[0, 0, 4_000]),
             clocks: odds(&[0, 0, 5_000]),
+            lanes: if odds(&[0, 1]) == 0 { 1 } else { 2 },
             window: if odds(&[0, 1]) == 0 { 2 } else { NO_WINDOW },
             slowest: u64::from(odds(&[0, 3, 3, 20])),
         }
@@ -142,7 +150,8 @@ impl Faults for Fate {
             return Fault::None;
         };
         let drawn = rng.u32(..failures + outages + deaths + panics);
-        let lasts = Duration::from_millis(rng.u64(100..2_000));
+        let longest = if call.port == Port::Store { LONGEST_STORE_OUTAGE } else { LONGEST_BROKER_OUTAGE };
+        let lasts = Duration::from_millis(rng.u64(100..longest));
         let is_second = rng.bool();
         if drawn < failures {
             return if is_second { Fault::FailAfter } else { Fault::Fail };

@@ -23,32 +23,59 @@ mod watch;
 mod wire;
 mod world;
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use run::{Plan, run};
+use snorri::catalog::Compiled;
 use tokio::time::Instant;
 
 /// How many seeds are run unless it is said otherwise.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 400;
 
 #[test]
 fn nothing_goes_wrong_that_may_not() {
     hush_planned_panics();
-    let compiled = definitions::compile();
-    let (report, seeds) = (Report::from_env(), seeds());
-    let (began, count, mut failed) = (Instant::now(), seeds.end - seeds.start, 0);
-    for seed in seeds {
-        let plan = Plan { seed, ..Plan::default() };
-        let violations = run(&plan, &compiled).violations;
-        let Some(first) = violations.first() else { continue };
-        failed += 1;
+    let (compiled, report, seeds) = (definitions::compile(), Report::from_env(), seeds());
+    let (began, count) = (Instant::now(), seeds.end - seeds.start);
+    let failed = run_all(seeds, &compiled, !matches!(report, Report::Count));
+    if let Some((seed, first)) = failed.first() {
         match report {
-            Report::Story => panic!("{}", shrink::explain(&plan, &compiled)),
+            Report::Story => {
+                panic!("{}", shrink::explain(&Plan { seed: *seed, ..Plan::default() }, &compiled))
+            }
             Report::First => panic!("seed {seed}: {first}"),
-            Report::Count => println!("seed {seed}: {first}"),
+            Report::Count => failed.iter().for_each(|(seed, first)| println!("seed {seed}: {first}")),
         }
     }
-    println!("{failed} of {count} seeds failed, in {:.1?}", began.elapsed());
+    println!("{} of {count} seeds failed, in {:.1?}", failed.len(), began.elapsed());
+}
+
+/// Runs these seeds on all cores, each on one thread. Returns those that failed, each with the first thing that is wrong; or, if
+/// `stops`, at least one of them if there is one.
+fn run_all(seeds: Range<u64>, compiled: &[Arc<Compiled>], stops: bool) -> Vec<(u64, String)> {
+    let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || (stops && !failed.lock().expect("unpoisoned").is_empty()) {
+                        return;
+                    }
+                    let violations = run(&Plan { seed, ..Plan::default() }, compiled).violations;
+                    let first = violations.into_iter().next();
+                    failed.lock().expect("unpoisoned").extend(first.map(|first| (seed, first)));
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().expect("unpoisoned");
+    failed.sort_unstable();
+    failed
 }
 
 #[test]

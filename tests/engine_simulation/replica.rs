@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::fate::Climate;
 use crate::world::World;
 
 /// The longest an orderly stop may take, with services that answer.
@@ -150,7 +151,7 @@ impl Replica {
             metrics: Arc::new(Metrics::new(&mut Registry::default())),
             wire: world.wire.clone(),
         };
-        let options = options(world.fate.climate().window);
+        let options = options(world.fate.climate());
         let (engine, running) = Engine::spawn(&parts, &options);
         let stop_intake = CancellationToken::new();
         let names = world.wire.names.clone();
@@ -212,10 +213,10 @@ impl Orchestrator {
 }
 
 /// Small bounds and short times, so that every limit is met within seconds.
-pub fn options(window: usize) -> Options {
+pub fn options(climate: &Climate) -> Options {
     let some = |number| NonZeroUsize::new(number).expect("some");
     Options {
-        lanes: some(2),
+        lanes: some(climate.lanes),
         lane_capacity: some(16),
         batch_limit: some(8),
         commit_delay: Duration::from_millis(2),
@@ -223,7 +224,7 @@ pub fn options(window: usize) -> Options {
         timer_interval: Duration::from_millis(200),
         timer_lease: Duration::from_secs(2),
         outbox_lease: Duration::from_secs(3),
-        max_unanswered: some(window),
+        max_unanswered: some(climate.window),
         max_unsent: NonZeroU32::new(10_000).expect("some"),
         sweep_interval: Duration::from_secs(1),
         claim_limit: NonZeroU32::new(4).expect("some"),

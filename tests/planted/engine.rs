@@ -19,7 +19,7 @@ pub fn is(name: &str) -> bool {
 }
 "#;
 
-pub const FAULTS: [Fault; 28] = [
+pub const FAULTS: [Fault; 29] = [
     Fault {
         name: "ack_before_commit",
         what: "a reply is acknowledged before it is committed",
@@ -172,6 +172,16 @@ pub const FAULTS: [Fault; 28] = [
         file: "src/engine/outbox.rs",
         right: "            if done {\n                confirmed.add([unsent.id]);",
         wrong: "            if done || crate::planted::is(\"report_removed\") {\n                confirmed.add([unsent.id]);",
+    },
+    Fault {
+        name: "refused_report_removed",
+        what: "what a child reports is forgotten if its parent cannot be written",
+        file: "src/engine/children.rs",
+        right: "        matches!(self.submit(saga, reply).await, Ok(_) | Err(SubmitError::Ignored(_)))",
+        wrong: r#"        match self.submit(saga, reply).await {
+            Err(SubmitError::Invalid(_)) => crate::planted::is("refused_report_removed"),
+            other => matches!(other, Ok(_) | Err(SubmitError::Ignored(_))),
+        }"#,
     },
     Fault {
         name: "zombie",
