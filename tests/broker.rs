@@ -3,6 +3,7 @@
 #[path = "broker/bed.rs"]
 mod bed;
 #[path = "support/proxy.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
 mod proxy;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -252,7 +252,8 @@ impl Lane {
         match self.commit(&works[..results.len()], &results, &states.known, gathered).await {
             Ok(()) => self.parts.hot.keep(states.known),
             Err(store::Error::Conflict) => {
-                self.doubt_changed(states.known).await?;
+                let parts = &mut self.parts;
+                self.doubted.extend(parts.hot.restore(states.known, &*parts.store).await?);
                 return Err(store::Error::Conflict);
             }
             Err(error) => return Err(error),
@@ -321,19 +322,6 @@ impl Lane {
         let heads = self.parts.store.heads(&remembered.keys().copied().collect::<Vec<_>>()).await?;
         let is_current = |(saga, seq): (&SagaId, &u32)| heads.get(saga) == Some(seq);
         if remembered.iter().all(is_current) { Ok(()) } else { Err(store::Error::Conflict) }
-    }
-
-    /// After a conflict: doubts the sagas that another process has gone on with, and remembers the others again.
-    async fn doubt_changed(&mut self, known: HashMap<SagaId, Known>) -> Result<(), store::Error> {
-        let heads = self.parts.store.heads(&known.keys().copied().collect::<Vec<_>>()).await?;
-        for (id, known) in known {
-            if heads.get(&id).copied().unwrap_or_default() == known.stored_seq() {
-                self.parts.hot.restore(id, known);
-            } else {
-                self.doubted.insert(id);
-            }
-        }
-        Ok(())
     }
 
     async fn decide(

@@ -52,13 +52,27 @@ impl HotStates {
         }
     }
 
-    /// Remembers again what a batch began with that was not committed.
-    pub(super) fn restore(&mut self, id: SagaId, known: Known) {
-        let Known { state, before, definition, .. } = known;
-        let state = before.unwrap_or(state);
-        if state.seq > 0 {
-            self.0.put(id, Known { state, definition, is_remembered: true, before: None });
+    /// Remembers again what a batch began with that was in conflict. Returns the sagas that another process has gone on with, which are
+    /// not remembered.
+    pub(super) async fn restore(
+        &mut self,
+        known: HashMap<SagaId, Known>,
+        store: &dyn Store,
+    ) -> Result<Vec<SagaId>, store::Error> {
+        let heads = store.heads(&known.keys().copied().collect::<Vec<_>>()).await?;
+        let mut changed = Vec::new();
+        for (id, known) in known {
+            if heads.get(&id).copied().unwrap_or_default() != known.stored_seq() {
+                changed.push(id);
+                continue;
+            }
+            let Known { state, before, definition, .. } = known;
+            let state = before.unwrap_or(state);
+            if state.seq > 0 {
+                self.0.put(id, Known { state, definition, is_remembered: true, before: None });
+            }
         }
+        Ok(changed)
     }
 
     /// The states of all sagas in `works`. A start that is not known here is taken for the first one of its saga, unless the saga is
