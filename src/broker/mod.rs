@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
+use self::envelope::header;
 use crate::check::topology::ExchangeState;
 
 /// What AMQP says about a message, as far as Snorri uses it.
@@ -96,6 +97,14 @@ pub struct Delivery {
 pub struct Cut {
     pub bytes: u64,
     pub sha256: [u8; 32],
+}
+
+impl Cut {
+    /// The headers of a dead letter whose body this is.
+    pub fn headers(&self) -> [(&'static str, String); 2] {
+        let hash = self.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        [(header::BODY_BYTES, self.bytes.to_string()), (header::BODY_SHA256, hash)]
+    }
 }
 
 impl Delivery {

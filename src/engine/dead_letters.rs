@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use crate::broker::envelope::{self, Keyring, header};
-use crate::broker::{Delivery, HeaderValue, Properties, Publication, Published, Verdict};
+use crate::broker::{Cut, Delivery, HeaderValue, Properties, Publication, Published, Verdict};
 use crate::saga::journal::{Arrival, By, Source};
 use crate::saga::{MAX_PAYLOAD_BYTES, SagaId, Time};
 use crate::store::{self, AuditEntry, Batch, BufferedEvent, DeadLetter};
@@ -29,8 +29,11 @@ pub struct Received {
 impl Received {
     /// Of a body that is larger than any that can be used only the beginning is kept.
     pub(super) fn new(queue: String, delivery: Delivery) -> Self {
-        let Delivery { properties, mut body, .. } = delivery;
+        let Delivery { mut properties, mut body, cut, .. } = delivery;
         body.truncate(MAX_PAYLOAD_BYTES);
+        for (name, text) in cut.iter().flat_map(Cut::headers) {
+            properties.headers.insert(name.to_owned(), HeaderValue::Text(text));
+        }
         Self { queue, properties: to_json(&properties), body }
     }
 }

@@ -62,10 +62,7 @@ impl Consumer<'_> {
         ];
         let keys = self.options.keys.as_ref();
         let origin = keys.map(|keys| (header::ORIGIN, sign_origin(keys, exchange, routing_key, body)));
-        let cut = delivery.cut.map(|cut| {
-            let hash = cut.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-            [(header::BODY_BYTES, cut.bytes.to_string()), (header::BODY_SHA256, hash)]
-        });
+        let cut = delivery.cut.map(|cut| cut.headers());
         let known = known.into_iter().chain(origin).chain(cut.into_iter().flatten());
         let copy = properties::dead_letter(amqp, known);
         loop {
