@@ -28,7 +28,7 @@ impl Watch {
         let Ok(decoded) = self.wire.decode_reply(delivery) else { return };
         let state = self.state(decoded.saga);
         let Some(compiled) = self.definition_of(&state) else { return };
-        let now = self.latest_time();
+        let now = self.now();
         let attempt = decoded.reply.attempt.clone();
         let decided = transition(&compiled.definition, &state, &Input::Reply(decoded.reply), now);
         if decided.is_ok() {
@@ -61,7 +61,7 @@ impl Watch {
             None => self.is_buffered(saga, arrival.id.as_ref()),
             Some(compiled) => {
                 let input = Input::Arrival(Arc::new(arrival.clone()));
-                transition(&compiled.definition, &state, &input, self.latest_time()).is_err()
+                transition(&compiled.definition, &state, &input, self.now()).is_err()
                     || self.is_buffered(saga, arrival.id.as_ref())
             }
         };

@@ -120,7 +120,7 @@ impl Clients {
                 waits(&state)
             ));
         }
-        let unsent = world.store.count_unsent(100_000).now_or_never().expect("in memory").expect("counted");
+        let unsent = world.store.count_unsent(1_000).now_or_never().expect("in memory").expect("counted");
         if unsent > 0 {
             unfinished.push(format!("{unsent} messages are in the outbox"));
         }

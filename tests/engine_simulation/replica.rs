@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
 use snorri::broker::{Broker, Handler};
+use snorri::engine::clock::{Clock, DatabaseClock};
 use snorri::engine::definitions::Definitions;
 use snorri::engine::metrics::Metrics;
 use snorri::engine::{Engine, Options, Parts, Running, buffer, intake, probation, retention};
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use crate::fate::Climate;
 use crate::world::World;
 
+/// How far a machine's clock may be off, in milliseconds: 20 s, an hour, and 400 days.
+const WRONG_CLOCKS: [i64; 5] = [20_000, -20_000, 3_600_000, -3_600_000, 34_560_000_000];
 /// The longest an orderly stop may take, with services that answer.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -28,7 +31,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Replica {
     pub number: usize,
-    pub clock: Arc<ManualClock>,
+    /// The clock of the machine that it runs on.
+    machine: Arc<ManualClock>,
     current: Mutex<Option<(Engine, Arc<Process>)>>,
     stop: CancellationToken,
 }
@@ -46,7 +50,7 @@ impl Replica {
     pub fn new(number: usize) -> Arc<Self> {
         Arc::new(Self {
             number,
-            clock: Arc::new(ManualClock::at(World::beginning())),
+            machine: Arc::new(ManualClock::at(World::beginning())),
             current: Mutex::default(),
             stop: CancellationToken::new(),
         })
@@ -70,14 +74,13 @@ impl Replica {
     pub async fn run(self: Arc<Self>, world: Arc<World>) {
         let key = format!("clock of r{}", self.number);
         if let Some(mut rng) = world.fate.strikes(&key, world.fate.climate().clocks) {
-            self.clock.set_offset(rng.i64(-150..=150));
+            self.machine.set_offset(WRONG_CLOCKS[rng.usize(..WRONG_CLOCKS.len())]);
         }
         for incarnation in 0.. {
             let name = format!("r{}.{incarnation}", self.number);
             let observer = Arc::clone(&world.watch);
             let faults = Arc::clone(&world.fate);
             let process = Process::new(name.clone(), faults, observer);
-            world.watch.clock_of(&name, Arc::clone(&self.clock));
             world.story.tell(|| format!("{name} starts"));
             let started = tokio::select! {
                 biased;
@@ -128,14 +131,27 @@ impl Replica {
         }
     }
 
+    /// Its clock: that of the database, as it is read now and then, or else that of its machine.
+    async fn clock(&self, store: &dyn Store) -> Option<Arc<dyn Clock>> {
+        let read = store.now().await.ok()?;
+        Some(match read {
+            Some(now) => Arc::new(DatabaseClock::starting_at(now)),
+            None => self.machine.clone(),
+        })
+    }
+
     async fn start(&self, world: &World, process: &Arc<Process>) -> Option<Orchestrator> {
-        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(
-            Arc::clone(&world.store) as Arc<dyn Store>,
-            Arc::clone(process),
-            Arc::clone(&world.poisoned),
-        ));
+        let store: Arc<dyn Store> = Arc::new(
+            FaultyStore::new(
+                Arc::clone(&world.store) as Arc<dyn Store>,
+                Arc::clone(process),
+                Arc::clone(&world.poisoned),
+            )
+            .with_clock(world.clock.clone()),
+        );
         let broker: Arc<dyn Broker> =
             Arc::new(FaultyBroker::new(Arc::clone(&world.broker) as Arc<dyn Broker>, Arc::clone(process)));
+        let clock = self.clock(&*store).await?;
         let definitions = Arc::new(Definitions::new(Arc::clone(&store)));
         for compiled in &world.compiled {
             definitions.put("simulated.yaml", compiled, World::beginning(), None).await.ok()?;
@@ -146,7 +162,7 @@ impl Replica {
             store: Arc::clone(&store),
             reader: store,
             broker: Arc::clone(&broker),
-            clock: self.clock.clone(),
+            clock,
             definitions,
             metrics: Arc::new(Metrics::new(&mut Registry::default())),
             wire: world.wire.clone(),
@@ -225,7 +241,7 @@ pub fn options(climate: &Climate) -> Options {
         timer_lease: Duration::from_secs(2),
         outbox_lease: Duration::from_secs(3),
         max_unanswered: some(climate.window),
-        max_unsent: NonZeroU32::new(10_000).expect("some"),
+        max_unsent: NonZeroU32::new(1_000).expect("some"),
         sweep_interval: Duration::from_secs(1),
         claim_limit: NonZeroU32::new(4).expect("some"),
         prefetch: 8,

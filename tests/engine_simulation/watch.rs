@@ -26,6 +26,8 @@ pub struct Watch {
     pub store: Arc<MemoryStore>,
     pub wire: Wire,
     compiled: Vec<Arc<Compiled>>,
+    /// The clock of the database.
+    clock: Arc<ManualClock>,
     /// Whether messages may wait for others to be answered.
     is_windowed: bool,
     /// How many calls were made.
@@ -39,7 +41,6 @@ const MAX_CALLS: u64 = 500_000;
 #[derive(Debug, Default)]
 struct Inner {
     violations: Vec<String>,
-    clocks: BTreeMap<String, Arc<ManualClock>>,
     /// Undos that were sent, by saga and step.
     undone: BTreeSet<(SagaId, StepPath)>,
     /// Every entry that was committed, as it was.
@@ -65,9 +66,19 @@ impl Watch {
         store: Arc<MemoryStore>,
         wire: Wire,
         compiled: Vec<Arc<Compiled>>,
+        clock: Arc<ManualClock>,
         is_windowed: bool,
     ) -> Self {
-        Self { story, store, wire, compiled, is_windowed, calls: AtomicU64::new(0), inner: Mutex::default() }
+        Self {
+            story,
+            store,
+            wire,
+            compiled,
+            clock,
+            is_windowed,
+            calls: AtomicU64::new(0),
+            inner: Mutex::default(),
+        }
     }
 
     /// Notes that something is wrong.
@@ -82,10 +93,6 @@ impl Watch {
 
     pub fn violations(&self) -> Vec<String> {
         self.inner().violations.clone()
-    }
-
-    pub fn clock_of(&self, process: &str, clock: Arc<ManualClock>) {
-        self.inner().clocks.insert(process.to_owned(), clock);
     }
 
     /// A message with this id asks for this saga.
@@ -203,7 +210,7 @@ impl Watch {
         let state = self.state(saga);
         let Some(compiled) = self.definition_of(&state) else { return false };
         let input = Input::StartClock(attempt.clone());
-        let decided = transition(&compiled.definition, &state, &input, self.latest_time());
+        let decided = transition(&compiled.definition, &state, &input, self.now());
         decided.is_ok() || decided.is_err_and(|ignored| ignored == Ignored::Paused)
     }
 
@@ -261,7 +268,7 @@ impl Watch {
         let Some(OnTheWire { saga, attempt, deadline }) = on_the_wire(publication) else { return };
         let Attempt { step, direction, number } = attempt;
         let name = self.story.name_of(saga);
-        let now = self.inner().clocks.get(process).map_or(deadline, |clock| clock.now());
+        let now = self.clock.now();
         self.story.tell(|| format!("{process} sends {direction} {step} of {name}, attempt {number}"));
         let last = self.state(saga).step(&step).map_or(0, |step| step.attempts(direction).last);
         if last < number {
@@ -283,8 +290,8 @@ impl Watch {
         }
     }
 
-    pub fn latest_time(&self) -> Time {
-        self.inner().clocks.values().map(|clock| clock.true_time()).max().unwrap_or_default()
+    pub fn now(&self) -> Time {
+        self.clock.now()
     }
 }
 

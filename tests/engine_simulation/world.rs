@@ -11,7 +11,7 @@ use snorri::broker::{Queue, Topology};
 use snorri::catalog::Compiled;
 use snorri::saga::Time;
 use snorri::store::MemoryStore;
-use testkit::Poisoned;
+use testkit::{ManualClock, Poisoned};
 
 use crate::fate::{Fate, NO_WINDOW};
 use crate::participants::Ledger;
@@ -35,6 +35,8 @@ pub struct World {
     pub broker: Arc<LocalBroker>,
     pub poisoned: Arc<Poisoned>,
     pub watch: Arc<Watch>,
+    /// The clock of the database.
+    pub clock: Arc<ManualClock>,
     pub ledger: Ledger,
     pub wire: Wire,
     pub compiled: Vec<Arc<Compiled>>,
@@ -53,11 +55,13 @@ impl World {
         broker.declare(&participants()).await.expect("declared");
         let all = compiled.iter().map(|compiled| &*compiled.definition);
         broker.declare(&topology_of(&wire.names, all)).await.expect("declared");
+        let clock = Arc::new(ManualClock::at(Self::beginning()));
         let watch = Watch::new(
             Arc::clone(&story),
             Arc::clone(&store),
             wire.clone(),
             compiled.clone(),
+            clock.clone(),
             fate.climate().window != NO_WINDOW,
         );
         Arc::new(Self {
@@ -67,6 +71,7 @@ impl World {
             broker,
             poisoned: Arc::default(),
             watch: Arc::new(watch),
+            clock: Arc::clone(&clock),
             ledger: Ledger::default(),
             wire,
             compiled,

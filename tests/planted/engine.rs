@@ -19,7 +19,7 @@ pub fn is(name: &str) -> bool {
 }
 "#;
 
-pub const FAULTS: [Fault; 29] = [
+pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "ack_before_commit",
         what: "a reply is acknowledged before it is committed",
@@ -36,11 +36,11 @@ pub const FAULTS: [Fault; 29] = [
         name: "publish_before_commit",
         what: "commands are sent before they are committed",
         file: "src/engine/lane.rs",
-        right: "        parts.store.commit(gathered.into_batch(",
+        right: "        parts.store.commit(batch).await?;",
         wrong: r#"        if crate::planted::is("publish_before_commit") {
             parts.outbox.send(unsent.clone());
         }
-        parts.store.commit(gathered.into_batch("#,
+        parts.store.commit(batch).await?;"#,
     },
     Fault {
         name: "no_outbox",
@@ -140,12 +140,9 @@ pub const FAULTS: [Fault; 29] = [
         name: "unknown_is_confirmed",
         what: "a message of which nothing was heard counts as sent",
         file: "src/engine/outbox.rs",
-        right: "                Published::Unknown => {}",
-        wrong: r#"                Published::Unknown => {
-                    if crate::planted::is("unknown_is_confirmed") {
-                        gone.push(unsent.id);
-                    }
-                }"#,
+        right: "                Published::Unknown => unknown.push(unsent.id),",
+        wrong: r#"                Published::Unknown if crate::planted::is("unknown_is_confirmed") => gone.push(unsent.id),
+                Published::Unknown => unknown.push(unsent.id),"#,
     },
     Fault {
         name: "refused_is_confirmed",
@@ -182,6 +179,14 @@ pub const FAULTS: [Fault; 29] = [
             Err(SubmitError::Invalid(_)) => crate::planted::is("refused_report_removed"),
             other => matches!(other, Ok(_) | Err(SubmitError::Ignored(_))),
         }"#,
+    },
+    Fault {
+        name: "local_clock",
+        what: "each process goes by the clock of its machine",
+        file: "crates/testkit/src/store.rs",
+        right: "                Some(clock) => Ok(Some(clock.now())),",
+        wrong: r#"                Some(_) if snorri::planted::is("local_clock") => Ok(None),
+                Some(clock) => Ok(Some(clock.now())),"#,
     },
     Fault {
         name: "zombie",

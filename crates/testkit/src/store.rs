@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use snorri::engine::clock::Clock;
 use snorri::saga::{SagaId, Time};
 use snorri::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
@@ -21,6 +22,8 @@ pub struct FaultyStore {
     process: Arc<Process>,
     /// Sagas that can be neither read nor written.
     poisoned: Arc<Poisoned>,
+    /// The clock of the database, if it is another one than that of the wrapped store.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// The sagas that no process can read or write, as if their rows were damaged.
@@ -49,7 +52,13 @@ impl Poisoned {
 
 impl FaultyStore {
     pub fn new(inner: Arc<dyn Store>, process: Arc<Process>, poisoned: Arc<Poisoned>) -> Self {
-        Self { inner, process, poisoned }
+        Self { inner, process, poisoned, clock: None }
+    }
+
+    /// With a clock that the database goes by.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 
     async fn call<T>(
@@ -103,12 +112,12 @@ impl Store for FaultyStore {
         self.call("claim_unsent", self.inner.claim_unsent(now, lease, limit)).await
     }
 
-    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
-        self.call("unsent_commands", self.inner.unsent_commands(sagas)).await
-    }
-
     async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error> {
         self.call("give_back", self.inner.give_back(messages, at)).await
+    }
+
+    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
+        self.call("unsent_commands", self.inner.unsent_commands(sagas)).await
     }
 
     async fn count_unsent(&self, most: u32) -> Result<u64, Error> {
@@ -245,12 +254,22 @@ impl Store for FaultyStore {
         self.call("release", self.inner.release(process, now)).await
     }
 
-    async fn now(&self) -> Result<Option<Time>, Error> {
-        self.call("now", self.inner.now()).await
+    async fn identity(&self) -> Result<Uuid, Error> {
+        self.call("identity", self.inner.identity()).await
     }
 
     async fn check(&self) -> Result<(), Error> {
         self.call("check_store", self.inner.check()).await
+    }
+
+    async fn now(&self) -> Result<Option<Time>, Error> {
+        let act = async {
+            match &self.clock {
+                Some(clock) => Ok(Some(clock.now())),
+                None => self.inner.now().await,
+            }
+        };
+        self.call("now", act).await
     }
 }
 
