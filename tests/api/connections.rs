@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::process::Server;
 
 /// More than the server closes a connection after, in its default configuration.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn connect(server: &Server, bytes: &[u8]) -> TcpStream {
     let address = server.base.rsplit_once('/').expect("a URL").1.replace("localhost", "127.0.0.1");
