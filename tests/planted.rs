@@ -112,7 +112,7 @@ const FAULTS: [Fault; 7] = [
     },
     Fault {
         what: "undos expire, and what goes forward does not",
-        file: "src/engine/outbox.rs",
+        file: "src/engine/publisher.rs",
         right: "&& command.direction == Direction::Forward",
         wrong: "&& command.direction != Direction::Forward",
         tests: &["--test", "engine"],

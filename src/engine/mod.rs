@@ -32,8 +32,10 @@ pub mod options;
 pub mod outbox;
 pub mod probation;
 mod processes;
+mod publisher;
 pub mod registration;
 pub mod retention;
+mod running;
 pub mod schedules;
 pub mod search;
 mod signals;
@@ -53,7 +55,6 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -62,7 +63,7 @@ use crate::broker::Broker;
 use crate::broker::envelope::Wire;
 use crate::saga::{Ignored, Input, SagaId};
 pub use crate::store::Error as StoreError;
-use crate::store::{Batch, Lease, Store};
+use crate::store::{Lease, Store};
 use backlog::{Backlog, Freed};
 use buffer::Buffer;
 use clock::Clock;
@@ -76,6 +77,7 @@ use metrics::Metrics;
 use operator::Terms;
 pub use options::Options;
 use outbox::{Confirmed, Outbox, SharedFlow};
+pub use running::Running;
 pub use start::{StartError, StartRequest, Started};
 use states::HotStates;
 pub use supervision::Supervisor;
@@ -143,19 +145,6 @@ impl Shared {
             reload: Mutex::new(None),
         }
     }
-}
-
-/// The engine's tasks, to be stopped in order.
-#[derive(Debug)]
-pub struct Running {
-    engine: Engine,
-    supervisor: Supervisor,
-    stop_timers: CancellationToken,
-    stop_lanes: CancellationToken,
-    timers: Vec<JoinHandle<()>>,
-    lanes: Vec<JoinHandle<()>>,
-    publishers: Vec<JoinHandle<()>>,
-    confirmed: Confirmed,
 }
 
 /// Why an input was not journaled.
@@ -369,39 +358,5 @@ impl Engine {
         let count = self.0.lanes.len();
         let index = usize::try_from(low % count as u64).unwrap_or_default();
         &self.0.lanes[index]
-    }
-}
-
-impl Running {
-    /// What knows whether a task has ended too early, and starts others like those of the engine.
-    pub fn supervisor(&self) -> &Supervisor {
-        &self.supervisor
-    }
-
-    /// Stops in order: no more wake-ups, all that came in is committed, all that is committed is sent.
-    pub async fn shut_down(self) {
-        self.stop_timers.cancel();
-        join(self.timers).await;
-        self.stop_lanes.cancel();
-        join(self.lanes).await;
-        join(self.publishers).await;
-        let batch = Batch { sent: self.confirmed.take(), ..Batch::default() };
-        if !batch.sent.is_empty()
-            && let Err(error) = self.engine.store().commit(batch).await
-        {
-            tracing::info!(%error, "some messages will be sent again after the next start");
-        }
-        let (engine, now) = (&self.engine, self.engine.clock().now());
-        if let Err(error) = engine.store().release(engine.process(), now).await {
-            tracing::info!(%error, "others take over what this process had reserved once they find that it has ended");
-        }
-    }
-}
-
-async fn join(tasks: Vec<JoinHandle<()>>) {
-    for task in tasks {
-        if let Err(error) = task.await {
-            tracing::error!(%error, "a task of the engine failed");
-        }
     }
 }

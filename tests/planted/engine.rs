@@ -60,8 +60,8 @@ pub const FAULTS: [Fault; 30] = [
         name: "conflict_is_success",
         what: "a batch that another process was faster than counts as committed",
         file: "src/engine/lane.rs",
-        right: "            Err(store::Error::Conflict) => {\n                self.doubt_changed",
-        wrong: "            Err(store::Error::Conflict) if crate::planted::is(\"conflict_is_success\") => {}\n            Err(store::Error::Conflict) => {\n                self.doubt_changed",
+        right: "            Err(store::Error::Conflict) => {\n                let parts = &mut self.parts;",
+        wrong: "            Err(store::Error::Conflict) if crate::planted::is(\"conflict_is_success\") => {}\n            Err(store::Error::Conflict) => {\n                let parts = &mut self.parts;",
     },
     Fault {
         name: "unknown_commit_is_success",
@@ -111,7 +111,7 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "stale_command",
         what: "a command is sent however late",
-        file: "src/engine/outbox.rs",
+        file: "src/engine/publisher.rs",
         right: "    let Message::Command(command) = message else { return false };\n    now.since",
         wrong: r#"    if crate::planted::is("stale_command") {
         return false;
@@ -122,14 +122,14 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "stale_deadline",
         what: "a command that waited for the database is sent with the deadline from before",
-        file: "src/engine/outbox.rs",
+        file: "src/engine/publisher.rs",
         right: "                    if !is_late(&message, self.engine.clock().now()) {",
         wrong: r#"                    if crate::planted::is("stale_deadline") || !is_late(&message, self.engine.clock().now()) {"#,
     },
     Fault {
         name: "removed_before_confirm",
         what: "a message leaves the outbox when it is sent, not when the broker has it",
-        file: "src/engine/outbox.rs",
+        file: "src/engine/publisher.rs",
         right: "        let publishing = metrics.publish_seconds.start();",
         wrong: r#"        if crate::planted::is("removed_before_confirm") {
             self.confirmed.add(messages.iter().map(|unsent| unsent.id));
@@ -139,7 +139,7 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "unknown_is_confirmed",
         what: "a message of which nothing was heard counts as sent",
-        file: "src/engine/outbox.rs",
+        file: "src/engine/publisher.rs",
         right: "                Published::Unknown => unknown.push(unsent.id),",
         wrong: r#"                Published::Unknown if crate::planted::is("unknown_is_confirmed") => gone.push(unsent.id),
                 Published::Unknown => unknown.push(unsent.id),"#,
@@ -147,7 +147,7 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "refused_is_confirmed",
         what: "a message that a full queue refused counts as sent",
-        file: "src/engine/outbox.rs",
+        file: "src/engine/publisher.rs",
         right: "                Published::Refused => self.flow.refuse(unsent, now),",
         wrong: r#"                Published::Refused if crate::planted::is("refused_is_confirmed") => gone.push(unsent.id),
                 Published::Refused => self.flow.refuse(unsent, now),"#,
@@ -166,7 +166,7 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "report_removed",
         what: "what a child reports leaves the outbox although its parent could not take it",
-        file: "src/engine/outbox.rs",
+        file: "src/engine/publisher.rs",
         right: "            if done {\n                confirmed.add([unsent.id]);",
         wrong: "            if done || crate::planted::is(\"report_removed\") {\n                confirmed.add([unsent.id]);",
     },
@@ -198,7 +198,7 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "shutdown_drops",
         what: "an orderly stop does not send what it has committed",
-        file: "src/engine/mod.rs",
+        file: "src/engine/running.rs",
         right: "        join(self.publishers).await;",
         wrong: r#"        if crate::planted::is("shutdown_drops") {
             self.publishers.iter().for_each(JoinHandle::abort);

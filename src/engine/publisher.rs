@@ -1,0 +1,289 @@
+//! Publishes what is committed, batch after batch.
+//!
+//! A command may come to be sent long after it was committed: the broker was away or full, or its participant is behind (see
+//! `flow`). Then its saga is asked first, and answers by restarting the clock of the attempt. What is not awaited any more is
+//! not sent: nothing goes forward after its undo, or past its deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+
+use super::flow::{Conclusion, Destination, key_of};
+use super::outbox::{Confirmed, SharedFlow, WAITING_LIMIT};
+use super::tasks::Tasks;
+use super::{Engine, SubmitError};
+use crate::broker::envelope::Wire;
+use crate::broker::{Broker, Publication, Published};
+use crate::saga::message::Command;
+use crate::saga::{Direction, Ignored, Input, Message, Time};
+use crate::store::{OutboxId, Unsent};
+
+/// Most batches whose confirms are awaited side by side, so that the next need not wait for the last one's.
+const UNDER_WAY_LIMIT: usize = 4;
+/// What could not be sent is not claimed again before this has passed.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often the clock of a command is restarted before its row is left for later.
+const MAX_RENEWALS: usize = 3;
+/// Most messages that are being given to sagas at once.
+const INTERNAL_LIMIT: usize = 1_024;
+
+/// The far end: publishes batch after batch.
+#[derive(Debug)]
+pub struct Publisher {
+    pub(super) batches: mpsc::Receiver<Vec<Unsent>>,
+    pub(super) claimed: mpsc::Receiver<Vec<Unsent>>,
+    pub(super) confirmed: Confirmed,
+    pub(super) wire: Wire,
+    pub(super) flow: SharedFlow,
+}
+
+/// What it takes to publish one batch.
+struct Publishing {
+    confirmed: Confirmed,
+    wire: Wire,
+    broker: Arc<dyn Broker>,
+    engine: Engine,
+    flow: SharedFlow,
+    availability: watch::Receiver<bool>,
+    /// What is given to sagas.
+    tasks: Tasks,
+}
+
+impl Publisher {
+    /// Publishes until every sender is gone.
+    pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
+        let Self { mut batches, mut claimed, confirmed, wire, flow } = self;
+        let (availability, tasks) = (broker.availability(), Tasks::new(INTERNAL_LIMIT));
+        let publishing = Publishing { confirmed, wire, broker, engine, flow, availability, tasks };
+        let mut waiting = Vec::new();
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let has_room = under_way.len() < UNDER_WAY_LIMIT;
+            // In this order, and not a random one, so that a simulation repeats itself: `ready` is rare, and holds up nothing.
+            tokio::select! {
+                biased;
+                Some(()) = under_way.next() => {}
+                () = publishing.flow.ready(), if has_room => {
+                    under_way.push(publishing.publish(Batch::Ready));
+                }
+                received = batches.recv_many(&mut waiting, WAITING_LIMIT), if has_room => {
+                    if received == 0 {
+                        break;
+                    }
+                    let batch = waiting.drain(..).flatten().collect();
+                    under_way.push(publishing.publish(Batch::New(batch)));
+                }
+                Some(batch) = claimed.recv(), if has_room => {
+                    under_way.push(publishing.publish(Batch::New(batch)));
+                }
+            }
+        }
+        while under_way.next().await.is_some() {}
+        publishing.tasks.finish().await;
+    }
+}
+
+/// What is to be published.
+enum Batch {
+    New(Vec<Unsent>),
+    /// What has waited and has room now.
+    Ready,
+}
+
+impl Publishing {
+    async fn publish(&self, batch: Batch) {
+        let now = self.engine.clock().now();
+        let is_available = *self.availability.borrow();
+        let admitted = match batch {
+            // What waits goes on to wait.
+            Batch::Ready if !is_available => return,
+            Batch::Ready => self.flow.lock().take_ready(now),
+            Batch::New(messages) => {
+                let (leaving, staying): (Vec<_>, Vec<_>) =
+                    messages.into_iter().partition(|unsent| !unsent.message.is_internal());
+                for unsent in staying {
+                    self.deliver(unsent).await;
+                }
+                if !is_available {
+                    return self.give_back(leaving.iter().map(|unsent| unsent.id).collect()).await;
+                }
+                self.flow.admit(leaving, now)
+            }
+        };
+        let (late, timely): (Vec<_>, Vec<_>) =
+            admitted.into_iter().partition(|unsent| is_late(&unsent.message, now));
+        tokio::join!(self.send(timely), async { self.send(self.renew(late).await).await });
+    }
+
+    /// Gives a message between two sagas to the one that it is for.
+    async fn deliver(&self, unsent: Unsent) {
+        let (engine, confirmed) = (self.engine.clone(), self.confirmed.clone());
+        let delivery = async move {
+            let done = match &*unsent.message {
+                Message::Order(order) => engine.carry_out(order).await,
+                Message::Report(report) => engine.report(report).await,
+                _ => false,
+            };
+            if done {
+                confirmed.add([unsent.id]);
+            }
+        };
+        self.tasks.spawn(delivery).await;
+    }
+
+    /// Restarts the clocks of commands that were not sent in time. The rows of those that are not awaited any more go.
+    async fn renew(&self, late: Vec<Unsent>) -> Vec<Unsent> {
+        join_all(late.into_iter().map(|unsent| self.renew_one(unsent))).await.into_iter().flatten().collect()
+    }
+
+    /// The command with the deadline of the clock that was restarted. If the database takes so long that it is late again,
+    /// the clock is restarted once more: a message with a deadline in the past would expire in its queue.
+    async fn renew_one(&self, unsent: Unsent) -> Option<Unsent> {
+        let Message::Command(command) = &*unsent.message else { return Some(unsent) };
+        let patience = command.deadline.since(command.sent_at);
+        for _ in 0..MAX_RENEWALS {
+            let sent_at = self.engine.clock().now();
+            match self.engine.submit(command.saga, Input::StartClock(command.attempt())).await {
+                Ok(_) => {
+                    let deadline = sent_at.after(patience);
+                    let message = Message::Command(Command { sent_at, deadline, ..command.clone() });
+                    if !is_late(&message, self.engine.clock().now()) {
+                        return Some(Unsent { message: Arc::new(message), ..unsent });
+                    }
+                }
+                Err(SubmitError::Ignored(ignored)) if ignored != Ignored::Paused => {
+                    tracing::info!(saga = %command.saga, step = %command.step, direction = %command.direction,
+                        reason = %ignored, "a command is not awaited any more, and is not sent");
+                    self.engine.metrics().observe_dropped(ignored.code());
+                    self.let_go(command);
+                    self.confirmed.add([unsent.id]);
+                    return None;
+                }
+                Err(_) => break,
+            }
+        }
+        // The row stays, and is claimed again later.
+        self.let_go(command);
+        None
+    }
+
+    /// Gives the place of a command back that is not sent.
+    fn let_go(&self, command: &Command) {
+        self.flow.conclude(&[(key_of(command), Conclusion::NotTaken)], self.engine.clock().now());
+    }
+
+    async fn send(&self, messages: Vec<Unsent>) {
+        if messages.is_empty() {
+            return;
+        }
+        let metrics = self.engine.metrics();
+        let now = self.engine.clock().now();
+        let publications = messages.iter().filter_map(|unsent| self.publication(unsent, now)).collect();
+        let publishing = metrics.publish_seconds.start();
+        let published = self.broker.publish(publications).await;
+        publishing.stop();
+        let now = self.engine.clock().now();
+        let (mut gone, mut taken) = (Vec::with_capacity(messages.len()), Vec::with_capacity(messages.len()));
+        let mut unknown = Vec::new();
+        for (unsent, published) in messages.into_iter().zip(published) {
+            metrics.observe_published(published);
+            match published {
+                Published::Confirmed => {
+                    if is_late(&unsent.message, now) {
+                        self.confirmed_late(&unsent).await;
+                    } else {
+                        gone.push(unsent.id);
+                    }
+                    taken.push(unsent.message);
+                }
+                Published::Unroutable => self.report_unroutable(&unsent).await,
+                Published::Refused => self.flow.refuse(unsent, now),
+                Published::Unknown => unknown.push(unsent.id),
+            }
+        }
+        self.confirmed.add(gone);
+        self.flow.lock().taken(&taken);
+        self.give_back(unknown).await;
+    }
+
+    /// Has messages claimed again soon, and not only when their reservation passes.
+    async fn give_back(&self, messages: Vec<OutboxId>) {
+        if messages.is_empty() {
+            return;
+        }
+        let at = self.engine.clock().now().after(PAUSE);
+        if let Err(error) = self.engine.store().give_back(&messages, at).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the reservation of messages has to pass"
+            );
+        }
+    }
+
+    /// A forward command expires with its attempt, so that no participant takes it after it was given up. An undo never does.
+    fn publication(&self, unsent: &Unsent, now: Time) -> Option<Publication> {
+        let mut publication = self.wire.publication(&unsent.message)?;
+        if let Message::Command(command) = &*unsent.message
+            && command.direction == Direction::Forward
+        {
+            publication.properties.expiration =
+                Some(command.deadline.since(now).max(Duration::from_millis(1)));
+        }
+        Some(publication)
+    }
+
+    /// The attempt has only begun now. Its row goes once the saga knows.
+    async fn confirmed_late(&self, unsent: &Unsent) {
+        let Message::Command(command) = &*unsent.message else { return self.confirmed.add([unsent.id]) };
+        self.submit_then_remove(command.saga, Input::StartClock(command.attempt()), unsent.id).await;
+    }
+
+    /// A command that came back is an input of its saga. Its row goes once the saga has dealt with it, so that a crash in
+    /// between only sends it again.
+    async fn report_unroutable(&self, unsent: &Unsent) {
+        match &*unsent.message {
+            Message::Command(command) => {
+                self.let_go(command);
+                self.engine.metrics().observe_unroutable(&command.exchange, &command.name);
+                if self.flow.lock().take_warning(&Destination::of(command), self.engine.clock().now()) {
+                    tracing::warn!(exchange = %command.exchange, routing_key = %command.name, saga = %command.saga,
+                        step = %command.step, "no queue is bound for a command: it waits for one");
+                }
+                self.submit_then_remove(command.saga, Input::Unroutable(command.attempt()), unsent.id).await;
+            }
+            Message::Outcome(outcome) => {
+                tracing::warn!(saga = %outcome.saga, queue = outcome.to.queue, "nobody is there to hear the outcome");
+                self.confirmed.add([unsent.id]);
+            }
+            // Nobody has to listen for an event.
+            _ => self.confirmed.add([unsent.id]),
+        }
+    }
+
+    async fn submit_then_remove(&self, saga: crate::saga::SagaId, input: Input, id: OutboxId) {
+        let (engine, confirmed) = (self.engine.clone(), self.confirmed.clone());
+        let submission = async move {
+            match engine.submit(saga, input).await {
+                Ok(_) | Err(SubmitError::Ignored(_)) => confirmed.add([id]),
+                // The row stays until the saga can be read again.
+                Err(_) => {}
+            }
+        };
+        self.tasks.spawn(submission).await;
+    }
+}
+
+/// How long after its decision a command still counts as sent with it: a tenth of its patience, from 50 ms to 1 s.
+fn tolerance(patience: Duration) -> Duration {
+    (patience / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
+}
+
+/// Whether the clock of a command's attempt has run for too long without the broker having it.
+fn is_late(message: &Message, now: Time) -> bool {
+    let Message::Command(command) = message else { return false };
+    now.since(command.sent_at) > tolerance(command.deadline.since(command.sent_at))
+}
