@@ -99,6 +99,10 @@ impl Watch {
                 // A signal that comes after the end, a reply that cannot be read, a saga whose rows are damaged.
                 self.was_poisoned(saga) || state.ended.is_some() || code == "unreadable_reply"
             }
+            None if queue == self.wire.names.starts => {
+                let message_id = delivery.properties.message_id.as_deref().unwrap_or_default();
+                self.asked_for(message_id).is_some_and(|saga| self.was_poisoned(saga))
+            }
             None if queue == self.wire.names.events => self.was_poisoned(deposit_of(delivery)),
             None => {
                 let key = delivery.properties.headers.contains_key("snorri-key");

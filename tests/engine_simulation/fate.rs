@@ -43,6 +43,8 @@ pub struct Climate {
     pub outages: u32,
     /// Calls in which a process dies.
     pub deaths: u32,
+    /// Processes that are stopped in order, and started again.
+    pub stops: u32,
     /// Calls that panic.
     pub panics: u32,
     /// Commands that a participant does not answer as it should.
@@ -73,6 +75,7 @@ impl Climate {
             failures: odds(&[0, 100, 400]),
             outages: odds(&[0, 30, 100]),
             deaths: odds(&[0, 10, 40]),
+            stops: odds(&[0, 2_000, 8_000]),
             panics: odds(&[0, 0, 0, 15]),
             participants: odds(&[0, 1_000, 3_000]),
             refusals: odds(&[0, 500, 1_500]),

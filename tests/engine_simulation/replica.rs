@@ -104,9 +104,9 @@ impl Replica {
 
     /// Works until the process dies, fails, or is stopped. Whether it was the last one.
     async fn work(&self, world: &World, orchestrator: Orchestrator, name: &str) -> bool {
-        let odds = world.fate.climate().deaths * 50;
+        let odds = world.fate.climate().stops;
         let until_restart = match world.fate.strikes(&format!("{name} is stopped in order"), odds) {
-            Some(mut rng) => Duration::from_millis(rng.u64(500..15_000)),
+            Some(mut rng) => Duration::from_millis(rng.u64(500..9_000)),
             None => Duration::from_secs(3_600),
         };
         tokio::select! {
@@ -123,7 +123,7 @@ impl Replica {
                 orchestrator.stop(world, name).await;
                 true
             }
-            () = sleep(until_restart) => {
+            () = busy_moment(world, until_restart) => {
                 self.set_current(None);
                 orchestrator.stop(world, name).await;
                 false
@@ -189,6 +189,12 @@ impl Replica {
         intake.push(running.supervisor().spawn("probation", &stop_intake, probation));
         Some(Orchestrator { process: Arc::clone(process), engine, running, stop_intake, intake })
     }
+}
+
+/// Returns after this time, once something is about to be sent: a stop has most to lose then.
+async fn busy_moment(world: &World, after: Duration) {
+    sleep(after).await;
+    let _ = timeout(Duration::from_secs(3), world.watch.sending.notified()).await;
 }
 
 async fn consume(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use snorri::broker::envelope::Wire;
@@ -15,6 +16,8 @@ use snorri::saga::state::{Outcome, Pending};
 use snorri::saga::{Direction, Entry, Ignored, Input, Message, SagaId, State, StepPath, Time, transition};
 use snorri::store::{Appended, Batch, MemoryStore, OutboxId, Store};
 use testkit::{Call, Fault, ManualClock, Observer};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::story::Story;
 use crate::wire::{OnTheWire, key_of, on_the_wire, told};
@@ -30,11 +33,15 @@ pub struct Watch {
     clock: Arc<ManualClock>,
     /// Whether messages may wait for others to be answered.
     is_windowed: bool,
+    /// Something was committed that is to be sent.
+    pub sending: Notify,
     /// How many calls were made.
     calls: AtomicU64,
     inner: Mutex<Inner>,
 }
 
+/// How long before a stop a commit still counts as one of its.
+const LATELY: Duration = Duration::from_millis(300);
 /// More calls than any run makes that ends.
 const MAX_CALLS: u64 = 500_000;
 
@@ -54,10 +61,12 @@ struct Inner {
     outbox: BTreeMap<OutboxId, Arc<Message>>,
     /// Messages that the broker has answered for, or given back.
     published: BTreeSet<String>,
-    /// Processes of which a call went wrong since they began to stop.
-    faulty: BTreeSet<String>,
-    /// What processes that stop have committed since they began to.
-    committed_since: BTreeMap<String, Vec<String>>,
+    /// When a call of a process last went wrong that keeps messages from being sent.
+    last_fault: BTreeMap<String, Instant>,
+    /// When processes began to stop in order.
+    stopping: BTreeMap<String, Instant>,
+    /// What processes have committed to be sent, and when.
+    committed: BTreeMap<String, Vec<(Instant, String)>>,
 }
 
 impl Watch {
@@ -76,6 +85,7 @@ impl Watch {
             compiled,
             clock,
             is_windowed,
+            sending: Notify::new(),
             calls: AtomicU64::new(0),
             inner: Mutex::default(),
         }
@@ -115,20 +125,23 @@ impl Watch {
 
     /// A process begins to stop in order.
     pub fn stopping(&self, process: &str) {
-        let mut inner = self.inner();
-        inner.faulty.remove(process);
-        inner.committed_since.insert(process.to_owned(), Vec::new());
+        self.inner().stopping.insert(process.to_owned(), Instant::now());
     }
 
-    /// A process has stopped in order: what it committed meanwhile is sent, unless something went wrong.
+    /// A process has stopped in order: what it committed lately is sent, unless something went wrong.
     pub fn stopped(&self, process: &str) {
-        let mut inner = self.inner();
-        let committed = inner.committed_since.remove(process).unwrap_or_default();
-        let is_excused = inner.faulty.contains(process) || self.is_windowed;
-        let left: Vec<String> = committed.into_iter().filter(|key| !inner.published.contains(key)).collect();
+        let inner = self.inner();
+        let Some(since) = inner.stopping.get(process).map(|began| *began - LATELY) else { return };
+        let is_excused =
+            self.is_windowed || inner.last_fault.get(process).is_some_and(|fault| *fault >= since);
+        let committed = inner.committed.get(process).into_iter().flatten();
+        let left = committed
+            .filter(|(at, key)| *at >= since && !inner.published.contains(key))
+            .map(|(_, key)| key.clone())
+            .next();
         drop(inner);
-        if let Some(first) = left.first().filter(|_| !is_excused) {
-            self.violation(|| format!("{process} stops in order and leaves `{first}` unsent"));
+        if let Some(left) = left.filter(|_| !is_excused) {
+            self.violation(|| format!("{process} stops in order and leaves `{left}` unsent"));
         }
     }
 
@@ -197,10 +210,9 @@ impl Watch {
         let mut inner = self.inner();
         for unsent in &batch.outbox {
             inner.outbox.insert(unsent.id, Arc::clone(&unsent.message));
-            if let Some(publication) = self.wire.publication(&unsent.message)
-                && let Some(committed) = inner.committed_since.get_mut(process)
-            {
-                committed.push(key_of(&publication));
+            if let Some(publication) = self.wire.publication(&unsent.message) {
+                let committed = inner.committed.entry(process.to_owned()).or_default();
+                committed.push((Instant::now(), key_of(&publication)));
             }
         }
     }
@@ -303,7 +315,11 @@ impl Observer for Watch {
             std::process::exit(101);
         }
         if fault != Fault::None {
-            self.inner().faulty.insert(call.process.to_owned());
+            let is_harmless = matches!(fault, Fault::Fail | Fault::FailAfter | Fault::Hang(_))
+                && !["publish", "commit"].contains(&call.method);
+            if !is_harmless {
+                self.inner().last_fault.insert(call.process.to_owned(), Instant::now());
+            }
             self.story.tell(|| format!("{} {} {}: {fault:?}", call.process, call.method, call.number));
         }
     }
@@ -315,6 +331,9 @@ impl Observer for Watch {
     fn committed(&self, process: &str, batch: &Batch) {
         self.check_journal(process, batch);
         self.check_removed(process, batch);
+        if !batch.outbox.is_empty() {
+            self.sending.notify_waiters();
+        }
     }
 
     fn publishing(&self, process: &str, batch: &[Publication]) {
