@@ -223,10 +223,12 @@ impl Orchestrator {
         let stopped = tokio::select! {
             biased;
             () = process.died() => return,
-            stopped = timeout(STOP_LIMIT, draining) => stopped,
+            stopped = timeout(STOP_LIMIT, AssertUnwindSafe(draining).catch_unwind()) => stopped,
         };
         match stopped {
-            Ok(()) => world.story.tell(|| format!("{name} has stopped")),
+            // It ends a little earlier than it was to.
+            Ok(Err(_)) => return process.die(),
+            Ok(Ok(())) => world.story.tell(|| format!("{name} has stopped")),
             Err(_) => world.watch.violation(|| format!("{name} does not stop within {STOP_LIMIT:?}")),
         }
         world.watch.stopped(name);
