@@ -12,7 +12,7 @@ use snorri::catalog::Compiled;
 use snorri::engine::clock::Clock;
 use snorri::saga::input::Attempt;
 use snorri::saga::journal::Fact;
-use snorri::saga::state::{Outcome, Pending};
+use snorri::saga::state::{Outcome, Pending, StepState};
 use snorri::saga::{Direction, Entry, Ignored, Input, Message, SagaId, State, StepPath, Time, transition};
 use snorri::store::{Appended, Batch, MemoryStore, OutboxId, Store};
 use testkit::{Call, Fault, ManualClock, Observer};
@@ -257,6 +257,15 @@ impl Watch {
             match fact {
                 Fact::Paused => drop(inner.paused.insert(saga)),
                 Fact::Resumed { .. } | Fact::Ended { .. } => drop(inner.paused.remove(&saga)),
+                Fact::RollbackBegan => {
+                    drop(inner);
+                    let state = self.state(saga);
+                    let is_awaited =
+                        |step: &StepState| matches!(step.outcome, Outcome::Pending(Pending::Reply { .. }));
+                    if let Some((step, _)) = state.steps.iter().find(|(_, step)| is_awaited(step)) {
+                        self.violation(|| format!("{name} turns back before {step} has an outcome"));
+                    }
+                }
                 Fact::Sent { step, direction, .. } if is_paused => {
                     drop(inner);
                     self.violation(|| format!("{direction} {step} of {name} begins in a pause"));
