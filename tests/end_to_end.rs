@@ -454,12 +454,16 @@ async fn a_registered_version_never_changes() {
 async fn a_deadline_survives_a_restart_is_never_early_and_fires_within_a_second() {
     fn slow(exchange: &str) -> String {
         support::world::order(exchange)
-            .replace("timeout: 500ms\n  retry: { attempts: 2", "timeout: 3s\n  retry: { attempts: 1")
+            .replace("timeout: 500ms\n  unroutable", "timeout: 3s\n  unroutable")
+            .replace("retry: { attempts: 2", "retry: { attempts: 1")
     }
     let mut world = World::with(&COMMANDS, slow).await;
     world.take("inventory.reserve", Manner::Silent);
     let began = Instant::now();
     let id = world.orchestrator.api.start("order", &order("o-1")).await;
+    // Otherwise its attempt begins when the command is sent after the restart.
+    let limit = Duration::from_secs(10);
+    until(limit, "the command is taken", async || (world.effects(&id)[0] == (1, 0)).then_some(())).await;
     world.orchestrator.kill().await;
     world.orchestrator = world.plan.start().await;
     let saga = world.orchestrator.api.wait_for(&id, &["compensated"]).await;

@@ -169,7 +169,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Consumes anew if another prefetch fits the messages better.
+    /// Consumes anew if another prefetch fits the messages better. RabbitMQ puts back what it has on its way to the consumer that
+    /// ends, which counts as a delivery: a reason to do it seldom.
     async fn adapt(&mut self) -> Result<(), Lost> {
         if let Some(prefetch) = self.prefetch.change() {
             self.halt().await?;
