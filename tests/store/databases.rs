@@ -198,6 +198,7 @@ async fn a_database_is_migrated_once(#[values(Sqlite, Postgres)] on: On) {
             "token_key",
             "buffered_event",
             "process",
+            "identity",
             "seaql_migrations",
         ] {
             database.execute_unprepared(&format!("DROP TABLE {table}")).await.expect("a drop");
