@@ -46,7 +46,7 @@ exhaustive: ## Measure how the exhaustive check grows with the size of a definit
 
 .PHONY: planted
 planted: ## Plant mistakes, and have the check of the shipped definitions or the tests find each
-	cargo test --locked --test planted -- --ignored --nocapture
+	cargo test --locked --test planted -- --ignored --nocapture --test-threads=1
 
 .PHONY: crash
 crash: ## Kill orchestrator, broker and database again and again, and count the money
