@@ -147,7 +147,7 @@ mod the_shipped_definition {
 
     #[test]
     fn has_the_digest_of_its_meaning() {
-        let compile = |source: &str| catalog::compile("x", source).expect("compiles").digest.clone();
+        let compile = |source: &str| catalog::compile("x", source).expect("compiles").digest;
         let order = order();
         assert_eq!(order.digest.len(), 64);
         assert_eq!(order.digest, compile(&format!("# a comment\n{}\n", ORDER.replace('\n', "\r\n"))));

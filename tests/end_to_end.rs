@@ -476,7 +476,7 @@ async fn a_deadline_survives_a_restart_is_never_early_and_fires_within_a_second(
     let facts = before.iter().flat_map(|entry| entry["facts"].as_array().expect("facts"));
     let deadline =
         |fact: &Value| ["sent", "clock_started"].iter().find_map(|kind| fact[*kind]["deadline"].as_i64());
-    let deadline = facts.filter_map(deadline).last().expect("a deadline");
+    let deadline = facts.filter_map(deadline).next_back().expect("a deadline");
     assert!(deadline - at(&before[0]) >= 3_000, "{entries:#?}");
     let late = at(&timeout[0]) - deadline;
     assert!((0..1_000).contains(&late), "{late} ms after the deadline ({waited:?} in all): {entries:#?}");
