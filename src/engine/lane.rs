@@ -116,6 +116,8 @@ impl Lane {
         let mut is_busy = false;
         loop {
             if self.waiting.is_empty() {
+                // Those whose inputs were given up would stay. A start that is trusted wrongly only conflicts.
+                self.doubted.clear();
                 self.parts.progress.rest();
                 let channel = &mut self.parts.tasks;
                 tokio::select! {
