@@ -167,18 +167,18 @@ impl Orchestrator {
         let (engine, running) = Engine::spawn(&parts, &config.engine);
         let stop_intake = CancellationToken::new();
         let intake = [
-            (names.replies, intake::replies(engine.clone(), &config.engine)),
-            (names.starts, intake::starts(engine.clone(), &config.engine)),
-            (names.events, intake::events(engine.clone(), &config.engine)),
-            (names.signals, intake::signals(engine.clone(), &config.engine)),
-            (names.dead_letters, intake::dead_letters(engine.clone(), &config.engine)),
+            (names.replies, intake::replies(&engine, &config.engine)),
+            (names.starts, intake::starts(&engine, &config.engine)),
+            (names.events, intake::events(&engine, &config.engine)),
+            (names.signals, intake::signals(&engine, &config.engine)),
+            (names.dead_letters, intake::dead_letters(&engine, &config.engine)),
         ]
         .map(|(queue, handler)| {
             let consuming =
                 consume(Arc::clone(&broker), queue, config.engine.prefetch, handler, stop_intake.clone());
             running.supervisor().spawn("consumer", &stop_intake, consuming)
         });
-        let handler = intake::probation(engine.clone(), &config.engine);
+        let handler = intake::probation(&engine, &config.engine);
         let probation = probation::run(engine.clone(), handler, stop_intake.clone());
         let mut intake = Vec::from(intake);
         intake.push(running.supervisor().spawn("probation", &stop_intake, probation));

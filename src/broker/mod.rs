@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
@@ -108,6 +109,15 @@ impl Cut {
 }
 
 impl Delivery {
+    /// The first `most` bytes of the body, and what it was if that is not all of it.
+    pub fn beginning(&self, most: usize) -> (&[u8], Option<Cut>) {
+        if self.body.len() <= most {
+            return (&self.body, self.cut);
+        }
+        let whole = || Cut { bytes: self.body.len() as u64, sha256: Sha256::digest(&self.body).into() };
+        (&self.body[..most], Some(self.cut.unwrap_or_else(whole)))
+    }
+
     /// The length of the body as it was sent.
     pub fn body_bytes(&self) -> u64 {
         self.cut.map_or(self.body.len() as u64, |cut| cut.bytes)

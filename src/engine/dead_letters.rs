@@ -1,5 +1,7 @@
 //! Messages that nothing could be made of: kept where people can look at them, give them back to their queue, or discard them.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -17,7 +19,7 @@ const BROKERS_QUEUE: &str = "x-first-death-queue";
 /// The headers that say where a message was published to.
 const ORIGIN: [&str; 3] = [header::EXCHANGE, header::ROUTING_KEY, header::ORIGIN];
 
-/// A message as it came in, to be kept.
+/// A message as it came in, to be kept. Of a body that is larger than any that can be used it has only the beginning.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub queue: String,
@@ -27,14 +29,11 @@ pub struct Received {
 }
 
 impl Received {
-    /// Of a body that is larger than any that can be used only the beginning is kept.
-    pub(super) fn new(queue: String, delivery: Delivery) -> Self {
-        let Delivery { mut properties, mut body, cut, .. } = delivery;
-        body.truncate(MAX_PAYLOAD_BYTES);
-        for (name, text) in cut.iter().flat_map(Cut::headers) {
-            properties.headers.insert(name.to_owned(), HeaderValue::Text(text));
-        }
-        Self { queue, properties: to_json(&properties), body }
+    pub(super) fn new(queue: String, delivery: &Delivery) -> Self {
+        let (body, cut) = delivery.beginning(MAX_PAYLOAD_BYTES);
+        let mut properties = delivery.properties.clone();
+        add_headers(&mut properties, cut.iter().flat_map(Cut::headers));
+        Self { queue, properties: to_json(&properties), body: body.to_vec() }
     }
 }
 
@@ -78,19 +77,45 @@ impl LetterError {
 }
 
 /// Moves a delivery from the broker's dead letters into the store. One that comes again after a crash is there twice.
-pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
-    let letter = letter(&engine, delivery);
-    match engine.store().commit(Batch { dead_letters: vec![letter], ..Batch::default() }).await {
+pub(super) async fn take_in(engine: Engine, delivery: Arc<Delivery>) -> Verdict {
+    match engine.keep_letter(of_brokers(&engine, &delivery)).await {
         Ok(()) => Verdict::Ack,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep a dead letter now");
-            Verdict::Requeue
-        }
+        Err(_) => Verdict::Requeue,
     }
 }
 
-fn letter(engine: &Engine, delivery: Delivery) -> DeadLetter {
-    let Delivery { mut properties, body, .. } = delivery;
+/// Keeps what was taken from `queue` and is of no use. What the database refuses becomes one of the broker's dead letters.
+pub(super) async fn keep(
+    engine: &Engine,
+    queue: &str,
+    delivery: &Delivery,
+    code: &'static str,
+    reason: String,
+) -> Verdict {
+    tracing::warn!(queue, code, reason, "dead letter");
+    let letter = of_refused(engine, queue, delivery, code, reason.clone());
+    match engine.keep_letter(letter).await.as_deref() {
+        Ok(()) => Verdict::Ack,
+        Err(store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
+        Err(_) => Verdict::Requeue,
+    }
+}
+
+fn of_refused(engine: &Engine, queue: &str, delivery: &Delivery, code: &str, reason: String) -> DeadLetter {
+    let Delivery { properties, body, exchange, routing_key, .. } = delivery;
+    // One that was replayed says where it was published to at first.
+    let (exchange, routing_key) =
+        envelope::origin(properties, body, &engine.wire().keys).unwrap_or((exchange, routing_key));
+    let mut properties = properties.clone();
+    let origin = [(header::EXCHANGE, exchange.to_owned()), (header::ROUTING_KEY, routing_key.to_owned())];
+    properties.headers.remove(header::ORIGIN);
+    let (body, cut) = delivery.beginning(MAX_PAYLOAD_BYTES);
+    add_headers(&mut properties, origin.into_iter().chain(cut.iter().flat_map(Cut::headers)));
+    dead_letter(engine, (queue.to_owned(), code.to_owned(), reason), &properties, body.to_vec())
+}
+
+fn of_brokers(engine: &Engine, delivery: &Delivery) -> DeadLetter {
+    let (mut properties, body) = (delivery.properties.clone(), delivery.body.clone());
     if envelope::origin(&properties, &body, &engine.wire().keys).is_none() {
         // A message that was published straight to the dead letters could claim any exchange.
         for name in ORIGIN {
@@ -103,25 +128,48 @@ fn letter(engine: &Engine, delivery: Delivery) -> DeadLetter {
     };
     let code = text(header::CODE).or_else(|| text(BROKERS_REASON)).unwrap_or_else(|| "unknown".to_owned());
     let reason = text(header::REASON).unwrap_or_else(|| format!("the broker gave up delivering it ({code})"));
-    let (saga, step) = match engine.wire().addressee(&properties) {
+    let queue = text(header::QUEUE).or_else(|| text(BROKERS_QUEUE)).unwrap_or_default();
+    dead_letter(engine, (queue, code, reason), &properties, body)
+}
+
+fn dead_letter(
+    engine: &Engine,
+    (queue, code, reason): (String, String, String),
+    properties: &Properties,
+    body: Vec<u8>,
+) -> DeadLetter {
+    let (saga, step) = match engine.wire().addressee(properties) {
         Some((saga, step)) => (Some(saga), step.map(|step| step.to_string())),
         None => (None, None),
     };
     DeadLetter {
         id: Uuid::now_v7(),
         at: engine.clock().now(),
-        queue: text(header::QUEUE).or_else(|| text(BROKERS_QUEUE)).unwrap_or_default(),
+        queue,
         code,
         reason,
         saga,
         step,
-        properties: to_json(&properties),
+        properties: to_json(properties),
         body,
         resolved_at: None,
     }
 }
 
+fn add_headers(properties: &mut Properties, headers: impl IntoIterator<Item = (&'static str, String)>) {
+    let headers = headers.into_iter().map(|(name, text)| (name.to_owned(), HeaderValue::Text(text)));
+    properties.headers.extend(headers);
+}
+
 impl Engine {
+    /// Returns once the letter is stored, together with others that come at the same time.
+    async fn keep_letter(&self, letter: DeadLetter) -> Result<(), Arc<store::Error>> {
+        let kept = self.letterbox().put(self.store(), letter).await;
+        kept.inspect_err(|error| {
+            tracing::warn!(error = &**error as &dyn std::error::Error, "cannot keep a dead letter now");
+        })
+    }
+
     pub async fn dead_letter(&self, id: Uuid) -> Result<DeadLetter, LetterError> {
         self.store().dead_letter(id).await?.ok_or(LetterError::NotFound)
     }

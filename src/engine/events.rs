@@ -44,13 +44,12 @@ struct Tally {
 }
 
 /// Starts what the event starts, then gives it to the sagas that it may be about: it can be both for the same saga.
-pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
+pub(super) async fn take_in(engine: Engine, delivery: Arc<Delivery>) -> Verdict {
     let arrival = match engine.wire().decode_event(&delivery) {
         Ok(arrival) => Arc::new(arrival),
         Err(undecodable) => return intake::dead_letter("undecodable", undecodable.to_string()),
     };
     let trace_id = envelope::trace_id_of(&delivery.properties);
-    drop(delivery);
     let is_known = || engine.definitions().all().iter().any(|compiled| listens(compiled, &arrival.source));
     if !is_known()
         && let Err(error) = engine.refresh().await

@@ -4,13 +4,14 @@
 //! will ever understand goes to the dead letters, with the reason.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 use tracing::Instrument;
 
-use super::dead_letters::Received;
+use super::dead_letters::{self, Received};
 use super::operator::Terms;
 use super::start::{KEY_IN_USE, StartError, StartRequest};
 use super::{Engine, Options, SubmitError};
@@ -21,72 +22,81 @@ use crate::saga::journal::{AnswerTo, Reason};
 use crate::saga::{Ignored, Input, SagaId};
 
 /// Takes in replies.
-pub fn replies(engine: Engine, options: &Options) -> Handler {
-    stack(options, move |delivery| reply(engine.clone(), delivery))
+pub fn replies(engine: &Engine, options: &Options) -> Handler {
+    stack(engine, &engine.wire().names.replies, options, reply)
 }
 
 /// Takes in starts.
-pub fn starts(engine: Engine, options: &Options) -> Handler {
-    stack(options, move |delivery| start(engine.clone(), delivery))
+pub fn starts(engine: &Engine, options: &Options) -> Handler {
+    stack(engine, &engine.wire().names.starts, options, start)
 }
 
 /// Takes in domain events.
-pub fn events(engine: Engine, options: &Options) -> Handler {
-    stack(options, move |delivery| {
+pub fn events(engine: &Engine, options: &Options) -> Handler {
+    stack(engine, &engine.wire().names.events, options, |engine, delivery| {
         let span = tracing::info_span!("event", event = delivery.routing_key);
-        super::events::take_in(engine.clone(), delivery).instrument(span)
+        super::events::take_in(engine, delivery).instrument(span)
     })
 }
 
 /// Takes in signals.
-pub fn signals(engine: Engine, options: &Options) -> Handler {
-    stack(options, move |delivery| super::signals::take_in(engine.clone(), delivery))
+pub fn signals(engine: &Engine, options: &Options) -> Handler {
+    stack(engine, &engine.wire().names.signals, options, super::signals::take_in)
 }
 
 /// Takes in what the broker holds for people to look at.
-pub fn dead_letters(engine: Engine, options: &Options) -> Handler {
-    stack(options, move |delivery| super::dead_letters::take_in(engine.clone(), delivery))
+pub fn dead_letters(engine: &Engine, options: &Options) -> Handler {
+    stack(engine, &engine.wire().names.dead_letters, options, dead_letters::take_in)
 }
 
 /// Takes in what came back too often to one of the queues above.
-pub fn probation(engine: Engine, options: &Options) -> Handler {
-    stack(options, move |delivery| {
-        let (engine, names) = (engine.clone(), engine.wire().names.clone());
-        async move {
-            match delivery.moved_from.as_deref() {
-                Some(queue) if queue == names.replies => reply(engine, delivery).await,
-                Some(queue) if queue == names.starts => start(engine, delivery).await,
-                Some(queue) if queue == names.events => super::events::take_in(engine, delivery).await,
-                Some(queue) if queue == names.signals => super::signals::take_in(engine, delivery).await,
-                Some(queue) if queue == names.dead_letters => {
-                    super::dead_letters::take_in(engine, delivery).await
-                }
-                _ => dead_letter(
-                    Undecodable::UNDECODABLE,
-                    "it was published to the queue of messages in probation, which only the broker may do"
-                        .to_owned(),
-                ),
-            }
-        }
-    })
+pub fn probation(engine: &Engine, options: &Options) -> Handler {
+    stack(engine, &engine.wire().names.probation, options, suspect)
 }
 
-fn stack<F, T>(options: &Options, handle: F) -> Handler
+/// What takes in the messages of `queue`. Those that `handle` makes dead letters of are kept here.
+fn stack<F, T>(engine: &Engine, queue: &str, options: &Options, handle: F) -> Handler
 where
-    F: Fn(Delivery) -> T + Clone + Send + Sync + 'static,
+    F: Fn(Engine, Arc<Delivery>) -> T + Clone + Send + Sync + 'static,
     T: Future<Output = Verdict> + Send + 'static,
 {
+    let (engine, queue) = (engine.clone(), Arc::<str>::from(queue));
     let service = ServiceBuilder::new()
         .concurrency_limit(usize::from(options.prefetch))
         .timeout(options.message_timeout)
         .service_fn(move |delivery| {
-            let verdict = handle(delivery);
-            async move { Ok::<_, Infallible>(verdict.await) }
+            let (engine, queue, delivery) = (engine.clone(), Arc::clone(&queue), Arc::new(delivery));
+            let verdict = handle(engine.clone(), Arc::clone(&delivery));
+            async move {
+                Ok::<_, Infallible>(match verdict.await {
+                    Verdict::DeadLetter { code, reason } => {
+                        let queue = delivery.moved_from.as_deref().unwrap_or(&queue);
+                        dead_letters::keep(&engine, queue, &delivery, code, reason).await
+                    }
+                    verdict => verdict,
+                })
+            }
         });
     BoxCloneSyncService::new(service)
 }
 
-async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
+/// Takes in a message in probation as one of the queue that it comes from.
+async fn suspect(engine: Engine, delivery: Arc<Delivery>) -> Verdict {
+    let names = &engine.wire().names;
+    match delivery.moved_from.as_deref() {
+        Some(queue) if queue == names.replies => reply(engine, delivery).await,
+        Some(queue) if queue == names.starts => start(engine, delivery).await,
+        Some(queue) if queue == names.events => super::events::take_in(engine, delivery).await,
+        Some(queue) if queue == names.signals => super::signals::take_in(engine, delivery).await,
+        Some(queue) if queue == names.dead_letters => dead_letters::take_in(engine, delivery).await,
+        _ => dead_letter(
+            Undecodable::UNDECODABLE,
+            "it was published to the queue of messages in probation, which only the broker may do".to_owned(),
+        ),
+    }
+}
+
+async fn reply(engine: Engine, delivery: Arc<Delivery>) -> Verdict {
     let DecodedReply { saga, reply, is_readable } = match decode_reply(&engine, &delivery).await {
         Ok(decoded) => decoded,
         Err(undecodable) => return refused(undecodable),
@@ -94,10 +104,9 @@ async fn reply(engine: Engine, delivery: Delivery) -> Verdict {
     let span =
         tracing::info_span!("reply", %saga, step = %reply.attempt.step, direction = %reply.attempt.direction);
     if is_readable {
-        drop(delivery);
         return submit_reply(&engine, saga, reply, Terms::default()).instrument(span).await;
     }
-    let received = Received::new(engine.wire().names.replies.clone(), delivery);
+    let received = Received::new(engine.wire().names.replies.clone(), &delivery);
     let terms = Terms { unreadable: Some(Box::new(received)), ..Terms::default() };
     submit_reply(&engine, saga, reply, terms).instrument(span).await
 }
@@ -142,7 +151,7 @@ async fn submit_reply(engine: &Engine, saga: SagaId, reply: Reply, terms: Terms)
     }
 }
 
-async fn start(engine: Engine, delivery: Delivery) -> Verdict {
+async fn start(engine: Engine, delivery: Arc<Delivery>) -> Verdict {
     if let Err(undecodable) = engine.wire().check_reply_to(&delivery.properties) {
         return refused(undecodable);
     }
@@ -154,17 +163,17 @@ async fn start(engine: Engine, delivery: Delivery) -> Verdict {
         }
     };
     let span = tracing::info_span!("start", definition = request.definition);
-    accept(engine, delivery.properties, request).instrument(span).await
+    accept(engine, &delivery.properties, request).instrument(span).await
 }
 
-async fn accept(engine: Engine, starter: Properties, request: StartRequest) -> Verdict {
+async fn accept(engine: Engine, starter: &Properties, request: StartRequest) -> Verdict {
     let answer = request.answer.clone();
     match engine.start(request).await {
         Ok(started) => {
             tracing::debug!(saga = %started.id, is_new = started.is_new, "started");
             match (started.conflict("message id"), answer) {
-                (Some(reason), _) => refuse(&engine, &starter, KEY_IN_USE, reason, None).await,
-                (None, Some(to)) if !started.is_new => answer_again(&engine, &starter, started.id, to).await,
+                (Some(reason), _) => refuse(&engine, starter, KEY_IN_USE, reason, None).await,
+                (None, Some(to)) if !started.is_new => answer_again(&engine, starter, started.id, to).await,
                 _ => Verdict::Ack,
             }
         }
@@ -173,7 +182,7 @@ async fn accept(engine: Engine, starter: Properties, request: StartRequest) -> V
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot start now");
             Verdict::Requeue
         }
-        Err(error) => refuse(&engine, &starter, error.code(), error.to_string(), error.details()).await,
+        Err(error) => refuse(&engine, starter, error.code(), error.to_string(), error.details()).await,
     }
 }
 

@@ -24,6 +24,7 @@ pub mod flow;
 pub mod health;
 pub mod intake;
 pub mod lane;
+mod letterbox;
 pub mod liveness;
 pub mod load_errors;
 pub mod metrics;
@@ -72,6 +73,7 @@ use definitions::{Definitions, Reload};
 use feed::Feed;
 use health::Health;
 use lane::Lane;
+use letterbox::Letterbox;
 use liveness::{Liveness, Progress};
 use metrics::Metrics;
 use operator::Terms;
@@ -116,6 +118,7 @@ struct Shared {
     process: Uuid,
     backlog: Backlog,
     freed: Freed,
+    letterbox: Letterbox,
     liveness: Liveness,
     /// The last look for definitions of other processes.
     reload: Mutex<Option<Reload>>,
@@ -141,6 +144,7 @@ impl Shared {
             process,
             backlog: Backlog::new(options.max_unsent.get()),
             freed: Freed::default(),
+            letterbox: Letterbox::default(),
             liveness,
             reload: Mutex::new(None),
         }
@@ -325,6 +329,10 @@ impl Engine {
 
     fn backlog(&self) -> &Backlog {
         &self.0.backlog
+    }
+
+    fn letterbox(&self) -> &Letterbox {
+        &self.0.letterbox
     }
 
     fn freed(&self) -> &Freed {

@@ -11,12 +11,11 @@ use crate::saga::journal::Source;
 use crate::saga::{Ignored, Input};
 
 /// Delivers a signal to its saga. A signal for a saga that has not started yet is buffered.
-pub(super) async fn take_in(engine: Engine, delivery: Delivery) -> Verdict {
+pub(super) async fn take_in(engine: Engine, delivery: Arc<Delivery>) -> Verdict {
     let Signal { saga, definition, arrival } = match envelope::decode_signal(&delivery) {
         Ok(signal) => signal,
         Err(undecodable) => return dead_letter(undecodable.code, undecodable.reason),
     };
-    drop(delivery);
     let arrival = Arc::new(arrival);
     let verdict = |decided: Result<(), SubmitError>| match decided {
         Ok(()) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Verdict::Ack,

@@ -1,11 +1,12 @@
-//! About how many bytes it takes to write an entry or a message, so that batches can be bounded.
+//! About how many bytes it takes to write an entry, a message or a dead letter, so that batches can be bounded.
 
 use serde_json::Value;
 
 use crate::saga::journal::Fact;
 use crate::saga::{Entry, Message};
+use crate::store::DeadLetter;
 
-/// The bytes of an entry, a message or a fact without the values that it carries.
+/// The bytes of an entry, a message, a letter or a fact without the values that it carries.
 const FRAME: usize = 200;
 
 pub(super) fn of_entry(entry: &Entry) -> usize {
@@ -21,6 +22,10 @@ pub(super) fn of_message(message: &Message) -> usize {
         Message::Report(_) | Message::Lifecycle(_) => 0,
     };
     FRAME + carried
+}
+
+pub(super) fn of_letter(letter: &DeadLetter) -> usize {
+    FRAME + letter.body.len() + of_value(&letter.properties)
 }
 
 fn of_fact(fact: &Fact) -> usize {

@@ -1,6 +1,11 @@
 //! How long and how many dead letters are kept.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use testkit::{Call, Fault, Observer, Planned};
+
 use super::early::{TestClock, until};
+use super::renewed::observed;
 use super::*;
 
 fn letter(at: Time) -> snorri::store::DeadLetter {
@@ -49,5 +54,82 @@ async fn dead_letters_are_bounded_in_age_and_number() {
     assert_eq!(left().await, ids[350..599]);
     clock.advance(2 * hour);
     until("all go by age", async || left().await.is_empty()).await;
+    running.shut_down().await;
+}
+
+/// Counts the transactions.
+#[derive(Debug, Default)]
+struct Commits(AtomicUsize);
+
+impl Observer for Commits {
+    fn called(&self, call: &Call<'_>, _: Fault) {
+        if call.method == "commit" {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A success that answers the first command of a saga.
+fn reply_to(id: SagaId) -> Delivery {
+    let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
+    let correlation_id = Some(wire().correlation_id(id, &attempt));
+    let properties = Properties { kind: Some("success".to_owned()), correlation_id, ..Properties::default() };
+    Delivery { properties, body: b"{}".to_vec(), ..Delivery::default() }
+}
+
+/// Replies to sagas that do not exist. The database hangs when the first is stored, and refuses one.
+#[tokio::test(start_paused = true)]
+async fn dead_letters_share_transactions_and_one_that_is_refused_takes_no_other_along() {
+    let hang = Planned { method: "commit", number: 1, fault: Fault::Hang(Duration::from_secs(1)) };
+    let commits = Arc::new(Commits::default());
+    let (engine, running, poisoned) = observed(vec![hang], Arc::clone(&commits) as _).await;
+    let options = options();
+    let sagas: Vec<_> = (0..100).map(|_| SagaId(uuid::Uuid::now_v7())).collect();
+    poisoned.insert(sagas[50]);
+    let replies = intake::replies(&engine, &options);
+    let verdicts = sagas.iter().map(|saga| give(replies.clone(), reply_to(*saga)));
+    let verdicts = futures_util::future::join_all(verdicts).await;
+    assert_eq!(verdicts[0], Verdict::Requeue, "its transaction was given up");
+    assert!(matches!(verdicts[50], Verdict::DeadLetter { code: "unknown_saga", .. }), "{:?}", verdicts[50]);
+    let is_kept = |number: &usize| ![0, 50].contains(number);
+    assert!((0..100).filter(is_kept).all(|number| verdicts[number] == Verdict::Ack), "{verdicts:?}");
+    let letters = engine.dead_letters(&LetterFilter::default(), 1_000).await.expect("dead letters");
+    assert_eq!(letters.len(), 98);
+    let made = commits.0.load(Ordering::SeqCst);
+    assert!(made <= 20, "{made} transactions for 100 letters, one of which had to be found");
+    running.shut_down().await;
+}
+
+/// A message longer than any that can be used, and what a publisher claims about where it came from.
+#[tokio::test]
+async fn a_dead_letter_has_the_beginning_of_its_body_and_where_it_was_published() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (engine, running) = engine(&store).await;
+    let options = options();
+    let claimed = ("snorri-exchange".to_owned(), HeaderValue::Text("elsewhere".to_owned()));
+    let delivery = Delivery {
+        exchange: "shop.events".to_owned(),
+        routing_key: "order.placed".to_owned(),
+        properties: Properties { headers: [claimed].into(), ..Properties::default() },
+        body: vec![0xff; 300_000],
+        ..Delivery::default()
+    };
+    assert_eq!(give(intake::events(&engine, &options), delivery).await, Verdict::Ack);
+    let letters = store.dead_letters(&LetterFilter::default(), 10).await.expect("dead letters");
+    assert_eq!(
+        (letters.len(), letters[0].queue.as_str(), letters[0].body.len()),
+        (1, "snorri.events", 262_144)
+    );
+    let headers = &letters[0].properties["headers"];
+    assert_eq!(
+        (&headers["snorri-exchange"], &headers["snorri-routing-key"]),
+        (&json!("shop.events"), &json!("order.placed"))
+    );
+    assert_eq!(headers["snorri-body-bytes"], "300000");
+    // `head -c 300000 /dev/zero | tr '\000' '\377' | sha256sum`
+    assert_eq!(
+        headers["snorri-body-sha256"],
+        "76b0aeaa517d0aafaa054a563434429a184a7f7e10c6403136c9daf1ed281024"
+    );
     running.shut_down().await;
 }

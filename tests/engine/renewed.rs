@@ -1,7 +1,7 @@
 //! What the engine sends late or again, on ports that fail.
 
 use testkit::{
-    Fault, FaultyBroker, FaultyStore, ManualClock, Planned, Poisoned, Process, Script, Unobserved,
+    Fault, FaultyBroker, FaultyStore, ManualClock, Observer, Planned, Poisoned, Process, Script, Unobserved,
 };
 
 use super::*;
@@ -26,7 +26,11 @@ steps:
 /// An engine whose calls go as the script says, on a broker with a queue for all commands, and the sagas that its store cannot
 /// read or write.
 async fn scripted(script: Vec<Planned>) -> (Engine, Running, Arc<Poisoned>) {
-    let process = Process::new("engine", Arc::new(Script(script)), Arc::new(Unobserved));
+    observed(script, Arc::new(Unobserved)).await
+}
+
+pub async fn observed(script: Vec<Planned>, observer: Arc<dyn Observer>) -> (Engine, Running, Arc<Poisoned>) {
+    let process = Process::new("engine", Arc::new(Script(script)), observer);
     let poisoned = Arc::new(Poisoned::default());
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let store: Arc<dyn Store> =

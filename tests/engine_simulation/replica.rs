@@ -172,18 +172,18 @@ impl Replica {
         let stop_intake = CancellationToken::new();
         let names = world.wire.names.clone();
         let intake = [
-            (names.replies, intake::replies(engine.clone(), &options)),
-            (names.starts, intake::starts(engine.clone(), &options)),
-            (names.events, intake::events(engine.clone(), &options)),
-            (names.signals, intake::signals(engine.clone(), &options)),
-            (names.dead_letters, intake::dead_letters(engine.clone(), &options)),
+            (names.replies, intake::replies(&engine, &options)),
+            (names.starts, intake::starts(&engine, &options)),
+            (names.events, intake::events(&engine, &options)),
+            (names.signals, intake::signals(&engine, &options)),
+            (names.dead_letters, intake::dead_letters(&engine, &options)),
         ]
         .map(|(queue, handler)| {
             let consuming =
                 consume(Arc::clone(&broker), queue, options.prefetch, handler, stop_intake.clone());
             running.supervisor().spawn("consumer", &stop_intake, consuming)
         });
-        let handler = intake::probation(engine.clone(), &options);
+        let handler = intake::probation(&engine, &options);
         let probation = probation::run(engine.clone(), handler, stop_intake.clone());
         let mut intake = Vec::from(intake);
         intake.push(running.supervisor().spawn("probation", &stop_intake, probation));

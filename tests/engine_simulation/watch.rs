@@ -14,13 +14,13 @@ use snorri::saga::input::Attempt;
 use snorri::saga::journal::Fact;
 use snorri::saga::state::{Outcome, Pending, StepState};
 use snorri::saga::{Direction, Entry, Ignored, Input, Message, SagaId, State, StepPath, Time, transition};
-use snorri::store::{Appended, Batch, MemoryStore, OutboxId, Store};
+use snorri::store::{Appended, Batch, DeadLetter, MemoryStore, OutboxId, Store};
 use testkit::{Call, Fault, ManualClock, Observer};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::story::Story;
-use crate::wire::{OnTheWire, key_of, on_the_wire, told};
+use crate::wire::{OnTheWire, delivery_of, key_of, on_the_wire, told};
 
 /// The observer of a run.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ struct Inner {
     /// Sagas that were poisoned for a while.
     poisoned: BTreeSet<SagaId>,
     paused: BTreeSet<SagaId>,
+    /// Messages that are kept as dead letters, because nothing can be made of them.
+    set_aside: BTreeSet<SetAside>,
     /// What the messages of the outbox are called.
     outbox: BTreeMap<OutboxId, Arc<Message>>,
     /// Messages that the broker has answered for, or given back.
@@ -67,6 +69,13 @@ struct Inner {
     stopping: BTreeMap<String, Instant>,
     /// What processes have committed to be sent, and when.
     committed: BTreeMap<String, Vec<(Instant, String)>>,
+}
+
+/// Queue, message id, correlation id and body of a message.
+type SetAside = (String, Option<String>, Option<String>, Vec<u8>);
+
+fn set_aside(queue: &str, Delivery { properties, body, .. }: &Delivery) -> SetAside {
+    (queue.to_owned(), properties.message_id.clone(), properties.correlation_id.clone(), body.clone())
 }
 
 impl Watch {
@@ -311,6 +320,12 @@ impl Watch {
         }
     }
 
+    fn check_letter(&self, letter: &DeadLetter) {
+        let delivery = delivery_of(letter);
+        self.inner().set_aside.insert(set_aside(&letter.queue, &delivery));
+        self.check_set_aside(&letter.queue, &delivery, &letter.code, &letter.reason);
+    }
+
     pub fn now(&self) -> Time {
         self.clock.now()
     }
@@ -340,6 +355,9 @@ impl Observer for Watch {
     fn committed(&self, process: &str, batch: &Batch) {
         self.check_journal(process, batch);
         self.check_removed(process, batch);
+        if batch.entries.is_empty() && batch.buffered_removed.is_empty() {
+            batch.dead_letters.iter().for_each(|letter| self.check_letter(letter));
+        }
         if !batch.outbox.is_empty() {
             self.sending.notify_waiters();
         }
@@ -362,6 +380,7 @@ impl Observer for Watch {
         let kind = delivery.properties.kind.as_deref().unwrap_or_default();
         self.story.tell(|| format!("{process} handles {kind} from {queue}: {verdict:?}"));
         match verdict {
+            Verdict::Ack if self.inner().set_aside.contains(&set_aside(queue, delivery)) => {}
             Verdict::Ack => self.check_handled(queue, delivery),
             Verdict::Requeue => {}
             Verdict::DeadLetter { code, reason } => self.check_set_aside(queue, delivery, code, reason),

@@ -1,9 +1,10 @@
 //! What messages and journal entries say about themselves, for those who look on.
 
-use snorri::broker::{Delivery, HeaderValue, Publication};
+use snorri::broker::{Delivery, HeaderValue, Properties, Publication};
 use snorri::saga::input::Attempt;
 use snorri::saga::journal::Fact;
 use snorri::saga::{Direction, SagaId, Time};
+use snorri::store::DeadLetter;
 
 /// What a command on the wire says about itself.
 pub struct OnTheWire {
@@ -30,6 +31,23 @@ pub fn told(fact: &Fact) -> String {
 pub fn deposit_of(delivery: &Delivery) -> SagaId {
     let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap_or_default();
     SagaId::of_key("deposit", body["id"].as_str().unwrap_or_default())
+}
+
+/// The message that a dead letter was, as far as it identifies itself.
+pub fn delivery_of(letter: &DeadLetter) -> Delivery {
+    let text = |name: &str| letter.properties[name].as_str().map(str::to_owned);
+    let headers = letter.properties["headers"].as_object().into_iter().flatten();
+    let header = |(name, value): (&String, &serde_json::Value)| {
+        Some((name.clone(), HeaderValue::Text(value.as_str()?.to_owned())))
+    };
+    let properties = Properties {
+        kind: text("type"),
+        message_id: text("message_id"),
+        correlation_id: text("correlation_id"),
+        headers: headers.filter_map(header).collect(),
+        ..Properties::default()
+    };
+    Delivery { properties, body: letter.body.clone(), ..Delivery::default() }
 }
 
 /// Names a message: the same for each time that it is sent.

@@ -264,11 +264,9 @@ pub const FAULTS: [Fault; 30] = [
         name: "letter_dropped",
         what: "a dead letter is acknowledged although the database did not take it",
         file: "src/engine/dead_letters.rs",
-        right: "            tracing::warn!(error = &error as &dyn std::error::Error, \"cannot keep a dead letter now\");",
-        wrong: r#"            if crate::planted::is("letter_dropped") {
-                return Verdict::Ack;
-            }
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep a dead letter now");"#,
+        right: "        Err(store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },",
+        wrong: r#"        Err(store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
+        Err(_) if crate::planted::is("letter_dropped") => Verdict::Ack,"#,
     },
     Fault {
         name: "schedule_runs_twice",

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use snorri::engine::clock::Clock;
 use snorri::saga::{SagaId, Time};
 use snorri::store::{
-    Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, Registered, SagaRow, ScheduleRun,
-    Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter, Error,
+    ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, Registered, SagaRow, ScheduleRun, Store,
+    StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 use uuid::Uuid;
 
@@ -71,8 +71,10 @@ impl FaultyStore {
     }
 
     fn check_writable(&self, batch: &Batch) -> Result<(), Error> {
-        match batch.entries.iter().find(|appended| self.poisoned.contains(appended.saga)) {
-            Some(Appended { saga, .. }) => Err(Error::Invalid(format!("planned: saga {saga} is poisoned"))),
+        let of_entries = batch.entries.iter().map(|appended| appended.saga);
+        let of_letters = batch.dead_letters.iter().filter_map(|letter| letter.saga);
+        match of_entries.chain(of_letters).find(|saga| self.poisoned.contains(*saga)) {
+            Some(saga) => Err(Error::Invalid(format!("planned: saga {saga} is poisoned"))),
             None => Ok(()),
         }
     }
