@@ -52,12 +52,11 @@ impl Acks {
         self.most_held_up = most;
     }
 
-    /// A delivery came in. Tags come in order.
+    /// A delivery came in. Those with lower tags may still be on their way, through another consumer of the channel.
     pub(super) fn delivered(&mut self, tag: u64) {
-        while self.first + (self.slots.len() as u64) < tag {
-            self.slots.push_back(Slot::Gone); // never seen: not ours to settle
+        while self.first + (self.slots.len() as u64) <= tag {
+            self.slots.push_back(Slot::Open);
         }
-        self.slots.push_back(Slot::Open);
     }
 
     pub(super) fn ack(&mut self, tag: u64) {
@@ -125,6 +124,19 @@ mod tests {
 
     fn up_to(tag: u64) -> Settlements {
         Settlements { ack_up_to: Some(tag), ..Settlements::default() }
+    }
+
+    #[test]
+    fn what_has_not_come_in_yet_is_not_acknowledged_with_others() {
+        let mut acks = Acks::new(10);
+        acks.delivered(3);
+        acks.ack(3);
+        assert!(acks.take().is_empty());
+        acks.delivered(1);
+        acks.delivered(2);
+        acks.ack(1);
+        acks.ack(2);
+        assert_eq!(acks.take(), up_to(3));
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Consumer<'_> {
         }
         let channel = connection::channel(connection, self.options).await?;
         let prefetch = Prefetch::new(self.prefetch);
-        let deliveries = self.consume(&channel, prefetch.current()).await?;
+        let deliveries = self.consume(&channel, prefetch.least()).await?;
         tracing::info!(queue = self.queue, "consuming");
         Ok(Session::new(self, number, channel, deliveries, prefetch))
     }

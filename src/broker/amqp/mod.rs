@@ -30,6 +30,7 @@ pub mod repair;
 mod returns;
 mod session;
 mod stream;
+mod subscriptions;
 mod topology;
 
 use std::sync::Arc;

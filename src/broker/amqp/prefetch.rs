@@ -1,12 +1,12 @@
 //! How many messages the broker sends ahead. Pure bookkeeping.
 //!
-//! RabbitMQ counts messages, not bytes, and sends as many as it may whatever their size. So a consumer begins with few, and
-//! changes the number with the average size of what it gets.
+//! RabbitMQ counts messages, not bytes, and sends as many as it may whatever their size. So a consumer begins with as many as
+//! fit whatever their size, because longer ones are cut while they come in, and has more while they are small on average.
 
 /// Bytes of bodies that one consumer holds and has not handed over, about.
 const BUDGET_BYTES: usize = 16 * 1024 * 1024;
-/// Messages of a consumer that does not know their size yet.
-const FIRST: u16 = 32;
+/// Messages of a consumer whatever their size: of 256 KiB, after which they are cut.
+const LEAST: u16 = 64;
 /// Deliveries after a change before the next one.
 const SAMPLES: u32 = 16;
 /// How many deliveries the average is over, about.
@@ -14,6 +14,7 @@ const WEIGHT: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Prefetch {
+    least: u16,
     most: u16,
     current: u16,
     average: usize,
@@ -25,11 +26,13 @@ impl Prefetch {
     /// At most `most` messages.
     pub(super) fn new(most: u16) -> Self {
         let most = most.max(1);
-        Self { most, current: most.min(FIRST), average: 0, seen: 0 }
+        let least = most.min(LEAST);
+        Self { least, most, current: least, average: 0, seen: 0 }
     }
 
-    pub(super) fn current(&self) -> u16 {
-        self.current
+    /// How many messages there may be whatever their size.
+    pub(super) fn least(&self) -> u16 {
+        self.least
     }
 
     /// A body of this size came in.
@@ -44,7 +47,7 @@ impl Prefetch {
     /// The number to change to, if it is worth it. It counts as changed.
     pub(super) fn change(&mut self) -> Option<u16> {
         let fits = u16::try_from(BUDGET_BYTES / self.average.max(1)).unwrap_or(u16::MAX);
-        let target = fits.clamp(1, self.most);
+        let target = fits.clamp(self.least, self.most);
         let is_far = target <= self.current / 2 || target / 2 >= self.current;
         if self.seen < SAMPLES || !is_far {
             return None;
@@ -66,7 +69,7 @@ mod tests {
     #[test]
     fn small_messages_get_all_that_is_allowed() {
         let mut prefetch = Prefetch::new(2_000);
-        assert_eq!(prefetch.current(), FIRST);
+        assert_eq!(prefetch.least(), LEAST);
         assert_eq!(after(&mut prefetch, SAMPLES - 1, 300), None, "their size is not known for sure");
         assert_eq!(after(&mut prefetch, 1, 300), Some(2_000));
         assert_eq!(after(&mut prefetch, 100, 0), None);
@@ -75,16 +78,20 @@ mod tests {
     #[test]
     fn large_messages_fit_the_budget() {
         let mut prefetch = Prefetch::new(2_000);
-        assert_eq!(after(&mut prefetch, SAMPLES, 1 << 20), Some(16));
-        assert_eq!(after(&mut prefetch, SAMPLES, 1 << 20), None);
-        assert_eq!(after(&mut prefetch, 200, 100 << 20), Some(1), "one is taken however large it is");
+        assert_eq!(after(&mut prefetch, SAMPLES, 1 << 16), Some(256));
+        assert_eq!(after(&mut prefetch, SAMPLES, 1 << 16), None);
+        assert_eq!(
+            after(&mut prefetch, 400, 1 << 18),
+            Some(LEAST),
+            "all of them fit, however many there are"
+        );
         assert_eq!(after(&mut prefetch, 400, 1_000), Some(2_000), "and back");
     }
 
     #[test]
     fn a_small_limit_stays() {
         let mut prefetch = Prefetch::new(1);
-        assert_eq!((prefetch.current(), after(&mut prefetch, 100, 10)), (1, None));
-        assert_eq!(Prefetch::new(0).current(), 1);
+        assert_eq!((prefetch.least(), after(&mut prefetch, 100, 10)), (1, None));
+        assert_eq!(Prefetch::new(0).least(), 1);
     }
 }

@@ -11,12 +11,13 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
+use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::acks::{Acks, Settlements};
 use super::consumer::Consumer;
 use super::prefetch::Prefetch;
+use super::subscriptions::Subscriptions;
 use super::{connection, within};
 use crate::broker::Error;
 
@@ -48,7 +49,7 @@ pub(super) struct Session<'a> {
     consumer: &'a Consumer<'a>,
     number: u64,
     channel: Channel,
-    deliveries: lapin::Consumer,
+    deliveries: Subscriptions,
     prefetch: Prefetch,
     /// What came in and was not handed over, from before a change of the prefetch.
     backlog: VecDeque<Delivery>,
@@ -71,14 +72,14 @@ impl<'a> Session<'a> {
         deliveries: lapin::Consumer,
         prefetch: Prefetch,
     ) -> Self {
-        let acks = Acks::new(usize::from(prefetch.current()) / 2);
+        let acks = Acks::new(usize::from(prefetch.least()) / 2);
         let over = consumer.stop.child_token();
         let _over = over.clone().drop_guard();
         Self {
             consumer,
             number,
             channel,
-            deliveries,
+            deliveries: Subscriptions::new(deliveries),
             prefetch,
             backlog: VecDeque::new(),
             acks,
@@ -150,9 +151,13 @@ impl<'a> Session<'a> {
     fn register(&mut self, delivery: Option<lapin::Result<Delivery>>) -> Result<Delivery, Lost> {
         let delivery =
             delivery.ok_or_else(|| Lost("the broker cancelled it: is the queue deleted?".to_owned()))??;
+        self.note(&delivery);
+        Ok(delivery)
+    }
+
+    fn note(&mut self, delivery: &Delivery) {
         self.acks.delivered(delivery.delivery_tag);
         self.prefetch.observe(delivery.data.len());
-        Ok(delivery)
     }
 
     fn hand_over(&mut self, delivery: Delivery, in_handler: &InHandler<'a>) {
@@ -169,15 +174,20 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Consumes anew if another prefetch fits the messages better. RabbitMQ puts back what it has on its way to the consumer that
-    /// ends, which counts as a delivery: a reason to do it seldom.
+    /// Has more or fewer messages sent ahead if that fits their size better.
     async fn adapt(&mut self) -> Result<(), Lost> {
         if let Some(prefetch) = self.prefetch.change() {
-            self.halt().await?;
-            self.deliveries = self.consumer.consume(&self.channel, prefetch).await?;
+            let extra = prefetch - self.prefetch.least();
+            let had = self.deliveries.set_extra(extra, self.consumer, &self.channel).await?;
+            self.keep(had);
             self.acks.set_most_held_up(usize::from(prefetch) / 2);
         }
         Ok(())
+    }
+
+    fn keep(&mut self, deliveries: Vec<Delivery>) {
+        deliveries.iter().for_each(|delivery| self.note(delivery));
+        self.backlog.extend(deliveries);
     }
 
     fn settle(&mut self, handled: &Handled) {
@@ -207,22 +217,10 @@ impl<'a> Session<'a> {
 
     /// Takes no more, and gives back what came in and was not handed over.
     async fn cancel(&mut self) -> Result<(), Lost> {
-        self.halt().await?;
+        let had = self.deliveries.end(self.consumer, &self.channel).await?;
+        self.keep(had);
         for delivery in self.backlog.drain(..) {
             self.acks.requeue(delivery.delivery_tag);
-        }
-        Ok(())
-    }
-
-    /// Consumes no more. What came in waits in the backlog.
-    async fn halt(&mut self) -> Result<(), Lost> {
-        let cancelled =
-            self.channel.basic_cancel(self.deliveries.tag(), BasicCancelOptions { nowait: false });
-        within(self.consumer.options.operation_timeout, "cancelling a consumer", cancelled).await?;
-        while let Some(Some(Ok(delivery))) = self.deliveries.next().now_or_never() {
-            self.acks.delivered(delivery.delivery_tag);
-            self.prefetch.observe(delivery.data.len());
-            self.backlog.push_back(delivery);
         }
         Ok(())
     }
