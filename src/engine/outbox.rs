@@ -25,8 +25,24 @@ pub struct Outbox {
     /// What was left in the store, one batch after the other, so that no more is claimed than can be sent.
     claimed: mpsc::Sender<Vec<Unsent>>,
     confirmed: Confirmed,
+    passed_over: PassedOver,
     flow: SharedFlow,
     availability: watch::Receiver<bool>,
+}
+
+/// Rows that are reserved for this process and were not handed over, because too many wait.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PassedOver(Arc<Mutex<Vec<OutboxId>>>);
+
+impl PassedOver {
+    fn add(&self, messages: &[Unsent]) {
+        let ids = messages.iter().map(|unsent| unsent.id);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    }
+
+    pub(super) fn take(&self) -> Vec<OutboxId> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The windows of all destinations, shared by all that send and all that hear of replies.
@@ -77,14 +93,16 @@ impl Outbox {
     ) -> (Self, Publisher) {
         let (sender, batches) = mpsc::channel(WAITING_LIMIT);
         let (claimer, claimed) = mpsc::channel(1);
+        let passed_over = PassedOver::default();
         let outbox = Self {
             batches: sender,
             claimed: claimer,
             confirmed: confirmed.clone(),
+            passed_over: passed_over.clone(),
             flow: flow.clone(),
             availability,
         };
-        (outbox, Publisher { batches, claimed, confirmed, wire, flow })
+        (outbox, Publisher { batches, claimed, confirmed, passed_over, wire, flow })
     }
 
     /// Whether the broker takes messages. What is committed while it does not need not be reserved.
@@ -97,13 +115,13 @@ impl Outbox {
         self.flow.conclude(concluded, now);
     }
 
-    /// Hands over messages that are committed and reserved. If too many wait already, these stay in the store for later.
+    /// Hands over messages that are committed and reserved. If too many wait already, these are claimed anew once there is room.
     pub fn send(&self, messages: Vec<Unsent>) {
         if messages.is_empty() {
             return;
         }
-        if let Err(error) = self.batches.try_send(messages) {
-            tracing::debug!(%error, "messages are left in the outbox for later");
+        if let Err(mpsc::error::TrySendError::Full(messages)) = self.batches.try_send(messages) {
+            self.passed_over.add(&messages);
         }
     }
 

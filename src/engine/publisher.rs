@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use super::flow::{Conclusion, Destination, key_of};
-use super::outbox::{Confirmed, SharedFlow, WAITING_LIMIT};
+use super::outbox::{Confirmed, PassedOver, SharedFlow, WAITING_LIMIT};
 use super::tasks::Tasks;
 use super::{Engine, SubmitError};
 use crate::broker::envelope::Wire;
@@ -37,6 +37,7 @@ pub struct Publisher {
     pub(super) batches: mpsc::Receiver<Vec<Unsent>>,
     pub(super) claimed: mpsc::Receiver<Vec<Unsent>>,
     pub(super) confirmed: Confirmed,
+    pub(super) passed_over: PassedOver,
     pub(super) wire: Wire,
     pub(super) flow: SharedFlow,
 }
@@ -44,6 +45,7 @@ pub struct Publisher {
 /// What it takes to publish one batch.
 struct Publishing {
     confirmed: Confirmed,
+    passed_over: PassedOver,
     wire: Wire,
     broker: Arc<dyn Broker>,
     engine: Engine,
@@ -56,9 +58,10 @@ struct Publishing {
 impl Publisher {
     /// Publishes until every sender is gone.
     pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
-        let Self { mut batches, mut claimed, confirmed, wire, flow } = self;
+        let Self { mut batches, mut claimed, confirmed, passed_over, wire, flow } = self;
         let (availability, tasks) = (broker.availability(), Tasks::new(INTERNAL_LIMIT));
-        let publishing = Publishing { confirmed, wire, broker, engine, flow, availability, tasks };
+        let publishing =
+            Publishing { confirmed, passed_over, wire, broker, engine, flow, availability, tasks };
         let mut waiting = Vec::new();
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -117,6 +120,7 @@ impl Publishing {
         let (late, timely): (Vec<_>, Vec<_>) =
             admitted.into_iter().partition(|unsent| is_late(&unsent.message, now));
         tokio::join!(self.send(timely), async { self.send(self.renew(late).await).await });
+        self.give_back(self.passed_over.take()).await;
     }
 
     /// Gives a message between two sagas to the one that it is for.
