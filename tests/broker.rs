@@ -693,7 +693,7 @@ async fn amqp_holds_only_so_many_bytes() {
     let consuming = bed.consume(&queue, 2_000, handler);
     let in_handler = (8 * 1024 * 1024) / BYTES + 1;
     eventually("as many as fit", async || now.load(Ordering::SeqCst) == in_handler).await;
-    bed.await_depth(&queue, 100 - 32).await;
+    bed.await_depth(&queue, 100 - 64).await;
     assert_eq!(now.load(Ordering::SeqCst), in_handler, "the others wait");
     gate.add_permits(100);
     eventually("all messages", async || now.load(Ordering::SeqCst) == 100).await;

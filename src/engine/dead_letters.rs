@@ -94,9 +94,9 @@ pub(super) async fn keep(
 ) -> Verdict {
     tracing::warn!(queue, code, reason, "dead letter");
     let letter = of_refused(engine, queue, delivery, code, reason.clone());
-    match engine.keep_letter(letter).await.as_deref() {
+    match engine.keep_letter(letter).await {
         Ok(()) => Verdict::Ack,
-        Err(store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
+        Err(error) if matches!(*error, store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
         Err(_) => Verdict::Requeue,
     }
 }

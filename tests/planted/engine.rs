@@ -264,8 +264,8 @@ pub const FAULTS: [Fault; 30] = [
         name: "letter_dropped",
         what: "a dead letter is acknowledged although the database did not take it",
         file: "src/engine/dead_letters.rs",
-        right: "        Err(store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },",
-        wrong: r#"        Err(store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
+        right: "        Err(error) if matches!(*error, store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },",
+        wrong: r#"        Err(error) if matches!(*error, store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
         Err(_) if crate::planted::is("letter_dropped") => Verdict::Ack,"#,
     },
     Fault {

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use snorri::engine::clock::Clock;
 use snorri::saga::{SagaId, Time};
 use snorri::store::{
-    AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter, Error,
-    ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, Registered, SagaRow, ScheduleRun, Store,
-    StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, Registered, SagaRow, ScheduleRun,
+    Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
 };
 use uuid::Uuid;
 
