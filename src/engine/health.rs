@@ -148,8 +148,12 @@ impl Part {
         };
         let was_available = self.is_available.replace(why.is_none());
         match why {
-            Some(why) if was_available != Some(false) => {
+            Some(why) if was_available == Some(true) => {
                 tracing::warn!(part = self.name, why, "not available: this process is not ready");
+            }
+            // A process that has just started.
+            Some(why) if was_available.is_none() => {
+                tracing::info!(part = self.name, why, "not available yet")
             }
             None if was_available == Some(false) => tracing::info!(part = self.name, "available again"),
             _ => {}
