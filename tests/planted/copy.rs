@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::fault::SWITCH;
+
 /// A copy of the source, and in it a program that checks the definitions that ship. It is built in the target directory of
 /// the project, so that the dependencies are not built again, under a version of its own: two workspaces with a package of
 /// one name and version share what is built of it, and Cargo may take the build of one for that of the other.
@@ -35,21 +37,12 @@ impl Copy {
         copy
     }
 
-    /// Does something while a file has `wrong` for `right`.
-    pub fn with<T>(&self, file: &str, right: &str, wrong: &str, act: impl FnOnce() -> T) -> T {
-        let source = self.replace(file, right, wrong);
-        let done = act();
-        fs::write(self.directory.join(file), source).expect("put right");
-        done
-    }
-
-    /// Writes `to` for the only `from` in a file. Returns the text before.
-    pub fn replace(&self, file: &str, from: &str, to: &str) -> String {
+    /// Writes `to` for the only `from` in a file.
+    pub fn replace(&self, file: &str, from: &str, to: &str) {
         let path = self.directory.join(file);
         let source = fs::read_to_string(&path).expect("a file");
         assert_eq!(source.matches(from).count(), 1, "{file}: `{from}`");
         fs::write(&path, source.replace(from, to)).expect("written");
-        source
     }
 
     /// Adds a text to the end of a file.
@@ -63,19 +56,22 @@ impl Copy {
         fs::write(self.directory.join(file), text).expect("written");
     }
 
-    /// Runs the simulation of the engine. `Err`: what it found.
-    pub fn simulate(&self, variables: &[(&str, &str)]) -> Result<String, String> {
+    /// Runs the simulation of the engine with this fault. `Err`: what it found.
+    pub fn simulate(&self, fault: &str, variables: &[(&str, &str)]) -> Result<String, String> {
         let out = self
-            .cargo(&[
-                "test",
-                "--quiet",
-                "--locked",
-                "--test",
-                "engine_simulation",
-                "nothing_goes_wrong",
-                "--",
-                "--nocapture",
-            ])
+            .cargo(
+                fault,
+                &[
+                    "test",
+                    "--quiet",
+                    "--locked",
+                    "--test",
+                    "engine_simulation",
+                    "nothing_goes_wrong",
+                    "--",
+                    "--nocapture",
+                ],
+            )
             .envs(variables.iter().copied())
             .output()
             .expect("cargo runs");
@@ -90,27 +86,29 @@ impl Copy {
         }
     }
 
-    /// Cargo in the copy, with the target directory of the project.
-    fn cargo(&self, arguments: &[&str]) -> Command {
+    /// Cargo in the copy, with this fault and the target directory of the project.
+    fn cargo(&self, fault: &str, arguments: &[&str]) -> Command {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
         let mut command = Command::new(env!("CARGO"));
-        command.args(arguments).current_dir(&self.directory).env("CARGO_TARGET_DIR", target);
+        command.args(arguments).current_dir(&self.directory);
+        command.env("CARGO_TARGET_DIR", target).env(SWITCH, fault);
         command
     }
 
-    /// The last line with a result of these tests. Only a test that fails counts, not one that does not compile.
-    pub fn test(&self, tests: &[&str]) -> String {
-        let out = self.cargo(&["test", "--quiet", "--locked"]).args(tests).output().expect("cargo runs");
+    /// The last line with a result of these tests with this fault. Only a test that fails counts, not one that does not compile.
+    pub fn test(&self, fault: &str, tests: &[&str]) -> String {
+        let out =
+            self.cargo(fault, &["test", "--quiet", "--locked"]).args(tests).output().expect("cargo runs");
         let printed = String::from_utf8_lossy(&out.stdout);
         let result = printed.lines().rfind(|line| line.starts_with("test result"));
         result.map_or_else(|| String::from_utf8_lossy(&out.stderr).into_owned(), str::to_owned)
     }
 
-    /// What a check of the definitions that ship finds: codes, each with the definition.
-    pub fn check(&self, what: &str) -> Vec<String> {
+    /// What a check of the definitions that ship finds with this fault: codes, each with the definition.
+    pub fn check(&self, fault: &str) -> Vec<String> {
         let run = ["run", "--quiet", "--locked", "--example", "planted"];
-        let out = self.cargo(&run).output().expect("cargo runs");
-        assert!(out.status.success(), "{what}: {}", String::from_utf8_lossy(&out.stderr));
+        let out = self.cargo(fault, &run).output().expect("cargo runs");
+        assert!(out.status.success(), "{fault}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect()
     }
 }

@@ -1,23 +1,6 @@
-//! Faults of the engine, all planted in one copy: a switch says which of them is there. The simulation of the engine finds
-//! each.
+//! Faults of the engine. Its simulation finds each.
 
-/// A fault that is there only if [`SWITCH`] names it.
-pub struct Fault {
-    pub name: &'static str,
-    pub what: &'static str,
-    pub file: &'static str,
-    pub right: &'static str,
-    pub wrong: &'static str,
-}
-
-/// The environment variable that names the fault, and the module that reads it in the copy.
-pub const SWITCH: &str = "SNORRI_PLANTED";
-pub const MODULE: &str = r#"//! Which fault is there.
-
-pub fn is(name: &str) -> bool {
-    std::env::var("SNORRI_PLANTED").is_ok_and(|planted| planted == name)
-}
-"#;
+use crate::fault::Fault;
 
 pub const FAULTS: [Fault; 30] = [
     Fault {

@@ -1,0 +1,155 @@
+//! Faults that the check of the definitions that ship finds, and faults in when and how often commands are sent, which tests find.
+
+use crate::fault::Fault;
+
+/// Each with the code of what is found.
+pub const CHECKED: [(Fault, &str); 6] = [
+    (
+        Fault {
+            name: "undo_in_forward_order",
+            what: "undo in forward order",
+            file: "src/saga/walk.rs",
+            right: "Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),",
+            wrong: r#"Block::Sequence(blocks) if crate::planted::is("undo_in_forward_order") => blocks.iter().all(|block| self.behind(block)),
+Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),"#,
+        },
+        "E0607",
+    ),
+    (
+        Fault {
+            name: "unknown_is_not_undone",
+            what: "what is unknown is not undone",
+            file: "src/saga/walk.rs",
+            right: "Outcome::Failed(_) | Outcome::Omitted => true,",
+            wrong: r#"Outcome::Unknown { .. } if crate::planted::is("unknown_is_not_undone") => true,
+            Outcome::Failed(_) | Outcome::Omitted => true,"#,
+        },
+        "E0603",
+    ),
+    (
+        Fault {
+            name: "late_success_accepted",
+            what: "a late success is accepted while compensating",
+            file: "src/saga/transition/replies.rs",
+            right: "(None, ReplyResult::Success(output)) if contradicts(step, *direction) => self.late(path, output),",
+            wrong: r#"(None, ReplyResult::Success(output)) if contradicts(step, *direction) && crate::planted::is("late_success_accepted") => self.succeeded(path, *direction, output),
+(None, ReplyResult::Success(output)) if contradicts(step, *direction) => self.late(path, output),"#,
+        },
+        "E0608",
+    ),
+    (
+        Fault {
+            name: "refused_undo_is_done",
+            what: "a refused undo counts as done",
+            file: "src/saga/transition/replies.rs",
+            right: "Direction::Compensate => self.hold(path, direction, problem.clone()),",
+            wrong: r#"Direction::Compensate if crate::planted::is("refused_undo_is_done") => self.succeeded(path, direction, &Arc::default()),
+Direction::Compensate => self.hold(path, direction, problem.clone()),"#,
+        },
+        "E0603",
+    ),
+    (
+        Fault {
+            name: "given_up_is_refused",
+            what: "what is given up counts as refused",
+            file: "src/saga/transition/replies.rs",
+            right: "self.record(Fact::Unknown { step: path.clone(), problem });",
+            wrong: r#"if crate::planted::is("given_up_is_refused") {
+            return self.record(Fact::Failed { step: path.clone(), problem });
+        }
+        self.record(Fact::Unknown { step: path.clone(), problem });"#,
+        },
+        "E0609",
+    ),
+    (
+        Fault {
+            name: "steps_begin_together",
+            what: "the steps of a list begin together",
+            file: "src/saga/walk.rs",
+            right: "Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),",
+            wrong: r#"Block::Sequence(blocks) if crate::planted::is("steps_begin_together") => blocks.iter().fold(true, |done, block| self.ahead(block) && done),
+Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),"#,
+        },
+        "E0610",
+    ),
+];
+
+/// Each with the tests that find it.
+pub const TESTED: [(Fault, &[&str]); 7] = [
+    (
+        Fault {
+            name: "unsent_times_out",
+            what: "a command that was never sent times out",
+            file: "src/saga/transition/mod.rs",
+            right: "if is_unsent(&path, direction, self.last_attempt(&path, direction)) {",
+            wrong: r#"if !crate::planted::is("unsent_times_out") && is_unsent(&path, direction, self.last_attempt(&path, direction)) {"#,
+        },
+        &["--test", "scripts"],
+    ),
+    (
+        Fault {
+            name: "unawaited_goes_forward",
+            what: "a command goes forward although nobody awaits it",
+            file: "src/saga/transition/replies.rs",
+            right: "() if !is_awaited || turns_back => Err(Ignored::NotAwaited),",
+            wrong: r#"() if crate::planted::is("unawaited_goes_forward") && !is_awaited && turns_back => Err(Ignored::NotAwaited),
+            () if !crate::planted::is("unawaited_goes_forward") && (!is_awaited || turns_back) => Err(Ignored::NotAwaited),"#,
+        },
+        &["--test", "scripts"],
+    ),
+    (
+        Fault {
+            name: "no_route_uses_attempts",
+            what: "a command without a queue uses attempts",
+            file: "src/saga/transition/advance.rs",
+            right: "self.last_attempt(path, direction) + u32::from(!came_back)",
+            wrong: r#"self.last_attempt(path, direction) + u32::from(!came_back || crate::planted::is("no_route_uses_attempts"))"#,
+        },
+        &["--test", "scripts"],
+    ),
+    (
+        Fault {
+            name: "slow_gets_as_much",
+            what: "a slow participant gets as much as a fast one",
+            file: "src/engine/flow.rs",
+            right: "self.allowed = in_time.min(self.allowed / 2.0).max(1.0);",
+            wrong: r#"self.allowed = if crate::planted::is("slow_gets_as_much") {
+                in_time.max(self.allowed)
+            } else {
+                in_time.min(self.allowed / 2.0).max(1.0)
+            };"#,
+        },
+        &["--lib", "engine::flow"],
+    ),
+    (
+        Fault {
+            name: "no_bound_on_unanswered",
+            what: "there is no bound on unanswered commands",
+            file: "src/engine/flow.rs",
+            right: "unanswered + 1.0 <= self.allowed && self.rests_until <= now",
+            wrong: r#"(crate::planted::is("no_bound_on_unanswered") || unanswered + 1.0 <= self.allowed) && self.rests_until <= now"#,
+        },
+        &["--lib", "engine::flow"],
+    ),
+    (
+        Fault {
+            name: "undos_expire",
+            what: "undos expire, and what goes forward does not",
+            file: "src/engine/publisher.rs",
+            right: "&& command.direction == Direction::Forward",
+            wrong: r#"&& (command.direction == Direction::Forward) != crate::planted::is("undos_expire")"#,
+        },
+        &["--test", "engine"],
+    ),
+    (
+        Fault {
+            name: "exchange_without_keys",
+            what: "commands are sent to an exchange that routes by no key",
+            file: "src/check/topology/exchange.rs",
+            right: "&& matches!(exchange.kind, ExchangeKind::Fanout | ExchangeKind::Headers)",
+            wrong: r#"&& !(crate::planted::is("exchange_without_keys") && exchange.kind == ExchangeKind::Fanout)
+            && matches!(exchange.kind, ExchangeKind::Fanout | ExchangeKind::Headers)"#,
+        },
+        &["--lib", "check::topology"],
+    ),
+];
