@@ -20,7 +20,7 @@ struct Mistake {
     code: &'static str,
 }
 
-const MISTAKES: [Mistake; 6] = [
+const MISTAKES: [Mistake; 10] = [
     Mistake {
         what: "undo in forward order",
         file: "src/saga/walk.rs",
@@ -63,6 +63,34 @@ const MISTAKES: [Mistake; 6] = [
         wrong: "Block::Sequence(blocks) => blocks.iter().fold(true, |done, block| self.ahead(block) && done),",
         code: "E0610",
     },
+    Mistake {
+        what: "an intervention is accepted although the saga is not stuck",
+        file: "src/saga/transition/operator.rs",
+        right: "_ => return Err(Ignored::NotStuck),",
+        wrong: "_ => {}",
+        code: "E0613",
+    },
+    Mistake {
+        what: "a skipped step is forgotten",
+        file: "src/saga/state.rs",
+        right: "step.passed_over = true;",
+        wrong: "step.passed_over = false;",
+        code: "E0613",
+    },
+    Mistake {
+        what: "a pause counts as time in which a command waits for a queue",
+        file: "src/saga/step_state.rs",
+        right: "self.forward.put_off(held);",
+        wrong: "self.forward.put_off(Duration::ZERO);",
+        code: "E0614",
+    },
+    Mistake {
+        what: "a child is not cancelled with its parent after a pause",
+        file: "src/saga/transition/steering.rs",
+        right: "        self.tell_children();",
+        wrong: "        if false { self.tell_children() }",
+        code: "E0614",
+    },
 ];
 
 /// A mistake that is not in what the model check explores, and the tests that find it.
@@ -74,7 +102,14 @@ struct Fault {
     tests: &'static [&'static str],
 }
 
-const FAULTS: [Fault; 7] = [
+const FAULTS: [Fault; 8] = [
+    Fault {
+        what: "a migration adds an undo after that of an earlier step",
+        file: "src/saga/migration.rs",
+        right: "        check.undoing();",
+        wrong: "        if false { check.undoing() }",
+        tests: &["--test", "proof", "migrations"],
+    },
     Fault {
         what: "a command that was never sent times out",
         file: "src/saga/transition/mod.rs",
