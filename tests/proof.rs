@@ -1,6 +1,11 @@
 //! Everything that can happen, tried: what is found of the definitions that ship, and of those that strand their sagas.
 //! Mistakes in the core are planted in `planted`, and random definitions are in `properties`.
 
+#[path = "proof/migrations.rs"]
+mod migrations;
+#[path = "proof/operators.rs"]
+mod operators;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;

@@ -168,6 +168,14 @@ pub const COMMAND_TOO_EARLY: &str = "E0610";
 pub const INCIDENT_LOST: &str = "E0611";
 /// A definition of which not everything was tried.
 pub const NOT_ALL_TRIED: &str = "E0612";
+/// An intervention of an operator that is not what it should be.
+pub const WRONG_INTERVENTION: &str = "E0613";
+/// A pause that is more than a pause.
+pub const PAUSE_CHANGES: &str = "E0614";
+/// A stuck saga that no operator can help.
+pub const NO_WAY_OUT: &str = "E0615";
+/// A migration that changes what it must not.
+pub const MIGRATION_CHANGES: &str = "E0616";
 
 /// Scenarios for a definition that is not there, or is none.
 pub const SCENARIO_DEFINITION: &str = "E0701";

@@ -143,6 +143,24 @@ fn told(violation: &Violation) -> (&'static str, String, &'static str) {
             format!("`{step}` can count as refused although nobody refused it"),
             OURS,
         ),
+        Rule::WrongIntervention => (
+            code::WRONG_INTERVENTION,
+            format!("an operator's intervention on `{step}` is accepted, refused or offered wrongly"),
+            OURS,
+        ),
+        Rule::PauseChanges => (
+            code::PAUSE_CHANGES,
+            "a paused saga can do something, or go another way once it is resumed".to_owned(),
+            OURS,
+        ),
+        Rule::NoWayOut => {
+            (code::NO_WAY_OUT, "a saga can come to where an operator can only abandon it".to_owned(), OURS)
+        }
+        Rule::MigrationChanges => (
+            code::MIGRATION_CHANGES,
+            "a saga can be changed by a migration to the same definition".to_owned(),
+            OURS,
+        ),
     }
 }
 

@@ -11,6 +11,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::skeleton::{Answers, Skeleton};
+use super::{Bounds, rules};
 use crate::saga::definition::{Action, Block, Definition, OnLateReply, StepIndex};
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::state::{Entered, Outcome, Pending, State, StepState};
@@ -22,6 +23,8 @@ pub(super) struct Fingerprints {
     pivots: Vec<StepPath>,
     /// Whether a success that comes too late calls an operator.
     late_calls: bool,
+    /// Whether a step that an operator skipped is another one than one that completed.
+    tells_skipped: bool,
     /// For a step that others are alike to, all of their names, the first in reading order first.
     alike: BTreeMap<Arc<str>, Vec<Arc<str>>>,
 }
@@ -60,15 +63,16 @@ enum Course {
 }
 
 impl Fingerprints {
-    pub(super) fn of(skeleton: &Skeleton, most_items: u32) -> Self {
+    pub(super) fn of(skeleton: &Skeleton, bounds: &Bounds) -> Self {
         let definition = &skeleton.definition;
         let mut alike = BTreeMap::new();
-        let body = node(skeleton, &definition.body, most_items, &mut alike);
+        let body = node(skeleton, &definition.body, bounds.items, &mut alike);
         let pivots = definition.steps().iter().filter(|step| step.is_pivot());
         Self {
             body,
             pivots: pivots.map(|step| StepPath::new(Arc::clone(&step.name))).collect(),
             late_calls: definition.on_late_reply == OnLateReply::Stuck,
+            tells_skipped: bounds.operator.is_everywhere(),
             alike,
         }
     }
@@ -89,7 +93,13 @@ impl Fingerprints {
         let course = self.course(state);
         // Once it turns back, its own timeout means nothing.
         let overdue = state.overdue && course != Course::Back;
-        let flags = [state.stopping.is_some(), state.rolling_back, overdue, state.undo_asked.is_some()];
+        let flags = [
+            state.stopping.is_some(),
+            state.rolling_back,
+            overdue,
+            state.undo_asked.is_some(),
+            state.paused.is_some(),
+        ];
         let loose = state.incidents.iter().filter(|incident| incident.direction.is_none());
         let loose: BTreeSet<_> =
             loose.map(|incident| incident.step.as_ref().map(|step| self.called(step.name()))).collect();
@@ -159,20 +169,26 @@ impl Fingerprints {
 
     fn leaf(&self, leaf: &Leaf, state: &State, course: Course, items: &[u32]) -> (StepPath, Option<Step>) {
         let path = StepPath::at(Arc::clone(&leaf.name), items);
-        let step = state.step(&path).map(|step| self.step(leaf, step, course));
+        let step = state.step(&path).map(|step| match state.paused {
+            None => self.step(leaf, step, course),
+            Some(_) => whole(step),
+        });
         (path, step)
     }
 
     fn step(&self, leaf: &Leaf, state: &StepState, course: Course) -> Step {
         const NOTHING_LEFT: u8 = 10;
+        const COMPLETED: u8 = 11;
         let is_left = leaf.has_undo && !state.is_undone() && course != Course::Onward;
         let must_succeed = course == Course::Halting && !leaf.may_miss;
         let gave_up = matches!(state.outcome, Outcome::Unknown { late_output: None });
         let may_come_late = self.late_calls && gave_up && !state.succeeded_late;
         let outcome = match &state.outcome {
             Outcome::Pending(pending) => waits(*pending),
-            Outcome::Completed(_) if is_left => 11,
-            Outcome::Unknown { .. } if must_succeed => 12,
+            Outcome::Completed(_) if is_left => COMPLETED,
+            Outcome::Unknown { .. } if must_succeed && !state.passed_over => 12,
+            Outcome::Unknown { .. } if is_left && state.passed_over && self.tells_skipped => 15,
+            Outcome::Unknown { .. } if is_left && state.passed_over => COMPLETED,
             Outcome::Unknown { .. } if is_left => 13,
             Outcome::Failed(_) if must_succeed => 14,
             Outcome::Completed(_) | Outcome::Unknown { .. } | Outcome::Failed(_) | Outcome::Omitted => {
@@ -194,6 +210,22 @@ impl Fingerprints {
 /// What matters of a step's state.
 type Step = (u8, u32, Option<(u8, u32)>, bool);
 
+/// All that may matter of a step: what follows from its outcome may not have been done yet.
+fn whole(state: &StepState) -> Step {
+    let outcome = match &state.outcome {
+        Outcome::Pending(pending) => waits(*pending),
+        Outcome::Completed(_) => 21,
+        Outcome::Unknown { .. } if state.passed_over => 22,
+        Outcome::Unknown { .. } => 23,
+        Outcome::Failed(_) if rules::is_decided(state) => 24,
+        Outcome::Failed(_) => 25,
+        Outcome::Omitted => 26,
+    };
+    const UNDONE: u8 = 30;
+    let undo = state.undo.as_ref().map(|undo| (undo.pending.map_or(UNDONE, waits), undo.attempts.tried));
+    (outcome, state.forward.tried, undo, state.succeeded_late)
+}
+
 /// The fingerprint of anything.
 pub(super) fn of(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -204,7 +236,7 @@ pub(super) fn of(value: &impl Hash) -> u64 {
 /// What a repetition of one step's messages may depend on.
 pub(super) fn of_step(state: &StepState) -> u64 {
     let undo = state.undo.as_ref().map(|undo| undo.pending.map(waits));
-    of(&(std::mem::discriminant(&state.outcome), undo))
+    of(&(std::mem::discriminant(&state.outcome), state.passed_over, undo))
 }
 
 fn waits(pending: Pending) -> u8 {

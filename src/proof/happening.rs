@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Surroundings;
+use super::operator::Act;
 use crate::saga::definition::{Action, Definition};
 use crate::saga::id::{Direction, StepPath, Time};
 use crate::saga::input::{Attempt, Input, Reply, ReplyResult};
@@ -48,6 +49,8 @@ pub(super) enum Kind {
     Overdue,
     /// The saga that this one is part of is rolled back.
     UndoAsked,
+    /// An operator intervenes.
+    Operator(Act),
 }
 
 impl Kind {
@@ -62,6 +65,16 @@ impl Kind {
     /// Whether it does not change what the saga does next, unless something is wrong.
     pub(super) fn is_repetition(self) -> bool {
         matches!(self, Self::Duplicate | Self::LateSuccess)
+    }
+
+    /// Whether it comes about because time passes, which it does not for a paused saga.
+    pub(super) fn is_timer(self) -> bool {
+        matches!(self, Self::Timeout | Self::Due | Self::NoArrival | Self::Overdue)
+    }
+
+    /// Whether it leads to states that no saga reaches without an operator.
+    pub(super) fn is_intervention(self) -> bool {
+        matches!(self, Self::Operator(act) if act != Act::Resume)
     }
 }
 

@@ -12,7 +12,12 @@ mod condition;
 mod explore;
 mod fingerprint;
 mod happening;
+mod identity;
 mod items;
+mod layers;
+mod migrate;
+mod names;
+mod operator;
 mod report;
 mod rules;
 mod skeleton;
@@ -27,6 +32,7 @@ use crate::saga::definition::Child;
 use crate::saga::id::Direction;
 use crate::saga::state::Status;
 
+pub use migrate::{Migrations, prove_migrations};
 pub use rules::Rule;
 
 /// How far to go.
@@ -40,11 +46,40 @@ pub struct Bounds {
     pub attempts: u32,
     /// Most items of a `for_each`.
     pub items: u32,
+    /// Where an operator intervenes.
+    pub operator: Operator,
+}
+
+/// Where an operator intervenes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// Nowhere.
+    Absent,
+    /// Once in each situation: each intervention for each way in which a step and the saga as a whole may stand. A step that
+    /// was skipped is taken for one that completed.
+    BySituation,
+    /// In every state, with so many interventions on the way to it at most. Pauses are explored like other interventions,
+    /// so that several things happen during one, and steps that were skipped are told apart from others.
+    Everywhere(u32),
+}
+
+impl Operator {
+    fn interventions(self) -> u32 {
+        match self {
+            Self::Absent => 0,
+            Self::BySituation => 1,
+            Self::Everywhere(interventions) => interventions,
+        }
+    }
+
+    fn is_everywhere(self) -> bool {
+        matches!(self, Self::Everywhere(_))
+    }
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { states: 200_000, work: 4_000_000, attempts: 2, items: 2 }
+        Self { states: 200_000, work: 4_000_000, attempts: 2, items: 2, operator: Operator::BySituation }
     }
 }
 
@@ -77,6 +112,8 @@ pub struct Proof {
     /// How many states there are, and how many times it was decided what follows.
     pub states: usize,
     pub transitions: usize,
+    /// The same for what sagas come to after an operator has intervened.
+    pub with_operator: Explored,
     /// The states in which nothing happens any more by itself, the most frequent first.
     pub ends: Vec<End>,
     /// What must not be and can be, each with a shortest way to it.
@@ -87,6 +124,13 @@ pub struct Proof {
     pub is_cut: bool,
     /// The steps that have others like them, each with how all of these are called.
     alike: BTreeMap<String, String>,
+}
+
+/// How much was explored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Explored {
+    pub states: usize,
+    pub transitions: usize,
 }
 
 impl Proof {

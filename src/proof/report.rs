@@ -7,7 +7,8 @@ use crate::saga::state::Status;
 
 impl Explorer<'_> {
     pub(super) fn into_proof(mut self, definition: &Definition) -> Proof {
-        let paths = ways::count(self.ways.len(), &self.edges);
+        let (alone, edges, with_operator) = self.parts();
+        let paths = ways::count(alone.states, &self.edges[..edges]);
         let ends = std::mem::take(&mut self.ends);
         let mut ends: Vec<End> = ends
             .into_iter()
@@ -32,8 +33,9 @@ impl Explorer<'_> {
         let violations = violations.collect();
         let left_out = self.left_out(definition);
         Proof {
-            states: self.ways.len(),
-            transitions: self.transitions,
+            states: alone.states,
+            transitions: alone.transitions,
+            with_operator,
             ends,
             violations,
             left_out,
@@ -42,20 +44,17 @@ impl Explorer<'_> {
         }
     }
 
-    /// The shortest way to a state, and one decision further if there is one, told.
-    fn story(&self, reached: &Reached) -> Vec<String> {
+    /// The shortest way to a state, one decision further if there is one, and what was tried after it, told.
+    pub(super) fn story(&self, reached: &Reached) -> Vec<String> {
         let mut ways: Vec<Way> = reached.way.into_iter().collect();
-        let mut at = reached.at;
-        while at != 0 {
-            let way = self.ways[at as usize];
-            ways.push(way);
-            at = way.from;
-        }
-        let (mut state, mut answers) = self.stage.beginning();
+        let at = self.first(reached, |way| ways.push(way));
+        let (mut state, mut answers) = match self.migrated.get(&at) {
+            Some(migrated) => (migrated.state.clone(), migrated.answers.clone()),
+            None => self.stage.beginning(),
+        };
         let mut lines = Vec::new();
         while let Some(way) = ways.pop() {
-            let Some(happening) = self.stage.happenings(&state).into_iter().nth(usize::from(way.happening))
-            else {
+            let Some(happening) = self.stage.moves(&state).into_iter().nth(usize::from(way.happening)) else {
                 break;
             };
             let mut decisions = self.stage.decisions(&state, &answers, &happening);
@@ -66,14 +65,31 @@ impl Explorer<'_> {
             story::tell(&self.stage.skeleton.definition, &happening, &decision.entry.facts, &mut lines);
             (state, answers) = (decision.state, given);
         }
-        if let Some(happening) = &reached.repeated
-            && let Some((decision, _)) = self.stage.decisions(&state, &answers, happening).into_iter().next()
-        {
+        for happening in &reached.then {
+            let Some((decision, given)) =
+                self.stage.decisions(&state, &answers, happening).into_iter().next()
+            else {
+                lines.push(story::refused(&self.stage.skeleton.definition, happening));
+                break;
+            };
             story::tell(&self.stage.skeleton.definition, happening, &decision.entry.facts, &mut lines);
-            state = decision.state;
+            (state, answers) = (decision.state, given);
         }
         story::tell_end(&state, &mut lines);
         lines
+    }
+
+    /// The state that a way begins with. `visit` is given the decisions after it, the last one first.
+    pub(super) fn first(&self, reached: &Reached, mut visit: impl FnMut(Way)) -> u32 {
+        let mut at = reached.at;
+        loop {
+            let way = self.ways[at as usize];
+            if way.from == at {
+                return at;
+            }
+            visit(way);
+            at = way.from;
+        }
     }
 
     fn left_out(&self, definition: &Definition) -> Vec<String> {
@@ -81,6 +97,8 @@ impl Explorer<'_> {
         let Bounds { attempts, items, .. } = *self.bounds;
         if self.cut {
             told.push(format!("more than {} states", self.most_states));
+        } else if self.layers.is_cut {
+            told.push(format!("an operator's interventions from {} states on", self.most_states));
         }
         let most = definition.commands().map(|command| command.retry.attempts).max().unwrap_or_default();
         if most > attempts {
@@ -94,5 +112,35 @@ impl Explorer<'_> {
             definition.children().filter(|(_, child)| child.undone && !self.stage.around.is_known(child));
         told.extend(unknown.map(|(_, child)| format!("what {}@{} is", child.definition, child.version)));
         told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::operator::Act;
+    use crate::proof::{Operator, Surroundings};
+    use crate::saga::id::StepPath;
+
+    #[test]
+    fn a_story_names_what_an_operator_did_and_what_was_refused() {
+        let source = "{ saga: order, version: 1, defaults: { exchange: x, retry: { attempts: 1 } }, \
+                      steps: [{ name: ship, command: ship, pivot: true }] }";
+        let compiled = crate::catalog::compile("saga.yaml", source).expect("a definition");
+        let around = Surroundings::default();
+        let bounds = Bounds { operator: Operator::Everywhere(1), ..Bounds::default() };
+        let mut explorer = Explorer::new(&compiled.definition, &around, &bounds);
+        explorer.run();
+        let ship = StepPath::new("ship");
+        let held = (0..explorer.ways.len()).map(|id| explorer.story(&Reached::state(id as u32)));
+        let at = held.into_iter().position(|story| story.last().is_some_and(|end| end.contains("stuck")));
+        let at = u32::try_from(at.expect("a stuck saga")).expect("few states");
+        let then = vec![Act::Skip.on(Some(&ship)), Act::Pause.on(None)];
+        let story = explorer.story(&Reached { at, way: None, then });
+        assert_eq!(
+            story[story.len() - 3..],
+            ["an operator skips `ship`", "an operator pauses the saga: refused", "it ends completed"],
+            "{story:#?}"
+        );
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::Bounds;
 use super::condition::{self, Reading};
 use super::items::{Item, combined, lists_of};
+use super::names::{field, item, list_of, question_of};
 use crate::saga::definition::{
     Action, Awaited, Child, Command, CommandStep, Definition, EventPattern, ForEach, Publish, Sleep, Step,
     StepIndex, Wait,
@@ -96,6 +97,15 @@ impl Skeleton {
             answers
         };
         Some((1..=count).map(with).collect())
+    }
+
+    /// The answers of another version, as far as it asks the same.
+    pub(super) fn adopt(&self, other: &Self, answers: &Answers) -> Answers {
+        let adopted = self.questions.iter().map(|question| {
+            let is_same = |old: &Question| old.field == question.field && old.answers == question.answers;
+            other.questions.iter().position(is_same).map_or(0, |index| answers[index])
+        });
+        adopted.collect()
     }
 
     /// The conditions of a step that are questions of their own: what makes two steps differ that look alike.
@@ -242,7 +252,10 @@ impl<'a> Builder<'a> {
     /// What asks for the answer to a condition of `step`, and the question, unless the item at hand knows the answer.
     fn condition(&mut self, step: &Step, condition: &Expression) -> (Expression, Option<usize>) {
         if let Some(each) = self.innermost(step, condition) {
-            return (self.expression(&format!("{}.{}", item(each), field(condition.source()))), None);
+            return (
+                self.expression(&format!("{}.{}", item(self.definition, each), field(condition.source()))),
+                None,
+            );
         }
         let Reading { of, literal, negated } = condition::read(condition.source());
         let literals = literal.as_ref().map(|_| condition::literals(self.definition, &of));
@@ -253,7 +266,7 @@ impl<'a> Builder<'a> {
                 Some(literals) => (0..=literals.len()).map(Value::from).collect(),
                 None => vec![true.into(), false.into()],
             };
-            self.questions.push(Question { field: format!("q{}", self.questions.len()), answers });
+            self.questions.push(Question { field: question_of(&key.0, literals.as_deref()), answers });
             self.by_text.insert(key, self.questions.len() - 1);
             self.questions.len() - 1
         });
@@ -286,10 +299,14 @@ impl<'a> Builder<'a> {
 
     fn for_each(&mut self, index: StepIndex, step: &Step, each: &ForEach) -> Action {
         let list = match step.within.last() {
-            Some(outer) => self.expression(&format!("{}.{}", item(*outer), list_of(index))),
+            Some(outer) => self.expression(&format!(
+                "{}.{}",
+                item(self.definition, *outer),
+                list_of(self.definition, index)
+            )),
             None => {
                 let answers = self.lists(index);
-                let field = list_of(index);
+                let field = list_of(self.definition, index);
                 let list = self.expression(&format!("input.{field}"));
                 self.questions.push(Question { field, answers });
                 self.asked[index.0].list = Some(self.questions.len() - 1);
@@ -298,7 +315,7 @@ impl<'a> Builder<'a> {
         };
         Action::ForEach(Box::new(ForEach {
             list,
-            item: item(index).into(),
+            item: item(self.definition, index).into(),
             concurrency: each.concurrency,
             output: Some(Template::null()),
             steps: Vec::new(),
@@ -348,7 +365,9 @@ impl<'a> Builder<'a> {
             }
             if step.within.last() == Some(&index) && matches!(step.action, Action::ForEach(_)) {
                 let lists = self.lists(StepIndex(inner));
-                aspects.push(lists.into_iter().map(|list| one(list_of(StepIndex(inner)), list)).collect());
+                aspects.push(
+                    lists.into_iter().map(|list| one(list_of(definition, StepIndex(inner)), list)).collect(),
+                );
             }
         }
         for step in definition.steps() {
@@ -366,17 +385,4 @@ impl<'a> Builder<'a> {
         // Names and dots: it cannot be wrong.
         Expression::compile(&self.env, source).unwrap_or_else(|error| unreachable!("{source}: {error}"))
     }
-}
-
-fn item(each: StepIndex) -> String {
-    format!("item{}", each.0)
-}
-
-fn list_of(each: StepIndex) -> String {
-    format!("l{}", each.0)
-}
-
-/// A name that is the same for the same text, and fits an expression.
-fn field(text: &str) -> String {
-    text.bytes().fold("c".to_owned(), |name, byte| name + &format!("{byte:02x}"))
 }

@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::Surroundings;
 use super::happening::{self, Happening, Kind, NOW, goes_on, under_way};
+use super::operator::{self, Act};
 use super::skeleton::{Answers, Skeleton};
 use crate::saga::Input;
-use crate::saga::definition::{OnLateReply, Step};
+use crate::saga::definition::{Definition, OnLateReply, Step};
 use crate::saga::id::{Direction, SagaId, StepPath};
 use crate::saga::journal::{Parent, Started};
 use crate::saga::state::{Pending, State};
@@ -17,7 +18,11 @@ use crate::saga::transition::{Decision, transition};
 
 pub(super) struct Stage<'a> {
     pub(super) skeleton: Skeleton,
+    /// The same definition as another version.
+    pub(super) next: Arc<Definition>,
     pub(super) around: &'a Surroundings,
+    /// Whether an operator intervenes in every state.
+    pub(super) everywhere: bool,
 }
 
 impl Stage<'_> {
@@ -35,6 +40,11 @@ impl Stage<'_> {
             return vec![Happening { kind: Kind::Started, of: None }];
         }
         let mut all = happening::all(&self.skeleton.definition, state, self.around);
+        if state.paused.is_some() {
+            all.retain(|one| !one.kind.is_timer() && !one.kind.is_repetition());
+            all.push(Act::Resume.on(None));
+            return all;
+        }
         // A success that comes late is more than a repetition if an operator is called for it.
         all.retain(|one| !one.kind.is_repetition() || one.kind == Kind::LateSuccess && self.late_calls());
         if under_way(state) > 1 {
@@ -54,6 +64,17 @@ impl Stage<'_> {
             false => *one == first,
         });
         all
+    }
+
+    /// What can happen, and what an operator can do that leads to another state.
+    pub(super) fn moves(&self, state: &State) -> Vec<Happening> {
+        let mut all = self.happenings(state);
+        all.extend(self.choices(state));
+        all
+    }
+
+    pub(super) fn choices(&self, state: &State) -> Vec<Happening> {
+        operator::choices(&self.skeleton.definition, state, self.everywhere)
     }
 
     fn late_calls(&self) -> bool {
@@ -106,8 +127,13 @@ impl Stage<'_> {
         answers: &Answers,
         happening: &Happening,
     ) -> Option<(Cow<'s, State>, Input)> {
-        if happening.kind != Kind::Started {
-            return happening.come_true(&self.skeleton.definition, state);
+        match happening.kind {
+            Kind::Started => {}
+            Kind::Operator(act) => {
+                let step = happening.of.as_ref().map(|(step, _)| step);
+                return Some((Cow::Borrowed(state), act.input(step, &self.next)?));
+            }
+            _ => return happening.come_true(&self.skeleton.definition, state),
         }
         let parent = self.around.is_child.then(|| Parent {
             saga: SagaId(Uuid::from_u128(2)),

@@ -1,6 +1,7 @@
 //! A way through a saga as lines that people can read.
 
 use super::happening::{Happening, Kind};
+use super::operator::Act;
 use crate::saga::definition::{Action, Definition};
 use crate::saga::id::{Direction, StepPath};
 use crate::saga::journal::Fact;
@@ -25,16 +26,25 @@ fn says_the_same(happening: &Happening, fact: &Fact) -> bool {
     happening.kind == kind && step == path && of == *direction
 }
 
+/// Tells what the core refused.
+pub(super) fn refused(definition: &Definition, happening: &Happening) -> String {
+    format!("{}: refused", happened(definition, happening))
+}
+
 /// Tells where it ended.
 pub(super) fn tell_end(state: &State, lines: &mut Vec<String>) {
     lines.push(match state.status() {
         Status::Stuck => "it is stuck until an operator decides".to_owned(),
         status if status.is_final() => format!("it ends {}", status.as_str()),
+        _ if state.paused.is_some() => "it is paused".to_owned(),
         status => format!("it is {}", status.as_str()),
     });
 }
 
 fn happened(definition: &Definition, happening: &Happening) -> String {
+    if let Kind::Operator(act) = happening.kind {
+        return intervened(act, happening.of.as_ref().map(|(path, _)| path));
+    }
     let Some((path, direction)) = &happening.of else {
         return match happening.kind {
             Kind::Started => "a saga is started",
@@ -66,6 +76,22 @@ fn happened(definition: &Definition, happening: &Happening) -> String {
         Kind::Arrival => format!("what {what} waits for comes"),
         Kind::NoArrival => format!("what {what} waits for does not come in time"),
         _ => format!("the time of {what} has come"),
+    }
+}
+
+fn intervened(act: Act, step: Option<&StepPath>) -> String {
+    let of = step.map_or_else(|| "all that is held".to_owned(), |step| format!("`{step}`"));
+    match act {
+        Act::Retry => format!("an operator retries {of}"),
+        Act::Succeeded => format!("an operator resolves {of} as succeeded"),
+        Act::Failed => format!("an operator resolves {of} as failed"),
+        Act::Skip => format!("an operator skips {of}"),
+        Act::Rollback => "an operator rolls the saga back".to_owned(),
+        Act::Abandon => "an operator abandons the saga".to_owned(),
+        Act::RaiseLimits => "an operator raises the limits of the saga".to_owned(),
+        Act::Pause => "an operator pauses the saga".to_owned(),
+        Act::Resume => "an operator resumes the saga".to_owned(),
+        Act::Migrate => "an operator migrates the saga to another version".to_owned(),
     }
 }
 

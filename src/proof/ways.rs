@@ -1,4 +1,4 @@
-//! How many ways lead to each state.
+//! How many ways lead to each state, and from which states a way leads to an end.
 
 /// How many ways there are from the first state to each. What is on a circle is not counted; there are none.
 pub(super) fn count(states: usize, edges: &[(u32, u32)]) -> Vec<f64> {
@@ -32,4 +32,32 @@ pub(super) fn count(states: usize, edges: &[(u32, u32)]) -> Vec<f64> {
         }
     }
     paths
+}
+
+/// From which states some edges lead to one of `ends`.
+pub(super) fn lead_to<'a>(
+    states: usize,
+    edges: impl Iterator<Item = &'a (u32, u32)> + Clone,
+    ends: &[u32],
+) -> Vec<bool> {
+    let mut first = vec![0_usize; states + 1];
+    edges.clone().for_each(|(_, to)| first[*to as usize + 1] += 1);
+    for index in 1..=states {
+        first[index] += first[index - 1];
+    }
+    let mut next = first.clone();
+    let mut sources = vec![0_u32; first[states]];
+    for (from, to) in edges {
+        let place = &mut next[*to as usize];
+        sources[*place] = *from;
+        *place += 1;
+    }
+    let mut leads = vec![false; states];
+    let mut ready: Vec<usize> = ends.iter().map(|end| *end as usize).collect();
+    while let Some(to) = ready.pop() {
+        if !std::mem::replace(&mut leads[to], true) {
+            ready.extend(sources[first[to]..first[to + 1]].iter().map(|from| *from as usize));
+        }
+    }
+    leads
 }

@@ -148,8 +148,12 @@ impl StepState {
         if let Outcome::Pending(pending) = &mut self.outcome {
             pending.put_off(held);
         }
-        if let Some(pending) = self.undo.as_mut().and_then(|undo| undo.pending.as_mut()) {
-            pending.put_off(held);
+        self.forward.put_off(held);
+        if let Some(undo) = &mut self.undo {
+            undo.attempts.put_off(held);
+            if let Some(pending) = &mut undo.pending {
+                pending.put_off(held);
+            }
         }
     }
 
@@ -190,6 +194,13 @@ impl Attempts {
     pub(super) fn sent(&mut self, attempt: u32) {
         self.tried += u32::from(attempt > self.last);
         self.last = attempt;
+    }
+
+    /// A command waits for a queue for so long, the time of a pause not counted.
+    fn put_off(&mut self, held: Duration) {
+        if let Some(no_route) = &mut self.no_route {
+            no_route.since = no_route.since.after(held);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 
 /// Each with the code of what is found.
-pub const CHECKED: [(Fault, &str); 6] = [
+pub const CHECKED: [(Fault, &str); 10] = [
     (
         Fault {
             name: "undo_in_forward_order",
@@ -72,10 +72,55 @@ Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),"#,
         },
         "E0610",
     ),
+    (
+        Fault {
+            name: "unstuck_is_accepted",
+            what: "an intervention is accepted although the saga is not stuck",
+            file: "src/saga/transition/operator.rs",
+            right: "_ => return Err(Ignored::NotStuck),",
+            wrong: r#"_ if crate::planted::is("unstuck_is_accepted") => {}
+            _ => return Err(Ignored::NotStuck),"#,
+        },
+        "E0613",
+    ),
+    (
+        Fault {
+            name: "skip_is_forgotten",
+            what: "a skipped step is forgotten",
+            file: "src/saga/state.rs",
+            right: "step.passed_over = true;",
+            wrong: r#"step.passed_over = !crate::planted::is("skip_is_forgotten");"#,
+        },
+        "E0613",
+    ),
+    (
+        Fault {
+            name: "pause_counts_without_route",
+            what: "a pause counts as time in which a command waits for a queue",
+            file: "src/saga/step_state.rs",
+            right: "self.forward.put_off(held);",
+            wrong: r#"if !crate::planted::is("pause_counts_without_route") {
+            self.forward.put_off(held);
+        }"#,
+        },
+        "E0614",
+    ),
+    (
+        Fault {
+            name: "child_not_told_after_pause",
+            what: "a child is not cancelled with its parent after a pause",
+            file: "src/saga/transition/steering.rs",
+            right: "        self.tell_children();",
+            wrong: r#"        if !crate::planted::is("child_not_told_after_pause") {
+            self.tell_children();
+        }"#,
+        },
+        "E0614",
+    ),
 ];
 
 /// Each with the tests that find it.
-pub const TESTED: [(Fault, &[&str]); 7] = [
+pub const TESTED: [(Fault, &[&str]); 8] = [
     (
         Fault {
             name: "unsent_times_out",
@@ -151,5 +196,17 @@ pub const TESTED: [(Fault, &[&str]); 7] = [
             && matches!(exchange.kind, ExchangeKind::Fanout | ExchangeKind::Headers)"#,
         },
         &["--lib", "check::topology"],
+    ),
+    (
+        Fault {
+            name: "undo_added_too_late",
+            what: "a migration adds an undo after that of an earlier step",
+            file: "src/saga/migration.rs",
+            right: "        check.undoing();",
+            wrong: r#"        if !crate::planted::is("undo_added_too_late") {
+            check.undoing();
+        }"#,
+        },
+        &["--test", "proof", "migrations"],
     ),
 ];
