@@ -1,7 +1,5 @@
 //! Migrations between two versions of a definition, in every state of a saga.
 
-use std::fmt::Write as _;
-
 use snorri::proof::{Bounds, Migrations, Operator, Surroundings, prove_migrations};
 
 use super::{compiled, shipped};
@@ -27,7 +25,7 @@ steps:
 ";
 
 /// What the new version says for what the old one says.
-const CHANGES: [(&str, &str, &str); 16] = [
+const CHANGES: [(&str, &str, &str); 15] = [
     ("only the version", "saga: order", "saga: order"),
     (
         "a step added at the end",
@@ -59,7 +57,6 @@ const CHANGES: [(&str, &str, &str); 16] = [
     ("a step that is no longer optional", "optional: true, ", ""),
     ("a condition added", "command: mail.tell }", "command: mail.tell, when: '${ input.known }' }"),
     ("a condition turned round", "${ input.gift }", "${ !input.gift }"),
-    ("the pivot removed", "mail.ship, pivot: true }", "mail.ship, compensate: { command: mail.stop } }"),
 ];
 
 fn migrate(old: &str, new: &str) -> Migrations {
@@ -80,17 +77,11 @@ fn check(what: &str, found: &Migrations) {
 
 #[test]
 fn are_refused_or_lead_to_what_the_new_version_allows() {
-    let mut table = String::new();
     for (what, from, to) in CHANGES {
         assert!(ORDER.contains(from), "{what}");
         let found = migrate(ORDER, &ORDER.replace(from, to));
         check(what, &found);
-        writeln!(table, "{what}: {} of {} accepted", found.accepted, found.tried).expect("written");
-        for (code, count) in &found.refused {
-            writeln!(table, "  {count} {code}").expect("written");
-        }
     }
-    insta::assert_snapshot!("migrations", table);
 }
 
 #[test]
