@@ -53,6 +53,12 @@ impl Plan {
         }
     }
 
+    /// Appends what the process writes to this file.
+    pub fn log_to(&mut self, path: &Path) {
+        self.run_by = vec!["sh", "-c", "exec \"$@\" >>\"$LOG\" 2>&1", "sh"];
+        self.settings.push(("LOG", path.display().to_string()));
+    }
+
     /// Starts the process, whether it comes up or not.
     pub fn spawn(&self) -> Orchestrator {
         let listen = format!("127.0.0.1:{}", self.port);
@@ -164,6 +170,12 @@ impl Api {
     pub async fn text(&self, path: &str) -> String {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("an answer");
         response.text().await.expect("a text")
+    }
+
+    /// The same of a process that may not be up.
+    pub async fn text_if_up(&self, path: &str) -> Option<String> {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.ok()?;
+        response.error_for_status().ok()?.text().await.ok()
     }
 
     /// What `snorri show` prints of a saga.
