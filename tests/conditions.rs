@@ -38,6 +38,7 @@ mod watch;
 use chrono::Utc;
 use sea_orm::{ConnectionTrait, Database, Statement};
 use support::Services;
+use support::orchestrator::binary;
 
 /// Writes what the table was measured with.
 #[tokio::test]
@@ -52,7 +53,7 @@ async fn a_description_of_the_machine() {
     let overview = reqwest::get(format!("{management}/api/overview")).await.expect("an answer");
     let overview: serde_json::Value = overview.json().await.expect("JSON");
     let cores = std::thread::available_parallelism().expect("a number");
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let build = if binary().contains("/release/") { "release" } else { "debug" };
     let line = format!(
         "Measured on {}: {cores} cores, snorri {} ({build} build), RabbitMQ {}, PostgreSQL {}, {}.",
         Utc::now().format("%Y-%m-%d"),

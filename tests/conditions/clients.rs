@@ -16,7 +16,7 @@ use crate::support::orchestrator::Api;
 
 /// How long a client waits for an answer, and before it repeats a start.
 const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts, evenly over this time.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +116,7 @@ async fn publish(broker: &Arc<dyn Broker>, queue: &str, order: &str) -> Result<(
     match broker.publish(vec![start(queue, "order", order, &json!({"orderId": order}).to_string())]).await[..]
     {
         [Published::Confirmed] => Ok(()),
-        [other] => Err(format!("{other:?}").to_lowercase()),
+        [_] => Err("not confirmed by the broker".to_owned()),
         _ => unreachable!("one message, one result"),
     }
 }

@@ -21,7 +21,7 @@ async fn wrong_clock(condition: &'static str, offset: &str, ready: bool) {
     let wrong = Plan { ..plan }.spawn();
     until(Duration::from_secs(30), "a process with a wrong clock", async || {
         let report = wrong.api.get_if_up("/readyz").await?;
-        (report.1["database"] == "ok").then_some(())
+        (report.1["database"] == "ok" && report.1["broker"] == "ok").then_some(())
     })
     .await;
     site.participant.delay(Duration::from_secs(1));

@@ -74,3 +74,20 @@ async fn read_only() {
     run.finish().await;
     assert_eq!(process.terminate().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "part of `make conditions`"]
+async fn first_address_gone() {
+    let site = Site::new().await;
+    let proxy = Proxy::to(&site.database_url).await;
+    let database_url = format!("{},{}", proxy.url, site.database_url);
+    let process = Plan { database_url, ..site.plan() }.start().await;
+    let condition = "database: the first of two addresses is cut for ever";
+    let mut run = Run::begin(condition, &site, &[&process.api]).await;
+    run.load(&[&process.api], Load { over: Duration::from_secs(5), ..LOAD });
+    sleep(BEFORE).await;
+    proxy.cut();
+    run.over();
+    run.finish().await;
+    assert_eq!(process.terminate().await, Some(0));
+}

@@ -10,7 +10,8 @@ use crate::outcome::Reader;
 use crate::run::Run;
 use crate::site::Site;
 use crate::support::faults::publish_poison;
-use crate::support::orchestrator::{Api, Orchestrator};
+use crate::support::orchestrator::{Api, Orchestrator, Plan};
+use crate::support::proxy::Proxy;
 use crate::support::until;
 use crate::table::seconds;
 
@@ -119,6 +120,32 @@ async fn a_nul_in_a_name() {
     run.remark(format!("dead letter after {}", seconds(run.since_over())));
     run.finish().await;
     assert_eq!(status, 404, "{problem}");
+    assert_eq!(process.terminate().await, Some(0));
+}
+
+/// A proxy ends each connection over which the message comes, as a client does that cannot read it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "part of `make conditions`"]
+async fn costs_each_connection() {
+    let site = Site::new().await;
+    let proxy = Proxy::choking_on(&site.amqp_url, b"what no client survives").await;
+    let process = Plan { amqp_url: proxy.url.clone(), ..site.plan() }.start().await;
+    let condition = "a message that costs every connection over which it is delivered";
+    let mut run = Run::begin(condition, &site, &[&process.api]).await;
+    run.load(&[&process.api], Load { over: Duration::from_secs(20), ..LOAD });
+    tokio::time::sleep(MOMENT).await;
+    let message = start(&site.queue("starts"), "order", "culprit", "what no client survives");
+    assert_eq!(site.broker.publish(vec![message]).await, [Published::Confirmed]);
+    run.over();
+    until(Duration::from_secs(90), "parked", async || {
+        (site.broker.depth(&site.queue("parked")).await.is_ok_and(|depth| depth == 1)).then_some(())
+    })
+    .await;
+    run.remark(format!("parked after {}", seconds(run.since_over())));
+    run.over();
+    run.finish().await;
+    let parked = site.broker.depth(&site.queue("parked")).await;
+    assert_eq!(parked.expect("a depth"), 1, "good messages are not parked");
     assert_eq!(process.terminate().await, Some(0));
 }
 

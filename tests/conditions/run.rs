@@ -147,7 +147,9 @@ impl<'a> Run<'a> {
         let Result { accepted, sagas, readiness, .. } = result;
         let lost = accepted.orders.iter().filter(|order| !sagas.keys.contains_key(*order)).count();
         let started_twice = sagas.keys.values().filter(|count| **count > 1).count();
-        let ready = if readiness.iter().all(|readiness| readiness.is_ready) {
+        let ready = if !self.expected.ready {
+            "does not apply".to_owned()
+        } else if readiness.iter().all(|readiness| readiness.is_ready) {
             let again = readiness.iter().filter_map(|readiness| readiness.ready_again).max();
             again.map_or_else(|| "at once".to_owned(), |again| seconds(again - over))
         } else {

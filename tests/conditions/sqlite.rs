@@ -97,7 +97,7 @@ async fn full_disk() {
     let api = process.api.clone();
     let condition = "SQLite: disk full for 5 s, twice, with `kill -9` on the full disk and after it";
     let mut run = Run::begin(condition, &site, &[&api]).await;
-    run.load(&[&api], Load { http: 9_000, amqp: 1_000, over: Duration::from_secs(30) });
+    run.load(&[&api], Load { http: 5_000, amqp: 5_000, over: Duration::from_secs(40) });
     sleep(Duration::from_secs(5)).await;
     disk.fill();
     sleep(FULL).await;

@@ -61,17 +61,10 @@ impl Plan {
 
     /// Starts the process, whether it comes up or not.
     pub fn spawn(&self) -> Orchestrator {
-        let listen = format!("127.0.0.1:{}", self.port);
+        let (listen, binary) = (format!("127.0.0.1:{}", self.port), binary());
         let process = Command::new(self.run_by[0])
             .args(&self.run_by[1..])
-            .args([
-                env!("CARGO_BIN_EXE_snorri"),
-                "serve",
-                "--amqp-url",
-                &self.amqp_url,
-                "--database-url",
-                &self.database_url,
-            ])
+            .args([&binary, "serve", "--amqp-url", &self.amqp_url, "--database-url", &self.database_url])
             .args(["--listen", &listen, "--definitions"])
             .arg(&self.definitions)
             .env("SNORRI__BROKER__PREFIX", &self.prefix)
@@ -242,6 +235,11 @@ impl Api {
         })
         .await
     }
+}
+
+/// The program that is tested: that of this build, or the one that `SNORRI_TEST_BINARY` names.
+pub fn binary() -> String {
+    std::env::var("SNORRI_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_snorri").to_owned())
 }
 
 /// A saga's journal, one short line for each fact that people care for.
