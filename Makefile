@@ -52,6 +52,11 @@ planted: ## Plant mistakes, and have the check of the shipped definitions or the
 crash: ## Kill orchestrator, broker and database again and again, and count the money
 	SNORRI_CRASH_KILLS=100 SNORRI_CRASH_SAGAS=20000 $(SERVICES) cargo test --locked --test crash -- --nocapture
 
+.PHONY: conditions
+conditions: build ## Measure the release binary under each fault of broker, database, disk, clock and message
+	SNORRI_CONDITIONS_TABLE=$(CURDIR)/docs/reliability/conditions.md SNORRI_TEST_BINARY=$(CURDIR)/target/release/snorri \
+		$(SERVICES) cargo test --locked --test conditions -- --ignored --test-threads=1 --nocapture
+
 .PHONY: simulate
 simulate: ## Run the whole engine on 100,000 seeds of faults
 	SNORRI_SIMULATION_SEEDS=100000 cargo test --locked --test engine_simulation \

@@ -811,3 +811,26 @@ async fn amqp_says_why_it_cannot_connect() {
     let refused = AmqpBroker::connect(&with_url(&url)).await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
 }
+
+/// A pause that doubles up to 5 s would have been 3.2 s long at the return of the broker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn amqp_reaches_a_broker_soon_after_its_return() {
+    let proxy = Proxy::to(&bed::url()).await;
+    let options = snorri::broker::amqp::Options {
+        url: proxy.url.clone().into(),
+        reconnect_delay_max: Duration::from_secs(5),
+        ..bed::options(&format!("test-{}", uuid::Uuid::now_v7().simple()))
+    };
+    let broker = AmqpBroker::connect(&options).await.expect("a connection");
+    let mut availability = broker.availability();
+    proxy.cut();
+    availability.wait_for(|is_available| !is_available).await.expect("a broker");
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    proxy.mend();
+    let within = Duration::from_millis(2_000);
+    let again = tokio::time::timeout(within, availability.wait_for(|is_available| *is_available)).await;
+    again.expect("reached within 2 s").expect("a broker");
+    broker.close().await;
+    let probe = options.probe_queue.into();
+    bed::admin().await.queue_delete(probe, QueueDeleteOptions::default()).await.expect("deleted");
+}

@@ -6,13 +6,15 @@
 #   tests/services.sh kill    broker|database   kill -9, as a crash would
 #   tests/services.sh start   broker|database   start again: same port, same data
 #   tests/services.sh restart broker|database   kill, then start
+#   tests/services.sh block|unblock broker      raise its memory alarm, as a broker without memory would, and end it
 #   tests/services.sh install PACKAGE           one of the packages that run installs, if it is missing
 #
 # COMMAND finds them through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL, and RabbitMQ's management API through
-# SNORRI_TEST_MANAGEMENT_URL; when the first two are set already, run starts nothing. Kill, start and restart work within COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
+# SNORRI_TEST_MANAGEMENT_URL; when the first two are set already, run starts nothing. Kill, start, restart and block work within COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
 
 set -euo pipefail
 readonly TIMEOUT_SECONDS=120 # of one start or kill: a few seconds do, but a machine that compiles is slow
+readonly MEMORY_LIMIT=2GB # of the broker
 
 main() {
     find_servers
@@ -22,6 +24,8 @@ main() {
         "kill broker" | "kill database") attach; kill_service "$2" ;;
         "start broker" | "start database") attach; start_service "$2" ;;
         "restart broker" | "restart database") attach; kill_service "$2"; start_service "$2" ;;
+        "block broker") attach; set_memory_limit 1 ;;
+        "unblock broker") attach; set_memory_limit "$MEMORY_LIMIT" ;;
         *) sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 }
@@ -170,7 +174,7 @@ configure_broker() {
     mkdir "$dir/broker"
     # Thresholds, not reservations: an alarm in the middle of a test would block every publisher.
     printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$amqp_port" 'disk_free_limit.absolute = 50MB' \
-        'vm_memory_high_watermark.absolute = 2GB' "management.tcp.port = $management_port" \
+        "vm_memory_high_watermark.absolute = $MEMORY_LIMIT" "management.tcp.port = $management_port" \
         'management.tcp.ip = 127.0.0.1' >"$dir/broker/rabbitmq.conf"
     echo '[rabbitmq_management].' >"$dir/broker/enabled_plugins"
     echo '[].' >"$dir/broker/advanced.config"
@@ -190,6 +194,11 @@ launch_broker() {
         RUNNING_UNDER_SYSTEMD=true # the script then becomes the Erlang machine instead of waiting for it
     )
     become broker rabbitmq env "${settings[@]}" rabbitmq-server
+}
+
+set_memory_limit() { # bytes
+    local settings=("RABBITMQ_NODENAME=snorri-test-$amqp_port@localhost" "ERL_EPMD_PORT=$epmd_port")
+    (become broker rabbitmq env "${settings[@]}" rabbitmqctl set_vm_memory_high_watermark absolute "$1") >&2
 }
 
 # The listener opens last in the boot, so the first byte of the handshake says that all the rest is there.

@@ -1,7 +1,7 @@
-"""Publishes one message that a client may choke on: `poison.py URL QUEUE KIND`.
+"""Publishes one message that a client may choke on: `poison.py URL QUEUE KIND [CORRELATION_ID]`.
 
-KIND is `nested` or `long` for headers that fill a frame, `large` for a body of 20 MB, or what is to hold a byte that is not UTF-8: `headers`, `routing_key`,
-or the name of a property."""
+KIND is `nested` or `long` for headers that fill a frame, `nested:COUNT` for fewer tables, `large` for a body of 20 MB, `large:BYTES` for another one, or
+what is to hold a byte that is not UTF-8: `headers`, `routing_key`, or the name of a property."""
 
 import sys
 
@@ -14,26 +14,28 @@ LARGE_BYTES = 20_000_000
 LATIN_1 = b"M\xfcller"
 
 
-def nested():
+def nested(count):
     table = {}
-    for _ in range(TABLES):
+    for _ in range(count):
         table = {"": table}
     return table
 
 
 sys.setrecursionlimit(10 * TABLES)
-url, queue, kind = sys.argv[1:]
+url, queue, kind = sys.argv[1:4]
+kind, _, size = kind.partition(":")
+correlation_id = sys.argv[4] if len(sys.argv) > 4 else "nothing of Snorri's"
 connection = pika.BlockingConnection(pika.URLParameters(url))
 channel = connection.channel()
 channel.confirm_delivery()
-properties = pika.BasicProperties(type="success", correlation_id="nothing of Snorri's", headers={"kept": "yes"})
+properties = pika.BasicProperties(type="success", correlation_id=correlation_id, headers={"kept": "yes"})
 exchange, routing_key, body = "", queue, b"{}"
 if kind == "nested":
-    properties.headers = nested()
+    properties.headers = nested(int(size or TABLES))
 elif kind == "long":
     properties.headers = {"x": "a" * LETTERS}
 elif kind == "large":
-    body = b"1" * LARGE_BYTES
+    body = b"1" * int(size or LARGE_BYTES)
 elif kind == "headers":
     properties.headers = {"kept": "yes", LATIN_1: {LATIN_1: 1}}
 elif kind == "routing_key":

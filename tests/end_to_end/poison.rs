@@ -2,6 +2,7 @@
 
 use tokio::process::Command;
 
+use super::support::faults::publish_poison;
 use super::*;
 
 /// Of the body that `poison.py` makes for `large`.
@@ -9,11 +10,7 @@ const SHA256_OF_LARGE: &str = "c05d47344f4b704a1ef4725f9af24e32208321bbfd96bd4be
 
 /// Publishes to a queue of the orchestrator.
 async fn publish(world: &World, queue: &str, kind: &str) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/poison.py");
-    let queue = format!("{}.{queue}", world.plan.prefix);
-    let published =
-        Command::new("/usr/bin/python3").args([script, &world.plan.amqp_url, &queue, kind]).status().await;
-    assert!(published.expect("python3 with pika").success(), "not published");
+    publish_poison(&world.plan.amqp_url, &format!("{}.{queue}", world.plan.prefix), kind).await;
 }
 
 /// Waits for this many dead letters.

@@ -1,7 +1,7 @@
 //! SIGTERM while the database or the broker is away.
 
-use super::startup::Logged;
 use super::support::Services;
+use super::support::logged::Logged;
 use super::support::proxy::Proxy;
 use super::*;
 

@@ -1,68 +1,12 @@
 //! A start without its database or broker, or with ones that cannot be used.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-
 use sea_orm::{ConnectionTrait, Database};
-use tempfile::TempDir;
-use uuid::Uuid;
 
 use super::support::Services;
-use super::support::orchestrator::{Orchestrator, Plan};
-use super::support::proxy::Proxy;
-use super::support::world::order;
+use super::support::logged::Logged;
+use super::support::orchestrator::Orchestrator;
+use super::support::proxy::{Proxy, elsewhere, free_port};
 use super::*;
-
-/// A process whose log can be read.
-pub struct Logged {
-    pub plan: Plan,
-    log: PathBuf,
-    _home: TempDir,
-}
-
-impl Logged {
-    pub fn new(amqp_url: &str, database_url: &str) -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        let prefix = format!("t{}", Uuid::now_v7().simple());
-        std::fs::create_dir(home.path().join("sagas")).expect("a directory");
-        let source = order(&format!("{prefix}.commands"));
-        std::fs::write(home.path().join("sagas/order.yaml"), source).expect("written");
-        let log = home.path().join("log.txt");
-        let mut plan = Plan::new(amqp_url, database_url, &prefix, &home.path().join("sagas"));
-        plan.run_by = vec!["sh", "-c", "exec \"$@\" >>\"$LOG\" 2>&1", "sh"];
-        plan.settings.push(("LOG", log.display().to_string()));
-        Self { plan, log, _home: home }
-    }
-
-    pub fn wait_for(mut self, duration: &str) -> Self {
-        self.plan.settings.push(("SNORRI__STARTUP__WAIT_FOR", duration.to_owned()));
-        self
-    }
-
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Starts a process that does not come up, and returns what it says.
-    async fn refused(&self) -> String {
-        let mut process = self.plan.spawn();
-        assert_eq!(process.exit().await, Some(1), "{}", self.log());
-        self.log()
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
-}
-
-/// The URL with another port, and a password that is in no log.
-fn elsewhere(url: &str, port: u16) -> String {
-    let (head, rest) = url.split_once('@').expect("a URL with a user");
-    let (_, path) = rest.split_once('/').expect("a path");
-    let (scheme, user) = head.split_once("://").expect("a scheme");
-    let user = user.split(':').next().expect("a user");
-    format!("{scheme}://{user}:not-to-be-seen@127.0.0.1:{port}/{path}")
-}
 
 /// Waits until `/readyz` says that the start waits for this part, and returns why.
 async fn waiting_for(process: &Orchestrator, part: &str) -> String {

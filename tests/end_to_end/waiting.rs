@@ -3,8 +3,8 @@
 use futures_util::StreamExt;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 
-use super::startup::Logged;
 use super::support::Services;
+use super::support::logged::Logged;
 use super::support::orchestrator::Orchestrator;
 use super::*;
 

@@ -4,7 +4,9 @@
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
 pub mod demo;
+pub mod faults;
 pub mod ledger;
+pub mod logged;
 pub mod orchestrator;
 pub mod participants;
 pub mod proxy;

@@ -53,19 +53,18 @@ impl Plan {
         }
     }
 
+    /// Appends what the process writes to this file.
+    pub fn log_to(&mut self, path: &Path) {
+        self.run_by = vec!["sh", "-c", "exec \"$@\" >>\"$LOG\" 2>&1", "sh"];
+        self.settings.push(("LOG", path.display().to_string()));
+    }
+
     /// Starts the process, whether it comes up or not.
     pub fn spawn(&self) -> Orchestrator {
-        let listen = format!("127.0.0.1:{}", self.port);
+        let (listen, binary) = (format!("127.0.0.1:{}", self.port), binary());
         let process = Command::new(self.run_by[0])
             .args(&self.run_by[1..])
-            .args([
-                env!("CARGO_BIN_EXE_snorri"),
-                "serve",
-                "--amqp-url",
-                &self.amqp_url,
-                "--database-url",
-                &self.database_url,
-            ])
+            .args([&binary, "serve", "--amqp-url", &self.amqp_url, "--database-url", &self.database_url])
             .args(["--listen", &listen, "--definitions"])
             .arg(&self.definitions)
             .env("SNORRI__BROKER__PREFIX", &self.prefix)
@@ -166,6 +165,12 @@ impl Api {
         response.text().await.expect("a text")
     }
 
+    /// The same of a process that may not be up.
+    pub async fn text_if_up(&self, path: &str) -> Option<String> {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.ok()?;
+        response.error_for_status().ok()?.text().await.ok()
+    }
+
     /// What `snorri show` prints of a saga.
     pub async fn show(&self, id: &str) -> String {
         self.command(&["show", id]).await
@@ -230,6 +235,11 @@ impl Api {
         })
         .await
     }
+}
+
+/// The program that is tested: that of this build, or the one that `SNORRI_TEST_BINARY` names.
+pub fn binary() -> String {
+    std::env::var("SNORRI_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_snorri").to_owned())
 }
 
 /// A saga's journal, one short line for each fact that people care for.

@@ -104,3 +104,17 @@ async fn copy_until(client: &mut TcpStream, server: &mut TcpStream, culprit: &[u
         ended = tokio::io::copy(&mut from_client, &mut to_server) => ended.map(|_| ()),
     }
 }
+
+/// A port on which nothing listens.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
+}
+
+/// The URL with another port, and a password that is in no log.
+pub fn elsewhere(url: &str, port: u16) -> String {
+    let (head, rest) = url.split_once('@').expect("a URL with a user");
+    let (_, path) = rest.split_once('/').expect("a path");
+    let (scheme, user) = head.split_once("://").expect("a scheme");
+    let user = user.split(':').next().expect("a user");
+    format!("{scheme}://{user}:not-to-be-seen@127.0.0.1:{port}/{path}")
+}

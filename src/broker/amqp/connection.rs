@@ -21,8 +21,11 @@ use super::{Options, within};
 use crate::addresses::Shown;
 use crate::broker::Error;
 
-/// The pause before the second try. It doubles with each one up to [`Options::reconnect_delay_max`].
+/// The pause before the second try. It doubles with each one.
 const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(100);
+/// The longest pause while the broker is away, so that a backlog moves within a second of its return. A broker that refuses is asked
+/// less often, up to [`Options::reconnect_delay_max`].
+const AWAY_DELAY_MAX: Duration = Duration::from_millis(500);
 /// lapin tells of most losses by an event; this finds the others.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -164,6 +167,7 @@ impl Supervisor {
         let (mut generation, mut delay) = (0, RECONNECT_DELAY_MIN);
         let mut logged = None;
         loop {
+            let mut delay_max = AWAY_DELAY_MAX.min(self.options.reconnect_delay_max);
             match self.connect().await {
                 Ok(connection) => {
                     logged = None;
@@ -180,11 +184,14 @@ impl Supervisor {
                         Error::Refused(reason) => (true, reason),
                         Error::Unavailable(reason) => (false, reason),
                     };
+                    if refused {
+                        delay_max = self.options.reconnect_delay_max;
+                    }
                     self.state.send_replace(State::Down { refused, reason });
                 }
             }
             tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(self.options.reconnect_delay_max);
+            delay = (delay * 2).min(delay_max);
         }
     }
 

@@ -156,12 +156,24 @@ fn attribute_rows(attributes: &[Attributes]) -> Result<String, Error> {
 fn letter_rows(letters: &[DeadLetter]) -> Result<String, Error> {
     let row = |letter: &DeadLetter| {
         let DeadLetter { id, at, queue, code, reason, saga, step, properties, body, resolved_at } = letter;
-        let body: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+        let body = hex_digits(body);
         let saga = saga.map(|saga| hex(&saga.0));
         let (step, properties) = (step.as_deref().map(text), json(properties)?);
         Ok((hex(id), *at, text(queue), text(code), text(reason), saga, step, properties, body, *resolved_at))
     };
     json(&letters.iter().map(row).collect::<Result<Vec<_>, Error>>()?)
+}
+
+/// Bytes as hexadecimal digits. Not with `format!`: a body of 256 KiB would keep a thread busy for many milliseconds.
+fn hex_digits(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        digits.push(DIGITS[usize::from(byte >> 4)]);
+        digits.push(DIGITS[usize::from(byte & 0xf)]);
+    }
+    digits
 }
 
 pub(super) fn audit_rows<'a>(entries: impl IntoIterator<Item = &'a AuditEntry>) -> Result<String, Error> {
