@@ -35,7 +35,6 @@ mod table;
 #[path = "conditions/watch.rs"]
 mod watch;
 
-use chrono::Utc;
 use sea_orm::{ConnectionTrait, Database, Statement};
 use support::Services;
 use support::orchestrator::binary;
@@ -46,17 +45,17 @@ use support::orchestrator::binary;
 async fn a_description_of_the_machine() {
     snorri::crypto::install();
     let database = Database::connect(&Services::from_env().database_url).await.expect("PostgreSQL answers");
-    let version = Statement::from_string(database.get_database_backend(), "SHOW server_version");
-    let postgres = database.query_one_raw(version).await.expect("an answer").expect("a row");
-    let postgres: String = postgres.try_get_by_index(0).expect("a text");
+    let sql = "SELECT current_setting('server_version'), current_date::text";
+    let statement = Statement::from_string(database.get_database_backend(), sql);
+    let row = database.query_one_raw(statement).await.expect("an answer").expect("a row");
+    let [postgres, date] = [0, 1].map(|column| row.try_get_by_index::<String>(column).expect("a text"));
     let management = std::env::var("SNORRI_TEST_MANAGEMENT_URL").expect("the management API");
     let overview = reqwest::get(format!("{management}/api/overview")).await.expect("an answer");
     let overview: serde_json::Value = overview.json().await.expect("JSON");
     let cores = std::thread::available_parallelism().expect("a number");
     let build = if binary().contains("/release/") { "release" } else { "debug" };
     let line = format!(
-        "Measured on {}: {cores} cores, snorri {} ({build} build), RabbitMQ {}, PostgreSQL {}, {}.",
-        Utc::now().format("%Y-%m-%d"),
+        "Measured on {date}: {cores} cores, snorri {} ({build} build), RabbitMQ {}, PostgreSQL {}, {}.",
         env!("CARGO_PKG_VERSION"),
         overview["rabbitmq_version"].as_str().unwrap_or("?"),
         postgres.split(' ').next().unwrap_or("?"),
