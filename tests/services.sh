@@ -78,11 +78,23 @@ start_everything() {
 }
 
 stop_everything() {
+    local status=$?
     trap '' INT TERM HUP
     [[ -n $dir ]] || return 0
     lock # COMMAND may have left a start behind that is under way
     kill_service database; kill_service broker; kill_service epmd
+    ((status == 0)) || keep_logs
     rm -rf "$dir"
+}
+
+keep_logs() { # the last 10 MB of each
+    local kept service
+    kept=$(dirname "$0")/../target/services
+    mkdir -p "$kept"
+    for service in broker database; do
+        tail -c 10000000 "$dir/$service.log" >"$kept/$service.log" 2>/dev/null || true
+    done
+    say "COMMAND failed: the logs of both are in $kept"
 }
 
 attach() {

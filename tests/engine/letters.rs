@@ -69,15 +69,14 @@ impl Observer for Commits {
     }
 }
 
-/// A success that answers the first command of a saga.
-fn reply_to(id: SagaId) -> Delivery {
-    let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
-    let correlation_id = Some(wire().correlation_id(id, &attempt));
-    let properties = Properties { kind: Some("success".to_owned()), correlation_id, ..Properties::default() };
-    Delivery { properties, body: b"{}".to_vec(), ..Delivery::default() }
+/// A reply to nothing, which names a saga.
+fn reply_about(id: SagaId) -> Delivery {
+    let headers = [("snorri-saga".to_owned(), HeaderValue::Text(id.to_string()))];
+    let properties = Properties { headers: headers.into(), ..Properties::default() };
+    Delivery { properties, ..Delivery::default() }
 }
 
-/// Replies to sagas that do not exist. The database hangs when the first is stored, and refuses one.
+/// Replies to nothing. The database hangs when the first is stored, and refuses one.
 #[tokio::test(start_paused = true)]
 async fn dead_letters_share_transactions_and_one_that_is_refused_takes_no_other_along() {
     let hang = Planned { method: "commit", number: 1, fault: Fault::Hang(Duration::from_secs(1)) };
@@ -87,11 +86,11 @@ async fn dead_letters_share_transactions_and_one_that_is_refused_takes_no_other_
     let sagas: Vec<_> = (0..100).map(|_| SagaId(uuid::Uuid::now_v7())).collect();
     poisoned.insert(sagas[50]);
     let replies = intake::replies(&engine, &options);
-    let verdicts = sagas.iter().map(|saga| give(replies.clone(), reply_to(*saga)));
+    let verdicts = sagas.iter().map(|saga| give(replies.clone(), reply_about(*saga)));
     let verdicts = futures_util::future::join_all(verdicts).await;
     let count = |verdict| verdicts.iter().filter(|other| **other == verdict).count();
     assert_eq!(count(Verdict::Requeue), 1, "its transaction was given up");
-    assert!(matches!(verdicts[50], Verdict::DeadLetter { code: "unknown_saga", .. }), "{:?}", verdicts[50]);
+    assert!(matches!(verdicts[50], Verdict::DeadLetter { code: "undecodable", .. }), "{:?}", verdicts[50]);
     assert_eq!(count(Verdict::Ack), 98);
     let letters = engine.dead_letters(&LetterFilter::default(), 1_000).await.expect("dead letters");
     assert_eq!(letters.len(), 98);
