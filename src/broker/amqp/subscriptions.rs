@@ -34,8 +34,8 @@ impl Subscriptions {
         }
     }
 
-    /// Changes how many messages are sent ahead beside those of the lasting consumer. Returns what had come in for a consumer that
-    /// ended.
+    /// Changes how many more messages are sent ahead than to the lasting consumer alone. Returns what had come in for a consumer
+    /// that ended.
     pub(super) async fn set_extra(
         &mut self,
         prefetch: u16,
