@@ -153,7 +153,7 @@ impl Part {
             }
             // A process that has just started.
             Some(why) if was_available.is_none() => {
-                tracing::info!(part = self.name, why, "not available yet")
+                tracing::info!(part = self.name, why, "not available yet");
             }
             None if was_available == Some(false) => tracing::info!(part = self.name, "available again"),
             _ => {}
