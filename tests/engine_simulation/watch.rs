@@ -63,7 +63,7 @@ struct Inner {
     outbox: BTreeMap<OutboxId, Arc<Message>>,
     /// Messages that the broker has answered for, or given back.
     published: BTreeSet<String>,
-    /// When a call of a process last went wrong that keeps messages from being sent.
+    /// Until when something was last wrong with the calls of a process that keeps messages from being sent.
     last_fault: BTreeMap<String, Instant>,
     /// When processes began to stop in order.
     stopping: BTreeMap<String, Instant>,
@@ -320,6 +320,12 @@ impl Watch {
         }
     }
 
+    fn faulty_until(&self, process: &str, until: Instant) {
+        let mut inner = self.inner();
+        let last = inner.last_fault.entry(process.to_owned()).or_insert(until);
+        *last = until.max(*last);
+    }
+
     fn check_letter(&self, letter: &DeadLetter) {
         let delivery = delivery_of(letter);
         self.inner().set_aside.insert(set_aside(&letter.queue, &delivery));
@@ -342,7 +348,11 @@ impl Observer for Watch {
             let is_harmless = matches!(fault, Fault::Fail | Fault::FailAfter | Fault::Hang(_))
                 && !["publish", "commit"].contains(&call.method);
             if !is_harmless {
-                self.inner().last_fault.insert(call.process.to_owned(), Instant::now());
+                let lasts = match fault {
+                    Fault::LoseConnection(lasts) | Fault::Hang(lasts) => lasts,
+                    _ => Duration::ZERO,
+                };
+                self.faulty_until(call.process, Instant::now() + lasts);
             }
             self.story.tell(|| format!("{} {} {}: {fault:?}", call.process, call.method, call.number));
         }
