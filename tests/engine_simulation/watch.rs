@@ -328,6 +328,7 @@ impl Watch {
 
     fn check_letter(&self, letter: &DeadLetter) {
         let delivery = delivery_of(letter);
+        self.story.tell(|| format!("a dead letter of {}: {}, {}", letter.queue, letter.code, letter.reason));
         self.inner().set_aside.insert(set_aside(&letter.queue, &delivery));
         self.check_set_aside(&letter.queue, &delivery, &letter.code, &letter.reason);
     }
