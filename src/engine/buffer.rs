@@ -105,12 +105,7 @@ impl Engine {
                 Ok(Outcome::Full)
             }
             Err(SubmitError::Ignored(Ignored::UnknownSaga)) => Ok(Outcome::Kept),
-            // The sweep delivers it.
-            Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. })
-                if !is_full =>
-            {
-                Ok(Outcome::Kept)
-            }
+            Err(error) if !is_full && stays_buffered(&error) => Ok(Outcome::Kept),
             decided => {
                 if !is_full {
                     self.remove_buffered(vec![event.id], Vec::new()).await?;
@@ -165,19 +160,12 @@ impl Engine {
         for event in self.load_buffered(saga).await? {
             match self.submit(saga, Input::Arrival(Arc::new(event.arrival.clone()))).await {
                 Err(SubmitError::Ignored(Ignored::UnknownSaga)) => break,
-                Err(
-                    SubmitError::Stopping
-                    | SubmitError::Unavailable(_)
-                    | SubmitError::Changed { .. }
-                    | SubmitError::Unreadable(_),
-                ) => {
-                    break;
-                }
+                Err(error) if stays_buffered(&error) => break,
                 Err(SubmitError::Ignored(ignored)) => {
                     tracing::debug!(%saga, reason = %ignored, "a buffered event changes nothing");
                     dead_letters.extend(self.refused_signal(&event, &ignored));
                 }
-                Err(error @ SubmitError::Invalid(_)) => {
+                Err(error) => {
                     let (now, reason) = (self.clock().now(), error.to_string());
                     dead_letters.push(of_buffered(&event, now, error.code(), reason));
                 }
@@ -210,6 +198,12 @@ impl Engine {
         let _permit = self.0.buffer.access().await;
         self.store().commit(Batch { buffered_removed, dead_letters, ..Batch::default() }).await
     }
+}
+
+/// Whether the sweep delivers an event later. A copy of it may have been acknowledged because it is in the buffer, so that it
+/// stays there while its saga cannot be read, too.
+fn stays_buffered(error: &SubmitError) -> bool {
+    error.is_temporary() || matches!(error, SubmitError::Unreadable(_))
 }
 
 /// The same for every repetition of an arrival, if the sender gave it an id.

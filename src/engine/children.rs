@@ -33,17 +33,13 @@ impl Engine {
         };
         let result = match self.submit(child, input).await {
             Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => return true,
-            Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. }) => {
-                return false;
-            }
             Err(SubmitError::Unreadable(why)) => ReplyResult::Failure(Problem::new(Reason::Unreadable, why)),
-            Err(error @ SubmitError::Invalid(_)) => {
-                ReplyResult::Failure(refused(error.code(), format!("child saga {child}: {error}")))
-            }
             Err(SubmitError::Ignored(Ignored::AlreadyCompensated)) => ReplyResult::Success(Arc::default()),
             Err(SubmitError::Ignored(ignored)) => {
                 ReplyResult::Failure(refused(ignored.code(), format!("child saga {child}: {ignored}")))
             }
+            Err(error) if error.is_temporary() => return false,
+            Err(error) => ReplyResult::Failure(refused(error.code(), format!("child saga {child}: {error}"))),
         };
         match attempt {
             // A child that cannot be cancelled goes on, and its end is awaited.

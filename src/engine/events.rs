@@ -101,16 +101,12 @@ impl Tally {
     fn take(&mut self, saga: SagaId, decided: Result<(), SubmitError>) {
         match decided {
             Ok(()) => self.matched = true,
-            Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. }) => {
-                self.again = true;
-            }
             Err(SubmitError::Ignored(ignored)) => {
                 self.matched = true;
                 tracing::debug!(%saga, reason = %ignored, "the event changes nothing");
             }
-            Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
-                self.refused.push(error.to_string());
-            }
+            Err(error) if error.is_temporary() => self.again = true,
+            Err(error) => self.refused.push(error.to_string()),
         }
     }
 

@@ -134,12 +134,6 @@ async fn submit_reply(engine: &Engine, saga: SagaId, reply: Reply, terms: Terms)
     };
     match engine.submit_on(terms, saga, Input::Reply(reply)).await {
         Ok(_) => Verdict::Ack,
-        Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. }) => {
-            Verdict::Requeue
-        }
-        Err(error @ (SubmitError::Unreadable(_) | SubmitError::Invalid(_))) => {
-            dead_letter(error.code(), error.to_string())
-        }
         Err(SubmitError::Ignored(Ignored::UnknownSaga)) => {
             let reason = "this reply belongs to a saga that does not exist here";
             dead_letter(Ignored::UnknownSaga.code(), reason.to_owned())
@@ -148,6 +142,8 @@ async fn submit_reply(engine: &Engine, saga: SagaId, reply: Reply, terms: Terms)
             tracing::debug!(reason = %ignored, "the reply changes nothing");
             unreadable.map_or(Verdict::Ack, |reason| dead_letter(Reason::UnreadableReply.as_str(), reason))
         }
+        Err(error) if error.is_temporary() => Verdict::Requeue,
+        Err(error) => dead_letter(error.code(), error.to_string()),
     }
 }
 

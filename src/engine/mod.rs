@@ -186,6 +186,11 @@ impl SubmitError {
             Self::Stopping => "stopping",
         }
     }
+
+    /// Whether the same input may be taken later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Stopping | Self::Unavailable(_) | Self::Changed { .. })
+    }
 }
 
 impl Engine {

@@ -7,9 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, future};
 use tokio::sync::{mpsc, watch};
 
 use super::flow::{Conclusion, Destination, key_of};
@@ -119,7 +118,7 @@ impl Publishing {
         };
         let (late, timely): (Vec<_>, Vec<_>) =
             admitted.into_iter().partition(|unsent| is_late(&unsent.message, now));
-        tokio::join!(self.send(timely), async { self.send(self.renew(late).await).await });
+        tokio::join!(self.send(timely), self.send_late(late));
         self.give_back(self.passed_over.take()).await;
     }
 
@@ -139,14 +138,18 @@ impl Publishing {
         self.tasks.spawn(delivery).await;
     }
 
-    /// Restarts the clocks of commands that were not sent in time. The rows of those that are not awaited any more go.
-    async fn renew(&self, late: Vec<Unsent>) -> Vec<Unsent> {
-        join_all(late.into_iter().map(|unsent| self.renew_one(unsent))).await.into_iter().flatten().collect()
+    /// Restarts the clocks of commands that were not sent in time, and sends each at once: the saga of another may take so
+    /// long to answer that it would be late again. The rows of those that are not awaited any more go.
+    async fn send_late(&self, late: Vec<Unsent>) {
+        let count = late.len().max(1);
+        let renewed: FuturesUnordered<_> = late.into_iter().map(|unsent| self.renew(unsent)).collect();
+        let batches = renewed.filter_map(future::ready).ready_chunks(count);
+        batches.for_each_concurrent(None, |batch| self.send(batch)).await;
     }
 
     /// The command with the deadline of the clock that was restarted. If the database takes so long that it is late again,
     /// the clock is restarted once more: a message with a deadline in the past would expire in its queue.
-    async fn renew_one(&self, unsent: Unsent) -> Option<Unsent> {
+    async fn renew(&self, unsent: Unsent) -> Option<Unsent> {
         let Message::Command(command) = &*unsent.message else { return Some(unsent) };
         let patience = command.deadline.since(command.sent_at);
         for _ in 0..MAX_RENEWALS {

@@ -19,9 +19,7 @@ pub(super) async fn take_in(engine: Engine, delivery: Arc<Delivery>) -> Verdict 
     let arrival = Arc::new(arrival);
     let verdict = |decided: Result<(), SubmitError>| match decided {
         Ok(()) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Verdict::Ack,
-        Err(SubmitError::Stopping | SubmitError::Unavailable(_) | SubmitError::Changed { .. }) => {
-            Verdict::Requeue
-        }
+        Err(error) if error.is_temporary() => Verdict::Requeue,
         Err(error) => dead_letter(error.code(), format!("saga {saga}: {error}")),
     };
     let decided = engine.submit(saga, Input::Arrival(Arc::clone(&arrival))).await.map(|_| ());

@@ -52,7 +52,14 @@ fn frequent() -> Options {
 }
 
 async fn shop(options: &Options, clock: Arc<dyn Clock>) -> (Engine, Running, Arc<dyn Store>) {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    shop_on(Arc::new(MemoryStore::default()), options, clock).await
+}
+
+async fn shop_on(
+    store: Arc<dyn Store>,
+    options: &Options,
+    clock: Arc<dyn Clock>,
+) -> (Engine, Running, Arc<dyn Store>) {
     let (engine, running) = engine_at(&store, options, clock).await;
     engine.definitions().register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
     (engine, running, store)
@@ -154,6 +161,43 @@ async fn no_event_is_lost_between_the_looks_of_two_engines() {
     for (_, running) in engines {
         running.shut_down().await;
     }
+}
+
+/// Makes the rows of a saga unreadable as soon as an event is buffered for it.
+#[derive(Debug)]
+struct PoisonsOnceBuffered(Arc<testkit::Poisoned>, SagaId);
+
+impl testkit::Observer for PoisonsOnceBuffered {
+    fn called(&self, call: &testkit::Call<'_>, _: testkit::Fault) {
+        if call.method == "buffer_event" {
+            self.0.insert(self.1);
+        }
+    }
+}
+
+/// Another copy of the event may have been acknowledged because it is there.
+#[tokio::test]
+async fn an_event_stays_buffered_while_its_saga_cannot_be_read() {
+    let id = SagaId::of_key("shipment", "o-1");
+    let (store, poisoned): (Arc<dyn Store>, _) = (Arc::new(MemoryStore::default()), Arc::default());
+    let observer = Arc::new(PoisonsOnceBuffered(Arc::clone(&poisoned), id));
+    let process = testkit::Process::new("engine", Arc::new(testkit::NoFaults), observer);
+    let faulty: Arc<dyn Store> =
+        Arc::new(testkit::FaultyStore::new(Arc::clone(&store), process, Arc::clone(&poisoned)));
+    let options = frequent();
+    let (engine, running, _) = shop_on(faulty, &options, Arc::new(SystemClock)).await;
+    let event = give(intake::events(&engine, &options), paid("o-1", Some("m-1"))).await;
+    assert_eq!((event, buffered(&store, id).await), (Verdict::Ack, 1));
+
+    poisoned.clear();
+    engine.start(shipment("o-1")).await.expect("started");
+    until("it is delivered", async || buffered(&store, id).await == 0).await;
+    let view = engine.view(id).await.expect("the store answers").expect("a saga");
+    assert_eq!(
+        view.state.step(&StepPath::new("paid")).and_then(|step| step.output()),
+        Some(&json!({"order": "o-1"}))
+    );
+    running.shut_down().await;
 }
 
 /// As after a crash between the start of the saga and the delivery of its buffered events.

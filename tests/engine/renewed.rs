@@ -81,6 +81,33 @@ async fn a_command_that_waited_for_the_database_goes_with_a_deadline_in_the_futu
     running.shut_down().await;
 }
 
+/// The queue refuses the commands of two sagas, so that both are sent late, and then the database takes longer than their timeout
+/// to note that the clock of one of them starts only now.
+#[tokio::test(start_paused = true)]
+async fn a_late_command_does_not_wait_for_the_saga_of_another() {
+    let (engine, running, _) = scripted(vec![
+        Planned { method: "publish", number: 1, fault: Fault::Refuse },
+        Planned { method: "publish", number: 2, fault: Fault::Refuse },
+        Planned { method: "commit", number: 4, fault: Fault::Hang(Duration::from_secs(12)) },
+    ])
+    .await;
+    let sent = commands(&engine).await;
+    let lane = |key: &&String| SagaId::of_key("order", key).0.as_u64_pair().1 % 2;
+    let keys: Vec<_> = (0..100).map(|number| format!("o-{number}")).collect();
+    let other = keys.iter().find(|key| lane(key) != lane(&&keys[0])).expect("a key of the other lane");
+    for key in [&keys[0], other] {
+        engine.start(start(key)).await.expect("started");
+    }
+    let began = tokio::time::Instant::now();
+    early::until("a command", async || !sent.lock().expect("a lock").is_empty()).await;
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    early::until("both commands", async || sent.lock().expect("a lock").len() > 1).await;
+    for (_, expiration) in sent.lock().expect("a lock").iter() {
+        assert!(expiration.is_some_and(|left| left > Duration::from_secs(9)), "{expiration:?}");
+    }
+    running.shut_down().await;
+}
+
 /// A child ends while the row of its parent can be neither read nor written: nothing but the child's report ends the wait of the
 /// parent, so that the report must not be lost.
 #[tokio::test(start_paused = true)]

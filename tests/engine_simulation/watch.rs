@@ -10,6 +10,7 @@ use snorri::broker::envelope::Wire;
 use snorri::broker::{Delivery, Publication, Published, Verdict};
 use snorri::catalog::Compiled;
 use snorri::engine::clock::Clock;
+use snorri::engine::flow::{Conclusion, conclusions};
 use snorri::saga::input::Attempt;
 use snorri::saga::journal::Fact;
 use snorri::saga::state::{Outcome, Pending, StepState};
@@ -67,6 +68,8 @@ struct Inner {
     last_fault: BTreeMap<String, Instant>,
     /// When processes began to stop in order.
     stopping: BTreeMap<String, Instant>,
+    /// Processes whose windows may have shrunk: attempts timed out.
+    timed_out: BTreeSet<String>,
     /// What processes have committed to be sent, and when.
     committed: BTreeMap<String, Vec<(Instant, String)>>,
 }
@@ -141,8 +144,9 @@ impl Watch {
     pub fn stopped(&self, process: &str) {
         let inner = self.inner();
         let Some(since) = inner.stopping.get(process).map(|began| *began - LATELY) else { return };
-        let is_excused =
-            self.is_windowed || inner.last_fault.get(process).is_some_and(|fault| *fault >= since);
+        let is_excused = self.is_windowed
+            || inner.timed_out.contains(process)
+            || inner.last_fault.get(process).is_some_and(|fault| *fault >= since);
         let committed = inner.committed.get(process).into_iter().flatten();
         let left = committed
             .filter(|(at, key)| *at >= since && !inner.published.contains(key))
@@ -237,6 +241,10 @@ impl Watch {
 
     /// What was committed once stays.
     fn check_journal(&self, process: &str, batch: &Batch) {
+        let entries = batch.entries.iter().map(|appended| (appended.saga, &appended.entry));
+        if conclusions(entries).any(|(_, conclusion)| conclusion == Conclusion::TimedOut) {
+            self.inner().timed_out.insert(process.to_owned());
+        }
         for Appended { saga, seq, entry } in &batch.entries {
             let name = self.story.name_of(*saga);
             let mut inner = self.inner();
