@@ -99,6 +99,7 @@ pub async fn run(stage: &Stage<'_>, services: &Services, extent: Extent) -> anyh
     let plan = load::Plan {
         in_flight: IN_FLIGHT,
         refused_percent: 0,
+        repeated_percent: 0,
         warm_up_seconds,
         seconds,
         slices: groups * OPERATORS.len(),

@@ -3,7 +3,7 @@
 //! It checks every outcome: an order is completed or, if it is one that shipping refuses, compensated; once. A run that
 //! breaks this has no result.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct Plan {
     pub in_flight: usize,
     /// Of a hundred orders, how many are refused.
     pub refused_percent: u64,
+    /// Of a hundred orders, how many are started once more when they have ended.
+    pub repeated_percent: u64,
     pub warm_up_seconds: f64,
     pub seconds: f64,
     /// How often to measure, each time after a warm-up.
@@ -71,8 +73,11 @@ pub struct Book {
     run: String,
     in_flight: usize,
     refused_percent: u64,
+    repeated_percent: u64,
     next: u64,
     open: HashMap<u64, Instant>,
+    /// Orders that have ended and were started once more: their outcome comes again.
+    repeated: HashSet<u64>,
     stopping: bool,
     /// While measuring.
     times: Option<Vec<Duration>>,
@@ -90,8 +95,10 @@ impl Orders {
             run: run[run.len() - 6..].to_owned(),
             in_flight: plan.in_flight,
             refused_percent: plan.refused_percent,
+            repeated_percent: plan.repeated_percent,
             next: 0,
             open: HashMap::new(),
+            repeated: HashSet::new(),
             stopping: false,
             times: None,
             completed: 0,
@@ -120,7 +127,7 @@ impl Orders {
             slices.push(seen(times, took, (after.0 - before.0, after.1 - before.1)));
         }
         let drained = async {
-            while !self.lock().open.is_empty() {
+            while !self.lock().is_drained() {
                 sleep(Duration::from_millis(5)).await;
             }
         };
@@ -129,7 +136,8 @@ impl Orders {
         if let Some(wrong) = &book.wrong {
             bail!("a wrong outcome: {wrong}");
         }
-        ensure!(is_drained, "{} orders have no outcome after {DRAIN_LIMIT:?}", book.open.len());
+        let without = book.open.len() + book.repeated.len();
+        ensure!(is_drained, "{without} orders have no outcome after {DRAIN_LIMIT:?}");
         let refused = (0..book.next).filter(|number| book.is_refused(*number)).count() as u64;
         ensure!(book.compensated == refused, "{} compensated of {refused} refused", book.compensated);
         ensure!(book.completed == book.next - refused, "{} completed of {}", book.completed, book.next);
@@ -146,29 +154,45 @@ impl Book {
         (0..self.in_flight).map(|_| self.start()).collect()
     }
 
-    /// Notes an outcome; the next order, unless it is time to stop.
+    /// Notes an outcome. Returns the next start, unless it is time to stop.
     pub fn outcome(&mut self, outcome: &Incoming<'_>) -> Option<Publication> {
         let number = outcome.correlation_id.parse().unwrap_or(u64::MAX);
-        let Some(started) = self.open.remove(&number) else {
-            self.complain(outcome, "nobody waits for it");
-            return None;
-        };
         let must_be = if self.is_refused(number) { "compensated" } else { "completed" };
+        if outcome.kind != must_be {
+            self.complain(outcome, &format!("it must be {must_be}"));
+        }
+        let Some(started) = self.open.remove(&number) else {
+            if !self.repeated.remove(&number) {
+                self.complain(outcome, "nobody waits for it");
+            }
+            return (!self.stopping).then(|| self.start());
+        };
         match outcome.kind {
-            kind if kind != must_be => self.complain(outcome, &format!("it must be {must_be}")),
             "completed" => self.completed += 1,
             _ => self.compensated += 1,
         }
         if let Some(times) = &mut self.times {
             times.push(started.elapsed());
         }
-        (!self.stopping).then(|| self.start())
+        if self.stopping {
+            return None;
+        }
+        if self.is_repeated(number) {
+            self.repeated.insert(number);
+            return Some(self.start_of(number));
+        }
+        Some(self.start())
     }
 
     fn start(&mut self) -> Publication {
         let number = self.next;
         self.next += 1;
         self.open.insert(number, Instant::now());
+        self.start_of(number)
+    }
+
+    /// The same for each repetition.
+    fn start_of(&self, number: u64) -> Publication {
         let mark = if self.is_refused(number) { REFUSED_MARK } else { "o-" };
         let body = format!(r#"{{"orderId":"{mark}{}-{number}","amount":{}}}"#, self.run, 100 + number % 900);
         let mut start = to_queue(&self.names.starts, "order", &number.to_string(), body.into_bytes());
@@ -179,6 +203,15 @@ impl Book {
     /// Spreads the refused evenly: 37 and 100 have no common divisor, so any hundred orders in a row have their share.
     fn is_refused(&self, number: u64) -> bool {
         number * 37 % 100 < self.refused_percent
+    }
+
+    /// Others than those, and as evenly.
+    fn is_repeated(&self, number: u64) -> bool {
+        number * 41 % 100 < self.repeated_percent
+    }
+
+    fn is_drained(&self) -> bool {
+        self.open.is_empty() && self.repeated.is_empty()
     }
 
     /// Completed and compensated so far.

@@ -55,6 +55,9 @@ struct Args {
     /// Of a hundred orders, how many are refused and undone
     #[arg(long, value_delimiter = ',', default_values_t = [0, 10, 100])]
     refused: Vec<u64>,
+    /// Of a hundred orders, how many are started once more after their end; only where none is refused, and not on the floor
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 5])]
+    repeated: Vec<u64>,
     /// How often to measure everything; medians are reported
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -178,7 +181,10 @@ async fn measure(args: &Args, services: Option<&Services>, measured: &mut Measur
 async fn compare(args: &Args, stage: &Stage<'_>, round: u32, measured: &mut Measured) -> anyhow::Result<()> {
     for setting in settings(args) {
         // Side by side in time, because a machine's speed drifts; and in turns, because one disturbs the next.
-        let mut contenders = vec![Contender::Floor, Contender::Snorri];
+        let mut contenders = vec![Contender::Snorri];
+        if setting.repeated_percent == 0 {
+            contenders.push(Contender::Floor);
+        }
         if args.before.is_some() && setting.backend == Backend::Amqp {
             contenders.push(Contender::Before);
         }
@@ -225,20 +231,26 @@ fn settings(args: &Args) -> impl Iterator<Item = Setting> {
     let Args { seconds, warm_up: warm_up_seconds, .. } = *args;
     let settings = args.backend.iter().flat_map(move |backend| {
         args.in_flight.iter().flat_map(move |in_flight| {
-            args.refused.iter().map(move |refused| (*backend, *in_flight, *refused))
+            args.refused.iter().flat_map(move |refused| {
+                let repeated = args.repeated.iter().filter(move |repeated| *refused == 0 || **repeated == 0);
+                repeated.map(move |repeated| (*backend, *in_flight, *refused, *repeated))
+            })
         })
     });
-    settings.map(move |(backend, in_flight, refused_percent)| Setting {
+    settings.map(move |(backend, in_flight, refused_percent, repeated_percent)| Setting {
         backend,
         in_flight,
         refused_percent,
+        repeated_percent,
         warm_up_seconds,
         seconds,
     })
 }
 
 fn progress(run: &versus::Run) -> String {
-    let Setting { backend, in_flight, refused_percent, .. } = run.setting;
+    let Setting { backend, in_flight, refused_percent, repeated_percent, .. } = run.setting;
     let (contender, round, rate) = (run.contender, run.round, run.seen.sagas_per_second);
-    format!("{round} {backend:?} {in_flight} {refused_percent} % {contender:?}: {rate:.0}/s")
+    format!(
+        "{round} {backend:?} {in_flight} {refused_percent} % {repeated_percent} % {contender:?}: {rate:.0}/s"
+    )
 }

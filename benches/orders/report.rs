@@ -32,6 +32,10 @@ pub struct Report {
     pub start_runs: Vec<starts::Run>,
 }
 
+/// The least rate with repeated starts, as part of that without, with this many in flight and more.
+const LEAST_REPEATED: f64 = 0.95;
+const REPEATED_IN_FLIGHT: usize = 200;
+
 /// The medians of one contender and one setting.
 #[derive(Debug, Serialize)]
 pub struct Summary {
@@ -39,8 +43,8 @@ pub struct Summary {
     #[serde(flatten)]
     setting: Setting,
     sagas_per_second: f64,
-    /// Of the rounds, the median of this one's rate as part of the floor's.
-    ratio_to_floor: f64,
+    /// Of the rounds, the median of this one's rate as part of the floor's; with repeated starts, as part of its own without.
+    ratio: f64,
     p50_ms: f64,
     p99_ms: f64,
     cpu_ms_per_saga: Cpu,
@@ -160,9 +164,12 @@ impl Report {
         let results = self.listing.iter().flat_map(|listing| &listing.results);
         let mut lists = results.filter(|summary| summary.operator == Operator::List);
         let too_slow = lists.find(|summary| summary.ratio_to_nobody < listing::LEAST_RATIO);
+        let mut repeated = self.results.iter().filter(|summary| summary.is_of_repeated_starts());
+        let too_repeated = repeated.find(|summary| summary.ratio < LEAST_REPEATED);
         let all = [
             too_large.map(|memory| format!("too much memory: {:.0} MiB", memory.idle_mib)),
             too_few.map(|summary| format!("too few starts over REST: {:.2}", summary.ratio_to_amqp)),
+            too_repeated.map(|summary| format!("too slow with repeated starts: {:.3}", summary.ratio)),
             too_slow.map(|summary| format!("too slow while somebody lists: {:.3}", summary.ratio_to_nobody)),
         ];
         all.into_iter().flatten().collect()
@@ -197,8 +204,8 @@ fn title(backend: Backend) -> &'static str {
 
 fn header(backend: Backend) -> String {
     let start = format!(
-        "{:>9} {:>7}  {:<6} {:>8} {:>6} {:>8} {:>8} {:>8}",
-        "in flight", "refused", "", "sagas/s", "ratio", "p50 ms", "p99 ms", "peak MiB"
+        "{:>9} {:>7} {:>8}  {:<6} {:>8} {:>6} {:>8} {:>8} {:>8}",
+        "in flight", "refused", "repeated", "", "sagas/s", "ratio", "p50 ms", "p99 ms", "peak MiB"
     );
     match backend {
         Backend::Amqp => format!("{start}   {CPU_HEADER}"),
@@ -207,16 +214,22 @@ fn header(backend: Backend) -> String {
 }
 
 impl Summary {
+    fn is_of_repeated_starts(&self) -> bool {
+        let Setting { backend, in_flight, repeated_percent, .. } = self.setting;
+        let is_large = backend == Backend::Amqp && in_flight >= REPEATED_IN_FLIGHT;
+        is_large && repeated_percent > 0 && self.contender == Contender::Snorri
+    }
+
     fn line(&self) -> String {
-        let Setting { backend, in_flight, refused_percent, .. } = self.setting;
+        let Setting { backend, in_flight, refused_percent, repeated_percent, .. } = self.setting;
         let contender = match self.contender {
             Contender::Floor => "floor",
             Contender::Snorri => "snorri",
             Contender::Before => "before",
         };
         let start = format!(
-            "{in_flight:>9} {refused_percent:>5} %  {contender:<6} {:>8.0} {:>6.2} {:>8.2} {:>8.2} {:>8.0}",
-            self.sagas_per_second, self.ratio_to_floor, self.p50_ms, self.p99_ms, self.peak_mib
+            "{in_flight:>9} {refused_percent:>5} % {repeated_percent:>6} %  {contender:<6} {:>8.0} {:>6.2} {:>8.2} {:>8.2} {:>8.0}",
+            self.sagas_per_second, self.ratio, self.p50_ms, self.p99_ms, self.peak_mib
         );
         let cpu = &self.cpu_ms_per_saga;
         match backend {
@@ -230,15 +243,22 @@ fn summarize(runs: &[Run], setting: Setting, contender: Contender) -> Option<Sum
     let of = |contender| runs.iter().filter(move |run| run.setting == setting && run.contender == contender);
     of(contender).next()?;
     let middle = |number: &dyn Fn(&Run) -> f64| median(of(contender).map(number).collect());
+    let baseline = match setting.repeated_percent {
+        0 => (setting, Contender::Floor),
+        _ => (Setting { repeated_percent: 0, ..setting }, contender),
+    };
     let ratios = of(contender).filter_map(|run| {
-        let floor = of(Contender::Floor).find(|floor| floor.round == run.round)?;
-        Some(run.seen.sagas_per_second / floor.seen.sagas_per_second)
+        let is_baseline = |other: &&Run| {
+            (other.setting, other.contender, other.round) == (baseline.0, baseline.1, run.round)
+        };
+        let other = runs.iter().find(is_baseline)?;
+        Some(run.seen.sagas_per_second / other.seen.sagas_per_second)
     });
     Some(Summary {
         contender,
         setting,
         sagas_per_second: middle(&|run| run.seen.sagas_per_second),
-        ratio_to_floor: median(ratios.collect()),
+        ratio: median(ratios.collect()),
         p50_ms: middle(&|run| run.seen.p50_ms),
         p99_ms: middle(&|run| run.seen.p99_ms),
         cpu_ms_per_saga: Cpu::median(of(contender).map(|run| run.cpu_ms_per_saga)),

@@ -40,6 +40,7 @@ pub struct Setting {
     pub backend: Backend,
     pub in_flight: usize,
     pub refused_percent: u64,
+    pub repeated_percent: u64,
     pub warm_up_seconds: f64,
     pub seconds: f64,
 }
@@ -89,6 +90,7 @@ impl Stage<'_> {
         let plan = load::Plan {
             in_flight: setting.in_flight,
             refused_percent: setting.refused_percent,
+            repeated_percent: setting.repeated_percent,
             warm_up_seconds: setting.warm_up_seconds,
             seconds: setting.seconds,
             slices: 1,
