@@ -105,13 +105,16 @@ impl Engine {
                 Ok(Outcome::Full)
             }
             Err(SubmitError::Ignored(Ignored::UnknownSaga)) => Ok(Outcome::Kept),
-            Err(error) if !is_full && stays_buffered(&error) => Ok(Outcome::Kept),
-            decided => {
+            decided @ (Ok(_) | Err(SubmitError::Ignored(_))) => {
                 if !is_full {
                     self.remove_buffered(vec![event.id], Vec::new()).await?;
                 }
                 Ok(Outcome::Delivered(decided.map(|_| ())))
             }
+            // The sweep delivers it, or makes a dead letter of it. Until then it stays: a copy may have been acknowledged because it
+            // is in the buffer.
+            Err(_) if !is_full => Ok(Outcome::Kept),
+            Err(error) => Ok(Outcome::Delivered(Err(error))),
         }
     }
 
@@ -160,7 +163,7 @@ impl Engine {
         for event in self.load_buffered(saga).await? {
             match self.submit(saga, Input::Arrival(Arc::new(event.arrival.clone()))).await {
                 Err(SubmitError::Ignored(Ignored::UnknownSaga)) => break,
-                Err(error) if stays_buffered(&error) => break,
+                Err(error) if error.is_temporary() || matches!(error, SubmitError::Unreadable(_)) => break,
                 Err(SubmitError::Ignored(ignored)) => {
                     tracing::debug!(%saga, reason = %ignored, "a buffered event changes nothing");
                     dead_letters.extend(self.refused_signal(&event, &ignored));
@@ -198,12 +201,6 @@ impl Engine {
         let _permit = self.0.buffer.access().await;
         self.store().commit(Batch { buffered_removed, dead_letters, ..Batch::default() }).await
     }
-}
-
-/// Whether the sweep delivers an event later. A copy of it may have been acknowledged because it is in the buffer, so that it
-/// stays there while its saga cannot be read, too.
-fn stays_buffered(error: &SubmitError) -> bool {
-    error.is_temporary() || matches!(error, SubmitError::Unreadable(_))
 }
 
 /// The same for every repetition of an arrival, if the sender gave it an id.

@@ -41,7 +41,6 @@ impl Clients {
         self.check_sagas();
         self.check_outcomes(wanted);
         self.check_digests();
-        self.check_letters();
     }
 
     /// Starts a saga in each lane of each replica, at its engine alone.
@@ -132,6 +131,7 @@ impl Clients {
                 unfinished.push(format!("{depth} messages are in {queue}"));
             }
         }
+        unfinished.extend(self.missing_letters());
         unfinished
     }
 
@@ -186,17 +186,15 @@ impl Clients {
         }
     }
 
-    /// What nobody could read is kept for people.
-    fn check_letters(&self) {
+    /// Messages that cannot be read and are not among the dead letters yet.
+    fn missing_letters(&self) -> Vec<String> {
         let letters = self.world.store.dead_letters(&LetterFilter::default(), 10_000).now_or_never();
         let letters = letters.expect("in memory").expect("letters");
         let kept: BTreeSet<&str> =
             letters.iter().filter_map(|letter| letter.properties["message_id"].as_str()).collect();
-        for poison in self.world.poison.lock().expect("unpoisoned").iter() {
-            if !kept.contains(poison.as_str()) {
-                self.world.watch.violation(|| format!("`{poison}` is not among the dead letters"));
-            }
-        }
+        let poison = self.world.poison.lock().expect("unpoisoned");
+        let missing = poison.iter().filter(|poison| !kept.contains(poison.as_str()));
+        missing.map(|poison| format!("`{poison}` is not among the dead letters")).collect()
     }
 
     /// A completed step was done and not undone; one that was undone, or refused, has left nothing.
