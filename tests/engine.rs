@@ -8,6 +8,8 @@ mod early;
 mod letters;
 #[path = "engine/renewed.rs"]
 mod renewed;
+#[path = "engine/repeated.rs"]
+mod repeated;
 #[path = "engine/scheduled.rs"]
 mod scheduled;
 

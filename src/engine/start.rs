@@ -232,9 +232,16 @@ impl Engine {
     /// Has the outcome of a saga sent to one more address once the saga ends. If it has ended, returns the outcome, which
     /// the caller is to send.
     pub async fn request_outcome(&self, saga: SagaId, to: AnswerTo) -> Result<Option<Outcome>, StartError> {
+        // A saga that has ended needs no lane.
+        if let Some(outcome) = self.outcome(saga, to.clone()).await? {
+            return Ok(Some(outcome));
+        }
         match self.submit(saga, Input::OutcomeRequest(to.clone())).await {
             Ok(_) | Err(SubmitError::Ignored(Ignored::Duplicate)) => Ok(None),
-            Err(SubmitError::Ignored(Ignored::Ended)) => self.outcome(saga, to).await,
+            // `None`: it was deleted meanwhile, or is running again because its parent wants it undone.
+            Err(SubmitError::Ignored(Ignored::Ended)) => {
+                self.outcome(saga, to).await?.map(Some).ok_or(StartError::Stopping)
+            }
             Err(SubmitError::Ignored(ignored)) => Err(StartError::OutcomeRequest(ignored)),
             Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
             Err(SubmitError::Invalid(why)) => Err(StartError::Invalid(why)),
@@ -243,6 +250,7 @@ impl Engine {
         }
     }
 
+    /// The outcome of a saga that has ended.
     async fn outcome(&self, saga: SagaId, to: AnswerTo) -> Result<Option<Outcome>, StartError> {
         let journal = self.store().load(&[saga]).await.and_then(|mut loaded| loaded.take(saga));
         let journal = journal.map_err(|error| match error {
@@ -250,11 +258,7 @@ impl Engine {
             error => StartError::Store(error),
         })?;
         let state = State::replay(saga, &journal);
-        // `None`: it was deleted, or goes on because its parent wants it undone, in the meantime.
-        match transition::outcome_for(&state, to, self.clock().now()) {
-            Some(outcome) => Ok(Some(outcome)),
-            None => Err(StartError::Stopping),
-        }
+        Ok(transition::outcome_for(&state, to, self.clock().now()))
     }
 
     /// Sends an outcome that is in no outbox.

@@ -12,9 +12,22 @@ use crate::catalog::Compiled;
 use crate::saga::{Entry, Input, SagaId, State};
 use crate::store::{self, Store};
 
-/// The states of sagas that something happened to lately.
+/// The sagas of a process that ended last are remembered up to this number, and at least half of it.
+const MAX_ENDED: usize = 100_000;
+
+/// The states of sagas that changed lately.
 #[derive(Debug)]
-pub struct HotStates(LruCache<SagaId, Known>);
+pub struct HotStates {
+    running: LruCache<SagaId, Known>,
+    ended: Ended,
+}
+
+/// Sagas that ended lately. A start of one of them repeats an earlier one.
+#[derive(Debug, Default)]
+struct Ended {
+    newer: HashSet<SagaId>,
+    older: HashSet<SagaId>,
+}
 
 /// A saga's state, and the definition it is pinned to.
 #[derive(Debug, Clone)]
@@ -36,18 +49,20 @@ pub(super) struct States {
 
 impl HotStates {
     pub fn new(capacity: NonZeroUsize) -> Self {
-        Self(LruCache::new(capacity))
+        Self { running: LruCache::new(capacity), ended: Ended::default() }
     }
 
     pub(super) fn forget(&mut self, saga: SagaId) {
-        self.0.pop(&saga);
+        self.running.pop(&saga);
     }
 
     /// Remembers what a batch has committed.
     pub(super) fn keep(&mut self, known: HashMap<SagaId, Known>) {
         for (id, known) in known {
-            if known.state.seq > 0 && known.state.ended.is_none() {
-                self.0.put(id, Known { is_remembered: true, before: None, ..known });
+            if known.state.ended.is_some() {
+                self.ended.insert(id);
+            } else if known.state.seq > 0 {
+                self.running.put(id, Known { is_remembered: true, before: None, ..known });
             }
         }
     }
@@ -69,14 +84,14 @@ impl HotStates {
             let Known { state, before, definition, .. } = known;
             let state = before.unwrap_or(state);
             if state.seq > 0 {
-                self.0.put(id, Known { state, definition, is_remembered: true, before: None });
+                self.running.put(id, Known { state, definition, is_remembered: true, before: None });
             }
         }
         Ok(changed)
     }
 
     /// The states of all sagas in `works`. A start that is not known here is taken for the first one of its saga, unless the saga is
-    /// among the `doubted`.
+    /// among the `doubted` or has ended: a start that is taken for the first one and is not costs its whole batch a second commit.
     pub(super) async fn gather(
         &mut self,
         works: &[Work],
@@ -90,9 +105,12 @@ impl HotStates {
             if states.known.contains_key(saga) || missing.contains(saga) {
                 continue;
             }
-            if let Some(hot) = self.0.pop(saga) {
+            if let Some(hot) = self.running.pop(saga) {
                 states.known.insert(*saga, hot);
-            } else if matches!(input, Input::Start(_)) && !doubted.contains(saga) {
+            } else if matches!(input, Input::Start(_))
+                && !doubted.contains(saga)
+                && !self.ended.contains(*saga)
+            {
                 states.known.insert(*saga, Known::of(State::new(*saga), None));
             } else {
                 missing.insert(*saga);
@@ -102,6 +120,19 @@ impl HotStates {
             states.load(missing.into_iter().collect(), store, definitions).await?;
         }
         Ok(states)
+    }
+}
+
+impl Ended {
+    fn insert(&mut self, saga: SagaId) {
+        self.newer.insert(saga);
+        if self.newer.len() >= MAX_ENDED / 2 {
+            self.older = std::mem::take(&mut self.newer);
+        }
+    }
+
+    fn contains(&self, saga: SagaId) -> bool {
+        self.newer.contains(&saga) || self.older.contains(&saga)
     }
 }
 

@@ -55,12 +55,13 @@ const SQLITE_ATTRIBUTES: [&str; 1] = ["INSERT INTO attribute (saga, started_at, 
 SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
 ON CONFLICT (saga, name) DO NOTHING"];
 
+/// As `jsonb`, which is parsed once: each access to a row of `json` parses all of it, with a body of up to 512 KiB.
 const POSTGRES_LETTERS: [(&str, &str); 1] = [(
     "kept",
     "INSERT INTO dead_letter (id, at, queue, code, reason, saga, step, properties, body, resolved_at)
 SELECT (row ->> 0)::uuid, (row ->> 1)::bigint, row ->> 2, row ->> 3, row ->> 4, (row ->> 5)::uuid, row ->> 6, row ->> 7,
     decode(row ->> 8, 'hex'), (row ->> 9)::bigint
-FROM json_array_elements($n::json) AS row
+FROM jsonb_array_elements($n::jsonb) AS row
 ON CONFLICT (id) DO NOTHING",
 )];
 
