@@ -81,8 +81,13 @@ impl Clients {
                 Status::Stuck => help(if state.seq > 60 { 4 } else { rng.u32(..2) }),
                 _ => continue,
             };
-            let Some((engine, _)) = self.any(&mut rng) else { continue };
-            let acted = ask(&engine, saga, input.clone(), None).await;
+            let Some((engine, process)) = self.any(&mut rng) else { continue };
+            let acted = tokio::select! {
+                biased;
+                // A process that is gone answers nobody.
+                () = process.died() => continue,
+                acted = ask(&engine, saga, input.clone(), None) => acted,
+            };
             let name = self.world.story.name_of(saga);
             self.world.story.tell(|| format!("operator looks after {name}, {}: {acted:?}", kind(&input)));
         }
