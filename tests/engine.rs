@@ -32,7 +32,7 @@ use snorri::engine::metrics::Metrics;
 use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
 use snorri::engine::{buffer, intake, retention};
 use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::journal::{Arrival, By, Cause, Problem, Source};
+use snorri::saga::journal::{Arrival, By, Cause, Problem, Reason, Source};
 use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
 use snorri::store::{Appended, AuditFilter, Batch, Filter, LetterFilter, MemoryStore, Store};
 use tokio_util::sync::CancellationToken;

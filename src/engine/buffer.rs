@@ -225,7 +225,13 @@ pub(super) async fn run(engine: Engine, interval: Duration, stop: CancellationTo
 
 async fn sweep(engine: &Engine) -> Result<(), store::Error> {
     for saga in engine.store().sagas_with_buffered_events(SWEEP_BATCH).await? {
-        engine.deliver_buffered(saga).await?;
+        match engine.deliver_buffered(saga).await {
+            // The events of this saga wait; those of others need not.
+            Err(error @ (store::Error::Invalid(_) | store::Error::Corrupt(_))) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, %saga, "cannot deliver buffered events");
+            }
+            delivered => delivered?,
+        }
     }
     while expire_some(engine).await? {}
     Ok(())

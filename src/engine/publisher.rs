@@ -27,6 +27,9 @@ const UNDER_WAY_LIMIT: usize = 4;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often the clock of a command is restarted before its row is left for later.
 const MAX_RENEWALS: usize = 3;
+/// The bounds of [`tolerance`].
+const TOLERANCE_LEAST: Duration = Duration::from_millis(50);
+const TOLERANCE_MOST: Duration = Duration::from_secs(1);
 /// Most messages that are being given to sagas at once.
 const INTERNAL_LIMIT: usize = 1_024;
 
@@ -100,6 +103,7 @@ impl Publishing {
     async fn publish(&self, batch: Batch) {
         let now = self.engine.clock().now();
         let is_available = *self.availability.borrow();
+        let has_waited = matches!(batch, Batch::Ready);
         let admitted = match batch {
             // What waits goes on to wait.
             Batch::Ready if !is_available => return,
@@ -116,9 +120,9 @@ impl Publishing {
                 self.flow.admit(leaving, now)
             }
         };
-        let (late, timely): (Vec<_>, Vec<_>) =
-            admitted.into_iter().partition(|unsent| is_late(&unsent.message, now));
-        tokio::join!(self.send(timely), self.send_late(late));
+        let (doubtful, awaited): (Vec<_>, Vec<_>) =
+            admitted.into_iter().partition(|unsent| is_doubtful(&unsent.message, now, has_waited));
+        tokio::join!(self.send(awaited), self.send_renewed(doubtful));
         self.give_back(self.passed_over.take()).await;
     }
 
@@ -138,11 +142,11 @@ impl Publishing {
         self.tasks.spawn(delivery).await;
     }
 
-    /// Restarts the clocks of commands that were not sent in time, and sends each at once: the saga of another may take so
-    /// long to answer that it would be late again. The rows of those that are not awaited any more go.
-    async fn send_late(&self, late: Vec<Unsent>) {
-        let count = late.len().max(1);
-        let renewed: FuturesUnordered<_> = late.into_iter().map(|unsent| self.renew(unsent)).collect();
+    /// Restarts the clocks of commands, and sends each at once: the saga of another may take so long to answer that it would be
+    /// late again. The rows of those that are not awaited any more go.
+    async fn send_renewed(&self, commands: Vec<Unsent>) {
+        let count = commands.len().max(1);
+        let renewed: FuturesUnordered<_> = commands.into_iter().map(|unsent| self.renew(unsent)).collect();
         let batches = renewed.filter_map(future::ready).ready_chunks(count);
         batches.for_each_concurrent(None, |batch| self.send(batch)).await;
     }
@@ -284,9 +288,17 @@ impl Publishing {
     }
 }
 
-/// How long after its decision a command still counts as sent with it: a tenth of its patience, from 50 ms to 1 s.
+/// Whether a saga must be asked before its command is sent. A further attempt may be answered by the reply to an earlier one
+/// while it waits, and be undone before it goes.
+fn is_doubtful(message: &Message, now: Time, has_waited: bool) -> bool {
+    let Message::Command(command) = message else { return false };
+    let may_be_answered = command.attempt > 1 && (has_waited || now.since(command.sent_at) > TOLERANCE_LEAST);
+    may_be_answered || is_late(message, now)
+}
+
+/// How long after its decision a command still counts as sent with it: a tenth of its patience, within bounds.
 fn tolerance(patience: Duration) -> Duration {
-    (patience / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
+    (patience / 10).clamp(TOLERANCE_LEAST, TOLERANCE_MOST)
 }
 
 /// Whether the clock of a command's attempt has run for too long without the broker having it.

@@ -108,6 +108,30 @@ async fn a_late_command_does_not_wait_for_the_saga_of_another() {
     running.shut_down().await;
 }
 
+/// The second attempt of a command waits for its queue while the reply to the first one comes. Then the place of another command
+/// gets free, and what waits may be sent.
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_that_has_waited_goes_only_if_it_is_awaited() {
+    let refused = Planned { method: "publish", number: 3, fault: Fault::Refuse };
+    let (engine, running, _) = scripted(vec![refused]).await;
+    let sent = commands(&engine).await;
+    let other = engine.start(start("o-0")).await.expect("started").id;
+    let id = engine.start(start("o-1")).await.expect("started").id;
+    let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
+    let result = ReplyResult::Error(Problem::new(Reason::UnreadableReply, "not now"));
+    engine.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    engine.submit(id, Input::wake()).await.expect("accepted");
+    engine.submit(id, success("reserve")).await.expect("accepted");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    engine.submit(other, success("reserve")).await.expect("accepted");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let sent = sent.lock().expect("a lock").clone();
+    let reserved = sent.iter().filter(|(command, _)| command == "inventory.reserve").count();
+    assert_eq!(reserved, 2, "{sent:?}");
+    running.shut_down().await;
+}
+
 /// A child ends while the row of its parent can be neither read nor written: nothing but the child's report ends the wait of the
 /// parent, so that the report must not be lost.
 #[tokio::test(start_paused = true)]
