@@ -27,9 +27,6 @@ const UNDER_WAY_LIMIT: usize = 4;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often the clock of a command is restarted before its row is left for later.
 const MAX_RENEWALS: usize = 3;
-/// The bounds of [`tolerance`].
-const TOLERANCE_LEAST: Duration = Duration::from_millis(50);
-const TOLERANCE_MOST: Duration = Duration::from_secs(1);
 /// Most messages that are being given to sagas at once.
 const INTERNAL_LIMIT: usize = 1_024;
 
@@ -66,8 +63,11 @@ impl Publisher {
             Publishing { confirmed, passed_over, wire, broker, engine, flow, availability, tasks };
         let mut waiting = Vec::new();
         let mut under_way = FuturesUnordered::new();
+        // Whether what comes next has waited for room.
+        let mut was_full = false;
         loop {
             let has_room = under_way.len() < UNDER_WAY_LIMIT;
+            was_full |= !has_room;
             // In this order, and not a random one, so that a simulation repeats itself: `ready` is rare, and holds up nothing.
             tokio::select! {
                 biased;
@@ -79,11 +79,13 @@ impl Publisher {
                     if received == 0 {
                         break;
                     }
-                    let batch = waiting.drain(..).flatten().collect();
-                    under_way.push(publishing.publish(Batch::New(batch)));
+                    let messages = waiting.drain(..).flatten().collect();
+                    let batch = if was_full { Batch::Waited(messages) } else { Batch::New(messages) };
+                    was_full = false;
+                    under_way.push(publishing.publish(batch));
                 }
-                Some(batch) = claimed.recv(), if has_room => {
-                    under_way.push(publishing.publish(Batch::New(batch)));
+                Some(messages) = claimed.recv(), if has_room => {
+                    under_way.push(publishing.publish(Batch::Waited(messages)));
                 }
             }
         }
@@ -94,7 +96,10 @@ impl Publisher {
 
 /// What is to be published.
 enum Batch {
+    /// What was committed just now.
     New(Vec<Unsent>),
+    /// What has waited since its commit.
+    Waited(Vec<Unsent>),
     /// What has waited and has room now.
     Ready,
 }
@@ -103,12 +108,12 @@ impl Publishing {
     async fn publish(&self, batch: Batch) {
         let now = self.engine.clock().now();
         let is_available = *self.availability.borrow();
-        let has_waited = matches!(batch, Batch::Ready);
+        let has_waited = !matches!(batch, Batch::New(_));
         let admitted = match batch {
             // What waits goes on to wait.
             Batch::Ready if !is_available => return,
             Batch::Ready => self.flow.lock().take_ready(now),
-            Batch::New(messages) => {
+            Batch::New(messages) | Batch::Waited(messages) => {
                 let (leaving, staying): (Vec<_>, Vec<_>) =
                     messages.into_iter().partition(|unsent| !unsent.message.is_internal());
                 for unsent in staying {
@@ -291,14 +296,13 @@ impl Publishing {
 /// Whether a saga must be asked before its command is sent. A further attempt may be answered by the reply to an earlier one
 /// while it waits, and be undone before it goes.
 fn is_doubtful(message: &Message, now: Time, has_waited: bool) -> bool {
-    let Message::Command(command) = message else { return false };
-    let may_be_answered = command.attempt > 1 && (has_waited || now.since(command.sent_at) > TOLERANCE_LEAST);
-    may_be_answered || is_late(message, now)
+    let is_further = matches!(message, Message::Command(command) if command.attempt > 1);
+    has_waited && is_further || is_late(message, now)
 }
 
-/// How long after its decision a command still counts as sent with it: a tenth of its patience, within bounds.
+/// How long after its decision a command still counts as sent with it: a tenth of its patience, from 50 ms to 1 s.
 fn tolerance(patience: Duration) -> Duration {
-    (patience / 10).clamp(TOLERANCE_LEAST, TOLERANCE_MOST)
+    (patience / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
 }
 
 /// Whether the clock of a command's attempt has run for too long without the broker having it.

@@ -354,8 +354,13 @@ impl Observer for Watch {
             std::process::exit(101);
         }
         if fault != Fault::None {
+            // What a lane or a publisher waits for is sent later, when that hangs.
+            let holds_up = match fault {
+                Fault::Hang(_) => &["publish", "commit", "heads", "load"][..],
+                _ => &["publish", "commit"][..],
+            };
             let is_harmless = matches!(fault, Fault::Fail | Fault::FailAfter | Fault::Hang(_))
-                && !["publish", "commit"].contains(&call.method);
+                && !holds_up.contains(&call.method);
             if !is_harmless {
                 let lasts = match fault {
                     Fault::LoseConnection(lasts) | Fault::Hang(lasts) => lasts,
