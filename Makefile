@@ -1,11 +1,15 @@
-# What one does with this project. `make` alone lists it.
+# The targets of this project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
 
 SERVICES := tests/services.sh run
 
+# The hot crates of long campaigns, optimized without a second build of the dependencies.
+OPTIMIZED := $(foreach crate,snorri-core snorri-definition snorri-engine snorri-wire snorri-broker testkit, \
+	--config 'profile.dev.package.$(crate).opt-level=2')
+
 .PHONY: help
-help: ## List what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
@@ -22,18 +26,21 @@ test: ## Run all tests, on a RabbitMQ and a PostgreSQL of their own (installed i
 	$(MAKE) contract
 	$(MAKE) planted
 
-# In this order, cheapest first, so that what fails fails early.
+# Cheapest first, so that failures are early.
 .PHONY: verify
-verify: ## Check everything that CI checks: format, lints, dependencies, tests, docs
+verify: ## Check everything that CI checks: format, words, lints, dependencies, tests, docs
 	cargo fmt --all --check
+	cargo test --locked --test words
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
-		else echo 'skipped: cargo deny check (cargo-deny is not installed)'; fi
+	cargo machete --version >/dev/null 2>&1 || cargo install cargo-machete --locked
+	cargo machete
+	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
+	cargo deny --locked check
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --locked
 
 .PHONY: contract
-contract: ## Hold the admin API to its OpenAPI document, with schemathesis (installed if missing)
+contract: ## Check the admin API against its OpenAPI document, with schemathesis (installed if missing)
 	tests/contract.sh
 
 .PHONY: bench
@@ -41,11 +48,11 @@ bench: ## Measure throughput and latency on the real broker and database
 	$(SERVICES) cargo bench --locked --bench orders
 
 .PHONY: exhaustive
-exhaustive: ## Measure how the exhaustive check grows with the size of a definition
+exhaustive: ## Measure how the model check grows with the size of a definition
 	cargo bench --locked --bench exhaustive
 
 .PHONY: planted
-planted: ## Plant mistakes, and have the check of the shipped definitions or the tests find each
+planted: ## Plant faults: the check of the shipped definitions or the tests must find each
 	cargo test --locked --test planted -- --ignored --nocapture --test-threads=1
 
 .PHONY: crash
@@ -60,15 +67,15 @@ conditions: build ## Measure the release binary under each fault of broker, data
 .PHONY: simulate
 simulate: ## Run the whole engine on 100,000 seeds of faults
 	SNORRI_SIMULATION_SEEDS=100000 cargo test --locked --test engine_simulation \
-		--config 'profile.dev.package.snorri.opt-level=2' --config 'profile.dev.package.testkit.opt-level=2' -- --nocapture
+		$(OPTIMIZED) -- --nocapture
 
 .PHONY: properties
 properties: ## Run the core over 240,000 random definitions and networks
-	SNORRI_PROPERTY_CASES=60000 cargo test --locked --test properties --config 'profile.dev.package.snorri.opt-level=2'
+	SNORRI_PROPERTY_CASES=60000 cargo test --locked --test properties $(OPTIMIZED)
 
-# What is found stays in fuzz/artifacts, what was learnt in fuzz/corpus.
+# Findings stay in fuzz/artifacts, new inputs in fuzz/corpus.
 .PHONY: fuzz
-fuzz: ## Feed the parsers nonsense, a minute each (needs a nightly toolchain)
+fuzz: ## Run each fuzz target for a minute (needs a nightly toolchain)
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
 	mkdir -p fuzz/corpus/parser fuzz/corpus/expression fuzz/corpus/evaluation \
 		fuzz/corpus/envelope fuzz/corpus/frames
@@ -81,9 +88,9 @@ fuzz: ## Feed the parsers nonsense, a minute each (needs a nightly toolchain)
 	done
 
 .PHONY: services
-services: ## Open a shell with the test services up, until you leave it
+services: ## Open a shell in which the test services run
 	$(SERVICES) "$${SHELL:-bash}"
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove build results
 	cargo clean

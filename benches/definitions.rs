@@ -1,8 +1,8 @@
-//! `cargo bench --bench definitions`: how long it takes to compile a definition, to refuse one that means harm, and to stop an
+//! `cargo bench --bench definitions`: how long it takes to compile a definition, to refuse a malicious one, and to stop an
 //! evaluation that grows.
 //!
-//! Each is done in a process of its own, so that its peak of memory is its own. A bomb must be refused within 50 ms and 32 MiB,
-//! the process itself included; an evaluation or a check that goes beyond its budget within 50 ms and 16 MiB more than before.
+//! Each runs in a process of its own, so that its peak of memory is its own. A bomb must be refused within 50 ms and 32 MiB,
+//! the process itself included; an evaluation or a check that exceeds its budget within 50 ms and 16 MiB more than before.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use snorri::saga::expression::{Scope, Variable, environment};
-use snorri::saga::template::Template;
+use snorri_core::expression::template::Template;
+use snorri_core::expression::{Scope, Variable, environment};
 use tokio::time::Instant;
 
 const MOST_TIME: Duration = Duration::from_millis(50);
 const MOST_KIB: u64 = 32 * 1024;
 const MOST_ADDED_KIB: u64 = 16 * 1024;
 
-/// What is evaluated with two lists of 1,000 items and a text of 100 KB, and whether it goes beyond the budget.
+/// Expressions over two lists of 1,000 items and a text of 100 KB, and whether they exceed the budget.
 const EVALUATIONS: [(&str, bool); 11] = [
     ("a list of 1,000", false),
     ("a join of 1,000 x 1,000", true),
@@ -34,7 +34,7 @@ const EVALUATIONS: [(&str, bool); 11] = [
     ("many patterns of data", true),
 ];
 
-/// The same, held against a schema.
+/// The same, validated against a schema.
 const CHECKS: [(&str, bool); 5] = [
     ("100,000 numbers", false),
     ("100,000 wrong numbers", true),
@@ -43,7 +43,7 @@ const CHECKS: [(&str, bool); 5] = [
     ("alternatives of items", true),
 ];
 
-/// What is compiled, and whether it is to be refused.
+/// Sources, and whether they must be refused.
 const SOURCES: [(&str, bool); 9] = [
     ("the order saga", false),
     ("aliases of aliases", true),
@@ -73,10 +73,10 @@ fn main() -> anyhow::Result<()> {
 
 type Kind = (&'static str, fn(&str) -> anyhow::Result<()>);
 
-/// What is done in a process of its own, by the option that says so.
+/// The measurements that run in a process of their own, by their option.
 const KINDS: [Kind; 3] = [("--source", compile), ("--evaluation", evaluate), ("--check", check)];
 
-/// Whether all that is to be refused was refused in time and within `most_kib`.
+/// Whether everything that must be refused was refused in time and within `most_kib`.
 fn measure(option: &str, cases: &[(&str, bool)], most_kib: u64) -> anyhow::Result<bool> {
     let mut is_within = true;
     for (name, is_bomb) in cases {
@@ -102,7 +102,7 @@ fn measure(option: &str, cases: &[(&str, bool)], most_kib: u64) -> anyhow::Resul
 fn compile(name: &str) -> anyhow::Result<()> {
     let source = source(name)?;
     let began = Instant::now();
-    let refused = snorri::catalog::compile("source.yaml", &source).is_err();
+    let refused = snorri_definition::compile("source.yaml", &source).is_err();
     println!("{} {} {}", began.elapsed().as_micros(), peak_kib()?, u8::from(refused));
     Ok(())
 }
@@ -186,7 +186,7 @@ fn check(name: &str) -> anyhow::Result<()> {
     let source = format!(
         "saga: large\nversion: 1\ninput: {schema}\nsteps:\n  - {{ name: a, command: x, exchange: x, pivot: true }}\n"
     );
-    let compiled = snorri::catalog::compile("source.yaml", &source)?;
+    let compiled = snorri_definition::compile("source.yaml", &source)?;
     let input = json!({"value": value});
     let (before, began) = (peak_kib()?, Instant::now());
     let refused = compiled.check_input(&input).is_err();

@@ -1,15 +1,13 @@
-//! `cargo bench --bench exhaustive`: what it takes to try everything that can happen to the sagas of a definition, and how
-//! that grows with its size.
+//! `cargo bench --bench exhaustive`: the cost of the model check of a definition, and how it grows with the definition's size.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::ensure;
-use snorri::catalog;
-use snorri::proof::{Bounds, Surroundings, prove};
+use snorri_verify::model_check::{Bounds, Surroundings, check_model};
 use tokio::time::Instant;
 
-/// What a saga of ten steps with a parallel block may take.
+/// The longest check of ten steps with a parallel block.
 const MOST_OF_TEN: Duration = Duration::from_secs(5);
 
 fn main() -> anyhow::Result<()> {
@@ -18,8 +16,8 @@ fn main() -> anyhow::Result<()> {
         measure(&format!("{count} commands in a row"), &[in_a_row(count)])?;
     }
     for (branches, steps) in [(2, 1), (2, 2), (2, 4), (3, 1), (3, 2), (3, 3), (4, 2)] {
-        let beside = parallel(branches, steps, false);
-        measure(&format!("{branches} branches of {steps}, then a pivot"), &[beside, pivot()])?;
+        let block = parallel(branches, steps, false);
+        measure(&format!("{branches} branches of {steps}, then a pivot"), &[block, pivot()])?;
     }
     for (branches, steps) in [(3, 2), (3, 3), (4, 2)] {
         let alike = parallel(branches, steps, true);
@@ -34,13 +32,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tries all, and tells how many states there were and how long it took.
+/// Runs the check, and prints the number of states and the time.
 fn measure(what: &str, blocks: &[String]) -> anyhow::Result<Duration> {
     let head = "saga: measured\nversion: 1\ntimeout: 1h\ndefaults: { exchange: shop }\nsteps:\n";
-    let compiled = catalog::compile("measured.yaml", &format!("{head}{}", blocks.concat()))?;
+    let compiled = snorri_definition::compile("measured.yaml", &format!("{head}{}", blocks.concat()))?;
     let bounds = Bounds { states: 10_000_000, work: usize::MAX, ..Bounds::default() };
     let began = Instant::now();
-    let proof = prove(&compiled.definition, &Surroundings::default(), &bounds);
+    let proof = check_model(&compiled.definition, &Surroundings::default(), &bounds);
     let took = began.elapsed();
     ensure!(proof.violations.is_empty() && !proof.is_cut, "{what}: {:?}", proof.violations);
     let steps = compiled.definition.steps().len();
@@ -50,7 +48,7 @@ fn measure(what: &str, blocks: &[String]) -> anyhow::Result<Duration> {
 }
 
 fn command(name: &str, more: &str) -> String {
-    format!("{{ name: {name}, command: do.{name}, compensate: {{ command: undo.{name} }}{more} }}")
+    format!("{{ name: {name}, command: do.{name}, compensate: {{ command: compensate.{name} }}{more} }}")
 }
 
 fn in_a_row(count: usize) -> String {
@@ -60,7 +58,7 @@ fn in_a_row(count: usize) -> String {
     })
 }
 
-/// Branches that are alike, or that differ in what follows when nobody answers, and in their lengths of patience.
+/// Branches that are alike, or that differ in what follows a timeout and in the timeouts.
 fn parallel(branches: usize, steps: usize, alike: bool) -> String {
     let mut text = "  - parallel:\n".to_owned();
     for branch in 0..branches {

@@ -1,8 +1,8 @@
 //! `cargo bench --bench listing`: how long lists of sagas take at a million sagas, by every kind of condition, on PostgreSQL.
 //!
-//! The pages are read through the store itself, with other values each time, on deep pages too. Which indexes that reads is what the
-//! database's own statistics say of these very statements. It fails if a kind's p99 is 50 ms or more, or if the table of sagas is
-//! read as a whole.
+//! The pages are read through the store itself, with other values each time, on deep pages too. The database's own statistics
+//! of these statements show which indexes are read. It fails if a kind's p99 is 50 ms or more, or if the table of sagas is
+//! scanned.
 
 #![allow(clippy::cast_possible_truncation, reason = "no run counts 2^32 of anything")]
 
@@ -15,9 +15,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
-use snorri::saga::{SagaId, Status, Time};
-use snorri::store::sql::Options;
-use snorri::store::{Filter, SqlStore, Store};
+use snorri_core::{SagaId, Status, Time};
+use snorri_ports::store::{Filter, Store};
+use snorri_store::Options;
+use snorri_store::SqlStore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -25,15 +26,15 @@ use fill::{APART, FIRST, fill};
 
 const MOST_TIME: Duration = Duration::from_millis(50);
 const PAGE: u32 = 50;
-/// Statistics are told to the others this often at most.
+/// The shortest interval at which a session publishes its statistics.
 const STATISTICS_DELAY: Duration = Duration::from_millis(1_500);
 
 #[derive(Debug, Parser)]
 struct Args {
-    /// How many sagas there are
+    /// Number of sagas
     #[arg(long, default_value_t = 1_000_000)]
     sagas: u64,
-    /// How many pages are read of each kind
+    /// Number of pages read of each kind
     #[arg(long, default_value_t = 200)]
     runs: u32,
     /// Given by `cargo bench`
@@ -55,14 +56,14 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(args: &Args, url: &str) -> anyhow::Result<()> {
-    // One connection, because each tells its statistics when it is done with a statement.
+    // One connection, because each publishes its statistics after a statement.
     let options =
         Options { max_connections: 1, statement_timeout: Duration::from_secs(60), ..Options::new(url) };
     let store = SqlStore::connect(&options).await?;
     let database = Database::connect(sea_orm::ConnectOptions::new(url).max_connections(1).to_owned()).await?;
     let began = Instant::now();
     fill(&database, args.sagas).await?;
-    // What this and the migrations have read is not to be told later.
+    // The reads so far, of this and of the migrations, must not be published later.
     tokio::time::sleep(STATISTICS_DELAY).await;
     database.execute_unprepared("SELECT 1").await?;
     store.count_unsent(100_000).await?;
@@ -99,7 +100,7 @@ async fn measure(args: &Args, url: &str) -> anyhow::Result<()> {
 
 type Condition = fn(&mut Random) -> Filter;
 
-/// Those that are in the table of sagas.
+/// Conditions on the table of sagas.
 fn kinds() -> Vec<(&'static str, Condition)> {
     vec![
         ("all", |_| Filter::default()),
@@ -137,7 +138,7 @@ fn kinds() -> Vec<(&'static str, Condition)> {
     ]
 }
 
-/// Those that are kept in tables of their own, and pauses.
+/// Conditions on tables of their own, and pauses.
 fn marked_kinds() -> Vec<(&'static str, Condition)> {
     vec![
         ("incident", |random| Filter { incident: random.incident(), ..Filter::default() }),
@@ -252,7 +253,7 @@ impl Random {
     }
 }
 
-/// What else is asked for often.
+/// Other frequent queries.
 async fn others(store: &SqlStore, args: &Args) -> anyhow::Result<()> {
     println!();
     let mut random = Random { state: 2, sagas: args.sagas };

@@ -1,4 +1,4 @@
-//! Construction and wiring: the only place where components are made, and where they are stopped in order.
+//! Construction, wiring and ordered shutdown of all components.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,29 +11,32 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::broker::amqp::{self, AmqpBroker};
-use crate::broker::envelope::{Keyring, Wire};
-use crate::broker::local::{self, LocalBroker};
-use crate::broker::topology::{self, Names};
-use crate::broker::{Broker, Handler};
-use crate::catalog::{self, Read, Source};
 use crate::config::Config;
-use crate::engine::clock::{Clock, DatabaseClock, SystemClock};
-use crate::engine::definitions::Definitions;
-use crate::engine::metrics::Metrics;
-use crate::engine::{self, Engine, intake, probation, token_keys};
 use crate::http::{self, Readiness};
-use crate::saga::{MAX_PAYLOAD_BYTES, Time};
 use crate::shutdown;
 use crate::startup::{Failure, Startup};
-use crate::store::Store;
-use crate::store::sql::{self, SqlStore};
+use snorri_broker::amqp::{self, AmqpBroker};
+use snorri_broker::local::{self, LocalBroker};
+use snorri_core::{MAX_PAYLOAD_BYTES, Time};
+use snorri_definition::{Read, Source};
+use snorri_engine::Engine;
+use snorri_engine::definitions::Definitions;
+use snorri_engine::intake;
+use snorri_engine::intake::probation;
+use snorri_engine::metrics::Metrics;
+use snorri_engine::timers::token_keys;
+use snorri_ports::broker::{Broker, Handler};
+use snorri_ports::clock::{Clock, DatabaseClock, SystemClock};
+use snorri_ports::store::Store;
+use snorri_store::SqlStore;
+use snorri_wire::envelope::{Keyring, Wire};
+use snorri_wire::topology::{self, Names};
 
 /// A running orchestrator: everything but its HTTP side.
 #[derive(Debug)]
 pub struct Orchestrator {
     engine: Engine,
-    running: engine::Running,
+    running: snorri_engine::Running,
     metrics: Arc<Registry>,
     broker: Arc<dyn Broker>,
     stop_intake: CancellationToken,
@@ -45,7 +48,7 @@ pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<(
     serve_with(config, stop, async |_| Ok(())).await
 }
 
-/// The same, with something beside it that begins once everything is up.
+/// Like [`serve`], and calls `begin` once everything is up.
 pub async fn serve_with(
     config: &Config,
     stop: CancellationToken,
@@ -90,14 +93,14 @@ pub async fn serve_with(
     readiness.set_stopping();
     stop_http.cancel();
     if has_failed {
-        // The drain may wait for the task that has ended. What it does not finish, another process does.
+        // The drain may wait for the task that has ended. Another process finishes the rest.
         let _ = tokio::time::timeout(DRAIN_LIMIT, drain(orchestrator, serving)).await;
-        bail!("a task of the engine has ended too early: the log names it");
+        bail!("a task of the engine ended unexpectedly: see the log");
     }
     drain(orchestrator, serving).await
 }
 
-/// Finishes what came in, unless the database or the broker is away: then what is left waits there for another process.
+/// Finishes accepted work, unless the database or the broker is unavailable: then the rest waits there for another process.
 async fn drain(orchestrator: Orchestrator, serving: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
     let engine = orchestrator.engine.clone();
     let finish = async {
@@ -111,7 +114,7 @@ async fn drain(orchestrator: Orchestrator, serving: JoinHandle<std::io::Result<(
             tracing::info!("stopped");
         }
         part = shutdown::outage(&engine) => {
-            tracing::warn!(part, "stopped before everything was finished, because a part is away; nothing is lost");
+            tracing::warn!(part, "stopped with unfinished work: a part is unavailable; nothing is lost");
         }
     }
     Ok(())
@@ -119,22 +122,22 @@ async fn drain(orchestrator: Orchestrator, serving: JoinHandle<std::io::Result<(
 
 fn ended_early(served: Result<std::io::Result<()>, JoinError>) -> anyhow::Error {
     match served {
-        Ok(Ok(())) => anyhow!("the HTTP server has ended too early"),
+        Ok(Ok(())) => anyhow!("the HTTP server ended unexpectedly"),
         Ok(Err(error)) => anyhow::Error::from(error).context("the HTTP server failed"),
         Err(error) => anyhow::Error::from(error).context("the HTTP server failed"),
     }
 }
 
 impl Orchestrator {
-    /// Connects, registers every definition of the configured directory, declares the topology, takes up what was in
-    /// flight, and begins to take in messages. What does not answer is waited for as `startup` says.
+    /// Connects, registers every definition of the configured directory, declares the topology, resumes sagas in flight,
+    /// and starts to consume messages. `startup` bounds the wait for an unavailable database or broker.
     pub async fn start(config: &Config, startup: &Startup) -> anyhow::Result<Self> {
         let read = read_definitions(config)?;
         let store = open_store(config, config.database.max_connections, startup).await?;
         let clock = startup.reach("database", async || clock_of(&*store).await).await?;
         let reader = match is_embedded(config) {
             true => Arc::clone(&store),
-            false => open_store(config, config.database.reader_connections, startup).await?,
+            false => open_store(config, config.database.read_pool_size, startup).await?,
         };
         let wire = startup.reach("database", async || wire(config, &*store, clock.now()).await).await?;
         let identity = startup.reach("database", async || Ok(store.identity().await?)).await?;
@@ -151,11 +154,11 @@ impl Orchestrator {
         let declare = async || declare_own(config, &*broker, &wire).await;
         startup.reach("broker", declare).await?;
         if let Err(error) = definitions.declare(&*broker, &names).await {
-            tracing::warn!(%error, "the exchanges of definitions are checked and declared later");
+            tracing::warn!(%error, "cannot declare the exchanges of definitions; retrying later");
         }
 
         let mut registry = Registry::default();
-        let parts = engine::Parts {
+        let parts = snorri_engine::Parts {
             store,
             reader,
             broker: Arc::clone(&broker),
@@ -189,7 +192,7 @@ impl Orchestrator {
         &self.engine
     }
 
-    /// Waits until a task has ended that must not.
+    /// Waits until a task ends unexpectedly.
     pub async fn failed(&self) {
         self.running.supervisor().failed().await;
     }
@@ -198,7 +201,7 @@ impl Orchestrator {
         Arc::clone(&self.broker)
     }
 
-    /// Takes no more messages, finishes what came in, sends what is committed, and disconnects.
+    /// Stops consuming, finishes accepted work, publishes the outbox, and disconnects.
     pub async fn shut_down(self) {
         self.stop_intake.cancel();
         for task in self.intake {
@@ -221,10 +224,10 @@ async fn consume(
     broker.consume(&queue, prefetch, handler, stop).await;
 }
 
-/// How often the database's clock is read at the start: on a busy machine, a single reading may be far off.
+/// How many times the clock of the database is read at the start. On a busy machine, a single reading may be far off.
 const CLOCK_READINGS: u32 = 5;
 
-/// Processes that share a database go by its clock.
+/// The clock of the database, which all processes on it share.
 async fn clock_of(store: &dyn Store) -> Result<Arc<dyn Clock>, Failure> {
     let Some(now) = store.now().await? else { return Ok(Arc::new(SystemClock)) };
     let clock = DatabaseClock::starting_at(now);
@@ -237,7 +240,7 @@ async fn clock_of(store: &dyn Store) -> Result<Arc<dyn Clock>, Failure> {
     Ok(Arc::new(clock))
 }
 
-/// SQLite reads in one file of one process: more connections would only take turns.
+/// With SQLite, more connections would only wait for each other.
 fn is_embedded(config: &Config) -> bool {
     config.database.url.first().starts_with("sqlite:")
 }
@@ -247,16 +250,16 @@ async fn open_store(
     max_connections: u32,
     startup: &Startup,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    let options = sql::Options {
+    let options = snorri_store::Options {
         max_connections,
         migrate: config.database.migrate,
-        ..sql::Options::new(config.database.url.clone())
+        ..snorri_store::Options::new(config.database.url.clone())
     };
     let store = startup.reach("database", async || Ok(SqlStore::connect(&options).await?)).await?;
     Ok(Arc::new(store))
 }
 
-/// What messages are written and read with. The first process that starts on a database makes its key.
+/// The encoder and decoder of messages. The first process that starts on a database creates its key.
 async fn wire(config: &Config, store: &dyn Store, now: Time) -> Result<Wire, Failure> {
     let keys = token_keys::load(store, now).await?;
     let reply_exchange = Some(config.broker.reply_exchange.clone()).filter(|name| !name.is_empty());
@@ -279,11 +282,11 @@ async fn open_broker(
     let options = amqp::Options {
         prefix: config.broker.prefix.clone(),
         probe_queue: wire.names.probe.clone(),
-        verify_only: config.broker.verify_only,
+        declare_topology: config.broker.declare_topology,
         keys: Some(wire.keys.clone()),
         database: Some(identity),
         max_body: Some(MAX_PAYLOAD_BYTES),
-        // Before the reservation of the messages in the outbox runs out, so that nobody else sends them meanwhile.
+        // Before the lease of the messages in the outbox ends, so that no other process sends them meanwhile.
         confirm_timeout: config.engine.outbox_lease * 2 / 3,
         ..amqp::Options::at(addresses.clone())
     };
@@ -292,7 +295,7 @@ async fn open_broker(
     Ok(Arc::new(startup.reach("broker", connect).await?))
 }
 
-/// Declares Snorri's own queues and exchanges.
+/// Declares the queues and exchanges of Snorri.
 async fn declare_own(config: &Config, broker: &dyn Broker, wire: &Wire) -> Result<(), Failure> {
     let failed = |error| Failure::of_broker(&error, &config.broker.url);
     broker.declare(&topology::own_topology(&config.broker.prefix)).await.map_err(failed)?;
@@ -305,11 +308,11 @@ async fn declare_own(config: &Config, broker: &dyn Broker, wire: &Wire) -> Resul
 /// The definitions of the configured directory.
 fn read_definitions(config: &Config) -> anyhow::Result<Vec<Read>> {
     let directory = &config.definitions.directory;
-    catalog::read_directory_each(directory)
+    snorri_definition::read_directory_each(directory)
         .with_context(|| format!("cannot read the definitions in {}", directory.display()))
 }
 
-/// Those that could be read. The others are kept with the load errors.
+/// The readable definitions. Adds the others to the load errors.
 fn readable(read: Vec<Read>, definitions: &Definitions) -> Vec<Source> {
     let mut sources = Vec::with_capacity(read.len());
     for (path, source) in read {
@@ -321,5 +324,5 @@ fn readable(read: Vec<Read>, definitions: &Definitions) -> Vec<Source> {
     sources
 }
 
-/// How long a drain may take before the process ends anyway.
+/// The maximum duration of a drain after a task has failed.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);

@@ -1,16 +1,16 @@
-//! The configuration: an embedded, commented default file, a file, the environment, flags, in this order.
+//! The configuration, in layers: the embedded default file, a file, the environment, flags.
 
 use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::addresses::Addresses;
-use crate::broker::envelope::ReplyToPattern;
+use crate::http;
 use crate::startup::WaitFor;
-use crate::{engine, http};
+use snorri_ports::addresses::Addresses;
+use snorri_wire::envelope::ReplyToPattern;
 
-/// The default configuration, which is its own documentation.
+/// The default configuration, with its documentation.
 pub const DEFAULT: &str = include_str!("snorri.toml");
 
 #[derive(Debug, Clone, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Config {
     pub database: Database,
     pub broker: Broker,
     pub definitions: Definitions,
-    pub engine: engine::Options,
+    pub engine: snorri_engine::Options,
     pub http: http::Options,
     pub log: Log,
 }
@@ -34,20 +34,20 @@ pub struct Startup {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// One or several: the one that can be written is used.
+    /// One or several: the writable one is used.
     pub url: Addresses,
     pub max_connections: u32,
-    pub reader_connections: u32,
+    pub read_pool_size: u32,
     pub migrate: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Broker {
-    /// One or several: they are tried in turn.
+    /// One or several, tried in turn.
     pub url: Addresses,
     pub prefix: String,
-    pub verify_only: bool,
+    pub declare_topology: bool,
     /// Empty: the default exchange.
     pub reply_exchange: String,
     pub reply_to_pattern: ReplyToPattern,

@@ -1,17 +1,9 @@
-//! What TLS computes with, for every client and server in this process that does not choose itself, and where random
-//! secrets come from.
+//! The default cryptography provider of TLS, for every client and server in this process.
 
 use rustls::crypto::ring;
 
-/// Makes ring the default. Before any client or server is made; a second time it changes nothing.
+/// Makes ring the default provider. Call it before any client or server is created; further calls change nothing.
 pub fn install() {
-    // The error says that there is a default already, which can only be this one.
+    // An error means that a default is already installed, which can only be this one.
     let _ = ring::default_provider().install_default();
-}
-
-/// Random bytes for a secret. `None`: the system has no randomness to give.
-pub fn random_bytes<const N: usize>() -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    ring::default_provider().secure_random.fill(&mut bytes).ok()?;
-    Some(bytes)
 }

@@ -1,41 +1,26 @@
 //! Snorri, a saga orchestrator for RabbitMQ.
 //!
-//! A functional core and a thin shell around it. In reading order:
+//! A functional core and a thin shell around it. The crates, in reading order:
 //!
-//! - [`saga`]: what a saga is and what follows from what; pure
-//! - [`proof`]: everything that can happen to a definition's sagas, tried; pure
-//! - [`catalog`]: YAML to definitions, with diagnostics
-//! - [`check`]: what else is held against definitions before they run; pure
-//! - [`scenario`]: runs definitions in virtual time, as scenario files say; pure
-//! - [`graph`]: definitions as pictures; pure
-//! - [`simulation`]: thousands of sagas with faults, in virtual time; pure
-//! - [`json`] and [`text`]: what is accepted from outside, and what is shown; pure
-//! - [`engine`]: takes inputs in, decides, commits, acknowledges
-//! - [`store`] and [`broker`]: the two ports, and what stands behind them
-//! - [`api`]: what goes over the wire between the two that follow
-//! - [`http`] and [`cli`]: how people see and steer it
-//! - [`config`], [`addresses`], [`telemetry`], [`crypto`]: settings, logs, and what TLS computes with
-//! - [`startup`], [`shutdown`], [`app`]: waiting for what is away, at the start and at the end, and the wiring of it all
+//! - `snorri_core`: the saga, its transition function, JSON and text; pure
+//! - `snorri_definition`: compiles YAML into definitions, with diagnostics; pure
+//! - `snorri_verify`: checks, model check, scenarios, simulation and graphs of definitions; pure
+//! - `snorri_ports`: the ports for the store, the broker and the clock
+//! - `snorri_engine`: receives inputs, decides, commits and acknowledges
+//! - `snorri_store`, `snorri_broker`, `snorri_wire`: the adapters of the ports, and the format of messages
+//! - `snorri_api`: the types of the admin API, shared by the server and the CLI
+//!
+//! This crate is the program:
+//!
+//! - [`http`] and [`cli`]: the admin API and the command line
+//! - [`config`], [`telemetry`], [`crypto`]: settings, logs and the TLS provider
+//! - [`startup`], [`shutdown`], [`app`]: waiting for unavailable parts at start and stop, and the wiring of all components
 
-pub mod addresses;
-pub mod api;
 pub mod app;
-pub mod broker;
-pub mod catalog;
-pub mod check;
 pub mod cli;
 pub mod config;
 pub mod crypto;
-pub mod engine;
-pub mod graph;
 pub mod http;
-pub mod json;
-pub mod proof;
-pub mod saga;
-pub mod scenario;
 pub mod shutdown;
-pub mod simulation;
 pub mod startup;
-pub mod store;
 pub mod telemetry;
-pub mod text;

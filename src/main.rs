@@ -1,4 +1,4 @@
-//! The `snorri` program: parses its arguments and hands over.
+//! The `snorri` program: parses its arguments and runs the command.
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -8,29 +8,29 @@ use clap::Parser;
 use snorri::cli::Cli;
 use tikv_jemallocator::Jemalloc;
 
-/// Messages and journal entries are many small allocations, made by one thread and freed by another: a third of the process's time with
-/// the allocator of glibc. With this one the process takes a quarter less (1,000 sagas in flight).
+/// Messages and journal entries are many small allocations, made by one thread and freed by another: a third of the time of the
+/// process with the allocator of glibc. With this one the process takes a quarter less (1,000 sagas in flight).
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// How long threads that still work may take when everything else has ended.
+/// How long busy threads may take when everything else has ended.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Nearly all time is spent waiting for the broker and the database: more threads would mostly wake each other.
+    // Nearly all time is spent on waiting for the broker and the database: more threads would mostly wake each other.
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = (cores / 2).max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(cli.run());
-            // What still blocks a thread, such as looking up a name, must not hold up the end.
+            // A blocked thread, such as in a name lookup, must not delay the exit.
             runtime.shutdown_timeout(LAST_WORK);
             code
         }
         Err(error) => {
-            eprintln!("error: this process gets no threads: {error}");
+            eprintln!("error: cannot start threads: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! Waiting for the database and the broker when the process starts.
 //!
-//! A part that does not answer is waited for, with one line in the log for each reason, while the probes answer. A part that
-//! refuses (a wrong password, no such database) ends the start with the reason.
+//! The start waits for a part that does not answer, logs each reason once, and the probes answer meanwhile. A refusal (a wrong
+//! password, no such database) ends the start with the reason.
 
 use std::time::Duration;
 
@@ -9,18 +9,19 @@ use anyhow::bail;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::addresses::{Addresses, Shown};
-use crate::broker;
-use crate::engine::{definitions, token_keys};
 use crate::http::Readiness;
-use crate::store;
-use crate::store::sql::ConnectError;
+use snorri_engine::definitions;
+use snorri_engine::timers::token_keys;
+use snorri_ports::addresses::{Addresses, Shown};
+use snorri_ports::broker;
+use snorri_ports::store;
+use snorri_store::ConnectError;
 
-/// The pauses between two tries: each is twice as long as the one before.
+/// The pauses between two attempts: each is twice as long as the previous one.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// How long a start waits for a part that does not answer: a duration such as `30s`, or `forever`. `0s` is one try.
+/// How long a start waits for a part that does not answer: a duration such as `30s`, or `forever`. `0s` is one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct WaitFor(Option<Duration>);
@@ -42,7 +43,7 @@ impl TryFrom<String> for WaitFor {
 /// Why a part cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Waiting does not help: somebody has to change something.
+    /// Waiting does not help: an operator has to change something.
     is_permanent: bool,
     reason: String,
 }
@@ -56,7 +57,7 @@ impl Failure {
         Self { is_permanent: true, reason: reason.into() }
     }
 
-    /// Of the broker at these addresses.
+    /// The failure of the broker at these addresses.
     pub fn of_broker(error: &broker::Error, addresses: &Addresses) -> Self {
         let places: Vec<_> = addresses.iter().map(|url| Shown(url).to_string()).collect();
         let place = places.join(", ");
@@ -112,9 +113,9 @@ impl From<definitions::Error> for Failure {
 /// One start of the process.
 #[derive(Debug, Clone)]
 pub struct Startup {
-    /// When to give up. `None`: never.
+    /// The end of the wait. `None`: never.
     until: Option<Instant>,
-    /// Whether each part is tried once, however long that takes.
+    /// Whether each part is tried only once, without a time limit.
     is_impatient: bool,
     readiness: Readiness,
 }
@@ -122,16 +123,16 @@ pub struct Startup {
 impl Startup {
     pub fn begin(wait_for: WaitFor, readiness: Readiness) -> Self {
         let is_impatient = wait_for.0.is_some_and(|duration| duration.is_zero());
-        // A time that is too far away is as good as never.
+        // A time beyond the range of `Instant` counts as never.
         let until = wait_for.0.and_then(|duration| Instant::now().checked_add(duration));
         Self { until, is_impatient, readiness }
     }
 
-    /// Tries until `part` can be used, and reports meanwhile why it cannot.
+    /// Retries until `part` is available, and reports the reason while it is not.
     ///
     /// # Errors
     ///
-    /// If the part refuses, or could not be used in time: the message has the reason.
+    /// If the part refuses, or is not available in time. The message has the reason.
     pub async fn reach<T>(
         &self,
         part: &'static str,
@@ -143,7 +144,7 @@ impl Startup {
             let failure = match self.in_time(try_once()).await {
                 Some(Ok(reached)) => {
                     if last.is_some() {
-                        tracing::info!("the {part} can be used");
+                        tracing::info!("the {part} is available");
                     }
                     self.readiness.reached(part);
                     return Ok(reached);
@@ -202,23 +203,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_is_bounded_and_a_refusal_ends_it() {
         let began = Instant::now();
-        let waited =
-            startup("10s").reach("broker", async || Err::<(), _>(Failure::passing("nobody listens"))).await;
-        assert_eq!(waited.expect_err("in vain").to_string(), "the broker is not available: nobody listens");
+        let refused = async || Err::<(), _>(Failure::passing("connection refused"));
+        let error = startup("10s").reach("broker", refused).await.expect_err("unavailable");
+        assert_eq!(error.to_string(), "the broker is not available: connection refused");
         assert!((9..=10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 
         let began = Instant::now();
         let patient = startup("3s");
         let hanging = patient.reach("broker", async || std::future::pending::<Result<(), _>>().await);
-        hanging.await.expect_err("in vain");
+        hanging.await.expect_err("unavailable");
         assert_eq!(began.elapsed().as_secs(), 3);
 
         for (wait_for, failure) in
-            [("forever", Failure::permanent("wrong password")), ("0", Failure::passing("nobody listens"))]
+            [("forever", Failure::permanent("wrong password")), ("0", Failure::passing("connection refused"))]
         {
             let failure = Cell::new(Some(failure));
             let once = async || Err::<(), _>(failure.take().expect("it is tried once"));
-            startup(wait_for).reach("database", once).await.expect_err("at once");
+            startup(wait_for).reach("database", once).await.expect_err("unavailable");
         }
     }
 }

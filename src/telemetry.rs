@@ -1,7 +1,7 @@
-//! What is told to the outside about the inside: logs and spans. Payloads are never logged.
+//! Logs and spans. Payloads are never logged.
 //!
-//! Names and reasons that come from outside are. Characters in them that are not seen are escaped, and the lines of a message
-//! of several are indented, so that nothing that is logged looks like another entry or steers a terminal.
+//! Names and reasons from outside are logged. Invisible characters in them are escaped, and the further lines of a message are
+//! indented, so that they cannot forge an entry or control a terminal.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -12,18 +12,17 @@ use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
 use crate::config::{Log, LogFormat};
-use crate::text;
+use snorri_core::text;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`log.filter` is not a filter: {0}")]
+    #[error("`log.filter` is not a valid filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     #[error("logging is set up already")]
     AlreadySet,
 }
 
-/// Sends logs to standard error, for the rest of the process's life. Nothing is heard from `silenced` targets, whatever the
-/// filter says.
+/// Sends logs to standard error, for the lifetime of the process. The `silenced` targets are off, whatever the filter.
 pub fn init(options: &Log, silenced: &[&str]) -> Result<(), Error> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter(options, silenced)?);
     let set = match options.format {
@@ -37,7 +36,7 @@ pub fn init(options: &Log, silenced: &[&str]) -> Result<(), Error> {
     set.map_err(|_| Error::AlreadySet)
 }
 
-/// Fields as `tracing-subscriber` writes them, escaped.
+/// Formats fields as `tracing-subscriber` does, and escapes invisible characters.
 #[derive(Debug)]
 struct EscapedFields;
 
@@ -49,7 +48,7 @@ impl<'w> FormatFields<'w> for EscapedFields {
     }
 }
 
-/// Writers of JSON in which all is escaped that is not seen.
+/// Writers of JSON in which invisible characters are escaped.
 #[derive(Debug)]
 struct EscapedJson<M>(M);
 
@@ -62,7 +61,7 @@ impl<'w, M: MakeWriter<'w>> MakeWriter<'w> for EscapedJson<M> {
 }
 
 impl<W: Write> Write for EscapedJson<W> {
-    /// An entry is written as a whole, so that no character is cut in two.
+    /// Writes whole entries: no character is split.
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
         let entry_text = String::from_utf8_lossy(entry);
         self.0.write_all(text::escape_json(&entry_text).as_bytes())?;
@@ -74,7 +73,7 @@ impl<W: Write> Write for EscapedJson<W> {
     }
 }
 
-/// What `options` let through, without the `silenced` targets.
+/// The filter of `options`, without the `silenced` targets.
 pub fn filter(options: &Log, silenced: &[&str]) -> Result<EnvFilter, Error> {
     let mut filter = EnvFilter::builder().parse(&options.filter)?;
     for target in silenced {

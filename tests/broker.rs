@@ -1,4 +1,4 @@
-//! What every broker must do, asked of each of them.
+//! The conformance suite of brokers, run on each of them.
 
 #[path = "broker/bed.rs"]
 mod bed;
@@ -20,11 +20,12 @@ use lapin::types::{AMQPValue, FieldTable};
 use proxy::Proxy;
 use rstest::rstest;
 use sha2::{Digest, Sha256};
-use snorri::broker::amqp::AmqpBroker;
-use snorri::broker::{
-    Broker, Cut, Delivery, Error, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+use snorri_broker::amqp::AmqpBroker;
+use snorri_ports::broker::{
+    Broker, Cut, Delivery, Error, HeaderValue, Properties, Publication, Published, QueueDeclaration,
+    Topology, Verdict,
 };
-use snorri::check::topology::{self, Exchange, ExchangeState};
+use snorri_wire::observed::{self, Exchange, ExchangeState};
 use tokio::sync::Semaphore;
 
 #[rstest]
@@ -78,13 +79,13 @@ async fn a_message_is_gone_once_it_has_expired(#[values(Kind::Local, Kind::Amqp)
     let queue = bed.queue("in", &[]).await;
     let mut short = message(&queue, "short");
     short.properties.expiration = Some(Duration::from_millis(20));
-    bed.publish_all(vec![short, message(&queue, "for ever")]).await;
+    bed.publish_all(vec![short, message(&queue, "forever")]).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (kept, handler) = keeper();
     let consuming = bed.consume(&queue, 10, handler);
     eventually("the other one", async || !kept.lock().expect("a lock").is_empty()).await;
     consuming.stop().await;
-    assert_eq!(kept.lock().expect("a lock").iter().map(id).collect::<Vec<_>>(), ["for ever"]);
+    assert_eq!(kept.lock().expect("a lock").iter().map(id).collect::<Vec<_>>(), ["forever"]);
     bed.finish().await;
 }
 
@@ -138,7 +139,7 @@ async fn exactly_what_has_no_queue_is_unroutable(#[values(Kind::Local, Kind::Amq
             }
         }
     };
-    // Side by side, more than there are channels.
+    // Concurrently, more than there are channels.
     let rounds: Vec<_> = (0..10).map(|number| tokio::spawn(round(number))).collect();
     for round in rounds {
         round.await.expect("a round");
@@ -378,7 +379,7 @@ async fn a_broker_can_be_asked_how_it_is(#[values(Kind::Local, Kind::Amqp)] kind
 async fn a_queue_that_is_something_else_is_refused(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
     let bed = Bed::new(kind).await;
     let queue = bed.queue("in", &[]).await;
-    let other = Queue { name: queue.clone(), bindings: Vec::new(), dead_letters: None };
+    let other = QueueDeclaration { name: queue.clone(), bindings: Vec::new(), dead_letters: None };
     let declared = bed.broker.declare(&Topology { exchanges: Vec::new(), queues: vec![other] }).await;
     let Err(Error::Refused(reason)) = declared else {
         panic!("not refused: {declared:?}");
@@ -425,7 +426,7 @@ async fn amqp_brings_back_all_that_others_delete() {
     }
     for name in queues.map(|name| bed.name(name)) {
         eventually(&name, async || {
-            let _ = bed.broker.check().await; // brings back the queue of the probe
+            let _ = bed.broker.check().await; // declares the queue of the probe again
             bed.broker.depth(&name).await.is_ok()
         })
         .await;
@@ -453,9 +454,10 @@ async fn amqp_brings_back_all_that_others_delete() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn amqp_refuses_the_queues_of_another_database() {
     let bed = Bed::new(Kind::Amqp).await;
-    let connect = async |number: u128, verify_only: bool| {
+    let connect = async |number: u128, declare_topology: bool| {
         let database = Some(uuid::Uuid::from_u128(number));
-        let options = snorri::broker::amqp::Options { database, verify_only, ..bed::options(bed.prefix()) };
+        let options =
+            snorri_broker::amqp::Options { database, declare_topology, ..bed::options(bed.prefix()) };
         AmqpBroker::connect(&options).await.expect("a connection")
     };
     let topology = bed.topology("in", &["key"]);
@@ -464,8 +466,8 @@ async fn amqp_refuses_the_queues_of_another_database() {
     for broker in &brokers {
         broker.declare(&topology).await.expect("the same database");
     }
-    for verify_only in [false, true] {
-        let other = connect(2, verify_only).await;
+    for declare_topology in [true, false] {
+        let other = connect(2, declare_topology).await;
         let Err(Error::Refused(reason)) = other.declare(&topology).await else {
             panic!("it took the queues of another database");
         };
@@ -496,10 +498,11 @@ async fn amqp_declares_a_deleted_exchange_anew() {
 async fn amqp_only_verifies_when_others_own_the_topology() {
     let bed = Bed::new(Kind::Amqp).await;
     let queue = bed.queue("in", &["key"]).await;
-    let options = snorri::broker::amqp::Options { verify_only: true, ..bed::options(&bed.name("verify")) };
+    let options =
+        snorri_broker::amqp::Options { declare_topology: false, ..bed::options(&bed.name("verify")) };
     let verifying = AmqpBroker::connect(&options).await.expect("a connection");
     let topology = |name: &str| {
-        let queue = Queue { name: name.to_owned(), bindings: Vec::new(), dead_letters: None };
+        let queue = QueueDeclaration { name: name.to_owned(), bindings: Vec::new(), dead_letters: None };
         Topology { exchanges: vec![bed.name("exchange")], queues: vec![queue] }
     };
     verifying.declare(&topology(&queue)).await.expect("it is there");
@@ -507,7 +510,7 @@ async fn amqp_only_verifies_when_others_own_the_topology() {
     let Err(Error::Refused(reason)) = verifying.declare(&missing).await else {
         panic!("an exchange was declared");
     };
-    assert!(reason.contains("`broker.verify_only = true`"), "{reason}");
+    assert!(reason.contains("`broker.declare_topology = false`"), "{reason}");
     let state = verifying.inspect_exchange(&bed.name("missing")).await;
     assert!(matches!(state, ExchangeState::Unavailable(_)), "{state:?}");
     assert_eq!(verifying.inspect_exchange(&bed.name("exchange")).await, ExchangeState::Exists);
@@ -529,10 +532,11 @@ async fn amqp_declares_its_queues_where_others_own_the_exchanges() {
         FieldTable::default(),
     );
     declared.await.expect("declared");
-    let options = snorri::broker::amqp::Options { verify_only: true, ..bed::options(&bed.name("verify")) };
+    let options =
+        snorri_broker::amqp::Options { declare_topology: false, ..bed::options(&bed.name("verify")) };
     let verifying = AmqpBroker::connect(&options).await.expect("a connection");
     let queue = bed.own(&["in", "dead"])[0].clone();
-    let declared = Queue {
+    let declared = QueueDeclaration {
         name: queue.clone(),
         bindings: vec![(exchange.clone(), "key".to_owned())],
         dead_letters: Some(bed.name("dead")),
@@ -591,7 +595,7 @@ async fn amqp_finds_out_how_an_exchange_was_declared(
     let declared = operator.exchange_declare(exchange.clone().into(), custom, flags, arguments);
     declared.await.expect("declared");
     let alternate = alternate.map(str::to_owned);
-    let kind = topology::ExchangeKind::from(kind);
+    let kind = observed::ExchangeKind::from(kind);
     let found = Exchange { kind, durable, auto_delete, internal, alternate };
     assert_eq!(bed.broker.inspect_exchange(&exchange).await, ExchangeState::Found(found));
     let used = Topology { exchanges: vec![exchange], queues: Vec::new() };
@@ -608,7 +612,7 @@ async fn amqp_consumes_although_an_exchange_of_a_binding_is_gone() {
     let consuming = bed.consume(&queue, 10, handler);
     bed.publish_all(vec![message(&queue, 1)]).await;
     eventually("the first", async || kept.lock().expect("a lock").len() == 1).await;
-    // From now on the exchange can neither be bound nor declared: it is there, and is internal to the broker.
+    // From now on the exchange can neither be bound nor declared: it exists, and is internal to the broker.
     operator
         .exchange_delete(exchange.clone().into(), ExchangeDeleteOptions::default())
         .await
@@ -635,7 +639,7 @@ async fn amqp_parks_only_what_costs_the_connection() {
     let bed = Bed::new(Kind::Amqp).await;
     let (queue, parked) = (bed.queue("in", &["key"]).await, bed.name("parked"));
     let proxy = Proxy::choking_on(&bed::url(), b"what no client survives").await;
-    let options = snorri::broker::amqp::Options { url: proxy.url.into(), ..bed::options(bed.prefix()) };
+    let options = snorri_broker::amqp::Options { url: proxy.url.into(), ..bed::options(bed.prefix()) };
     let broker = Arc::new(AmqpBroker::connect(&options).await.expect("a connection"));
     broker.declare(&bed.topology("in", &["key"])).await.expect("declared");
     let good = |number: usize| bed.to_exchange("key", number);
@@ -706,7 +710,7 @@ async fn amqp_holds_only_so_many_bytes() {
 async fn amqp_cuts_bodies_that_are_too_long() {
     let bed = Bed::new(Kind::Amqp).await;
     let queue = bed.queue("in", &[]).await;
-    let options = snorri::broker::amqp::Options { max_body: Some(1_000), ..bed::options(bed.prefix()) };
+    let options = snorri_broker::amqp::Options { max_body: Some(1_000), ..bed::options(bed.prefix()) };
     let broker = Arc::new(AmqpBroker::connect(&options).await.expect("a connection"));
     let body = |bytes: usize| (0..bytes).map(|byte| byte as u8).collect::<Vec<u8>>();
     let sizes = [1_000, 1_001, 5_000_000, 10];
@@ -750,14 +754,14 @@ async fn amqp_delivers_once_while_the_prefetch_changes() {
     {
         let kept = kept.lock().expect("a lock");
         let ids: HashSet<String> = kept.iter().map(id).collect();
-        // What is on its way to a consumer that ends, because messages are large, is marked as redelivered.
+        // Messages on the way to a consumer that ends, because messages are large, are marked as redelivered.
         assert_eq!((kept.len(), ids.len()), (300, 300));
     }
     assert_eq!(bed.broker.depth(&queue).await.expect("a depth"), 0);
     bed.finish().await;
 }
 
-/// A message that comes back too often is put aside: having more sent ahead must not count as a delivery.
+/// A message that is returned too often is put aside: having more sent ahead must not count as a delivery.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn amqp_has_more_sent_ahead_without_a_second_delivery() {
     let bed = Bed::new(Kind::Amqp).await;
@@ -775,7 +779,7 @@ async fn amqp_has_more_sent_ahead_without_a_second_delivery() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn amqp_is_available_while_it_is_connected() {
     let proxy = Proxy::to(&bed::url()).await;
-    let options = snorri::broker::amqp::Options {
+    let options = snorri_broker::amqp::Options {
         url: proxy.url.clone().into(),
         ..bed::options(&format!("test-{}", uuid::Uuid::now_v7().simple()))
     };
@@ -798,7 +802,7 @@ async fn amqp_is_available_while_it_is_connected() {
 async fn amqp_says_why_it_cannot_connect() {
     let with_url = |url: &str| {
         let options = bed::options("test-unused");
-        snorri::broker::amqp::Options { url: url.into(), connect_timeout: Duration::from_secs(2), ..options }
+        snorri_broker::amqp::Options { url: url.into(), connect_timeout: Duration::from_secs(2), ..options }
     };
     let refused = AmqpBroker::connect(&with_url("http://localhost")).await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
@@ -816,7 +820,7 @@ async fn amqp_says_why_it_cannot_connect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn amqp_reaches_a_broker_soon_after_its_return() {
     let proxy = Proxy::to(&bed::url()).await;
-    let options = snorri::broker::amqp::Options {
+    let options = snorri_broker::amqp::Options {
         url: proxy.url.clone().into(),
         reconnect_delay_max: Duration::from_secs(5),
         ..bed::options(&format!("test-{}", uuid::Uuid::now_v7().simple()))

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bed::{Bed, Kind, eventually, id, keeper, message};
-use snorri::broker::Published;
+use snorri_ports::broker::Published;
 use tokio_util::sync::CancellationToken;
 
 /// How often the broker is killed.

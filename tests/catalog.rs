@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use snorri::catalog::{self, Compiled, Diagnostics, Source};
-use snorri::saga::Direction;
-use snorri::saga::definition::{
+use snorri_core::Direction;
+use snorri_core::definition::retry::Retry;
+use snorri_core::definition::{
     Action, Block, CommandStep, Kind, OnCompensationFailure, OnLateReply, OnTimeout, Step, StepIndex,
 };
-use snorri::saga::expression::{Scope, Variable};
-use snorri::saga::retry::Retry;
-use snorri::saga::template::Template;
+use snorri_core::expression::template::Template;
+use snorri_core::expression::{Scope, Variable};
+use snorri_definition::{Compiled, Diagnostics, Source};
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
 
@@ -37,12 +37,12 @@ steps:
 ";
 
 fn order() -> Compiled {
-    catalog::compile("order.yaml", ORDER).expect("the shipped definition compiles")
+    snorri_definition::compile("order.yaml", ORDER).expect("the shipped definition compiles")
 }
 
 /// What is wrong with a definition of one pivot with `extra` in its step.
 fn refused(extra: &str) -> Diagnostics {
-    catalog::compile("order.yaml", &format!("{PIVOT}{extra}")).expect_err("refused")
+    snorri_definition::compile("order.yaml", &format!("{PIVOT}{extra}")).expect_err("refused")
 }
 
 mod the_shipped_definition {
@@ -83,7 +83,7 @@ mod the_shipped_definition {
         assert_eq!(release.retry, patient, "not the step's");
 
         assert_eq!(steps[2].kind, Kind::Pivot);
-        assert!(!steps[2].has_undo());
+        assert!(!steps[2].has_compensation());
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod the_shipped_definition {
 
     #[test]
     fn has_the_digest_of_its_meaning() {
-        let compile = |source: &str| catalog::compile("x", source).expect("compiles").digest;
+        let compile = |source: &str| snorri_definition::compile("x", source).expect("compiles").digest;
         let order = order();
         assert_eq!(order.digest.len(), 64);
         assert_eq!(order.digest, compile(&format!("# a comment\n{}\n", ORDER.replace('\n', "\r\n"))));
@@ -161,7 +161,7 @@ mod what_is_not_said {
 
     #[test]
     fn is_taken_from_the_defaults_one_by_one() {
-        let compiled = catalog::compile(
+        let compiled = snorri_definition::compile(
             "order.yaml",
             r"
 saga: order
@@ -204,7 +204,7 @@ steps:
             ("shop", Duration::from_secs(30))
         );
         assert_eq!(command_step(look).command.retry, retry(7, 200, 30_000));
-        assert!(!look.has_undo());
+        assert!(!look.has_compensation());
         assert!(
             matches!(&command_step(look).command.payload, Template::Literal(Value::Object(fields)) if fields.is_empty())
         );
@@ -217,11 +217,11 @@ steps:
 #[test]
 fn broken_definitions_are_told_what_is_wrong() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
-    let sources = catalog::read_directory(&directory).expect("the broken definitions");
+    let sources = snorri_definition::read_directory(&directory).expect("the broken definitions");
     assert!(sources.len() >= 45);
     for Source { path, text, files } in sources {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        let diagnostics = catalog::compile_with(&name, &text, &files).expect_err(&name);
+        let diagnostics = snorri_definition::compile_with(&name, &text, &files).expect_err(&name);
         let starts: Vec<_> = diagnostics.list.iter().map(|diagnostic| diagnostic.span.start).collect();
         assert!(starts.is_sorted(), "{name} is told in the order of its source");
         let settings = || {
@@ -309,10 +309,10 @@ mod bombs {
     #[case::dashes("- ".repeat(1_000), "E0103")]
     #[case::nodes(format!("a: [{}]", "1,".repeat(100_000)), "E0103")]
     #[case::self_reference("a: &a [*a]".into(), "E0101")]
-    #[case::size("#".repeat(catalog::MAX_SOURCE_BYTES + 1), "E0100")]
-    #[case::wide_characters("é".repeat(catalog::MAX_SOURCE_BYTES), "E0100")]
+    #[case::size("#".repeat(snorri_definition::MAX_SOURCE_BYTES + 1), "E0100")]
+    #[case::wide_characters("é".repeat(snorri_definition::MAX_SOURCE_BYTES), "E0100")]
     fn are_refused(#[case] source: String, #[case] code: &str) {
-        let diagnostics = catalog::compile("bomb.yaml", &source).expect_err("refused");
+        let diagnostics = snorri_definition::compile("bomb.yaml", &source).expect_err("refused");
         let codes: Vec<_> = diagnostics.list.iter().map(|diagnostic| diagnostic.code).collect();
         assert_eq!(codes, [code], "{}", &diagnostics.plain()[..200.min(diagnostics.plain().len())]);
     }
@@ -323,7 +323,7 @@ mod bombs {
     #[case::schema(format!("input: {}{{}}{}\n", "{properties: {a: ".repeat(21), "}}".repeat(21)))]
     fn need_more_depth_than_is_allowed(#[case] extra: String) {
         let source = format!("{PIVOT}{extra}");
-        catalog::compile("deep.yaml", &source).expect("compiles");
+        snorri_definition::compile("deep.yaml", &source).expect("compiles");
     }
 
     #[rstest]
@@ -335,7 +335,7 @@ mod bombs {
         let source = format!(
             "saga: order\nversion: 1\ndefaults: {{ exchange: shop }}\nsteps: [{{ name: ship, command: book, pivot: true, {inner} }}]\n"
         );
-        let text = catalog::compile("line.yaml", &source).expect_err("refused").plain();
+        let text = snorri_definition::compile("line.yaml", &source).expect_err("refused").plain();
         assert!(text.len() < 2_000_000, "{} bytes", text.len());
     }
 
@@ -367,7 +367,7 @@ mod directories {
             std::fs::write(directory.path().join(name), name).expect("written");
         }
         std::fs::create_dir(directory.path().join("c.yaml")).expect("a directory within");
-        let read = catalog::read_directory(directory.path()).expect("read");
+        let read = snorri_definition::read_directory(directory.path()).expect("read");
         let names: Vec<_> =
             read.iter().map(|source| (source.path.file_name(), source.text.as_str())).collect();
         assert_eq!(names, [(Some("a.yml".as_ref()), "a.yml"), (Some("b.yaml".as_ref()), "b.yaml")]);
@@ -376,10 +376,10 @@ mod directories {
     #[test]
     fn tell_what_cannot_be_read() {
         let directory = tempfile::tempdir().expect("a directory");
-        assert!(catalog::read_directory(directory.path().join("none")).is_err());
+        assert!(snorri_definition::read_directory(directory.path().join("none")).is_err());
         let path: PathBuf = directory.path().join("large.yaml");
-        std::fs::write(&path, "#".repeat(catalog::MAX_SOURCE_BYTES + 1)).expect("written");
-        let error = catalog::read_directory(directory.path()).expect_err("too long");
+        std::fs::write(&path, "#".repeat(snorri_definition::MAX_SOURCE_BYTES + 1)).expect("written");
+        let error = snorri_definition::read_directory(directory.path()).expect_err("too long");
         assert!(error.to_string().contains("large.yaml has 262145 bytes"), "{error}");
     }
 }

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Holds the admin API to its own OpenAPI document: schemathesis, all phases (also the stateful one) and all checks, against
-# `snorri serve` of target/debug. What tests/contract/ has: run.py starts and seeds the server, schemathesis.toml says how much is
-# asked and why some answers are right, hooks.py what an OpenAPI document cannot say, requirements.txt the versions.
+# Tests the admin API against its OpenAPI document: schemathesis, all phases (including the stateful one) and all checks, on
+# `snorri serve` of target/debug. In tests/contract/, run.py starts and seeds the server, schemathesis.toml sets the number of
+# requests and the accepted responses, hooks.py adds rules that OpenAPI cannot express, requirements.txt pins the versions.
 #
-#   tests/contract.sh                          as `make test` does: the same requests each time
-#   tests/contract.sh --seed 7 -n 200          other requests, and more; what is given goes on to `schemathesis run`
+#   tests/contract.sh                          as in `make test`: the same requests each time
+#   tests/contract.sh --seed 7 -n 200          other and more requests; arguments are passed to `schemathesis run`
 #
-# No operation and no check is left out. Without authentication `ignored_auth` could not hold, so there is one; tests/api has
-# what is different without. Streams that have no end are read for a moment.
+# No operation and no check is omitted. The check `ignored_auth` needs authentication; tests/api covers the API without it.
+# Unbounded streams are read for a moment.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly HOME_OF_TOOLS=target/contract
 readonly PYTHON=$HOME_OF_TOOLS/venv/bin/python REQUIREMENTS=tests/contract/requirements.txt
 
-# Anew when the versions are others. Two at once would be in each other's way.
+# Reinstalls when the versions change. The lock prevents concurrent installations.
 install() {
     mkdir -p "$HOME_OF_TOOLS"
     exec 9>"$HOME_OF_TOOLS/lock"

@@ -1,5 +1,5 @@
-//! The promise under `kill -9`: whatever is killed, every saga ends, every effect is there once or undone, and nothing is
-//! left in the outbox.
+//! The promise under `kill -9`: whatever is killed, every saga ends, every effect exists once or is compensated, and the outbox
+//! is empty.
 //!
 //! `SNORRI_CRASH_SAGAS` and `SNORRI_CRASH_KILLS` set the length of the campaign.
 
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use snorri::broker::{Broker, Properties, Publication, Published};
-use snorri::saga::Status;
-use snorri::store::sql::{self, SqlStore};
-use snorri::store::{Filter, SagaRow, Store};
+use snorri_core::Status;
+use snorri_ports::broker::{Broker, Properties, Publication, Published};
+use snorri_ports::store::{Filter, SagaRow, Store};
+use snorri_store::SqlStore;
 use support::orchestrator::{Orchestrator, Plan};
 use support::participants::Manner;
 use support::until;
@@ -28,7 +28,7 @@ fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
 }
 
-/// The order saga with deadlines that outlive a restart of everything.
+/// The order saga with deadlines longer than a restart of everything.
 fn patient_order(exchange: &str) -> String {
     support::world::order(exchange)
         .replace("timeout: 500ms\n  retry: { attempts: 2", "timeout: 5s\n  retry: { attempts: 50")
@@ -70,13 +70,13 @@ async fn nothing_is_lost_and_nothing_is_done_twice() {
     for row in &rows {
         let effects = ["reserve", "charge", "ship"].map(|step| {
             let effect = ledger.effect(&row.id.to_string(), step);
-            (effect.done, effect.undone)
+            (effect.done, effect.compensated)
         });
         match row.status {
             Status::Completed => assert_eq!(effects, [(1, 0); 3], "completed saga {}", row.id),
             Status::Compensated => {
-                let is_whole =
-                    effects[..2].iter().all(|(done, undone)| done <= undone) && effects[2] == (0, 0);
+                let is_whole = effects[..2].iter().all(|(done, compensated)| done <= compensated)
+                    && effects[2] == (0, 0);
                 assert!(is_whole, "compensated saga {}: {effects:?}", row.id);
             }
             other => panic!("saga {} ended as {other:?}", row.id),
@@ -116,7 +116,7 @@ fn start(prefix: &str, number: usize) -> Publication {
 /// Kills the orchestrator again and again; and once each, in between, the broker and the database.
 async fn kill_often(plan: &Plan, mut orchestrator: Orchestrator, kills: usize) -> Orchestrator {
     for round in 0..kills {
-        // Any moment will do; this one differs in every round and every run.
+        // The moment differs in every round and every run.
         let moment = 200 + u64::try_from(Uuid::now_v7().as_u128() % 1_200).expect("a small number");
         tokio::time::sleep(Duration::from_millis(moment)).await;
         if round == kills / 3 {
@@ -132,7 +132,9 @@ async fn kill_often(plan: &Plan, mut orchestrator: Orchestrator, kills: usize) -
 }
 
 async fn open(plan: &Plan) -> SqlStore {
-    SqlStore::connect(&sql::Options::new(plan.database_url.clone())).await.expect("PostgreSQL answers")
+    SqlStore::connect(&snorri_store::Options::new(plan.database_url.clone()))
+        .await
+        .expect("PostgreSQL answers")
 }
 
 async fn all_sagas(store: &SqlStore) -> Vec<SagaRow> {

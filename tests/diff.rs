@@ -4,8 +4,8 @@ use std::process::{Command, Output};
 
 use rstest::rstest;
 use serde_json::Value;
-use snorri::catalog::diff::{Diff, Whom, diff};
-use snorri::catalog::{self, Compiled};
+use snorri_definition::Compiled;
+use snorri_definition::diff::{Diff, Whom, diff};
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
 
@@ -42,7 +42,7 @@ output: { seat: '${ seat.output.number }', room: '${ room.output.number }' }
 ";
 
 fn compiled(source: &str) -> Compiled {
-    catalog::compile("x.yaml", source).unwrap_or_else(|errors| panic!("{errors}"))
+    snorri_definition::compile("x.yaml", source).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// What changes if `from` is replaced by `to`.
@@ -98,7 +98,7 @@ fn lines(diff: &Diff) -> Vec<String> {
 #[case::key(
     "key: ${ input.id }",
     "key: b-${ input.id }",
-    "key: made otherwise: `b-${ input.id }` (it was `${ input.id }`) [Senders]"
+    "key: computed differently: `b-${ input.id }` (it was `${ input.id }`) [Senders]"
 )]
 #[case::attribute(
     "timeout: 1h",
@@ -242,7 +242,7 @@ steps:
         command: rail.book
         payload: { leg: '${ leg.id }' }
         reply: { type: object, required: [ref], properties: { ref: { type: string } } }
-        on:
+        reply_events:
           - event: rail.booked
             exchange: rail.events
             correlate: ${ event.trip }
@@ -257,7 +257,7 @@ steps:
           - name: insure
             saga: insurance
             version: 1
-      - otherwise:
+      - default:
           - publish: trip.uninsured
             name: tell
             exchange: travel.events
@@ -273,14 +273,14 @@ output_schema: { type: object, required: [legs], properties: { legs: { type: arr
 #[case::item("as: leg", "as: stop", "leg.id", "stop.id", &["steps.legs.as: stop (it was leg)", "steps.book.payload.leg: \"${ stop.id }\" (it was \"${ leg.id }\")"])]
 #[case::reply("[ref]", "[ref, seat]", "", "", &["steps.book.reply.seat: added, and required [Participants]"])]
 #[case::reply_event("rail.booked", "rail.done", "", "", &[
-    "steps.book.on: no longer the event `rail.booked` of `rail.events` for `event.trip` as success [Participants]",
-    "steps.book.on: now the event `rail.done` of `rail.events` for `event.trip` as success",
+    "steps.book.reply_events: no longer the event `rail.booked` of `rail.events` for `event.trip` as success [Participants]",
+    "steps.book.reply_events: now the event `rail.done` of `rail.events` for `event.trip` as success",
 ])]
 #[case::signal("signal: approved", "signal: agreed", "", "", &["steps.approval.wait: the signal `agreed` (it was the signal `approved`) [Senders]"])]
-#[case::patience("timeout: 1d", "timeout: 2d", "", "", &["steps.approval.timeout: 2days (it was 1day)"])]
+#[case::patience("timeout: 1d", "timeout: 2d", "", "", &["steps.approval.timeout: 2d (it was 1d)"])]
 #[case::condition("${ input.insured }", "${ !input.insured }", "", "", &["steps.choice#1.choice: !input.insured (it was input.insured)"])]
 #[case::child("saga: insurance\n            version: 1", "saga: insurance\n            version: 2", "", "", &["steps.insure.saga: insurance@2 (it was insurance@1)"])]
-#[case::child_stays("saga: insurance", "saga: insurance\n            compensate: none", "", "", &["steps.insure.compensate: no longer undone with this saga [Rollback]"])]
+#[case::child_stays("saga: insurance", "saga: insurance\n            compensate: none", "", "", &["steps.insure.compensate: no longer compensated with this saga [Rollback]"])]
 #[case::event("publish: trip.uninsured", "publish: trip.bare", "", "", &["steps.tell.publish: `trip.bare` to `travel.events` (it was `trip.uninsured` to `travel.events`) [Readers]"])]
 #[case::event_field(", why: choice", "", "", "", &["steps.tell.payload.why: removed [Readers]"])]
 #[case::start("event: trip.asked", "event: trip.wanted", "", "", &[
@@ -307,7 +307,7 @@ fn schemas_in_files_are_compared_too() {
     let source = TRIP.replace("{ type: array }", "{ $ref: 'schemas/legs.yaml' }");
     let version = |text: &str| {
         let files = [("schemas/legs.yaml".to_owned(), text.to_owned())].into();
-        catalog::compile_with("x.yaml", &source, &files).unwrap_or_else(|errors| panic!("{errors}"))
+        snorri_definition::compile_with("x.yaml", &source, &files).unwrap_or_else(|errors| panic!("{errors}"))
     };
     let (old, new) = (version("{ type: array, maxItems: 3 }"), version("{ type: array, maxItems: 9 }"));
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The whole path on a real RabbitMQ and a real PostgreSQL: a `snorri serve` process, participants that behave and
-//! misbehave, and the journal that each of it must leave.
+//! The whole path on a real RabbitMQ and a real PostgreSQL: a `snorri serve` process, participants that behave and misbehave,
+//! and the resulting journals.
 
 #[path = "end_to_end/bad_items.rs"]
 mod bad_items;
@@ -36,7 +36,7 @@ mod startup;
 mod support;
 #[path = "end_to_end/values.rs"]
 mod values;
-#[path = "live/vhost.rs"]
+#[path = "topology/vhost.rs"]
 mod vhost;
 #[path = "end_to_end/waiting.rs"]
 mod waiting;
@@ -44,7 +44,7 @@ mod waiting;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{Properties, Publication, Published, Queue, Topology};
+use snorri_ports::broker::{Properties, Publication, Published, QueueDeclaration, Topology};
 use support::orchestrator::{Plan, story};
 use support::participants::{Manner, collect};
 use support::until;
@@ -113,8 +113,8 @@ async fn a_refused_second_step_undoes_the_first() {
         "failed charge (card_declined)",
         "stopping (card_declined)",
         "rollback_began",
-        "sent undo reserve #1",
-        "undone reserve",
+        "sent compensation reserve #1",
+        "compensated reserve",
         "ended compensated",
     ];
     assert_eq!(story(&saga), expected);
@@ -136,10 +136,10 @@ async fn a_refused_pivot_undoes_all_in_reverse_order() {
         "failed ship (no_carrier)",
         "stopping (no_carrier)",
         "rollback_began",
-        "sent undo charge #1",
-        "undone charge",
-        "sent undo reserve #1",
-        "undone reserve",
+        "sent compensation charge #1",
+        "compensated charge",
+        "sent compensation reserve #1",
+        "compensated reserve",
         "ended compensated",
     ];
     assert_eq!(story(&saga), expected);
@@ -159,8 +159,8 @@ async fn a_first_step_that_never_answers_is_undone_itself() {
         "unknown reserve (timeout)",
         "stopping (timeout)",
         "rollback_began",
-        "sent undo reserve #1",
-        "undone reserve",
+        "sent compensation reserve #1",
+        "compensated reserve",
         "ended compensated",
     ];
     assert_eq!(story(&saga), expected);
@@ -176,10 +176,10 @@ async fn a_second_step_that_never_answers_is_undone_first() {
         "unknown charge (timeout)",
         "stopping (timeout)",
         "rollback_began",
-        "sent undo charge #1",
-        "undone charge",
-        "sent undo reserve #1",
-        "undone reserve",
+        "sent compensation charge #1",
+        "compensated charge",
+        "sent compensation reserve #1",
+        "compensated reserve",
         "ended compensated",
     ];
     let story = story(&saga);
@@ -289,7 +289,7 @@ async fn garbage_goes_to_the_dead_letters_with_the_reason() {
     assert_eq!(actions, ["replay_dead_letter", "discard_dead_letter"]);
 }
 
-/// The dead letters that nobody has dealt with, once there are so many.
+/// The unresolved dead letters, once there are so many.
 async fn letters(world: &World, count: usize) -> Vec<Value> {
     until(Duration::from_secs(10), "dead letters", async || {
         let (_, page) = world.orchestrator.api.get("/v1/dead-letters").await;
@@ -346,7 +346,7 @@ async fn a_business_key_has_one_saga() {
     let starts = futures_util::future::join_all((0..200).map(|_| api.post("/v1/sagas", &body))).await;
     let created = starts.iter().filter(|(status, _)| *status == 201).count();
     assert_eq!(created, 1, "one of 200 starts made the saga");
-    assert!(starts.iter().all(|(status, _)| [200, 201].contains(status)), "the others were told of it");
+    assert!(starts.iter().all(|(status, _)| [200, 201].contains(status)), "the others learned of it");
 
     let other = json!({"definition": "order", "input": {"orderId": "o-1", "amount": 7}});
     let (status, body) = api.post("/v1/sagas", &other).await;
@@ -360,7 +360,7 @@ async fn a_start_over_amqp_is_answered_with_the_outcome() {
     let world = World::new().await;
     world.take("payment.charge", Manner::Refuse("card_declined"));
     let answers = format!("{}.answers", world.plan.prefix);
-    let queue = Queue { name: answers.clone(), bindings: Vec::new(), dead_letters: None };
+    let queue = QueueDeclaration { name: answers.clone(), bindings: Vec::new(), dead_letters: None };
     world.broker.declare(&Topology { exchanges: Vec::new(), queues: vec![queue] }).await.expect("declared");
     let start = |correlation: &str, input: &Value| Publication {
         exchange: String::new(),

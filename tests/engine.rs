@@ -1,4 +1,4 @@
-//! The engine on ports in memory: what several of them do to the same sagas.
+//! The engine on ports in memory: several engines on the same sagas.
 
 #[path = "engine/computing.rs"]
 mod computing;
@@ -20,21 +20,25 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use serde_json::json;
-use snorri::broker::envelope::{Key, Keyring, SECRET_BYTES, Wire};
-use snorri::broker::local::{self, LocalBroker};
-use snorri::broker::topology::{Names, own_topology};
-use snorri::broker::{
-    Broker, Delivery, Handler, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+use snorri_broker::local::{self, LocalBroker};
+use snorri_core::input::{Attempt, Reply, ReplyResult};
+use snorri_core::journal::{By, Cause, EventSource, Problem, ProblemCode, ReceivedEvent};
+use snorri_core::{Direction, Entry, Input, Rejection, SagaId, Status, StepPath, Time};
+use snorri_engine::definitions::Definitions;
+use snorri_engine::intake;
+use snorri_engine::intake::buffer;
+use snorri_engine::metrics::Metrics;
+use snorri_engine::timers::retention;
+use snorri_engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
+use snorri_ports::broker::{
+    Broker, Delivery, Handler, HeaderValue, Properties, Publication, Published, QueueDeclaration, Topology,
+    Verdict,
 };
-use snorri::engine::clock::{Clock, SystemClock};
-use snorri::engine::definitions::Definitions;
-use snorri::engine::metrics::Metrics;
-use snorri::engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
-use snorri::engine::{buffer, intake, retention};
-use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::journal::{Arrival, By, Cause, Problem, Reason, Source};
-use snorri::saga::{Direction, Entry, Ignored, Input, SagaId, Status, StepPath, Time};
-use snorri::store::{Appended, AuditFilter, Batch, Filter, LetterFilter, MemoryStore, Store};
+use snorri_ports::clock::{Clock, SystemClock};
+use snorri_ports::store::{Appended, AuditFilter, Batch, Filter, LetterFilter, Store};
+use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire};
+use snorri_wire::topology::{Names, own_topology};
+use testkit::MemoryStore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -63,7 +67,7 @@ async fn engine_of(
     let broker = LocalBroker::new(local::Options::default());
     let exchange = "shop.commands".to_owned();
     let bindings = vec![(exchange.clone(), "#".to_owned())];
-    let participants = Queue { name: "participants".to_owned(), bindings, dead_letters: None };
+    let participants = QueueDeclaration { name: "participants".to_owned(), bindings, dead_letters: None };
     let topology = Topology { exchanges: vec![exchange], queues: vec![participants] };
     broker.declare(&topology).await.expect("declared");
     let parts = Parts {
@@ -85,23 +89,23 @@ fn wire() -> Wire {
 fn options() -> Options {
     let some = |number| NonZeroUsize::new(number).expect("some");
     Options {
-        lanes: some(2),
-        lane_capacity: some(100),
+        workers: some(2),
+        queue_capacity: some(100),
         batch_limit: some(100),
         commit_delay: Duration::from_millis(2),
-        hot_sagas: some(100),
+        state_cache_size: some(100),
         timer_interval: Duration::from_secs(3_600),
         timer_lease: Duration::from_secs(3_600),
         outbox_lease: Duration::from_secs(3_600),
         max_unanswered: some(10_000),
         max_unsent: NonZeroU32::new(10_000).expect("some"),
-        sweep_interval: Duration::from_secs(3_600),
-        claim_limit: NonZeroU32::new(100).expect("some"),
+        outbox_poll_interval: Duration::from_secs(3_600),
+        poll_batch_size: NonZeroU32::new(100).expect("some"),
         prefetch: 100,
         message_timeout: Duration::from_secs(60),
         buffered_events: buffer::Options { retention_period: Duration::from_secs(600), max_events: 1_000 },
         retention: retention::Options {
-            keep: retention::Keep::FOREVER,
+            retention_period: retention::Keep::FOREVER,
             dead_letters: retention::Keep::FOREVER,
             resolved_dead_letters: retention::Keep::FOREVER,
             max_dead_letters: 1_000,
@@ -141,14 +145,14 @@ async fn a_reply_is_not_ignored_because_another_engine_sent_the_command() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let ((one, one_running), (other, other_running)) = (engine(&store).await, engine(&store).await);
     let id = one.start(start("o-1")).await.expect("started").id;
-    // `one` remembers the saga as it was before `other` went on with it.
+    // `one` has cached the saga as it was before `other` continued it.
     other.submit(id, success("reserve")).await.expect("accepted");
     one.submit(id, success("charge")).await.expect("accepted, though nothing was known of the command");
     other.submit(id, success("ship")).await.expect("accepted");
     assert_eq!(status(&one, id).await, Status::Completed);
 
     let repeated = one.submit(id, success("ship")).await;
-    assert_eq!(repeated, Err(SubmitError::Ignored(Ignored::Duplicate)));
+    assert_eq!(repeated, Err(SubmitError::Rejected(Rejection::Duplicate)));
     one_running.shut_down().await;
     other_running.shut_down().await;
 }
@@ -176,7 +180,7 @@ async fn a_forward_command_expires_with_its_attempt_and_an_undo_never() {
     running.shut_down().await;
 }
 
-/// The commands that participants get from now on, each with its expiration.
+/// Collects the commands that participants get from now on, each with its expiration.
 async fn commands(engine: &Engine) -> Arc<Mutex<Vec<(String, Option<Duration>)>>> {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let taken = Arc::clone(&sent);
@@ -236,7 +240,7 @@ async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
         running.shut_down().await;
         (spoiled, sound)
     };
-    let gap = Entry { at: Time(0), cause: Cause::Wake, facts: Vec::new() };
+    let gap = Entry { at: Time(0), cause: Cause::TimerFired, facts: Vec::new() };
     let entries = vec![Appended { saga: spoiled, seq: 9, entry: gap }];
     store.commit(Batch { entries, ..Batch::default() }).await.expect("a commit");
 
@@ -268,7 +272,7 @@ steps:
     timeout: 1h
 "#;
 
-/// One delivery through an intake, and what is to become of it.
+/// Gives one delivery to an intake, and returns its verdict.
 async fn give(handler: Handler, delivery: Delivery) -> Verdict {
     handler.oneshot(delivery).await.expect("a verdict")
 }
@@ -301,7 +305,7 @@ async fn an_event_starts_a_saga_and_others_and_signals_reach_it() {
         assert_eq!(placed, Verdict::Ack, "a repetition is harmless");
     }
     assert_eq!(status(&engine, id).await, Status::Running);
-    for order in ["nobody", "o-1"] {
+    for order in ["unknown", "o-1"] {
         assert_eq!(give(events(), event("order.paid", &json!({"order": order}))).await, Verdict::Ack);
     }
 
@@ -312,7 +316,7 @@ async fn an_event_starts_a_saga_and_others_and_signals_reach_it() {
             Properties { kind: Some("go".to_owned()), headers: headers.into(), ..Properties::default() };
         give(intake::signals(&engine, &options), Delivery { properties, ..Delivery::default() })
     };
-    assert_eq!(signal("nobody").await, Verdict::Ack, "it waits for its saga");
+    assert_eq!(signal("unknown").await, Verdict::Ack, "it waits for its saga");
     assert_eq!(signal("o-1").await, Verdict::Ack);
     assert_eq!(status(&engine, id).await, Status::Completed);
     assert_eq!(signal("o-1").await, Verdict::Ack);
@@ -428,7 +432,7 @@ steps:
 async fn a_child_is_kept_as_long_as_its_parent_may_have_it_undone() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let retention = retention::Options {
-        keep: retention::Keep::of(Duration::ZERO),
+        retention_period: retention::Keep::of(Duration::ZERO),
         interval: Duration::from_millis(10),
         ..options().retention
     };
@@ -449,16 +453,16 @@ async fn a_child_is_kept_as_long_as_its_parent_may_have_it_undone() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(ended().await, "many sweeps later it is there");
 
-    let go = Arrival { source: Source::Signal("go".into()), id: None, body: json!(null) };
-    engine.submit(whole, Input::Arrival(Arc::new(go))).await.expect("accepted");
+    let go = ReceivedEvent { source: EventSource::Signal("go".into()), id: None, body: json!(null) };
+    engine.submit(whole, Input::Event(Arc::new(go))).await.expect("accepted");
     while !store.sagas(&Filter::default(), 10).await.expect("sagas").is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     running.shut_down().await;
 }
 
-const TOLD: &str = r#"
-saga: told
+const RESERVED_BY_EVENT: &str = r#"
+saga: reserved-by-event
 version: 1
 key: ${ input.id }
 steps:
@@ -466,7 +470,7 @@ steps:
     command: inventory.reserve
     exchange: shop.commands
     timeout: 1h
-    on:
+    reply_events:
       - { event: stock.reserved, exchange: shop.events, correlate: "${ event.order }", outcome: success }
     reply: { type: object, required: [reservationId] }
     compensate: none
@@ -476,10 +480,14 @@ steps:
 async fn an_event_that_breaks_the_schema_of_a_reply_is_kept_as_it_came() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (engine, running) = engine(&store).await;
-    engine.definitions().register("told.yaml", TOLD, Time(0)).await.expect("registered");
+    engine
+        .definitions()
+        .register("reserved-by-event.yaml", RESERVED_BY_EVENT, Time(0))
+        .await
+        .expect("registered");
     let input = json!({"id": "o-1"});
     let id = engine
-        .start(StartRequest { definition: "told".to_owned(), input, ..StartRequest::default() })
+        .start(StartRequest { definition: "reserved-by-event".to_owned(), input, ..StartRequest::default() })
         .await
         .expect("started")
         .id;

@@ -4,25 +4,26 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use snorri::catalog::explanation::{Part, explain, explanations};
-use snorri::catalog::{self, Diagnostics};
-use snorri::check::check;
-use snorri::proof::Bounds;
+use snorri_definition::Diagnostics;
+use snorri_definition::diagnostic::explanation::{ExplanationPart, explain, explanations};
+use snorri_verify::check::check;
+use snorri_verify::model_check::Bounds;
 
 #[test]
 fn every_code_has_one_and_every_file_is_listed() {
     let listed: Vec<_> = explanations().map(|explanation| explanation.code.to_owned()).collect();
     assert!(listed.is_sorted(), "{listed:?}");
     let listed: BTreeSet<_> = listed.into_iter().collect();
-    let files = fs::read_dir(root().join("src/catalog/explanations")).expect("the explanations");
+    let files =
+        fs::read_dir(root().join("crates/definition/src/diagnostic/explanations")).expect("the explanations");
     let files = files.map(|file| file.expect("a file").path().file_stem().expect("a name").to_owned());
     let files: BTreeSet<_> = files.map(|name| name.into_string().expect("UTF-8")).collect();
     let missing: Vec<_> = files.difference(&listed).collect();
-    assert!(missing.is_empty(), "src/catalog/explanation.rs does not list {missing:?}");
+    assert!(missing.is_empty(), "crates/definition/src/explanation.rs does not list {missing:?}");
     let missing: Vec<_> = codes().difference(&listed).cloned().collect();
-    assert!(missing.is_empty(), "no file in src/catalog/explanations for {missing:?}");
+    assert!(missing.is_empty(), "no file in crates/definition/src/diagnostic/explanations for {missing:?}");
     let unknown: Vec<_> = listed.difference(&codes()).cloned().collect();
-    assert!(unknown.is_empty(), "src/catalog/code.rs does not have {unknown:?}");
+    assert!(unknown.is_empty(), "crates/definition/src/diagnostic/code.rs does not have {unknown:?}");
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn each_has_a_title_and_says_something() {
 fn what_is_shown_as_wrong_is_wrong_like_this() {
     for explanation in explanations() {
         for part in explanation.parts() {
-            let Part::Wrong(yaml) = part else { continue };
+            let ExplanationPart::Wrong(yaml) = part else { continue };
             let found = found(yaml);
             let codes: Vec<_> = found.list.iter().map(|diagnostic| diagnostic.code).collect();
             assert!(codes.contains(&explanation.code), "{}: {codes:?} in\n{yaml}", explanation.code);
@@ -56,14 +57,15 @@ fn what_is_shown_as_wrong_is_wrong_like_this() {
 fn what_is_shown_as_right_is_clean() {
     for explanation in explanations() {
         for part in explanation.parts() {
-            if let Part::Right(yaml) = part {
+            if let ExplanationPart::Right(yaml) = part {
                 let found = found(yaml);
                 assert!(found.list.is_empty(), "{}: {found}", explanation.code);
             }
         }
-        let count = |is: fn(&Part<'_>) -> bool| explanation.parts().iter().filter(|part| is(part)).count();
-        let wrong = count(|part| matches!(part, Part::Wrong(_)));
-        let right = count(|part| matches!(part, Part::Right(_)));
+        let count =
+            |is: fn(&ExplanationPart<'_>) -> bool| explanation.parts().iter().filter(|part| is(part)).count();
+        let wrong = count(|part| matches!(part, ExplanationPart::Wrong(_)));
+        let right = count(|part| matches!(part, ExplanationPart::Right(_)));
         assert_eq!(wrong, right, "{}: each wrong one is mended", explanation.code);
     }
 }
@@ -81,8 +83,9 @@ fn a_code_is_found_as_people_write_it_and_a_near_one_is_named() {
 fn the_page_about_checks_has_all_of_them() {
     let path = root().join("docs/checks.md");
     let page = fs::read_to_string(&path).expect("the page");
-    let row =
-        |e: catalog::explanation::Explanation| format!("| {} | {} | {} |\n", e.code, e.title, e.severity);
+    let row = |e: snorri_definition::diagnostic::explanation::Explanation| {
+        format!("| {} | {} | {} |\n", e.code, e.title, e.severity)
+    };
     let rows: String = explanations().map(row).collect();
     let (before, table) = page.split_once("| --- | --- | --- |\n").expect("a table");
     let length: usize =
@@ -96,7 +99,7 @@ fn the_page_about_checks_has_all_of_them() {
 
 /// All that is found in a definition, by whoever finds it.
 fn found(yaml: &str) -> Diagnostics {
-    match catalog::compile("definition.yaml", yaml) {
+    match snorri_definition::compile("definition.yaml", yaml) {
         Ok(compiled) => check(&compiled, &[], &Bounds::default()).findings,
         Err(diagnostics) => diagnostics,
     }
@@ -104,7 +107,8 @@ fn found(yaml: &str) -> Diagnostics {
 
 /// The codes that there are, as they are written down.
 fn codes() -> BTreeSet<String> {
-    let source = fs::read_to_string(root().join("src/catalog/code.rs")).expect("the codes");
+    let source =
+        fs::read_to_string(root().join("crates/definition/src/diagnostic/code.rs")).expect("the codes");
     let constants = source.lines().filter(|line| line.starts_with("pub const"));
     constants.filter_map(|line| line.split('"').nth(1)).map(str::to_owned).collect()
 }

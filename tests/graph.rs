@@ -1,14 +1,14 @@
-//! Definitions as pictures: those in the documents are up to date, nothing is missing in them, and nothing covers anything.
+//! Pictures of definitions: those in the documents are up to date, no step is missing, and no boxes overlap.
 //!
-//! Run with `SNORRI_UPDATE_GRAPHS=1` to draw `docs/graphs` anew.
+//! Run with `SNORRI_UPDATE_GRAPHS=1` to render `docs/graphs` again.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
 use rstest::rstest;
-use snorri::catalog::{self, Compiled};
-use snorri::graph::{Direction, Options, dot, graph, mermaid, svg};
+use snorri_definition::Compiled;
+use snorri_verify::graph::{Direction, Options, dot, graph, mermaid, svg};
 
 #[test]
 fn the_pictures_in_the_documents_are_up_to_date() {
@@ -33,10 +33,16 @@ fn every_step_and_every_undo_is_in_the_picture() {
         let named = |attribute: &str| -> HashSet<String> {
             document.descendants().filter_map(|node| node.attribute(attribute)).map(str::to_owned).collect()
         };
-        let (steps, undone) = (named("data-step"), named("data-undo"));
+        let (steps, compensated) = (named("data-step"), named("data-compensation"));
         for step in compiled.definition.steps() {
             assert!(steps.contains(&*step.name), "{}: {}", path.display(), step.name);
-            assert_eq!(undone.contains(&*step.name), step.has_undo(), "{}: {}", path.display(), step.name);
+            assert_eq!(
+                compensated.contains(&*step.name),
+                step.has_compensation(),
+                "{}: {}",
+                path.display(),
+                step.name
+            );
         }
         let title = document.root_element().children().find(|node| node.has_tag_name("title"));
         assert!(title.and_then(|title| title.text()).is_some_and(|title| title.contains("version")));
@@ -61,15 +67,15 @@ fn nothing_covers_anything_and_nothing_sticks_out() {
     }
 }
 
-/// How many boxes there are below a node, all within `around` and none on another.
+/// The number of boxes below a node. Asserts that they are within `around` and do not overlap.
 fn apart(parent: Node<'_, '_>, around: Area, path: &Path) -> usize {
     let children: Vec<_> = parent.children().filter(|node| node.has_tag_name("g")).collect();
     let areas: Vec<_> = children.iter().filter_map(|node| Some((*node, areas_of(*node)?))).collect();
     let mut count = 0;
     for (index, (node, area)) in areas.iter().enumerate() {
         assert!(area.within(around), "{}: {} sticks out", path.display(), about(*node));
-        for (other, beside) in &areas[index + 1..] {
-            let touch = area.meets(*beside);
+        for (other, next) in &areas[index + 1..] {
+            let touch = area.meets(*next);
             assert!(!touch, "{}: {} covers {}", path.display(), about(*node), about(*other));
         }
         let is_group = node.attribute("class").is_some_and(|class| class == "sg-group");
@@ -78,7 +84,7 @@ fn apart(parent: Node<'_, '_>, around: Area, path: &Path) -> usize {
     count
 }
 
-/// The room that a group takes, all of its own boxes together; a step's undo is one of them.
+/// The area of a group: that of all its own boxes, the compensation of a step included.
 fn areas_of(node: Node<'_, '_>) -> Option<Area> {
     let is_group = node.attribute("class").is_some_and(|class| class == "sg-group");
     let rects = node.descendants().filter(|rect| rect.has_tag_name("rect"));
@@ -133,7 +139,7 @@ impl Area {
 #[test]
 fn what_is_written_in_a_definition_is_no_markup() {
     let source = "saga: odd\nversion: 1\ndescription: \"a <b> & \\\"c\\\"\"\ninput: { type: object, properties: { a: { type: string } } }\nsteps:\n  - name: ask\n    command: a.b\n    exchange: x\n    compensate: none\n    when: ${ input.a == \"<script>&|]}\" }\n";
-    let compiled = catalog::compile("odd.yaml", source).expect("a definition");
+    let compiled = snorri_definition::compile("odd.yaml", source).expect("a definition");
     let graph = graph(&compiled.definition, &Options::default());
     let text = svg::write(&graph);
     Document::parse(&text).expect("well-formed");
@@ -146,19 +152,22 @@ fn what_is_written_in_a_definition_is_no_markup() {
 #[test]
 fn without_undo_there_is_only_the_way_forward() {
     for path in all() {
-        let options = Options { undo: false, title: Some("Only forward".into()) };
+        let options = Options { compensation: false, title: Some("Only forward".into()) };
         let text = svg::write(&graph(&compile(&path).definition, &options));
         let drawn = text.split_once("</style>").expect("a style").1;
-        assert!(!drawn.contains("data-undo") && !drawn.contains("compensated"), "{}", path.display());
+        assert!(!drawn.contains("data-compensation") && !drawn.contains("compensated"), "{}", path.display());
         assert!(text.contains("Only forward"));
     }
 }
 
-/// Whatever an arrow goes to is there, and every step is on some way.
+/// Every arrow begins and ends at a node that exists.
 #[rstest]
 #[case::mermaid("-->", mermaid::write)]
 #[case::dot("->", dot::write)]
-fn arrows_lead_somewhere(#[case] arrow: &str, #[case] write: fn(&snorri::graph::Graph, Direction) -> String) {
+fn arrows_lead_somewhere(
+    #[case] arrow: &str,
+    #[case] write: fn(&snorri_verify::graph::Graph, Direction) -> String,
+) {
     for path in all() {
         let compiled = compile(&path);
         let text = write(&graph(&compiled.definition, &Options::default()), Direction::Down);
@@ -203,8 +212,8 @@ fn draw(path: &Path) -> String {
 }
 
 fn compile(path: &Path) -> Compiled {
-    let source = catalog::read_definition(path).expect("readable");
-    let compiled = catalog::compile_with(&path.display().to_string(), &source.text, &source.files);
+    let source = snorri_definition::read_definition(path).expect("readable");
+    let compiled = snorri_definition::compile_with(&path.display().to_string(), &source.text, &source.files);
     compiled.unwrap_or_else(|diagnostics| panic!("{}", diagnostics.pretty()))
 }
 
@@ -215,7 +224,7 @@ fn all() -> Vec<PathBuf> {
 }
 
 fn shipped() -> Vec<PathBuf> {
-    let sources = catalog::read_directory(root().join("sagas")).expect("readable");
+    let sources = snorri_definition::read_directory(root().join("sagas")).expect("readable");
     sources.into_iter().map(|source| source.path).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What an operator can do, in every state of a saga: a table of what is accepted and why the rest is not.
+//! Interventions in every state of a saga: a table of those that are accepted, and the reasons why the others are rejected.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::saga::input::{Attempt, Intervention, Migrate, Reply, ReplyResult, Resolution};
-use snorri::saga::journal::{By, Problem, Started};
-use snorri::saga::{Definition, Direction, Input, SagaId, State, StepPath, Time, transition};
+use snorri_core::input::{Attempt, Intervention, Migrate, Reply, ReplyResult, Resolution};
+use snorri_core::journal::{By, Problem, Started};
+use snorri_core::{Definition, Direction, Input, SagaId, State, StepPath, Time, transition};
 use uuid::Uuid;
 
 const SOURCE: &str = r#"
@@ -20,11 +20,11 @@ steps:
   - { name: reserve, command: stock.reserve, compensate: { command: stock.release } }
   - { name: charge, command: bank.charge, on_timeout: hold, compensate: { command: bank.refund } }
   - { name: ship, command: mail.ship, pivot: true }
-  - { name: tell, command: mail.tell }
-output: { code: "${ tell.output == null ? null : tell.output.code }" }
+  - { name: notify, command: mail.notify }
+output: { code: "${ notify.output == null ? null : notify.output.code }" }
 "#;
 
-/// How a saga comes into a state, by what happens to it.
+/// States of a saga, each with the inputs that lead to it.
 const STATES: [(&str, &str); 18] = [
     ("never started", ""),
     ("running", "start"),
@@ -33,15 +33,15 @@ const STATES: [(&str, &str); 18] = [
     ("held", "start success:reserve timeout timeout timeout"),
     ("pivot held", "start success:reserve success:charge timeout timeout timeout"),
     ("compensating", "start success:reserve failure:charge"),
-    ("compensation held", "start success:reserve failure:charge undo-failure:reserve"),
+    ("compensation held", "start success:reserve failure:charge compensation-failure:reserve"),
     ("past the pivot", "start success:reserve success:charge success:ship"),
-    ("held past the pivot", "start success:reserve success:charge success:ship failure:tell"),
-    ("without output", "start success:reserve success:charge success:ship success:tell"),
+    ("held past the pivot", "start success:reserve success:charge success:ship failure:notify"),
+    ("without output", "start success:reserve success:charge success:ship success:notify"),
     ("paused", "start pause"),
     ("paused while stopping", "start cancel pause"),
     ("paused while held", "start success:reserve timeout timeout timeout pause"),
     ("paused while compensating", "start success:reserve failure:charge pause"),
-    ("completed", "start success:reserve success:charge success:ship success:tell skip"),
+    ("completed", "start success:reserve success:charge success:ship success:notify skip"),
     ("compensated", "start failure:reserve"),
     ("abandoned", "start success:reserve timeout timeout timeout abandon"),
 ];
@@ -53,10 +53,10 @@ const ACTIONS: [&str; 12] = [
     "retry",
     "retry-step",
     "resolve",
-    "not-done",
+    "resolve-failed",
     "skip",
     "skip-step",
-    "roll-back",
+    "rollback",
     "abandon",
     "migrate",
 ];
@@ -64,11 +64,11 @@ const ACTIONS: [&str; 12] = [
 #[test]
 fn every_intervention_in_every_state() {
     let mut table = String::new();
-    for (name, happenings) in STATES {
-        let (definition, state, now) = saga(happenings);
+    for (name, inputs) in STATES {
+        let (definition, state, now) = saga(inputs);
         writeln!(table, "{name} ({}, {} entries)", state.status().as_str(), state.seq).expect("written");
         for action in ACTIONS {
-            let told = match transition(&definition, &state, &input(action, &state), now) {
+            let result = match transition(&definition, &state, &input(action, &state), now) {
                 Err(ignored) => format!("- {}", ignored.code()),
                 Ok(decision) => {
                     let paused = if decision.state.paused.is_some() { ", paused" } else { "" };
@@ -76,7 +76,7 @@ fn every_intervention_in_every_state() {
                     format!("{}{paused}, sends {sends}", decision.state.status().as_str())
                 }
             };
-            writeln!(table, "  {action:<12}{told}").expect("written");
+            writeln!(table, "  {action:<12}{result}").expect("written");
         }
     }
     insta::assert_snapshot!(table);
@@ -84,19 +84,19 @@ fn every_intervention_in_every_state() {
 
 fn definition(version: u32) -> Arc<Definition> {
     let source = SOURCE.replace("version: 1", &format!("version: {version}"));
-    snorri::catalog::compile("order.yaml", &source).expect("it compiles").definition
+    snorri_definition::compile("order.yaml", &source).expect("it compiles").definition
 }
 
-fn saga(happenings: &str) -> (Arc<Definition>, State, Time) {
+fn saga(inputs: &str) -> (Arc<Definition>, State, Time) {
     let definition = definition(1);
     let mut state = State::new(SagaId(Uuid::from_u128(1)));
     let mut now = Time(0);
-    for happening in happenings.split_whitespace() {
-        if happening == "timeout" {
+    for name in inputs.split_whitespace() {
+        if name == "timeout" {
             now = state.wake.expect("a wake-up").max(now.after(Duration::from_millis(1)));
         }
-        let decision = transition(&definition, &state, &input(happening, &state), now);
-        state = decision.unwrap_or_else(|ignored| panic!("{happenings}: {happening}: {ignored}")).state;
+        let decision = transition(&definition, &state, &input(name, &state), now);
+        state = decision.unwrap_or_else(|ignored| panic!("{inputs}: {name}: {ignored}")).state;
     }
     (definition, state, now)
 }
@@ -119,7 +119,7 @@ fn input(what: &str, state: &State) -> Input {
         "success" => reply(Direction::Forward, ReplyResult::Success(Arc::new(json!(1)))),
         "failure" => reply(Direction::Forward, ReplyResult::Failure(problem())),
         "error" => reply(Direction::Forward, ReplyResult::Error(problem())),
-        "undo-failure" => reply(Direction::Compensate, ReplyResult::Failure(problem())),
+        "compensation-failure" => reply(Direction::Compensate, ReplyResult::Failure(problem())),
         "timeout" => Input::wake(),
         "cancel" => Input::Cancel(by()),
         "pause" => Input::Pause(by()),
@@ -127,12 +127,12 @@ fn input(what: &str, state: &State) -> Input {
         "retry" => act(Intervention::Retry { step: None }),
         "retry-step" => act(Intervention::Retry { step: Some(held()) }),
         "resolve" => {
-            act(Intervention::Resolve { step: held(), outcome: Resolution::Done(Arc::new(Value::Null)) })
+            act(Intervention::Resolve { step: held(), outcome: Resolution::Succeeded(Arc::new(Value::Null)) })
         }
-        "not-done" => act(Intervention::Resolve { step: held(), outcome: Resolution::NotDone }),
+        "resolve-failed" => act(Intervention::Resolve { step: held(), outcome: Resolution::Failed }),
         "skip" => act(Intervention::Skip { step: None }),
         "skip-step" => act(Intervention::Skip { step: Some(held()) }),
-        "roll-back" => act(Intervention::RollBack),
+        "rollback" => act(Intervention::Rollback),
         "abandon" => act(Intervention::Abandon),
         "migrate" => Input::Migrate(Box::new(Migrate { to: definition(2), by: by() })),
         other => panic!("nothing is called `{other}`"),
@@ -150,7 +150,7 @@ fn started() -> Started {
         trace_id: None,
         parent: None,
         attributes: BTreeMap::new(),
-        carried: None,
+        inherited: None,
     }
 }
 

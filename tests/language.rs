@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jsonschema::Validator;
 use rstest::rstest;
 use serde_json::{Value, json};
-use snorri::catalog::language;
+use snorri_definition::language;
 
 const DOCUMENT: &str = include_str!("../docs/definitions.md");
 
@@ -131,10 +131,11 @@ fn steps_take_what_their_examples_show() {
         assert_eq!(properties(&schema["$defs"][name]), shown, "{kind}");
     }
     let command = steps.iter().find(|step| step.get("command").is_some()).expect("a command");
-    assert_eq!(properties(&schema["$defs"]["EventReply"]), keys(&command["on"][0]));
-    let also = ["exchange", "policy", "timeout", "unroutable_timeout", "retry", "on"].map(String::from);
-    let undo: BTreeSet<_> = keys(&command["compensate"]).into_iter().chain(also).collect();
-    assert_eq!(properties(&schema["$defs"]["Compensation"]), undo);
+    assert_eq!(properties(&schema["$defs"]["EventReply"]), keys(&command["reply_events"][0]));
+    let also =
+        ["exchange", "policy", "timeout", "unroutable_timeout", "retry", "reply_events"].map(String::from);
+    let compensation: BTreeSet<_> = keys(&command["compensate"]).into_iter().chain(also).collect();
+    assert_eq!(properties(&schema["$defs"]["Compensation"]), compensation);
 }
 
 /// The blocks of YAML in the document, with a step for what it leaves to the reader.

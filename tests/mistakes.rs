@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use snorri::catalog::{self, Compiled, Diagnostics, Source};
-use snorri::check::check;
-use snorri::proof::Bounds;
+use snorri_definition::{Compiled, Diagnostics, Source};
+use snorri_verify::check::check;
+use snorri_verify::model_check::Bounds;
 
 /// What a file without mistakes says on its first line, in a folder where another one has some.
 const NOTHING: &str = "nothing";
@@ -73,9 +73,9 @@ fn directory(path: &str) -> PathBuf {
 /// What is found in a file, or in each of a folder's with the others beside it; the first line of each.
 fn findings(place: &Path) -> Vec<(String, Diagnostics)> {
     let sources = if place.is_dir() {
-        catalog::read_directory(place).expect("a folder of definitions")
+        snorri_definition::read_directory(place).expect("a folder of definitions")
     } else {
-        vec![catalog::read_definition(place).expect("a definition")]
+        vec![snorri_definition::read_definition(place).expect("a definition")]
     };
     let compiled: Vec<_> = sources.iter().map(compile).collect();
     let beside = |own: usize| -> Vec<Arc<Compiled>> {
@@ -93,7 +93,7 @@ fn findings(place: &Path) -> Vec<(String, Diagnostics)> {
 
 fn compile(source: &Source) -> Result<Arc<Compiled>, Diagnostics> {
     let name = source.path.file_name().and_then(|name| name.to_str()).expect("a name");
-    catalog::compile_with(name, &source.text, &source.files).map(Arc::new)
+    snorri_definition::compile_with(name, &source.text, &source.files).map(Arc::new)
 }
 
 /// The codes on a file's first line: `# finds: E0303, E0401`.

@@ -1,8 +1,8 @@
-//! Faults, planted in a copy of the source: the check of the definitions that ship, the tests, or the simulation of the engine must
-//! find each.
+//! Faults, planted in a copy of the source: the check of the shipped definitions, the tests, or the simulation of the engine
+//! must find each.
 //!
-//! All are in one build, in which a variable switches each on. That build is why `make planted` runs this, and `cargo test` alone does
-//! not.
+//! All are in one build, in which a variable enables each. Because of that build, `make planted` runs this, and `cargo test`
+//! alone does not.
 
 #[path = "planted/copy.rs"]
 mod copy;
@@ -30,11 +30,11 @@ fn every_planted_fault_is_found() {
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
 
-/// A copy with all faults, each of which is switched off.
+/// A copy with all faults, each of which is disabled.
 fn planted() -> Copy {
     let copy = Copy::new("planted");
-    copy.add("src/lib.rs", "\npub mod planted;\n");
-    copy.write("src/planted.rs", MODULE);
+    copy.add("crates/core/src/lib.rs", "\npub mod planted;\n");
+    copy.write("crates/core/src/planted.rs", MODULE);
     let checked = core::CHECKED.iter().map(|(fault, _)| fault);
     let tested = core::TESTED.iter().map(|(fault, _)| fault);
     for Fault { file, right, wrong, .. } in checked.chain(tested).chain(&engine::FAULTS) {
@@ -43,7 +43,7 @@ fn planted() -> Copy {
     copy
 }
 
-/// The faults that the check of the definitions that ship does not find.
+/// The faults that the check of the shipped definitions does not find.
 fn checked(copy: &Copy) -> Vec<&'static str> {
     assert_eq!(copy.check(NONE), Vec::<String>::new(), "without a fault");
     let is_missed = |(fault, code): &&(Fault, &str)| {
@@ -66,7 +66,7 @@ fn tested(copy: &Copy) -> Vec<&'static str> {
 
 /// The faults that the simulation of the engine does not find.
 fn simulated(copy: &Copy) -> Vec<&'static str> {
-    // With it, all seeds are run of each, and their number tells how easily it is found.
+    // With it, all seeds are run for each, and their number shows how easily it is found.
     let counted = std::env::var("SNORRI_PLANTED_SEEDS").ok();
     let count = counted.clone().unwrap_or_else(|| SEEDS.to_string());
     let report = if counted.is_some() { "count" } else { "first" };
@@ -77,8 +77,8 @@ fn simulated(copy: &Copy) -> Vec<&'static str> {
     assert!(sound.is_ok(), "without a fault: {sound:?}");
     let is_missed = |fault: &&Fault| {
         let found = simulate(fault.name, &count);
-        let told = found.as_ref().map_or_else(String::clone, String::clone);
-        println!("{}: {}: {told}", fault.name, fault.what);
+        let result = found.as_ref().map_or_else(String::clone, String::clone);
+        println!("{}: {}: {result}", fault.name, fault.what);
         found.is_ok()
     };
     engine::FAULTS.iter().filter(is_missed).map(|fault| fault.name).collect()

@@ -1,11 +1,10 @@
 //! The definitions that ship, end to end on a real RabbitMQ and a real PostgreSQL: each the whole way, and refused on
-//! the way and undone.
+//! the way and compensated.
 
 mod support;
 
 use serde_json::{Value, json};
-use snorri::catalog;
-use snorri::saga::SagaId;
+use snorri_core::SagaId;
 use support::demo::{Stage, shipped};
 use support::orchestrator::story;
 use support::trades::{Bank, Deposits, Fleet, Obliging, Travel};
@@ -13,7 +12,7 @@ use support::{Services, until};
 use tokio::time::Duration;
 
 const ONCE: (u32, u32) = (1, 0);
-const UNDONE: (u32, u32) = (1, 1);
+const COMPENSATED: (u32, u32) = (1, 1);
 const NEVER: (u32, u32) = (0, 0);
 
 fn id(saga: &Value) -> &str {
@@ -22,8 +21,8 @@ fn id(saga: &Value) -> &str {
 
 #[test]
 fn all_compile_and_are_named_like_their_files() {
-    for source in catalog::read_directory(shipped()).expect("the definitions that ship") {
-        let compiled = catalog::compile(&source.path.display().to_string(), &source.text)
+    for source in snorri_definition::read_directory(shipped()).expect("the definitions that ship") {
+        let compiled = snorri_definition::compile(&source.path.display().to_string(), &source.text)
             .unwrap_or_else(|wrong| panic!("{wrong}"));
         assert_eq!(source.path.file_stem().and_then(|stem| stem.to_str()), Some(&*compiled.definition.name));
     }
@@ -61,13 +60,13 @@ mod order_fulfilment {
     #[tokio::test]
     async fn gives_the_stock_back_when_the_card_is_refused() {
         let (_, effects) = run(&["payment.charge"], "compensated").await;
-        assert_eq!(effects, [UNDONE, NEVER, NEVER, NEVER, NEVER]);
+        assert_eq!(effects, [COMPENSATED, NEVER, NEVER, NEVER, NEVER]);
     }
 
     #[tokio::test]
     async fn undoes_both_branches_when_the_pivot_is_refused() {
         let (_, effects) = run(&["shipping.book"], "compensated").await;
-        assert_eq!(effects, [UNDONE, UNDONE, NEVER, NEVER, NEVER]);
+        assert_eq!(effects, [COMPENSATED, COMPENSATED, NEVER, NEVER, NEVER]);
     }
 }
 
@@ -93,12 +92,12 @@ mod bank_transfer {
 
     #[tokio::test]
     async fn gives_the_money_back_when_nobody_takes_it() {
-        assert_eq!(run("eve", true, "compensated").await, ([UNDONE, NEVER, NEVER], vec![100, 5]));
+        assert_eq!(run("eve", true, "compensated").await, ([COMPENSATED, NEVER, NEVER], vec![100, 5]));
     }
 
     #[tokio::test]
     async fn reverses_both_bookings_when_it_is_not_settled() {
-        assert_eq!(run("bob", false, "compensated").await, ([UNDONE, UNDONE, NEVER], vec![100, 5]));
+        assert_eq!(run("bob", false, "compensated").await, ([COMPENSATED, COMPENSATED, NEVER], vec![100, 5]));
     }
 }
 
@@ -132,7 +131,7 @@ mod account_deposit {
     #[tokio::test]
     async fn is_in_neither_book_when_the_ledger_refuses() {
         let (_, effects, balances) = run("ann", 20_000, "compensated").await;
-        assert_eq!((effects, balances), ([UNDONE, NEVER], [0, 0]));
+        assert_eq!((effects, balances), ([COMPENSATED, NEVER], [0, 0]));
     }
 
     #[tokio::test]
@@ -171,14 +170,17 @@ mod travel_booking {
         let places = ["Rome", "Paris", "Oslo", "Atlantis"];
         let saga = stage.run("travel-booking", &trip(&places), "compensated").await;
         let steps = ["seat[0]", "seat[1]", "seat[2]", "room", "tickets"];
-        assert_eq!(stage.effects(id(&saga), steps), [UNDONE, UNDONE, NEVER, UNDONE, NEVER]);
+        assert_eq!(stage.effects(id(&saga), steps), [COMPENSATED, COMPENSATED, NEVER, COMPENSATED, NEVER]);
     }
 
     #[tokio::test]
     async fn undoes_everything_when_nobody_approves() {
         let stage = Stage::with(Travel, |text| text.replace("timeout: 24h", "timeout: 500ms")).await;
         let saga = stage.run("travel-booking", &trip(&["Rome", "Paris"]), "compensated").await;
-        assert_eq!(stage.effects(id(&saga), ["seat[0]", "room", "tickets"]), [UNDONE, UNDONE, NEVER]);
+        assert_eq!(
+            stage.effects(id(&saga), ["seat[0]", "room", "tickets"]),
+            [COMPENSATED, COMPENSATED, NEVER]
+        );
     }
 }
 
@@ -232,14 +234,14 @@ mod payment {
     #[tokio::test]
     async fn voids_what_is_too_risky() {
         let ended = run(9_900, Obliging::default(), "compensated").await;
-        assert_eq!((ended.parent, ended.child), ([UNDONE, NEVER], [ONCE, NEVER]));
+        assert_eq!((ended.parent, ended.child), ([COMPENSATED, NEVER], [ONCE, NEVER]));
         assert_eq!(ended.status.as_deref(), Some("compensated"));
     }
 
     #[tokio::test]
     async fn undoes_its_child_when_the_capture_is_refused() {
         let ended = run(5_000, refusing(&["card.capture"]), "compensated").await;
-        assert_eq!((ended.parent, ended.child), ([UNDONE, NEVER], [ONCE, UNDONE]));
+        assert_eq!((ended.parent, ended.child), ([COMPENSATED, NEVER], [ONCE, COMPENSATED]));
         assert_eq!(ended.status.as_deref(), Some("compensated"));
     }
 
@@ -248,7 +250,7 @@ mod payment {
         let service = Obliging { ignores: &["fraud.score"], ..Obliging::default() };
         let hurry = |text: &str| text.replace("timeout: 5s", "timeout: 500ms");
         let ended = run_with(5_000, service, "compensated", hurry).await;
-        assert_eq!((ended.parent, ended.child), ([UNDONE, NEVER], [NEVER, NEVER]));
+        assert_eq!((ended.parent, ended.child), ([COMPENSATED, NEVER], [NEVER, NEVER]));
         assert_eq!(ended.status.as_deref(), Some("compensated"));
     }
 }
@@ -288,7 +290,7 @@ mod firmware_rollout {
     async fn restores_what_was_updated_when_a_device_refuses() {
         let (_, devices, adopted) = run(Some("d4"), "compensated").await;
         assert_eq!((devices[4], adopted), (NEVER, NEVER));
-        assert!(devices[..4].iter().all(|effect| *effect == UNDONE), "{devices:?}");
-        assert!(devices[5..].iter().all(|effect| *effect == UNDONE || *effect == NEVER), "{devices:?}");
+        assert!(devices[..4].iter().all(|effect| *effect == COMPENSATED), "{devices:?}");
+        assert!(devices[5..].iter().all(|effect| *effect == COMPENSATED || *effect == NEVER), "{devices:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Scenarios: those that ship, what a failing one looks like, what `--update` writes, and what is said of broken files.
+//! Scenarios: those that ship, the report on a failing one, `--update`, and the diagnostics of broken files.
 
 #[path = "scenarios/command.rs"]
 mod command;
@@ -9,8 +9,8 @@ mod terminal;
 
 use std::path::{Path, PathBuf};
 
-use snorri::catalog::{self, Compiled, Source};
-use snorri::scenario::{self, Coverage, Observed, Suite};
+use snorri_definition::{Compiled, Source};
+use snorri_verify::scenario::{self, Coverage, Observed, Suite};
 use terminal::Terminal;
 
 const PARCEL: &str = include_str!("scenarios/parcel.yaml");
@@ -21,7 +21,7 @@ fn root(path: &str) -> PathBuf {
 }
 
 fn parcel() -> Compiled {
-    catalog::compile("parcel.yaml", PARCEL).expect("a definition")
+    snorri_definition::compile("parcel.yaml", PARCEL).expect("a definition")
 }
 
 /// Runs the scenarios in `text` for the parcel.
@@ -37,7 +37,7 @@ fn run(text: &str) -> Vec<(scenario::Scenario, Observed)> {
     scenarios.into_iter().map(run).collect()
 }
 
-/// Nothing differs, and nobody objects.
+/// Asserts that there are no differences and no objections.
 #[track_caller]
 fn passes(text: &str) {
     for (scenario, observed) in run(text) {
@@ -58,9 +58,9 @@ mod shipped {
     #[test]
     fn scenarios_pass_and_leave_nothing_untried() {
         for Source { path, text, files } in
-            catalog::read_directory(root("sagas")).expect("the definitions that ship")
+            snorri_definition::read_directory(root("sagas")).expect("the definitions that ship")
         {
-            let compiled = catalog::compile_with("it", &text, &files).expect("a definition");
+            let compiled = snorri_definition::compile_with("it", &text, &files).expect("a definition");
             let file = path.with_extension("test.yaml");
             let text =
                 std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{} is missing", file.display()));
@@ -81,8 +81,8 @@ mod shipped {
 
     #[test]
     fn scenarios_take_the_same_way_every_time() {
-        let compiled =
-            catalog::compile("order.yaml", include_str!("../sagas/order.yaml")).expect("a definition");
+        let compiled = snorri_definition::compile("order.yaml", include_str!("../sagas/order.yaml"))
+            .expect("a definition");
         let text = include_str!("../sagas/order.test.yaml");
         let run = || -> Vec<_> {
             let suite = scenario::read("order.test.yaml", text, &compiled).expect("scenarios");
@@ -93,17 +93,17 @@ mod shipped {
 
     #[test]
     fn scenarios_are_not_taken_for_definitions() {
-        let sources = catalog::read_directory(root("sagas")).expect("the definitions that ship");
+        let sources = snorri_definition::read_directory(root("sagas")).expect("the definitions that ship");
         assert!(sources.iter().all(|source| !source.path.display().to_string().contains(".test.")));
         for (name, is) in
             [("order.test.yaml", true), ("order.test.yml", true), ("test.yaml", false), ("order.yaml", false)]
         {
-            assert_eq!(catalog::is_scenarios(Path::new(name)), is, "{name}");
+            assert_eq!(snorri_definition::is_scenarios(Path::new(name)), is, "{name}");
         }
     }
 }
 
-/// The page on testing has an example of which one scenario is wrong, and shows what is said of it.
+/// The example of the page on testing has a failing scenario, and the page shows the output.
 #[tokio::test]
 async fn the_example_of_the_page_says_what_the_page_says() {
     let page = include_str!("../docs/testing.md");
@@ -114,12 +114,12 @@ async fn the_example_of_the_page_says_what_the_page_says() {
     let terminal = Terminal::alone();
     terminal.write("sagas/order.yaml", include_str!("../sagas/order.yaml"));
     terminal.write("sagas/order.test.yaml", block("yaml"));
-    let said = terminal.run("snorri test").await.expect(1);
+    let output = terminal.run("snorri test").await.expect(1);
     let shown = block("console").strip_prefix("$ snorri test\n").expect("a command");
-    assert_eq!(steady(&said.out), steady(shown));
+    assert_eq!(steady(&output.out), steady(shown));
 }
 
-/// Whatever the page has happen is something that can.
+/// All events in the list of the page are valid.
 #[test]
 fn the_page_has_happen_what_can() {
     let page = include_str!("../docs/testing.md");
@@ -130,13 +130,13 @@ fn the_page_has_happen_what_can() {
         "  - wait: { signal: approved }\n    timeout: 1d\n  - wait: { event: payment.settled, exchange: e, correlate: \"${ event.orderId }\" }\n    \
          timeout: 1d\n  - name: ship",
     );
-    let compiled = catalog::compile("order.yaml", &definition).expect("a definition");
+    let compiled = snorri_definition::compile("order.yaml", &definition).expect("a definition");
     let text =
         format!("input: {{ orderId: o-1, amount: 90 }}\nscenarios:\n  - name: all of it\n    when:{when}");
     scenario::read("order.test.yaml", &text, &compiled).expect("scenarios");
 }
 
-/// With the real times taken out, which differ from run to run.
+/// Removes the real durations, which differ from run to run.
 fn steady(out: &str) -> String {
     let line = |line: &str| match line.rsplit_once("  ") {
         Some((kept, took)) if took.ends_with(" ms") && took.contains('.') => format!("{kept}  ..."),
@@ -148,33 +148,34 @@ fn steady(out: &str) -> String {
     out.lines().map(|text| line(text) + "\n").collect()
 }
 
-/// An answer that nobody asked for is a mistake in the scenario, unless it is there for all of a file.
+/// A stub that is not used is an error in a scenario, unless the whole file shares it.
 #[test]
 fn answers_that_nobody_asked_for_are_told() {
     let objections =
         |text: &str| -> Vec<_> { run(text).into_iter().flat_map(|(_, it)| it.objections).collect() };
-    let shared = "given: { 'pack[9]': error, truck: error }\nscenarios:\n  - name: it\n    when: [{ signal: released }]\n";
+    let shared = "stubs: { 'pack[9]': error, truck: error }\nscenarios:\n  - name: it\n    when: [{ signal: released }]\n";
     assert_eq!(objections(shared), [] as [&str; 0]);
-    let own =
-        format!("{shared}    given: {{ 'pack[9]': {{ failure: wet }}, undo van: error, pack: success }}\n");
+    let own = format!(
+        "{shared}    stubs: {{ 'pack[9]': {{ failure: wet }}, compensate van: error, pack: success }}\n"
+    );
     assert_eq!(
         objections(&own),
         [
-            "`pack[9]` was never begun: nobody asked for its answer",
-            "`undo van` was never begun: nobody asked for its answer"
+            "`pack[9]` never began: its stub was not used",
+            "`compensate van` never began: its stub was not used"
         ]
     );
 }
 
-/// What stands in reports can be copied into `lasts`.
+/// Durations in reports can be copied into `duration`.
 #[test]
 fn times_are_read_as_reports_tell_them() {
     passes(
         "scenarios:
-  - { name: days, when: [{ at: 1d, signal: released }], expect: { lasts: 1d 0h } }
-  - { name: hours, when: [{ at: 3h, signal: released }], expect: { lasts: 3h 00m } }
-  - { name: seconds, when: [{ at: 3500ms, signal: released }], expect: { lasts: 3.5 s } }
-  - { name: at once, when: [{ signal: released }], expect: { lasts: 0 ms } }
+  - { name: days, when: [{ at: 1d, signal: released }], expect: { duration: 1d 0h } }
+  - { name: hours, when: [{ at: 3h, signal: released }], expect: { duration: 3h 00m } }
+  - { name: seconds, when: [{ at: 3500ms, signal: released }], expect: { duration: 3.5 s } }
+  - { name: at once, when: [{ signal: released }], expect: { duration: 0 ms } }
 ",
     );
 }
@@ -188,17 +189,17 @@ mod happenings {
             "scenarios:
   - name: a signal at a time
     when: [{ at: 3h, signal: released }]
-    expect: { status: completed, lasts: 3h, events: [parcel.leaving: { parcel: p-1 }] }
+    expect: { status: completed, duration: 3h, events: [parcel.leaving: { parcel: p-1 }] }
   - name: one after the other
-    when: [{ once: released, pause: }, { after: 2d, resume: }, { after: 1h, signal: released }]
-    expect: { status: completed, lasts: 2d 1h }
+    when: [{ after: released, pause: }, { delay: 2d, resume: }, { delay: 1h, signal: released }]
+    expect: { status: completed, duration: 2d 1h }
   - name: a second attempt
-    given: { van: nothing }
-    when: [{ once: 'van#2', after: 1s, reply: 'van#1' }, { signal: released }]
+    stubs: { van: no_reply }
+    when: [{ after: 'van#2', delay: 1s, reply: 'van#1' }, { signal: released }]
     expect: { status: completed }
   - name: stopped on the way
     when: [{ at: 1h, stop: }]
-    expect: { status: running, lasts: 1h }
+    expect: { status: running, duration: 1h }
 ",
         );
     }
@@ -206,13 +207,13 @@ mod happenings {
     #[test]
     fn are_what_operators_do() {
         passes(
-            "given: { hand_over: nothing }
+            "stubs: { hand_over: no_reply }
 scenarios:
   - name: resolve as done
-    when: [{ signal: released }, { resolve: hand_over, done: { tracking: t-1 } }]
+    when: [{ signal: released }, { resolve: hand_over, output: { tracking: t-1 } }]
     expect: { status: completed, output: { tracking: t-1 } }
   - name: resolve as not done
-    when: [{ signal: released }, { resolve: hand_over, not_done: }]
+    when: [{ signal: released }, { resolve: hand_over, outcome: failed }]
     expect: { status: compensated }
   - name: give up
     when: [{ signal: released }, abandon]
@@ -225,13 +226,13 @@ scenarios:
     }
 }
 
-/// What the definition makes of an event, and of a time.
+/// The input that triggers build from an event, and from a time.
 #[test]
 fn sagas_are_started_by_what_starts_them() {
     let source = "saga: report\nversion: 1\nkey: ${ input.day }\nstart:\n  - { event: day.over, exchange: e, when: \"${ event.sales > 0 }\", input: { day: \"${ event.day }\" } }\n  \
                   - { schedule: 0 3 * * *, input: { day: \"${ schedule.time }\" } }\nsteps:\n  \
                   - { name: write, command: report.write, exchange: e, payload: \"${ input }\", compensate: none }\n";
-    let compiled = catalog::compile("report.yaml", source).expect("a definition");
+    let compiled = snorri_definition::compile("report.yaml", source).expect("a definition");
     let read = |start: &str| {
         let text = format!("scenarios: [{{ name: x, start: {start} }}]");
         scenario::read("report.test.yaml", &text, &compiled)
@@ -244,21 +245,18 @@ fn sagas_are_started_by_what_starts_them() {
     assert!(sent("{ event: day.over, body: { day: monday, sales: 3 } }").contains("monday"));
     assert!(sent("{ schedule: 2026-11-21T03:00:00Z }").contains("2026-11-21T03:00:00Z"));
     let wrong = |start: &str| read(start).expect_err("no scenario").to_string();
-    assert!(
-        wrong("{ event: day.over, body: { day: monday, sales: 0 } }")
-            .contains("its `when` is not true of it")
-    );
+    assert!(wrong("{ event: day.over, body: { day: monday, sales: 0 } }").contains("its `when` is false"));
     let without = wrong("{ event: day.over, body: { dy: monday, sales: 3 } }");
-    assert!(without.contains("no input can be made of it: it has no `day`"), "{without}");
+    assert!(without.contains("no input can be built from it: it has no `day`"), "{without}");
     assert!(without.contains("did you mean `dy`?"), "{without}");
     let nested = source.replace("${ input.day }", "${ input.on.day }");
-    let nested = catalog::compile("report.yaml", &nested).expect("a definition");
+    let nested = snorri_definition::compile("report.yaml", &nested).expect("a definition");
     let text = "scenarios: [{ name: x, input: { on: { dayy: monday } } }]";
     let without = scenario::read("report.test.yaml", text, &nested).expect_err("no scenario").to_string();
     assert!(without.contains("did you mean `dayy`?"), "{without}");
     let text = "scenarios: [{ name: x, input: { Day: monday } }]";
     let without = scenario::read("report.test.yaml", text, &compiled).expect_err("no scenario").to_string();
-    assert!(without.contains("the key cannot be made from this input: it has no `day`"), "{without}");
+    assert!(without.contains("the key cannot be built from this input: it has no `day`"), "{without}");
     assert!(without.contains("did you mean `Day`?"), "{without}");
     assert!(wrong("{ event: day.ovr }").contains("did you mean `day.over`?"));
 }
@@ -269,32 +267,33 @@ fn coverage_counts_what_can_become_of_each_step() {
     let mut coverage = Coverage::of(&compiled.definition);
     assert_eq!((coverage.tried(), coverage.outcomes.len()), (0, 31));
     let text =
-        "scenarios: [{ name: works, when: [{ signal: released }] }, { name: fails, given: { van: error } }]";
+        "scenarios: [{ name: works, when: [{ signal: released }] }, { name: fails, stubs: { van: error } }]";
     for (scenario, observed) in run(text) {
         coverage.take(&compiled.definition, &scenario.name, &observed);
     }
-    let told: Vec<_> = coverage
+    let never_tried: Vec<_> = coverage
         .never_tried()
         .iter()
         .map(|(step, outcomes)| format!("{step}: {}", outcomes.join(", ")))
         .collect();
-    insta::assert_snapshot!(format!("{}%\n{}", coverage.percent(), told.join("\n")), @r"
+    insta::assert_snapshot!(format!("{}%\n{}", coverage.percent(), never_tried.join("\n")), @r"
     38%
-    pack: failure, retried, unknown, undo failed
-    insurance: success, failure, undone, undo failed
+    pack: failure, retried, unknown, compensation failed
+    insurance: success, failure, compensated, compensation failed
     route: branch 1
     truck: success, failure, retried, unknown
-    van: failure, undo failed
+    van: failure, compensation failed
     released: timed out
     hand_over: failure, retried, unknown
     ");
 }
 
-/// Each file of `tests/scenarios/broken` is refused with the diagnostics that stand beside it.
+/// Each file of `tests/scenarios/broken` is refused with the diagnostics in its snapshot.
 #[test]
 fn broken_files_are_told_what_is_wrong() {
     let compiled = parcel();
-    let sources = catalog::read_directory(root("tests/scenarios/broken")).expect("the broken files");
+    let sources =
+        snorri_definition::read_directory(root("tests/scenarios/broken")).expect("the broken files");
     assert!(sources.len() >= 8);
     for Source { path, text, .. } in sources {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a stem");
@@ -307,7 +306,7 @@ fn broken_files_are_told_what_is_wrong() {
     }
 }
 
-/// With what happened put into a file whose expectations are stale. All the rest of it stays as it was.
+/// Updates a file with stale expectations. Everything else in it stays as it was.
 #[test]
 fn updates_replace_only_what_was_wrong() {
     let compiled = parcel();

@@ -1,24 +1,24 @@
-//! Scripts: given a definition and what happens, expect what the saga does.
+//! Scripts: given a definition and events, expect what the saga does.
 //!
-//! Each file in `tests/scripts` is a definition and a script. A line of the script that is not indented is something that
-//! happens; the indented lines below it are what follows. Run with `SNORRI_UPDATE_SCRIPTS=1` to write what follows anew, and
-//! read the difference before you keep it.
+//! Each file in `tests/scripts` is a definition and a script. A line of the script that is not indented is an event; the
+//! indented lines below it are the consequences. Run with `SNORRI_UPDATE_SCRIPTS=1` to write the consequences again, and read
+//! the difference before you keep it.
 //!
-//! | line | what happens |
+//! | line | event |
 //! | --- | --- |
 //! | `start JSON` | the saga is started with this input |
 //! | `success STEP [JSON]`, `failure STEP CODE`, `error STEP CODE` | a reply to the step's latest attempt |
-//! | `... undo STEP ...` | the same to its compensation; `#N` before the step names an earlier attempt |
-//! | `unroutable [undo] STEP` | the broker returns the latest attempt |
-//! | `unsent [undo] STEP` | from here on the broker has not confirmed the latest attempt |
-//! | `taken [undo] STEP` | the broker takes it only now |
-//! | `signal NAME [#ID] [JSON]`, `event EXCHANGE EVENT [#ID] [JSON]` | a signal or a domain event comes |
-//! | `start-child JSON`, `undo-asked N` | the saga is part of another, which wants it undone |
-//! | `after DURATION` | time passes; the saga is woken whenever it wants to be |
-//! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `roll-back`, `abandon`, `raise-limits`, `pause`, `resume` | an operator acts |
-//! | `migrate [OLD => NEW]` | the saga goes on with the next version, which says `NEW` for `OLD`; `\n` is the end of a line |
-//! | `restart STEP` | a new saga with the same input goes on from there |
-//! | `look` | tells what is to come, what is waited for, and what can be done |
+//! | `... compensate STEP ...` | the same to its compensation; `#N` before the step names an earlier attempt |
+//! | `unroutable [compensate] STEP` | the broker returns the latest attempt |
+//! | `unsent [compensate] STEP` | from here on the broker has not confirmed the latest attempt |
+//! | `taken [compensate] STEP` | the broker confirms it only now |
+//! | `signal NAME [#ID] [JSON]`, `event EXCHANGE EVENT [#ID] [JSON]` | a signal or a domain event arrives |
+//! | `start-child JSON`, `compensation-requested N` | the saga is a child, and its parent wants it compensated |
+//! | `after DURATION` | time passes; the saga's timers fire |
+//! | `cancel`, `retry [STEP]`, `skip [STEP]`, `resolve STEP JSON`, `resolve-not-done STEP`, `rollback`, `abandon`, `raise-limits`, `pause`, `resume` | an operator acts |
+//! | `migrate [OLD => NEW]` | the saga continues with the next version, which has `NEW` for `OLD`; `\n` is the end of a line |
+//! | `restart STEP` | a new saga with the same input continues from there |
+//! | `look` | prints the upcoming steps, the waits, and the allowed actions |
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,9 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use snorri::saga::input::{Attempt, Intervention, Migrate, Reply, ReplyResult, Resolution};
-use snorri::saga::journal::{Arrival, By, Fact, Parent, Problem, Source, Started};
-use snorri::saga::{
+use snorri_core::input::{Attempt, Intervention, Migrate, Reply, ReplyResult, Resolution};
+use snorri_core::journal::{By, EventSource, Fact, Parent, Problem, ReceivedEvent, SkipReason, Started};
+use snorri_core::{
     Definition, Direction, Input, Message, SagaId, State, StepPath, Time, outlook, restart, transition,
 };
 use uuid::Uuid;
@@ -49,7 +49,7 @@ fn every_script_leads_to_what_it_says() {
         let text = std::fs::read_to_string(&path).expect("a script");
         let (source, script) = text.split_once(SEPARATOR).expect("a definition, `--- script`, a script");
         let file = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let compiled = snorri::catalog::compile(&file, source).unwrap_or_else(|errors| panic!("{errors}"));
+        let compiled = snorri_definition::compile(&file, source).unwrap_or_else(|errors| panic!("{errors}"));
         let played = play(&compiled.definition, source, script);
         if update {
             std::fs::write(&path, format!("{source}{SEPARATOR}{played}")).expect("written");
@@ -60,7 +60,7 @@ fn every_script_leads_to_what_it_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// The script again, with what really follows each line.
+/// The script with the actual consequences of each line.
 fn play(definition: &Arc<Definition>, source: &str, script: &str) -> String {
     let mut stage = Stage::new(definition, source);
     let happenings = script.lines().filter(|line| !line.starts_with("  "));
@@ -77,7 +77,7 @@ struct Stage {
     definition: Arc<Definition>,
     source: String,
     state: State,
-    entries: Vec<snorri::saga::Entry>,
+    entries: Vec<snorri_core::Entry>,
     now: Time,
     unsent: Vec<Attempt>,
     out: String,
@@ -107,8 +107,10 @@ impl Stage {
                 let started = Started { parent: Some(parent), ..self.started(rest) };
                 self.take(&Input::Start(Box::new(started)));
             }
-            "undo-asked" => self.take(&Input::Undo { attempt: rest.parse().expect("a number") }),
-            "signal" | "event" => self.take(&Input::Arrival(Arc::new(arrival(verb, rest)))),
+            "compensation-requested" => {
+                self.take(&Input::Compensate { attempt: rest.parse().expect("a number") });
+            }
+            "signal" | "event" => self.take(&Input::Event(Arc::new(arrival(verb, rest)))),
             "after" => self.pass(humantime::parse_duration(rest).expect("a duration")),
             "success" | "failure" | "error" => {
                 let (attempt, rest) = self.attempt(rest);
@@ -151,7 +153,8 @@ impl Stage {
             assert!(source.contains(&old), "no `{old}` in {source}");
             source = source.replacen(&old, &new, 1);
         }
-        let compiled = snorri::catalog::compile("next", &source).unwrap_or_else(|errors| panic!("{errors}"));
+        let compiled =
+            snorri_definition::compile("next", &source).unwrap_or_else(|errors| panic!("{errors}"));
         let before = self.state.seq;
         let to = Arc::clone(&compiled.definition);
         self.take(&Input::Migrate(Box::new(Migrate { to, by: by() })));
@@ -167,11 +170,11 @@ impl Stage {
             Err(error) => writeln!(self.out, "  cannot ({}): {error}", error.code()).expect("written"),
             Ok(carried) => {
                 for fact in &carried.facts {
-                    let told = tell(fact, &mut std::iter::empty()).expect("something became of it");
-                    writeln!(self.out, "  carries {told}").expect("written");
+                    let text = format_fact(fact, &mut std::iter::empty()).expect("something became of it");
+                    writeln!(self.out, "  carries {text}").expect("written");
                 }
                 let input = self.state.started.as_ref().expect("a saga").input.to_string();
-                let started = Started { carried: Some(carried), ..self.started(&input) };
+                let started = Started { inherited: Some(carried), ..self.started(&input) };
                 self.state = State::new(SagaId(Uuid::from_u128(self.state.id.0.as_u128() + 1)));
                 self.entries.clear();
                 self.take(&Input::Start(Box::new(started)));
@@ -181,17 +184,17 @@ impl Stage {
 
     fn look(&mut self) {
         let mut lines = vec![outlook::waits_for(&self.definition, &self.state)];
-        lines.extend(outlook::remaining(&self.definition, &self.state).iter().map(|ahead| {
+        lines.extend(outlook::upcoming_steps(&self.definition, &self.state).iter().map(|ahead| {
             let name = ahead.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
             let perhaps = if ahead.conditional { ", perhaps" } else { "" };
             format!("ahead: {} {}{name}{perhaps}", ahead.step, ahead.action)
         }));
         lines.extend(outlook::timers(&self.state).iter().map(|timer| {
             let step = timer.step.as_ref().map_or("the saga".to_owned(), ToString::to_string);
-            format!("timer: {} of {step} at {} ms", timer.what, timer.at.0)
+            format!("timer: {} of {step} at {} ms", timer.kind, timer.at.0)
         }));
         lines.extend(self.state.incidents.iter().map(|incident| {
-            let can = outlook::possible(&self.definition, &self.state, incident);
+            let can = outlook::allowed_actions(&self.definition, &self.state, incident);
             format!("{} can: {}", incident.problem.code, can.join(", "))
         }));
         for line in lines {
@@ -210,13 +213,13 @@ impl Stage {
             trace_id: None,
             parent: None,
             attributes: BTreeMap::new(),
-            carried: None,
+            inherited: None,
         }
     }
 
-    /// Reads `[undo] [#N] STEP REST`.
+    /// Reads `[compensate] [#N] STEP REST`.
     fn attempt<'b>(&self, text: &'b str) -> (Attempt, &'b str) {
-        let (direction, text) = match text.strip_prefix("undo ") {
+        let (direction, text) = match text.strip_prefix("compensate ") {
             Some(text) => (Direction::Compensate, text),
             None => (Direction::Forward, text),
         };
@@ -238,7 +241,7 @@ impl Stage {
                 .expect("written");
             let before = self.state.seq;
             self.take(&Input::Wake { unsent: self.unsent.clone() });
-            // What is put off is asked again after the next thing that happens.
+            // A delayed input is repeated after the next event.
             if self.state.seq == before {
                 break;
             }
@@ -260,13 +263,13 @@ impl Stage {
                 let mut messages = decision.messages.iter();
                 let facts = self.entries.last().map_or(&[][..], |entry| &entry.facts);
                 for fact in facts {
-                    if let Some(told) = tell(fact, &mut messages) {
-                        writeln!(self.out, "  {told}").expect("written");
+                    if let Some(text) = format_fact(fact, &mut messages) {
+                        writeln!(self.out, "  {text}").expect("written");
                     }
                 }
                 for message in messages {
-                    if let Some(told) = tell_message(message) {
-                        writeln!(self.out, "  {told}").expect("written");
+                    if let Some(text) = format_message(message) {
+                        writeln!(self.out, "  {text}").expect("written");
                     }
                 }
                 if self.state.status() != before {
@@ -277,35 +280,37 @@ impl Stage {
     }
 }
 
-fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Option<String> {
+fn format_fact<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Option<String> {
     Some(match fact {
         Fact::Started(_) => return None,
-        Fact::WakeSet { .. } => return None,
+        Fact::TimerSet { .. } => return None,
         Fact::OutcomeRequested { to } => format!("the outcome is also sent to {}", to.queue),
         Fact::Sent { step, direction, attempt, .. } => {
             let payload = match messages.next() {
                 Some(Message::Command(command)) => format!("{} {}", command.name, command.payload.get()),
                 other => panic!("a command, not {other:?}"),
             };
-            format!("send {}{step} #{attempt}: {payload}", undo(*direction))
+            format!("send {}{step} #{attempt}: {payload}", prefix(*direction))
         }
         Fact::ClockStarted { step, direction, attempt, deadline } => {
             let until = humantime::format_duration(deadline.since(Time(0)));
-            format!("{}{step} #{attempt} waits until {until}", undo(*direction))
+            format!("{}{step} #{attempt} waits until {until}", prefix(*direction))
         }
         Fact::WaitingForRoute { step, direction, returns, .. } => {
-            format!("{}{step} waits for a route, came back {returns} times", undo(*direction))
+            format!("{}{step} waits for a route, came back {returns} times", prefix(*direction))
         }
         Fact::LimitsRaised => "limits raised".to_owned(),
         Fact::RetryScheduled { step, direction, problem, .. } => {
-            format!("{}{step} again later: {}", undo(*direction), problem.code)
+            format!("{}{step} again later: {}", prefix(*direction), problem.code)
         }
         Fact::Completed { step, output } => format!("{step} completed: {output}"),
         Fact::Failed { step, problem } => format!("{step} failed: {}", problem.code),
         Fact::Unknown { step, problem } => format!("{step} unknown: {}", problem.code),
-        Fact::Omitted { step } => format!("{step} left out"),
-        Fact::Chosen { step, branch } => format!("{step} takes branch {branch}"),
-        Fact::FannedOut { step, items } => format!("{step} fans out over {}", items.len()),
+        Fact::Skipped { step, reason: SkipReason::Condition, .. } => {
+            format!("{step} skipped: its condition is false")
+        }
+        Fact::BranchSelected { step, branch } => format!("{step} takes branch {branch}"),
+        Fact::ItemsExpanded { step, items } => format!("{step} fans out over {}", items.len()),
         Fact::Waiting { step, .. } => format!("{step} waits"),
         Fact::Sleeping { step, .. } => format!("{step} sleeps"),
         Fact::Published { step } => match messages.next() {
@@ -315,27 +320,27 @@ fn tell<'m>(fact: &Fact, messages: &mut impl Iterator<Item = &'m Message>) -> Op
             other => panic!("an event, not {other:?}"),
         },
         Fact::ChildSent { step, direction, attempt } => tell_child(messages, step, *direction, *attempt),
-        Fact::Arrived(_) => "kept".to_owned(),
-        Fact::Taken { step, .. } => format!("{step} takes what came"),
-        Fact::UndoAsked { .. } => "undo asked".to_owned(),
-        Fact::Undone { step } => format!("{step} undone"),
-        Fact::Skipped { step, direction } => format!("{}{step} skipped", undo(*direction)),
+        Fact::EventReceived(_) => "kept".to_owned(),
+        Fact::EventConsumed { step, .. } => format!("{step} takes what came"),
+        Fact::CompensationRequested { .. } => "compensate asked".to_owned(),
+        Fact::Compensated { step } => format!("{step} compensated"),
+        Fact::Skipped { step, direction, .. } => format!("{}{step} skipped", prefix(*direction)),
         Fact::Held { step, direction, problem } => {
-            format!("{}{step} held: {}", undo(*direction), problem.code)
+            format!("{}{step} held: {}", prefix(*direction), problem.code)
         }
-        Fact::Retried { step, direction } => format!("{}{step} tried anew", undo(*direction)),
+        Fact::Retried { step, direction } => format!("{}{step} retried", prefix(*direction)),
         Fact::Stopping { problem, .. } => format!("stopping: {}", problem.code),
-        Fact::StopDropped => "stop dropped".to_owned(),
+        Fact::RollbackRevoked => "stop dropped".to_owned(),
         Fact::RollbackBegan => "rolling back".to_owned(),
         Fact::LateReply { step, .. } => format!("late success of {step}"),
         Fact::Overdue => "overdue".to_owned(),
         Fact::IncidentRaised { problem, .. } => format!("incident: {}", problem.code),
-        Fact::IncidentPassed { .. } => "incident passed over".to_owned(),
+        Fact::IncidentCleared { .. } => "incident passed over".to_owned(),
         Fact::Paused => "paused".to_owned(),
         Fact::Resumed { held_millis } => {
             format!("resumed after {}", humantime::format_duration(Duration::from_millis(*held_millis)))
         }
-        Fact::Migrated { version } => format!("goes on with version {version}"),
+        Fact::Migrated { version } => format!("continues with version {version}"),
         Fact::Ended { output: Some(output), .. } => format!("output: {output}"),
         Fact::Ended { .. } => return None,
     })
@@ -347,32 +352,32 @@ fn tell_child<'m>(
     direction: Direction,
     attempt: u32,
 ) -> String {
-    match messages.find(|message| matches!(message, Message::Order(_))) {
-        Some(Message::Order(order)) => {
+    match messages.find(|message| matches!(message, Message::ChildCommand(_))) {
+        Some(Message::ChildCommand(order)) => {
             let (definition, input) = (&order.definition, order.input.get());
-            format!("child {}{step} #{attempt}: {definition}@{} {input}", undo(direction), order.version)
+            format!("child {}{step} #{attempt}: {definition}@{} {input}", prefix(direction), order.version)
         }
         other => panic!("an order, not {other:?}"),
     }
 }
 
-/// What is sent without a fact that says so.
-fn tell_message(message: &Message) -> Option<String> {
+/// Formats a message that has no fact of its own.
+fn format_message(message: &Message) -> Option<String> {
     match message {
-        Message::Order(order) => Some(format!("child {}: {:?}", order.parent.step, order.kind)),
-        Message::Report(report) => {
+        Message::ChildCommand(order) => Some(format!("child {}: {:?}", order.parent.step, order.kind)),
+        Message::ChildResult(report) => {
             let Attempt { step, direction, number } = &report.attempt;
-            Some(format!("report {}{step} #{number}: {:?}", undo(*direction), report.result.kind()))
+            Some(format!("report {}{step} #{number}: {:?}", prefix(*direction), report.result.kind()))
         }
-        Message::Lifecycle(event) => Some(format!("tell {}", event.change.as_str())),
+        Message::Lifecycle(event) => Some(format!("emit {}", event.change.as_str())),
         _ => None,
     }
 }
 
-fn undo(direction: Direction) -> &'static str {
+fn prefix(direction: Direction) -> &'static str {
     match direction {
         Direction::Forward => "",
-        Direction::Compensate => "undo ",
+        Direction::Compensate => "compensate ",
     }
 }
 
@@ -383,11 +388,11 @@ fn intervention(verb: &str, rest: &str) -> Intervention {
         "skip" => Intervention::Skip { step: step() },
         "resolve" => {
             let (step, output) = rest.split_once(' ').expect("a step and its output");
-            let outcome = Resolution::Done(Arc::new(json(output)));
+            let outcome = Resolution::Succeeded(Arc::new(json(output)));
             Intervention::Resolve { step: path(step), outcome }
         }
-        "resolve-not-done" => Intervention::Resolve { step: path(rest), outcome: Resolution::NotDone },
-        "roll-back" => Intervention::RollBack,
+        "resolve-not-done" => Intervention::Resolve { step: path(rest), outcome: Resolution::Failed },
+        "rollback" => Intervention::Rollback,
         "abandon" => Intervention::Abandon,
         "raise-limits" => Intervention::RaiseLimits,
         other => panic!("nothing is called `{other}`"),
@@ -395,17 +400,17 @@ fn intervention(verb: &str, rest: &str) -> Intervention {
 }
 
 /// Reads `NAME [#ID] [JSON]` or `EXCHANGE EVENT [#ID] [JSON]`.
-fn arrival(verb: &str, rest: &str) -> Arrival {
+fn arrival(verb: &str, rest: &str) -> ReceivedEvent {
     let word = |text: &str| {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         (word.to_owned(), rest.to_owned())
     };
     let (first, rest) = word(rest);
     let (source, rest) = match verb {
-        "signal" => (Source::Signal(first.into()), rest),
+        "signal" => (EventSource::Signal(first.into()), rest),
         _ => {
             let (event, rest) = word(&rest);
-            (Source::Event { exchange: first.into(), event: event.into() }, rest)
+            (EventSource::Event { exchange: first.into(), event: event.into() }, rest)
         }
     };
     let (id, rest) = match rest.strip_prefix('#') {
@@ -415,7 +420,7 @@ fn arrival(verb: &str, rest: &str) -> Arrival {
         }
         None => (None, rest),
     };
-    Arrival { source, id, body: json(&rest) }
+    ReceivedEvent { source, id, body: json(&rest) }
 }
 
 fn path(text: &str) -> StepPath {

@@ -30,12 +30,12 @@ main() {
     esac
 }
 
-say() { echo "services: $*" >&2; }
-die() { say "$*"; exit 1; }
+log() { echo "services: $*" >&2; }
+die() { log "$*"; exit 1; }
 
 run() { # command...
     local urls="${SNORRI_TEST_AMQP_URL:+1}${SNORRI_TEST_DATABASE_URL:+1}" status=0
-    [[ $urls != 11 ]] || { say "starting nothing: both URLs are set in the environment"; exec "$@"; }
+    [[ $urls != 11 ]] || { log "starting nothing: both URLs are set in the environment"; exec "$@"; }
     [[ -z $urls ]] || die "set both SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL, or neither"
     install_missing
     dir='' command_pid=''
@@ -43,7 +43,7 @@ run() { # command...
     trap 'pass_on INT' INT; trap 'pass_on TERM' TERM; trap 'pass_on HUP' HUP
     start_everything
     # In the foreground no trap would run before COMMAND ends. In the background it would ignore INT and have no
-    # stdin: env and <&0 take that back. No wait before the end: a signal can make it miss the end, for ever.
+    # stdin: env and <&0 take that back. No wait before the end: a signal can make it miss the end, forever.
     env --default-signal=INT,QUIT "$@" <&0 &
     command_pid=$!
     while kill -0 "$command_pid" 2>/dev/null; do sleep 0.2; done
@@ -59,7 +59,7 @@ pass_on() { # signal: to all that descends from COMMAND, because cargo does not 
 
 start_everything() {
     local began=$SECONDS
-    # Under /tmp, whatever TMPDIR says: a socket's path must be short, and the servers' users must get in.
+    # Under /tmp, whatever TMPDIR is: a socket's path must be short, and the servers' users must get in.
     dir=$(mktemp -d /tmp/snorri-services.XXXXXX)
     ((EUID != 0)) || chmod 755 "$dir"
     find_ports
@@ -74,7 +74,7 @@ start_everything() {
     export SNORRI_TEST_MANAGEMENT_URL="http://guest:guest@127.0.0.1:$management_port"
     export SNORRI_TEST_DATABASE_URL="postgres://snorri@127.0.0.1:$sql_port/postgres"
     export SNORRI_TEST_SERVICES_DIR="$dir"
-    say "RabbitMQ on port $amqp_port, PostgreSQL on port $sql_port, up in $((SECONDS - began)) s, in $dir"
+    log "RabbitMQ on port $amqp_port, PostgreSQL on port $sql_port, up in $((SECONDS - began)) s, in $dir"
 }
 
 stop_everything() {
@@ -94,7 +94,7 @@ keep_logs() { # the last 10 MB of each
     for service in broker database; do
         tail -c 10000000 "$dir/$service.log" >"$kept/$service.log" 2>/dev/null || true
     done
-    say "COMMAND failed: the logs of both are in $kept"
+    log "COMMAND failed: the logs of both are in $kept"
 }
 
 attach() {
@@ -149,7 +149,7 @@ kill_service() { # service
             sleep 0.02
         done
     done
-    # PostgreSQL leaves what a crashed machine would not: a segment of shared memory, which nobody frees if it is
+    # PostgreSQL leaves what a crashed machine would not: a segment of shared memory, which is not freed if it is
     # not started again. And lock files, which keep it from starting while a zombie has the old pid.
     if [[ -f $lock_file ]]; then
         ipcrm -m "$(sed -n '7s/.* //p' "$lock_file")" 2>/dev/null || true
@@ -213,7 +213,7 @@ set_memory_limit() { # bytes
     (become broker rabbitmq env "${settings[@]}" rabbitmqctl set_vm_memory_high_watermark absolute "$1") >&2
 }
 
-# The listener opens last in the boot, so the first byte of the handshake says that all the rest is there.
+# The listener opens last in the boot, so the first byte of the handshake shows that everything else is ready.
 answers_broker() (
     exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$amqp_port" || exit 1
     printf 'AMQP\0\0\011\001' >&3
@@ -223,7 +223,7 @@ answers_broker() (
 configure_database() {
     (become database postgres initdb --pgdata=data --username=snorri --auth=trust --encoding=UTF8 --locale=C \
         --no-sync) >"$dir/database.log" 2>&1 || die "initdb failed:"$'\n'"$(tail -n 40 "$dir/database.log")"
-    # Durable as in production, or what the tests say about crashes and speed would mean little. Dynamic shared
+    # Durable as in production, or the results about crashes and speed would mean little. Dynamic shared
     # memory in files among the data, which go away with it, also after kill -9.
     printf '%s\n' "port = $sql_port" "listen_addresses = '127.0.0.1'" "unix_socket_directories = '$dir/database'" \
         'fsync = on' 'synchronous_commit = on' 'max_connections = 200' 'shared_buffers = 256MB' \
@@ -259,14 +259,14 @@ and a PostgreSQL yourself and set both URLs. With Docker:
     export SNORRI_TEST_AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f
     export SNORRI_TEST_MANAGEMENT_URL=http://guest:guest@127.0.0.1:15672
     export SNORRI_TEST_DATABASE_URL=postgres://snorri:snorri@127.0.0.1:5432/postgres"
-    say "installing ${packages[*]}"
+    log "installing ${packages[*]}"
     # One run at a time. What another has just installed costs the second nothing.
     output=$("${sudo[@]}" flock "$0" bash -euc "$INSTALL_SCRIPT" - "${packages[@]}" 2>&1 </dev/null) ||
         die "could not install ${packages[*]}:"$'\n'"$(tail -n 20 <<<"$output")"
     find_servers
 }
 
-# As root. The packages would start their daemons: policy-rc.d is Debian's way to say no. It is put back as it was.
+# As root. The packages would start their daemons: policy-rc.d is Debian's way to prevent that. It is restored afterwards.
 # shellcheck disable=SC2016 # expanded where it runs
 readonly INSTALL_SCRIPT='
 policy=/usr/sbin/policy-rc.d

@@ -1,10 +1,10 @@
-//! Simulated runs: as often as was said, each to its end, and the same for the same seed.
+//! Simulated runs: faults occur at their rates, each run ends, and the same seed gives the same result.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use snorri::catalog::{self, Compiled};
-use snorri::simulation::{self, Faults, Plan, Report, Tally, simulate};
+use snorri_definition::Compiled;
+use snorri_verify::simulation::{self, Faults, Plan, Report, Tally, simulate};
 
 const RUNS: u64 = 4_000;
 
@@ -14,14 +14,14 @@ fn what_goes_wrong_goes_wrong_as_often_as_was_said() {
     near(ended(&report, "compensated"), RUNS, 0.02);
     near(step(&report, "charge").refused, RUNS, 0.02);
     assert_eq!(ended(&report, "completed") + ended(&report, "compensated"), RUNS);
-    assert_eq!(step(&report, "reserve").undone, ended(&report, "compensated"));
+    assert_eq!(step(&report, "reserve").compensated, ended(&report, "compensated"));
 
     let report = run("order", "timeout reserve=5%", RUNS);
     let attempts = step(&report, "reserve").attempts;
     near(step(&report, "reserve").retries, attempts, 0.05);
     assert!(step(&report, "reserve").took.p99 >= 10_000, "it waited for the deadline");
 
-    let report = run("order", "failure ship=10%, undo-failure reserve=50%", RUNS);
+    let report = run("order", "failure ship=10%, compensation-failure reserve=50%", RUNS);
     near(ended(&report, "stuck"), RUNS, 0.05);
 
     let report = run("order", "cancel 30%", RUNS);
@@ -39,7 +39,8 @@ fn near(count: u64, of: u64, rate: f64) {
 
 #[test]
 fn every_run_ends() {
-    let everything = "failure *=2%, error *=5%, timeout *=5%, late *=2%, undo-failure *=2%, cancel 5%";
+    let everything =
+        "failure *=2%, error *=5%, timeout *=5%, late *=2%, compensation-failure *=2%, cancel 5%";
     for name in NAMES {
         let report = run(name, everything, 300);
         assert_eq!(report.ends.iter().map(|end| end.runs).sum::<u64>(), 300, "{name}");
@@ -48,7 +49,7 @@ fn every_run_ends() {
         assert_eq!(counted, 300, "{name}");
         for step in &report.steps {
             assert!(step.refused + step.unknown <= step.attempts.max(step.begun), "{name}: {step:?}");
-            assert!(step.undone <= step.undos + step.held, "{name}: {step:?}");
+            assert!(step.compensated <= step.undos + step.held, "{name}: {step:?}");
         }
     }
 }
@@ -67,14 +68,14 @@ fn the_same_seed_is_the_same_run_however_it_is_shared() {
     let whole = simulate(&plan, 0..300);
     let parts = [200..300, 0..150, 150..200].map(|runs| simulate(&plan, runs));
     let parts = parts.into_iter().fold(Tally::default(), Tally::with);
-    let told = |tally| simulation::text(&simulation::report(&plan, tally));
-    assert_eq!(told(whole.clone()), told(parts));
+    let render = |tally| simulation::text(&simulation::report(&plan, tally));
+    assert_eq!(render(whole.clone()), render(parts));
     assert_eq!(whole, simulate(&plan, 0..300));
     let other = Plan { seed: 2, ..plan };
     assert_ne!(whole, simulate(&other, 0..300));
 }
 
-/// Whoever is refused at 1% is refused at 3% too, so that two rates can be compared.
+/// A run that is refused at 1% is also refused at 3%, so two rates can be compared.
 #[test]
 fn more_faults_leave_all_other_luck_as_it_is() {
     let (few, many) = (run("order", "failure charge=1%", 2_000), run("order", "failure charge=3%", 2_000));
@@ -104,44 +105,44 @@ fn what_cannot_be_meant_is_told() {
         ["there is no step `chrage`: did you mean `charge`? There are: reserve, charge, ship"]
     );
     let much = plan("order", "failure ship=60%, timeout ship=60%").mistakes();
-    assert_eq!(much, ["what goes wrong with `ship` sums up to 120.0%"]);
+    assert_eq!(much, ["the faults of `ship` sum up to 120.0%"]);
 }
 
 #[test]
 fn faults_that_nothing_can_have_are_told() {
-    let told = |name: &str, faults: &str| plan(name, faults).mistakes().join("; ");
+    let mistakes = |name: &str, faults: &str| plan(name, faults).mistakes().join("; ");
     for (definition, faults, why) in [
         (
             "travel-booking",
             "failure approval=2%",
-            "there is no failure of `approval`: it is a wait, which nobody answers \
-             (`--signal approval=2h` says when it ends); there can be one of: seat, room, tickets",
+            "there is no failure of `approval`: it is a wait, which has no reply \
+             (`--signal approval=2h` sets when it ends); steps that can have one: seat, room, tickets",
         ),
         (
             "travel-booking",
             "timeout legs=2%",
-            "there is no timeout of `legs`: it is a for_each: say it of the steps in it; \
-             there can be one of: seat, room, tickets",
+            "there is no timeout of `legs`: it is a for_each: set it for the steps in it; \
+             steps that can have one: seat, room, tickets",
         ),
         (
             "travel-booking",
-            "undo-failure tickets=2%",
-            "there is no undo-failure of `tickets`: it is the pivot, which is never undone; \
-             there can be one of: seat, room",
+            "compensation-failure tickets=2%",
+            "there is no compensation-failure of `tickets`: it is the pivot, which is never compensated; \
+             steps that can have one: seat, room",
         ),
         (
             "payment",
             "failure fraud=2%",
-            "there is no failure of `fraud`: it is the saga `fraud-check`, which is run too: say it of its steps; \
-             there can be one of: authorize, capture, score, case",
+            "there is no failure of `fraud`: it is the saga `fraud-check`, which is simulated too: set it for its steps; \
+             steps that can have one: authorize, capture, score, case",
         ),
     ] {
-        assert_eq!(told(definition, faults), why);
+        assert_eq!(mistakes(definition, faults), why);
     }
-    assert_eq!(told("travel-booking", "failure seat=2%, undo-failure *=1%"), "");
+    assert_eq!(mistakes("travel-booking", "failure seat=2%, compensation-failure *=1%"), "");
     let mut alone = Plan::new(compile("payment"), Vec::new(), 1);
     alone.faults.add("failure fraud=2%").expect("faults");
-    assert!(alone.mistakes().is_empty(), "a participant answers for a child that is not there");
+    assert!(alone.mistakes().is_empty(), "a participant replies for a child that is unknown");
     for name in ["cas", "fraud"] {
         let mut plan = plan("payment", "");
         plan.outputs.insert(name.into(), Arc::default());
@@ -149,7 +150,7 @@ fn faults_that_nothing_can_have_are_told() {
     }
 }
 
-/// What is optional is left out where it is asked for with `has()`, and is what its schema says where it is not.
+/// Optional fields that expressions guard with `has()` are left out; others are generated from their schema.
 #[test]
 fn made_up_input_is_the_least_that_its_schema_allows() {
     let text = |count: &str| {
@@ -183,7 +184,7 @@ steps:
         )
     };
     let made = |count: &str| {
-        let compiled = catalog::compile("pack.yaml", &text(count)).expect("a definition");
+        let compiled = snorri_definition::compile("pack.yaml", &text(count)).expect("a definition");
         let input = simulation::example::input(&compiled);
         assert!(compiled.check_input(&input).is_ok(), "{input}");
         input.to_string()
@@ -209,12 +210,13 @@ fn a_comparison_says_what_no_run_came_to() {
         (faults.to_owned(), simulation::report(&plan, simulate(&plan, 0..10)))
     });
     let comparison = simulation::comparison(&reports);
-    assert_eq!(comparison.matches("note: no run came to fraud").count(), 1, "{comparison}");
+    assert_eq!(comparison.matches("note: no run reached fraud").count(), 1, "{comparison}");
 }
 
 #[test]
 fn a_report() {
-    let report = run("order", "failure charge=2%, timeout *=0.5%, undo-failure reserve=5%, cancel 1%", 2_000);
+    let report =
+        run("order", "failure charge=2%, timeout *=0.5%, compensation-failure reserve=5%, cancel 1%", 2_000);
     insta::assert_snapshot!(simulation::text(&report));
 }
 
@@ -252,8 +254,8 @@ fn plan(name: &str, faults: &str) -> Plan {
 
 fn compile(name: &str) -> Arc<Compiled> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("sagas/{name}.yaml"));
-    let source = catalog::read_definition(&path).expect("readable");
-    Arc::new(catalog::compile_with(name, &source.text, &source.files).expect("a definition"))
+    let source = snorri_definition::read_definition(&path).expect("readable");
+    Arc::new(snorri_definition::compile_with(name, &source.text, &source.files).expect("a definition"))
 }
 
 fn ended(report: &Report, end: &str) -> u64 {

@@ -1,4 +1,4 @@
-//! The walk-through is true: every line of it is run, and says what it says there.
+//! The walk-through is correct: every line of it is run, and the output is compared with the document.
 
 #[path = "cli/terminal.rs"]
 mod terminal;
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 const DOCUMENT: &str = include_str!("../docs/walkthrough.md");
 
-/// A line to type, and what it says.
+/// A line to type, and its expected output.
 struct Typed<'a> {
     line: &'a str,
-    says: Vec<&'a str>,
+    output: Vec<&'a str>,
 }
 
 #[tokio::test]
@@ -19,15 +19,15 @@ async fn a_first_time_user_repairs_a_stuck_saga() {
     let terminal = Terminal::with_demo().await;
     let typed = typed(DOCUMENT);
     assert!(typed.len() >= 10, "the document has lines to type");
-    for Typed { line, says } in typed {
-        let said = terminal.run(line).await;
-        assert!(said.err.is_empty(), "{line}: {}", said.err);
-        let (said, expected) = (normal(&said.out), normal(&says.join("\n")));
+    for Typed { line, output } in typed {
+        let run = terminal.run(line).await;
+        assert!(run.err.is_empty(), "{line}: {}", run.err);
+        let (actual, expected) = (normal(&run.out), normal(&output.join("\n")));
         assert_eq!(
-            said,
+            actual,
             expected,
-            "\n$ {line}\nsays\n{}\ninstead of\n{}",
-            said.join("\n"),
+            "\n$ {line}\nprints\n{}\ninstead of\n{}",
+            actual.join("\n"),
             expected.join("\n")
         );
     }
@@ -38,15 +38,15 @@ fn typed(document: &str) -> Vec<Typed<'_>> {
     let mut typed: Vec<Typed<'_>> = Vec::new();
     for text in blocks.flat_map(str::lines) {
         match (text.strip_prefix("$ "), typed.last_mut()) {
-            (Some(line), _) => typed.push(Typed { line, says: Vec::new() }),
-            (None, Some(last)) => last.says.push(text),
+            (Some(line), _) => typed.push(Typed { line, output: Vec::new() }),
+            (None, Some(last)) => last.output.push(text),
             (None, None) => panic!("a block begins with a line to type: {text}"),
         }
     }
     typed
 }
 
-/// What does not differ from run to run: ids, times and numbers of their own are left out, and so is the space between words.
+/// Removes the parts that differ from run to run: ids, times, separate numbers, and the space between words.
 fn normal(text: &str) -> Vec<String> {
     let line = |line: &str| line.split_whitespace().filter_map(word).collect::<Vec<_>>().join(" ");
     text.lines().map(line).filter(|line| !line.is_empty()).collect()

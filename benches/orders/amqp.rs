@@ -1,8 +1,8 @@
-//! RabbitMQ through bare lapin: declaring queues as Snorri does, and a pump that does what there is to do with them.
+//! RabbitMQ through bare lapin: declares queues as Snorri does, and pumps messages.
 //!
-//! A [`Pump`] takes whatever is there, publishes what it leads to in one pipelined window, and acknowledges the
-//! window at once when all of it is confirmed. Meanwhile the next windows go out, up to a bound; at the bound, what comes
-//! in gathers. Participant, load and floor are all one or two pumps, so none of them is tuned better than the floor.
+//! A [`Pump`] takes all available deliveries, publishes the messages that follow in one pipelined window, and acknowledges the
+//! window at once when all of it is confirmed. Meanwhile the next windows are sent, up to a bound; at the bound, deliveries
+//! collect. Participant, load and floor are all one or two pumps, so none of them is tuned better than the floor.
 
 use anyhow::{Context, bail, ensure};
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
@@ -14,7 +14,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
-use snorri::broker::{HeaderValue, Properties, Publication};
+use snorri_ports::broker::{HeaderValue, Properties, Publication};
 
 use crate::wire::Incoming;
 
@@ -69,7 +69,7 @@ pub async fn bind(connection: &Connection, queue: &str, exchange: &str, keys: &[
     Ok(channel.close(200, "OK".into()).await?)
 }
 
-/// Deletes queues that may exist, and says how many messages were in each.
+/// Deletes queues that may exist, and returns how many messages were in each.
 pub async fn delete_queues(connection: &Connection, queues: &[&str]) -> anyhow::Result<Vec<u32>> {
     let channel = connection.create_channel().await?;
     let mut left = Vec::new();
@@ -126,7 +126,7 @@ impl Pump {
         Ok(Self { deliveries, consuming, publishing })
     }
 
-    /// Publishes `first`, and from then on what `answer` makes of each delivery. Runs until something fails.
+    /// Publishes `first`, and from then on the answer to each delivery. Runs until something fails.
     pub async fn run(
         mut self,
         first: Vec<Publication>,
@@ -149,7 +149,7 @@ impl Pump {
         }
     }
 
-    /// Answers this delivery and all that are there already. Awaits nothing, so that none can get lost.
+    /// Answers this delivery and all others that are available. Awaits nothing, so that none can get lost.
     fn take(
         &mut self,
         mut next: Option<lapin::Result<lapin::message::Delivery>>,
@@ -168,7 +168,7 @@ impl Pump {
         }
     }
 
-    /// Only queued: whether it was written is not worth waiting for, and a channel that is lost ends the deliveries.
+    /// Only queued: waiting for the write is not worth it, and a lost channel ends the deliveries.
     fn ack_up_to(&self, tag: u64) {
         let acked = self.consuming.basic_ack(tag, BasicAckOptions { multiple: true });
         drop(Box::pin(acked).now_or_never());
@@ -181,7 +181,7 @@ async fn confirming(connection: &Connection) -> anyhow::Result<Channel> {
     Ok(channel)
 }
 
-/// Queues all of these for the connection to write, so that they share writes, and returns what awaits their confirms.
+/// Queues all of these for the connection to write, so that they share writes, and returns a future for each confirm.
 fn send(
     channel: &Channel,
     messages: impl IntoIterator<Item = Publication>,
@@ -203,7 +203,7 @@ fn send(
         let _ = sent.now_or_never();
     }
     let confirmed = async move {
-        // The last one first: once it is answered, so are nearly all the others, and nobody is woken for each.
+        // The last one first: once it is answered, so are nearly all the others, and no task is woken for each.
         for sent in window.iter_mut().rev() {
             (&mut *sent).await;
             match std::pin::Pin::new(sent).take_output() {

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use snorri::app::Orchestrator;
-use snorri::broker::local::{self, LocalBroker};
-use snorri::broker::{Broker, Delivery, Publication, Published, Queue, Topology, Verdict};
 use snorri::config;
 use snorri::http::Readiness;
 use snorri::startup::Startup;
+use snorri_broker::local::{self, LocalBroker};
+use snorri_ports::broker::{Broker, Delivery, Publication, Published, QueueDeclaration, Topology, Verdict};
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
@@ -81,9 +81,10 @@ async fn start(prefix: &str, definitions: &Path, home: &Path) -> anyhow::Result<
 }
 
 fn topology(names: &Names, with_orchestrators: bool) -> Topology {
-    let queue = |name: &str| Queue { name: name.to_owned(), bindings: Vec::new(), dead_letters: None };
+    let queue =
+        |name: &str| QueueDeclaration { name: name.to_owned(), bindings: Vec::new(), dead_letters: None };
     let commands = COMMANDS.iter().map(|command| (EXCHANGE.to_owned(), (*command).to_owned()));
-    let participant = Queue { bindings: commands.collect(), ..queue(PARTICIPANT_QUEUE) };
+    let participant = QueueDeclaration { bindings: commands.collect(), ..queue(PARTICIPANT_QUEUE) };
     let mut queues = vec![queue(&names.answers), participant];
     if with_orchestrators {
         queues.extend([queue(&names.starts), queue(&names.replies)]);
@@ -91,10 +92,10 @@ fn topology(names: &Names, with_orchestrators: bool) -> Topology {
     Topology { exchanges: vec![EXCHANGE.to_owned()], queues }
 }
 
-/// What a role makes of a message.
+/// The answer of a role to a message.
 type Answer = Arc<dyn Fn(Incoming<'_>) -> anyhow::Result<Option<Publication>> + Send + Sync>;
 
-/// Gives each delivery of a queue to `answer`, and acknowledges it when what that says is published.
+/// Gives each delivery of a queue to `answer`, and acknowledges it when the result is published.
 fn consume(broker: &Arc<dyn Broker>, queue: &str, answer: Answer, stop: &CancellationToken) {
     let (consuming, publishing) = (Arc::clone(broker), Arc::clone(broker));
     let handler = tower::service_fn(move |delivery: Delivery| {

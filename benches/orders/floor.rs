@@ -1,9 +1,9 @@
-//! The floor: an orchestrator that remembers nothing, and so the most that any could do with these messages.
+//! The floor: an orchestrator without memory, and so the upper bound for any orchestrator of these messages.
 //!
-//! It takes in and sends what Snorri does for the order saga: the same queues, exchange, routing keys, properties,
-//! headers and bodies, mandatory, persistent and confirmed, and it acknowledges a message only when what follows from
-//! it is confirmed. What it must know later travels in the correlation id, which the participant echoes. It journals
-//! nothing, times nothing out and cannot survive anything: what Snorri costs beyond it is the price of that.
+//! It consumes and sends what Snorri does for the order saga: the same queues, exchange, routing keys, properties, headers and
+//! bodies, mandatory, persistent and confirmed, and it acknowledges a message only when what follows is confirmed. Its state
+//! travels in the correlation id, which the participant echoes. It journals nothing, times nothing out and cannot survive a
+//! crash: the cost of Snorri beyond it is the price of that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use snorri::broker::envelope::header;
-use snorri::broker::{HeaderValue, Properties, Publication};
-use snorri::engine::clock::{Clock, SystemClock};
-use snorri::saga::SagaId;
+use snorri_core::SagaId;
+use snorri_ports::broker::{HeaderValue, Properties, Publication};
+use snorri_ports::clock::{Clock, SystemClock};
+use snorri_wire::envelope::header;
 use uuid::Uuid;
 
 use crate::amqp::{self, Pump};
@@ -36,7 +36,7 @@ pub struct Plan {
     pub prefix: String,
 }
 
-/// Separate connections for publishing and consuming, and a channel for each queue on either, as Snorri has it.
+/// Separate connections for publishing and consuming, and a channel for each queue on either, as in Snorri.
 pub async fn run(plan: Plan) -> anyhow::Result<()> {
     let (consuming, publishing) =
         (amqp::connect(&plan.amqp_url).await?, amqp::connect(&plan.amqp_url).await?);
@@ -48,7 +48,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
     }
     let starts = Pump::open(&consuming, &publishing, &names.starts, PREFETCH).await?;
     let replies = Pump::open(&consuming, &publishing, &names.replies, PREFETCH).await?;
-    process::tell(&Event::Ready);
+    process::send(&Event::Ready);
     let queue = &names.replies;
     tokio::try_join!(
         starts.run(Vec::new(), |start| first_command(&start, queue).map(Some)),
@@ -81,7 +81,7 @@ impl Command {
     }
 }
 
-/// All that is known of a saga.
+/// The state of a saga.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known<'a> {
     order_id: &'a str,
@@ -114,7 +114,7 @@ struct Reply<'a> {
     message: &'a str,
 }
 
-/// What follows from a start. Replies shall go to `reply_queue`.
+/// The command that follows a start. Replies go to `reply_queue`.
 pub fn first_command(start: &Incoming<'_>, reply_queue: &str) -> anyhow::Result<Publication> {
     let Input { order_id, amount } = serde_json::from_slice(start.body).context("an order")?;
     let amount = amount.to_string();
@@ -128,7 +128,7 @@ pub fn first_command(start: &Incoming<'_>, reply_queue: &str) -> anyhow::Result<
     Ok(command(Reserve, &known, reply_queue))
 }
 
-/// What follows from a reply: the next command, the undo of what was done, or the outcome.
+/// The message that follows a reply: the next command, the compensation of what was done, or the outcome.
 pub fn follow_up(reply: &Incoming<'_>, reply_queue: &str) -> anyhow::Result<Publication> {
     let (replied, known) = parse_token(reply.correlation_id).context("a correlation id of ours")?;
     let body: Reply<'_> = serde_json::from_slice(reply.body).context("a reply")?;

@@ -1,8 +1,8 @@
-//! What an operator's looking costs the engine: the order saga alone, while somebody lists, and while somebody has `snorri top` open,
-//! on a database that holds many sagas.
+//! The cost of an operator's reads for the engine: the order saga without an operator, while one lists sagas, and while one has
+//! `snorri top` open, on a database that holds many sagas.
 //!
-//! One process and one load do all of it, and who looks changes every few seconds: the effect looked for is smaller than the
-//! difference between two runs. The slices of a group come in turns, forwards and then backwards.
+//! One process and one load serve all slices, and the operator changes every few seconds: the effect is smaller than the
+//! difference between two runs. The slices of a group take turns, forwards and then backwards.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use sea_orm::Database;
 use serde::{Deserialize, Serialize};
-use snorri::api::sagas::{PageQuery, SagaQuery};
-use snorri::saga::Status;
-use snorri::store::SqlStore;
-use snorri::store::sql::Options;
+use snorri_api::sagas::{PageQuery, SagaQuery};
+use snorri_core::Status;
+use snorri_store::Options;
+use snorri_store::SqlStore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -24,7 +24,7 @@ use crate::process::{Event, Process, Role, Snorri};
 use crate::services::Services;
 use crate::versus::{Stage, delete_queues, limit};
 
-/// Of the throughput alone, how much must be left while somebody lists.
+/// The least part of the throughput that must be left while an operator lists.
 pub const LEAST_RATIO: f64 = 0.95;
 const IN_FLIGHT: usize = 200;
 /// Between two lists.
@@ -33,18 +33,18 @@ const LIST_INTERVAL: Duration = Duration::from_millis(200);
 const TOP_INTERVAL: Duration = Duration::from_secs(2);
 const TOP_SAGAS: u32 = 30;
 
-/// Who looks at the sagas meanwhile.
+/// The operator of a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
-    Nobody,
+    None,
     /// `snorri list` again and again, each time with other conditions.
     List,
     /// `snorri top`, whose counts are of all sagas.
     Top,
 }
 
-const OPERATORS: [Operator; 3] = [Operator::Nobody, Operator::List, Operator::Top];
+const OPERATORS: [Operator; 3] = [Operator::None, Operator::List, Operator::Top];
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Listing {
@@ -55,7 +55,7 @@ pub struct Listing {
     pub results: Vec<Summary>,
 }
 
-/// What was seen while one operator looked.
+/// The result with one operator.
 #[derive(Debug, Clone, Serialize)]
 pub struct Slice {
     pub operator: Operator,
@@ -71,7 +71,7 @@ pub struct Slice {
 pub struct Summary {
     pub operator: Operator,
     pub sagas_per_second: f64,
-    /// Of the groups, the median of this one's rate as part of that with nobody.
+    /// The median over the groups of this operator's rate as part of that without an operator.
     pub ratio_to_nobody: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
@@ -82,7 +82,7 @@ pub struct Summary {
     pub answers: usize,
 }
 
-/// How much is measured.
+/// The amount of measurements.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
     pub sagas: u64,
@@ -114,7 +114,7 @@ pub async fn run(stage: &Stage<'_>, services: &Services, extent: Extent) -> anyh
     Ok(Listing { sagas, in_flight: IN_FLIGHT, slices, results })
 }
 
-/// The schema, and sagas of the past.
+/// Creates the schema, and sagas of the past.
 async fn prepare(url: &str, sagas: u64) -> anyhow::Result<()> {
     SqlStore::connect(&Options::new(url)).await?.close().await;
     let database = Database::connect(url).await?;
@@ -166,7 +166,7 @@ fn order(slices: usize) -> impl Iterator<Item = (Operator, usize)> {
     })
 }
 
-/// An operator at work.
+/// A running operator.
 struct Looking {
     task: JoinHandle<anyhow::Result<()>>,
     answers_ms: Arc<Mutex<Vec<f64>>>,
@@ -183,7 +183,7 @@ impl Looking {
         self.answers_ms.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// How long the answers took.
+    /// Stops, and returns how long the answers took.
     async fn end(self) -> anyhow::Result<Vec<f64>> {
         if self.task.is_finished() {
             self.task.await?.context("the operator got no answer")?;
@@ -201,16 +201,16 @@ struct Session {
 }
 
 impl Session {
-    /// Until something fails.
+    /// Runs until something fails.
     async fn look(self, operator: Operator) -> anyhow::Result<()> {
         match operator {
-            Operator::Nobody => std::future::pending().await,
-            Operator::List => self.list_for_ever().await,
+            Operator::None => std::future::pending().await,
+            Operator::List => self.list_repeatedly().await,
             Operator::Top => self.top().await,
         }
     }
 
-    async fn list_for_ever(&self) -> anyhow::Result<()> {
+    async fn list_repeatedly(&self) -> anyhow::Result<()> {
         let mut ticks = interval(LIST_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for query in conditions().iter().cycle() {
@@ -220,7 +220,7 @@ impl Session {
         Ok(())
     }
 
-    /// What `snorri top` asks for, but for the incidents of those that are stuck: they would be found by their id.
+    /// The requests of `snorri top`, except the incidents of stuck sagas, which it finds by their id.
     async fn top(&self) -> anyhow::Result<()> {
         let mut ticks = interval(TOP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -247,7 +247,7 @@ impl Session {
     }
 }
 
-/// What operators list by. The times are of the sagas of the past, the step is of the orders of now.
+/// The conditions of operators. The times are of the sagas of the past, the step is of the current orders.
 fn conditions() -> Vec<SagaQuery> {
     let text = |text: &str| Some(text.to_owned());
     let all = SagaQuery::default;
@@ -276,8 +276,8 @@ fn summary(slices: &[Slice], operator: Operator) -> Option<Summary> {
     of(operator).next()?;
     let middle = |number: &dyn Fn(&Slice) -> f64| median(of(operator).map(number).collect());
     let ratios = of(operator).filter_map(|slice| {
-        let nobody = of(Operator::Nobody).find(|nobody| nobody.group == slice.group)?;
-        Some(slice.seen.sagas_per_second / nobody.seen.sagas_per_second)
+        let alone = of(Operator::None).find(|alone| alone.group == slice.group)?;
+        Some(slice.seen.sagas_per_second / alone.seen.sagas_per_second)
     });
     let mut answers: Vec<f64> = of(operator).flat_map(|slice| slice.answers_ms.iter().copied()).collect();
     answers.sort_unstable_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The load: a closed loop of orders. For each outcome that comes, another order starts.
+//! The load: a closed loop of orders. Each outcome starts another order.
 //!
 //! It checks every outcome: an order is completed or, if it is one that shipping refuses, compensated; once. A run that
 //! breaks this has no result.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
-use snorri::broker::Publication;
+use snorri_ports::broker::Publication;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::amqp::{self, Pump};
@@ -17,13 +17,13 @@ use crate::measure::percentile;
 use crate::process::{self, Event};
 use crate::wire::{Incoming, Names, REFUSED_MARK, to_queue};
 
-/// How long the orders that are under way at the end may take.
+/// How long the orders that are in flight at the end may take.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 const PREFETCH: u16 = 2_000;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
-    /// Orders under way at any moment.
+    /// Orders in flight at any moment.
     pub in_flight: usize,
     /// Of a hundred orders, how many are refused.
     pub refused_percent: u64,
@@ -36,7 +36,7 @@ pub struct Plan {
     pub prefix: String,
 }
 
-/// What a load saw within the measured time.
+/// The result of a load within the measured time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Seen {
     pub sagas: u64,
@@ -69,21 +69,21 @@ pub struct Orders(Arc<Mutex<Book>>);
 #[derive(Debug)]
 pub struct Book {
     names: Names,
-    /// Tells the orders of this run from those of others.
+    /// Distinguishes the orders of this run from others.
     run: String,
     in_flight: usize,
     refused_percent: u64,
     repeated_percent: u64,
     next: u64,
     open: HashMap<u64, Instant>,
-    /// Orders that have ended and were started once more: their outcome comes again.
+    /// Orders that have ended and were started once more: their outcome arrives again.
     repeated: HashSet<u64>,
     stopping: bool,
     /// While measuring.
     times: Option<Vec<Duration>>,
     completed: u64,
     compensated: u64,
-    /// The first outcome that is not as it must be.
+    /// The first wrong outcome.
     wrong: Option<String>,
 }
 
@@ -112,18 +112,19 @@ impl Orders {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the load warm up and measures, as often as planned, stops it, and says what was seen. The coordinator is told
-    /// when measuring begins and ends, so that it can look at the processes at these moments, and do something else from then on.
+    /// Warms the load up and measures it, as often as planned, stops it, and reports the result. The coordinator gets an event
+    /// when measuring begins and ends, so that it can inspect the processes at these moments, and do something else from then
+    /// on.
     pub async fn measure(&self, plan: &Plan) -> anyhow::Result<()> {
         let mut slices = Vec::new();
         for slice in 1..=plan.slices {
             sleep(Duration::from_secs_f64(plan.warm_up_seconds)).await;
             let (before, began) = (self.lock().begin_to_measure(), Instant::now());
-            process::tell(&Event::Warm);
+            process::send(&Event::Warm);
             sleep(Duration::from_secs_f64(plan.seconds)).await;
             let is_last = slice == plan.slices;
             let ((times, after), took) = (self.lock().end_to_measure(is_last), began.elapsed());
-            process::tell(&Event::Measured);
+            process::send(&Event::Measured);
             slices.push(seen(times, took, (after.0 - before.0, after.1 - before.1)));
         }
         let drained = async {
@@ -142,19 +143,19 @@ impl Orders {
         ensure!(book.compensated == refused, "{} compensated of {refused} refused", book.compensated);
         ensure!(book.completed == book.next - refused, "{} completed of {}", book.completed, book.next);
         for seen in slices {
-            process::tell(&Event::Seen(seen));
+            process::send(&Event::Seen(seen));
         }
         Ok(())
     }
 }
 
 impl Book {
-    /// The orders that are under way from the beginning.
+    /// The orders that are in flight from the beginning.
     pub fn first(&mut self) -> Vec<Publication> {
         (0..self.in_flight).map(|_| self.start()).collect()
     }
 
-    /// Notes an outcome. Returns the next start, unless it is time to stop.
+    /// Records an outcome. Returns the next start, unless it is time to stop.
     pub fn outcome(&mut self, outcome: &Incoming<'_>) -> Option<Publication> {
         let number = outcome.correlation_id.parse().unwrap_or(u64::MAX);
         let must_be = if self.is_refused(number) { "compensated" } else { "completed" };
@@ -163,7 +164,7 @@ impl Book {
         }
         let Some(started) = self.open.remove(&number) else {
             if !self.repeated.remove(&number) {
-                self.complain(outcome, "nobody waits for it");
+                self.complain(outcome, "no order waits for it");
             }
             return (!self.stopping).then(|| self.start());
         };
@@ -200,12 +201,12 @@ impl Book {
         start
     }
 
-    /// Spreads the refused evenly: 37 and 100 have no common divisor, so any hundred orders in a row have their share.
+    /// Spreads the refused orders evenly: 37 and 100 have no common divisor, so any hundred orders in a row have their share.
     fn is_refused(&self, number: u64) -> bool {
         number * 37 % 100 < self.refused_percent
     }
 
-    /// Others than those, and as evenly.
+    /// Others than the refused ones, spread as evenly.
     fn is_repeated(&self, number: u64) -> bool {
         number * 41 % 100 < self.repeated_percent
     }
@@ -214,13 +215,13 @@ impl Book {
         self.open.is_empty() && self.repeated.is_empty()
     }
 
-    /// Completed and compensated so far.
+    /// Returns the numbers completed and compensated so far.
     fn begin_to_measure(&mut self) -> (u64, u64) {
         self.times = Some(Vec::new());
         (self.completed, self.compensated)
     }
 
-    /// What was measured, and completed and compensated so far.
+    /// Returns the measured times, and the numbers completed and compensated so far.
     fn end_to_measure(&mut self, stop: bool) -> (Vec<Duration>, (u64, u64)) {
         self.stopping = stop;
         (self.times.take().unwrap_or_default(), (self.completed, self.compensated))

@@ -1,5 +1,5 @@
-//! `make bench`: how many order sagas a second Snorri runs, how fast, and what they cost, against a floor that does
-//! nothing but move the same messages.
+//! `make bench`: how many order sagas a second Snorri runs, how fast, and what they cost, against a floor that only moves the
+//! same messages.
 //!
 //! This program plays every role but Snorri's, each in a process of its own (see [`process::Role`]); without one it
 //! coordinates the others. In reading order:
@@ -8,7 +8,7 @@
 //! - [`participant`], [`load`], [`starting`], [`floor`]: the roles
 //! - [`embedded`]: all of them within one process
 //! - [`process`], [`measure`], [`services`]: starting them, and what they cost
-//! - [`versus`], [`starts`], [`listing`], [`memory`], [`report`]: what is measured, and what it says
+//! - [`versus`], [`starts`], [`listing`], [`memory`], [`report`]: the measurements and the report
 
 #![allow(clippy::cast_precision_loss, reason = "no run counts 2^52 of anything")]
 
@@ -40,40 +40,40 @@ use report::{Measured, Report};
 use services::Services;
 use versus::{Backend, Before, Contender, Setting, Stage, start_participant};
 
-/// How often in each round it is measured what an operator costs.
+/// The number of groups in each round that measure the cost of an operator.
 const GROUPS: usize = 4;
 
 /// Measures Snorri against the floor. After `cargo bench --bench orders --`.
 #[derive(Debug, Parser)]
 struct Args {
-    /// What to measure on; none for `--starts`, `--listing` and `--memory` alone
+    /// Services to measure on; none for `--starts`, `--listing` and `--memory` alone
     #[arg(long, value_delimiter = ',', default_values = ["amqp", "embedded"], num_args = 0..)]
     backend: Vec<Backend>,
-    /// Sagas under way at any moment
+    /// Sagas in flight at any moment
     #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 200, 1_000])]
     in_flight: Vec<usize>,
-    /// Of a hundred orders, how many are refused and undone
+    /// Of a hundred orders, how many are refused and compensated
     #[arg(long, value_delimiter = ',', default_values_t = [0, 10, 100])]
     refused: Vec<u64>,
     /// Of a hundred orders, how many are started once more after their end; only where none is refused, and not on the floor
     #[arg(long, value_delimiter = ',', default_values_t = [0, 5])]
     repeated: Vec<u64>,
-    /// How often to measure everything; medians are reported
+    /// Number of rounds; medians are reported
     #[arg(long, default_value_t = 3)]
     rounds: u32,
     /// How long each run is measured
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// How long each run goes on before that
+    /// Warm-up before each run
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
-    /// Another build of `snorri`, to be measured in the same run on RabbitMQ: what it was before a change
+    /// Another build of `snorri`, to be measured in the same run on RabbitMQ: the state before a change
     #[arg(long, value_name = "BINARY")]
     before: Option<PathBuf>,
     /// Whether to measure starts over REST against starts over AMQP, on RabbitMQ
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     starts: bool,
-    /// Whether to measure what an operator who lists costs, on RabbitMQ
+    /// Whether to measure the cost of an operator who lists sagas, on RabbitMQ
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     listing: bool,
     /// How many sagas the database then holds
@@ -82,10 +82,10 @@ struct Args {
     /// Whether to measure the memory of 100,000 waiting sagas, on RabbitMQ
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     memory: bool,
-    /// Where the JSON goes
+    /// File for the JSON report
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench/orders.json"))]
     output: PathBuf,
-    /// Play this role instead: for this program itself
+    /// Internal: play this role instead
     #[arg(long, hide = true)]
     role: Option<String>,
     /// Given by `cargo bench`
@@ -117,7 +117,7 @@ async fn coordinate(args: &Args) -> anyhow::Result<()> {
     if let Some(services) = &services {
         services.clean_up(3 * args.rounds + 1).await?;
     }
-    // What was measured before a failure is told all the same.
+    // Results from before a failure are reported all the same.
     let report = Report::new(measured);
     report.write(&args.output)?;
     report.print();
@@ -133,7 +133,7 @@ async fn measure(args: &Args, services: Option<&Services>, measured: &mut Measur
         Some(services) => Some(start_participant(services).await?),
         None => None,
     };
-    // This saga alone, because another build may not know what the others say.
+    // This saga alone, because another build may not understand the others.
     let definitions = tempfile::Builder::new().prefix("snorri-bench-").tempdir()?;
     let order = Path::new(env!("CARGO_MANIFEST_DIR")).join("sagas/order.yaml");
     std::fs::copy(order, definitions.path().join("order.yaml"))?;
@@ -180,7 +180,7 @@ async fn measure(args: &Args, services: Option<&Services>, measured: &mut Measur
 /// One round of Snorri against the floor.
 async fn compare(args: &Args, stage: &Stage<'_>, round: u32, measured: &mut Measured) -> anyhow::Result<()> {
     for setting in settings(args) {
-        // Side by side in time, because a machine's speed drifts; and in turns, because one disturbs the next.
+        // Alternating in time, because a machine's speed drifts; and in turns, because one disturbs the next.
         let mut contenders = vec![Contender::Snorri];
         if setting.repeated_percent == 0 {
             contenders.push(Contender::Floor);

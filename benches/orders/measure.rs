@@ -1,4 +1,4 @@
-//! What processes cost, out of /proc: CPU time and memory.
+//! The cost of processes, from /proc: CPU time and memory.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,13 +13,13 @@ const TICKS_PER_SECOND: f64 = 100.0;
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Cpu {
     pub orchestrator: f64,
-    /// `None` where it is part of the orchestrator's process.
+    /// `None` where the participant is part of the orchestrator's process.
     pub participant: Option<f64>,
     pub load: Option<f64>,
-    /// `None` where the services are not this machine's, or not ours.
+    /// `None` where the services are not on this machine, or not started by `tests/services.sh`.
     pub rabbitmq: Option<f64>,
     pub postgresql: Option<f64>,
-    /// All that the machine did, others' work included.
+    /// The whole machine, other processes included.
     pub machine: f64,
 }
 
@@ -49,8 +49,7 @@ impl Processes {
 }
 
 impl Cpu {
-    /// What was used between `earlier` and this moment, in milliseconds for each of `sagas`. One for one, that is seconds
-    /// for each 1,000.
+    /// The use between `earlier` and this moment, in milliseconds for each of `sagas`. This equals seconds for each 1,000.
     pub fn since(&self, earlier: &Self, sagas: u64) -> Self {
         let each = |now: f64, then: f64| (now - then).max(0.0) * 1_000.0 / sagas.max(1) as f64;
         let both = |now: Option<f64>, then: Option<f64>| Some(each(now?, then?));
@@ -127,7 +126,7 @@ impl Table {
         Self(ids.filter_map(|id| Some((id, stat(id)?))).collect())
     }
 
-    /// A process and all that descend from it. What ended is in its parent's ticks, so this never goes back.
+    /// A process and all its descendants. Ended ones are in their parent's ticks, so this never decreases.
     fn tree_seconds(&self, root: u32) -> f64 {
         self.tree_ticks(root) as f64 / TICKS_PER_SECOND
     }

@@ -1,4 +1,4 @@
-//! Memory: 100,000 sagas that all wait for a reply that never comes, and what the orchestrator then holds.
+//! Memory: 100,000 sagas that all wait for a reply that never arrives, and the memory of the orchestrator.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::versus::Stage;
 use crate::wire::{EXCHANGE, Names, to_queue};
 
 const SAGAS: u64 = 100_000;
-/// How much an idle orchestrator may hold.
+/// The memory limit of an idle orchestrator.
 pub const LIMIT_MIB: f64 = 150.0;
-/// How long taking all of them in may take.
+/// How long starting all of them may take.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How long it then is left alone.
+/// The rest before the measurement.
 const REST: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Memory {
 pub async fn run(stage: &Stage<'_>, services: &Services) -> anyhow::Result<Memory> {
     let definitions = patient_definitions(stage, services)?;
 
-    // The queue is there, so that the commands arrive; only nobody consumes it.
+    // The queue exists, so that the commands arrive, but has no consumer.
     let connection = amqp::connect(&services.amqp_url).await?;
     amqp::declare_exchange(&connection, &services.idle_queue()).await?;
     amqp::declare_queue(&connection, &services.idle_queue(), None).await?;
@@ -71,7 +71,7 @@ pub async fn run(stage: &Stage<'_>, services: &Services) -> anyhow::Result<Memor
     Ok(Memory { sagas: SAGAS, empty_mib, idle_mib, peak_mib, seconds })
 }
 
-/// A directory with nothing but the order saga that nobody answers: its commands go to [`Services::idle_queue`].
+/// A directory with only the order saga without a participant: its commands go to [`Services::idle_queue`].
 pub fn patient_definitions(stage: &Stage<'_>, services: &Services) -> anyhow::Result<TempDir> {
     let definitions = tempfile::Builder::new().prefix("snorri-bench-").tempdir()?;
     let order = std::fs::read_to_string(stage.definitions.join("order.yaml"))?;
@@ -80,7 +80,7 @@ pub fn patient_definitions(stage: &Stage<'_>, services: &Services) -> anyhow::Re
     Ok(definitions)
 }
 
-/// The order saga with all the time in the world, and to another exchange.
+/// The order saga with a very long timeout, and another exchange.
 fn patient(order: &str, exchange: &str) -> anyhow::Result<String> {
     let changes = [
         ("\ntimeout: 1h\n", "\ntimeout: 24h\n".to_owned()),

@@ -1,7 +1,7 @@
 //! The processes of a run: this program again, in a role, and the orchestrator under test.
 //!
-//! A role tells what happens as one JSON line each on its standard output. It ends when its standard input does, so that
-//! none outlives the coordinator, however that ends; and whoever drops a [`Process`] kills it.
+//! A role writes its events as one JSON line each to its standard output. It ends when its standard input does, so that none
+//! outlives the coordinator, however that ends; dropping a [`Process`] kills it.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::load::Seen;
 use crate::{embedded, floor, load, participant, starting};
 
-/// How long a process may take to come up or to go down.
+/// How long a process may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What this program is to be.
+/// The roles of this program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -31,11 +31,11 @@ pub enum Role {
     Embedded(embedded::Plan),
 }
 
-/// What a role tells the coordinator.
+/// The events of a role for the coordinator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It has begun to work.
+    /// The role has begun to work.
     Ready,
     /// Measuring begins.
     Warm,
@@ -45,8 +45,8 @@ pub enum Event {
 }
 
 impl Role {
-    /// Plays it, in a process of its own. One thread does for the participant and the load: it costs least, and lapin has
-    /// one more for each connection. Orchestrators have the runtime of `snorri`; for the floor it was the faster one too.
+    /// Plays the role, in a process of its own. One thread suffices for the participant and the load: it costs least, and lapin
+    /// has one more for each connection. Orchestrators have the runtime of `snorri`; for the floor it was the faster one too.
     pub fn play(self) -> anyhow::Result<()> {
         std::thread::spawn(end_with_input);
         let mut builder = match self {
@@ -72,8 +72,8 @@ fn end_with_input() {
     std::process::exit(0);
 }
 
-/// Tells the coordinator.
-pub fn tell(event: &Event) {
+/// Sends an event to the coordinator.
+pub fn send(event: &Event) {
     println!("{}", serde_json::to_string(event).expect("an event is JSON"));
 }
 
@@ -99,7 +99,7 @@ impl Process {
         Ok(Self { child, _input: input, events })
     }
 
-    /// A role that is up.
+    /// Starts a role and waits until it is ready.
     pub async fn start(role: &Role) -> anyhow::Result<Self> {
         let mut process = Self::spawn(role)?;
         match process.event(PATIENCE).await? {
@@ -112,10 +112,10 @@ impl Process {
         self.child.id().unwrap_or_default()
     }
 
-    /// The next event, which must come within `limit`.
+    /// The next event, which must arrive within `limit`.
     pub async fn event(&mut self, limit: Duration) -> anyhow::Result<Event> {
         let line = timeout(limit, self.events.next_line()).await;
-        let line = line.with_context(|| format!("a role says nothing for {limit:?}"))??;
+        let line = line.with_context(|| format!("a role sends no event for {limit:?}"))??;
         let line = line.context("a role ended early; its error is above")?;
         serde_json::from_str(&line).with_context(|| format!("an event, not `{line}`"))
     }
@@ -180,13 +180,13 @@ impl Snorri {
         format!("http://{}/{path}", self.address)
     }
 
-    /// What the admin API answers, if it is a success.
+    /// The body of the admin API's answer, if it is a success.
     pub async fn get(&self, path: &str) -> anyhow::Result<String> {
         let response = reqwest::get(self.url(path)).await?.error_for_status()?;
         Ok(response.text().await?)
     }
 
-    /// SIGTERM, and how long it took to end.
+    /// Sends SIGTERM, and returns how long the process took to end.
     pub async fn terminate(mut self) -> anyhow::Result<Duration> {
         let began = Instant::now();
         let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().await?;

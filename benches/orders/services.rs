@@ -1,4 +1,4 @@
-//! The RabbitMQ and the PostgreSQL of a benchmark, and what it leaves in them: nothing.
+//! The RabbitMQ and the PostgreSQL of a benchmark, which leaves nothing in them.
 
 use anyhow::Context;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
@@ -9,7 +9,7 @@ use crate::amqp;
 pub struct Services {
     pub amqp_url: String,
     server_url: String,
-    /// Tells this benchmark's names from another's.
+    /// Distinguishes this benchmark's names from another's.
     run: String,
 }
 
@@ -24,7 +24,7 @@ impl Services {
         format!("snorri-bench-{}.participant", self.run)
     }
 
-    /// Where the commands go that nobody answers: a queue, and an exchange of the same name.
+    /// The destination of commands without a participant: a queue, and an exchange of the same name.
     pub fn idle_queue(&self) -> String {
         format!("snorri-bench-{}.idle", self.run)
     }
@@ -41,7 +41,7 @@ impl Services {
         self.execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database(number))).await
     }
 
-    /// Removes whatever there may be.
+    /// Removes everything that may exist.
     pub async fn clean_up(&self, databases: u32) -> anyhow::Result<()> {
         for number in 0..=databases {
             self.drop_database(number).await?;

@@ -1,11 +1,11 @@
-//! The load that starts sagas and wants no more of them: by messages, by requests, or by many lines in a request.
+//! The load that only starts sagas: by messages, by requests, or by many lines in a request.
 //!
-//! A start counts when the saga's first command arrives, whichever way it was asked for: that is what all of them have in
-//! common, and it comes only after the saga is committed. So this role is the participant too, one that never answers. It
-//! checks that every start that was accepted has its command, once.
+//! A start counts when the saga's first command arrives, whichever way it was started: that is common to all ways, and happens
+//! only after the saga is committed. So this role is also the participant, one that never answers. It checks that every
+//! accepted start has exactly one command.
 //!
-//! HTTP is spoken by hand, over connections that stay: the load shares the machine with what is measured, and a client for
-//! every case would cost more than what it asks for.
+//! HTTP is hand-written, over persistent connections: the load shares the machine with the measured processes, and a general
+//! client would cost more than the requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
-use snorri::api::sagas::BulkStarted;
-use snorri::broker::Publication;
+use snorri_api::sagas::BulkStarted;
+use snorri_ports::broker::Publication;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -26,10 +26,10 @@ use crate::process::{self, Event};
 use crate::wire::{CONTENT_TYPE, Incoming, Names, to_queue};
 
 const PREFETCH: u16 = 2_000;
-/// Bulk requests that are under way, so that one is taken in while the other ends.
+/// Bulk requests in flight, so that one is accepted while the other ends.
 const BULKS: usize = 2;
 
-/// How a start is asked for.
+/// The way of starting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
@@ -47,12 +47,12 @@ pub struct Plan {
     /// Address and port of the admin API.
     pub address: String,
     pub way: Way,
-    /// Starts that are asked for and have no command yet, or no answer.
+    /// Starts that have no command yet, or no answer.
     pub under_way: usize,
     pub warm_up_seconds: f64,
     pub seconds: f64,
     pub prefix: String,
-    /// Where the commands go.
+    /// The exchange of the commands.
     pub exchange: String,
 }
 
@@ -87,7 +87,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
                 side_by_side(BULKS, || many_at_once(address.clone(), lines, starts.clone())).await?;
             }
         }
-        // What was started has still to be counted.
+        // The started sagas have still to be counted.
         std::future::pending().await
     };
     tokio::select! {
@@ -107,10 +107,10 @@ struct Starts(Arc<Mutex<Book>>);
 
 #[derive(Debug)]
 struct Book {
-    /// Tells the orders of this run from those of others.
+    /// Distinguishes the orders of this run from others.
     run: String,
     next: u64,
-    /// Those whose command has not come yet.
+    /// Those whose command has not arrived yet.
     open: HashMap<u64, Instant>,
     /// Requests that have no answer yet.
     unanswered: usize,
@@ -136,15 +136,15 @@ impl Starts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As the load of orders does it.
+    /// As in the load of orders.
     async fn measure(&self, plan: &Plan) -> anyhow::Result<()> {
         sleep(Duration::from_secs_f64(plan.warm_up_seconds)).await;
         self.lock().times = Some(Vec::new());
         let began = Instant::now();
-        process::tell(&Event::Warm);
+        process::send(&Event::Warm);
         sleep(Duration::from_secs_f64(plan.seconds)).await;
         let (times, took) = (self.lock().stop(), began.elapsed());
-        process::tell(&Event::Measured);
+        process::send(&Event::Measured);
         let drained = async {
             while self.lock().is_busy() {
                 sleep(Duration::from_millis(5)).await;
@@ -154,7 +154,7 @@ impl Starts {
         let Book { open, unanswered, .. } = &*self.lock();
         let open = open.len();
         ensure!(is_drained, "{open} starts without a command, {unanswered} requests without an answer");
-        process::tell(&Event::Seen(seen(times, took, (0, 0))));
+        process::send(&Event::Seen(seen(times, took, (0, 0))));
         Ok(())
     }
 }
@@ -187,7 +187,7 @@ impl Book {
         let Order { order_id } = serde_json::from_slice(command.body).context("a command with an orderId")?;
         let number = order_id.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
         let began = number.and_then(|number: u64| self.open.remove(&number));
-        let began = began.with_context(|| format!("a second command, or one of nobody: {order_id}"))?;
+        let began = began.with_context(|| format!("a second command, or one without a start: {order_id}"))?;
         if let Some(times) = &mut self.times {
             times.push(began.elapsed());
         }
@@ -226,7 +226,7 @@ async fn one_by_one(address: String, starts: Starts) -> anyhow::Result<()> {
     }
 }
 
-/// Starts so many sagas after the other. A request is worth a client that knows all of HTTP.
+/// Starts so many sagas after the other. A request is worth a complete HTTP client.
 async fn many_at_once(address: String, most: usize, starts: Starts) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     loop {
@@ -253,7 +253,7 @@ async fn many_at_once(address: String, most: usize, starts: Starts) -> anyhow::R
     }
 }
 
-/// Just enough of a client of HTTP/1.1: one request at a time, and answers that say how long they are.
+/// A minimal client of HTTP/1.1: one request at a time, and answers with their length.
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
@@ -268,7 +268,7 @@ impl Connection {
         Ok(Self { stream, address: address.to_owned(), buffer: Vec::with_capacity(1_024) })
     }
 
-    /// A request that makes something new.
+    /// Sends a request that creates something.
     async fn post(&mut self, path: &str, kind: &str, body: &str) -> anyhow::Result<()> {
         let (address, length) = (&self.address, body.len());
         let request = format!(

@@ -1,11 +1,11 @@
 //! Starts over REST against starts over AMQP, in turns: how many sagas a second are started, and what that costs.
 //!
-//! The saga is the order, so that what is checked, keyed, journaled and sent at its start is what it is everywhere else; but nobody
-//! answers its first command, and it has all the time in the world. What follows a start would otherwise be three quarters of the
-//! work, and the ratio would mostly compare it with itself.
+//! The saga is the order, so that its start is checked, keyed, journaled and sent as everywhere else; but its first command has
+//! no reply, and a very long timeout. What follows a start would otherwise be three quarters of the work, and the ratio would
+//! mostly compare it with itself.
 //!
-//! Where more is under way, more shares a commit and a confirm, and each start costs less. So each way is compared with AMQP at the same
-//! number under way, and beside that with the most that AMQP does.
+//! With more in flight, more starts share a commit and a confirm, and each costs less. So each way is compared with AMQP at the
+//! same number in flight, and in addition with the maximum of AMQP.
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
@@ -19,25 +19,25 @@ use crate::services::Services;
 use crate::starting::{self, Way};
 use crate::versus::{Stage, delete_queues, limit, measure};
 
-/// Of the starts over AMQP, how many there must be over REST with as many under way.
+/// The least rate over REST, as part of that over AMQP with as many in flight.
 pub const LEAST_RATIO: f64 = 0.8;
-/// As many requests as Snorri deals with at once if nothing else is set.
+/// As many requests as Snorri handles at once by default.
 const FEW: usize = 256;
 /// As many messages as it takes from a queue at once: it never waits for one.
 const MANY: usize = 2_000;
-/// Ways, each with how many are under way.
+/// Ways, each with the number in flight.
 pub const WAYS: [(Way, usize); 4] =
     [(Way::Amqp, FEW), (Way::Rest, FEW), (Way::Amqp, MANY), (Way::Bulk, MANY)];
-/// One caller asks for all of it here: counted as ever, but never refused.
+/// One caller makes all requests here: counted as ever, but never refused.
 const UNREFUSED: (&str, &str) = ("SNORRI__HTTP__REQUESTS_PER_SECOND", "1000000");
 
-/// What one way did in one round.
+/// The result of one way in one round.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     pub way: Way,
     pub under_way: usize,
     pub round: u32,
-    /// The times are those from asking for a saga to its first command.
+    /// The times are those from the request to the first command.
     #[serde(flatten)]
     pub seen: Seen,
     pub cpu_ms_per_start: Cpu,
@@ -50,9 +50,9 @@ pub struct Summary {
     pub way: Way,
     pub under_way: usize,
     pub starts_per_second: f64,
-    /// Of the rounds, the median of this one's rate as part of that over AMQP with as many under way.
+    /// The median over the rounds of this way's rate as part of that over AMQP with as many in flight.
     pub ratio_to_amqp: f64,
-    /// The same, of the most that AMQP does.
+    /// The same, as part of the maximum of AMQP.
     pub ratio_to_most: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,

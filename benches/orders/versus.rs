@@ -1,4 +1,4 @@
-//! Snorri against the floor: the same load on either, in turns, and what each run cost.
+//! Snorri against the floor: the same load on either, in turns, and the cost of each run.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,11 +30,11 @@ pub enum Backend {
 pub enum Contender {
     Floor,
     Snorri,
-    /// Another build of it.
+    /// Another build of Snorri.
     Before,
 }
 
-/// What is asked of both.
+/// The setting, the same for both.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
     pub backend: Backend,
@@ -45,7 +45,7 @@ pub struct Setting {
     pub seconds: f64,
 }
 
-/// What one contender did with one setting.
+/// The result of one contender with one setting.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     pub contender: Contender,
@@ -56,11 +56,11 @@ pub struct Run {
     pub seen: Seen,
     /// CPU milliseconds for each saga: the same number as seconds for each 1,000.
     pub cpu_ms_per_saga: Cpu,
-    /// The most that the orchestrator's process had resident.
+    /// The peak of resident memory of the orchestrator's process.
     pub peak_mib: f64,
 }
 
-/// What the runs of a round share.
+/// The shared parts of the runs of a round.
 #[derive(Debug)]
 pub struct Stage<'a> {
     pub services: Option<&'a Services>,
@@ -194,7 +194,7 @@ impl Orchestrator {
     }
 }
 
-/// Looks at the processes when the load begins and ends to measure.
+/// Inspects the processes when the load begins and ends to measure.
 pub async fn measure(
     load: &mut Process,
     processes: &Processes,
@@ -215,8 +215,8 @@ pub fn limit(seconds: f64) -> Duration {
     GRACE + Duration::from_secs_f64(seconds)
 }
 
-/// Removes a run's queues and exchange. Of those that were killed, some last acknowledgements may not have arrived; but nothing may
-/// be among the dead letters.
+/// Removes a run's queues and exchange. Of those that were killed, some last acknowledgements may not have arrived; but there
+/// must be no dead letters.
 pub async fn delete_queues(services: &Services, prefix: &str) -> anyhow::Result<()> {
     let connection = amqp::connect(&services.amqp_url).await?;
     let names = Names::new(prefix);

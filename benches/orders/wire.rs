@@ -1,20 +1,20 @@
-//! The wire contract as the roles see it: what comes in, borrowed, and what a participant or a starter sends.
+//! The wire contract of the roles: received messages, borrowed, and the messages of a participant or a starter.
 //!
 //! The same on RabbitMQ and on the broker within a process, so that participant, load and floor are written once.
 
-use snorri::broker::{Delivery, Properties, Publication};
+use snorri_ports::broker::{Delivery, Properties, Publication};
 
-/// Where commands go, as in `sagas/order.yaml`.
+/// The exchange of commands, as in `sagas/order.yaml`.
 pub const EXCHANGE: &str = "shop.commands";
-/// All commands of the order saga, undos included.
+/// All commands of the order saga, compensations included.
 pub const COMMANDS: [&str; 5] =
     ["inventory.reserve", "inventory.release", "payment.charge", "payment.refund", "shipping.book"];
 pub const CONTENT_TYPE: &str = "application/json";
 
-/// Orders whose id begins like this are refused by shipping: the participant remembers nothing, so the id must tell.
+/// The prefix of the ids of orders that shipping refuses: the participant has no state, so the id must decide.
 pub const REFUSED_MARK: &str = "r-";
 
-/// What the roles look at in a message that came in.
+/// The parts of a received message that the roles use.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
     pub routing_key: &'a str,
@@ -51,7 +51,7 @@ impl<'a> From<&'a Delivery> for Incoming<'a> {
     }
 }
 
-/// The queues and the exchange of one orchestrator, and where its starter listens.
+/// The queues and the exchange of one orchestrator, and the queue of its starter.
 #[derive(Debug, Clone)]
 pub struct Names {
     pub starts: String,
@@ -77,7 +77,7 @@ impl Names {
         }
     }
 
-    /// The queues that are empty after a run, or nearly.
+    /// The queues that are empty or nearly empty after a run.
     pub fn working(&self) -> [&str; 5] {
         [&self.starts, &self.events, &self.signals, &self.replies, &self.answers]
     }

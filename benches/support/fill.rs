@@ -1,22 +1,22 @@
-//! A database that holds many sagas, for what is measured on one.
+//! A database that holds many sagas, for measurements.
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::json;
-use snorri::saga::journal::{Cause, Fact};
-use snorri::saga::{Entry, Time};
+use snorri_core::journal::{Cause, Fact};
+use snorri_core::{Entry, Time};
 
 /// When the first saga started, and the time between two, in milliseconds.
 pub const FIRST: i64 = 1_700_000_000_000;
 pub const APART: i64 = 100;
 
-/// Each version of a definition is of another time; what is not over is spread over all of it.
+/// Each version of a definition is of another time; unfinished sagas are spread over all of it.
 pub async fn fill(database: &DatabaseConnection, sagas: u64) -> anyhow::Result<()> {
     let output = Arc::new(json!({"reservation": "0123456789abcdef".repeat(8)}));
     let facts = vec![Fact::Completed { step: "reserve".parse()?, output }];
-    let entry = serde_json::to_string(&Entry { at: Time(FIRST), cause: Cause::Wake, facts })?;
+    let entry = serde_json::to_string(&Entry { at: Time(FIRST), cause: Cause::TimerFired, facts })?;
     let customers = (sagas / 20).max(1);
     for statement in [
         format!(

@@ -1,14 +1,14 @@
-//! Whatever a message says of itself, it is a reply or a start, or it is told why it is neither.
+//! Any message is a reply or a start, or it is refused with a reason.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use snorri::broker::envelope::{Key, Keyring, SECRET_BYTES, Wire, answer_refused, decode_start};
-use snorri::broker::topology::Names;
-use snorri::broker::{Delivery, HeaderValue, Properties};
-use snorri::saga::input::Attempt;
-use snorri::saga::{Direction, SagaId, StepPath, Time};
+use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire, answer_refused, decode_start};
+use snorri_wire::topology::Names;
+use snorri_ports::broker::{Delivery, HeaderValue, Properties};
+use snorri_core::input::Attempt;
+use snorri_core::{Direction, SagaId, StepPath, Time};
 
 #[derive(Debug, Arbitrary)]
 struct Message {
@@ -20,7 +20,7 @@ struct Message {
     body: Vec<u8>,
 }
 
-/// A token of ours is long: most are made of parts that are nearly right, and some are ours.
+/// A correlation token is long: most are made of parts that are nearly right, and some are valid.
 #[derive(Debug, Arbitrary)]
 enum Correlation {
     None,

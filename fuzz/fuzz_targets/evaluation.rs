@@ -1,4 +1,4 @@
-//! Whatever an expression does with whatever value, it ends within its budget, and the same way each time.
+//! Any expression over any value ends within its budget, and with the same result each time.
 //!
 //! The first line is the template, the rest is the JSON that it sees as `input`.
 
@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock};
 use cel::Env;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use snorri::saga::expression::{MAX_BYTES, Scope, Variable, environment};
-use snorri::saga::template::Template;
+use snorri_core::expression::{MAX_BYTES, Scope, Variable, environment};
+use snorri_core::expression::template::Template;
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(environment()));
 
@@ -21,7 +21,7 @@ impl Scope for Input {
         match name {
             "input" => Some(Variable::Json(&self.0)),
             "reserve" => Some(Variable::Step { output: Some(&self.0) }),
-            "charge" => Some(Variable::Undone { output: None }),
+            "charge" => Some(Variable::Compensated { output: None }),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Whatever is between `${` and `}`, it is refused, or it has a value or none, in bounded time and memory.
+//! Any text between `${` and `}` is refused, or it has a value or an error, in bounded time and memory.
 
 #![no_main]
 
@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 use cel::Env;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use snorri::saga::expression::{Scope, Variable, environment};
-use snorri::saga::template::{Template, expressions_in};
+use snorri_core::expression::{Scope, Variable, environment};
+use snorri_core::expression::template::{Template, expressions_in};
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(environment()));
 static INPUT: LazyLock<Value> = LazyLock::new(|| {

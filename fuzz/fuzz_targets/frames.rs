@@ -1,11 +1,11 @@
-//! Whatever a publisher wrote into a message, the AMQP client can read what it gets of it, and the message after it.
+//! The AMQP client can read any message of a publisher after its repair, and the message after it.
 
 #![no_main]
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use snorri::broker::amqp::frames::Frames;
+use snorri_broker::amqp::repair::frames::Frames;
 
 /// `basic.deliver` with an empty consumer tag.
 const DELIVER: [u8; 14] = [0, 60, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 120 * 1024;
 struct Message {
     routing_key: Vec<u8>,
     flags: u16,
-    /// Properties as they may be, or not.
+    /// Valid and invalid properties.
     properties: Vec<Property>,
     bodies: Vec<Vec<u8>>,
     max_body: Option<u8>,
@@ -132,7 +132,7 @@ fuzz_target!(|message: Message| {
         });
     }
     assert_eq!(kinds, [1, 2, 8, 1, 2]);
-    assert_eq!(came, announced, "the client gets the body that it is told of");
+    assert_eq!(came, announced, "the client gets the announced body");
     let is_cut = max_body.is_some_and(|max_body| size > max_body);
     assert_eq!(came, if is_cut { max_body.unwrap_or(0) + 32 } else { size } as u64);
 });

@@ -1,9 +1,9 @@
-//! Whatever is in a definition, the catalog compiles it or tells what is wrong, and both can be shown.
+//! Any source is compiled or has diagnostics, and both can be printed.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use snorri::catalog::{self, MAX_SOURCE_BYTES};
+use snorri_definition::{self, MAX_SOURCE_BYTES};
 
 fuzz_target!(|source: &str| {
     match catalog::compile("fuzz.yaml", source) {

@@ -1,13 +1,19 @@
-//! The tables that sagas need to run, and the two that people need to look after them.
+//! The first schema: the tables of sagas, of messages, and of operators.
 
-use sea_orm_migration::prelude::{
-    ColumnDef, DeriveIden, Iden, Index, IndexCreateStatement, IndexOrder, Table, TableCreateStatement,
-};
+mod columns;
+
+use sea_orm_migration::prelude::{ColumnDef, Iden, Index, Table, TableCreateStatement};
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, integer, integer_null, text, text_null, uuid, uuid_null,
+    big_integer, big_integer_null, boolean, integer, integer_null, small_integer, text, text_null, uuid,
+    uuid_null,
 };
-use sea_orm_migration::sea_orm::{self, ConnectionTrait, DbBackend, DbErr};
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
+
+use columns::{
+    Attribute, Audit, BufferedEvent, DeadLetter, Definition, Identity, Incident, Journal, Outbox, Process,
+    Saga, Schedule, Timer, TokenKey,
+};
 
 #[derive(Debug)]
 pub(crate) struct First;
@@ -22,28 +28,79 @@ impl MigrationName for First {
 impl MigrationTrait for First {
     #[expect(elided_lifetimes_in_paths, reason = "async_trait wants it as the trait has it")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [definition(), saga(), journal(), outbox(), timer(), dead_letter(), audit()] {
+        for table in tables() {
             manager.create_table(table).await?;
         }
-        for index in indexes() {
-            manager.create_index(index).await?;
-        }
-        if manager.get_database_backend() == DbBackend::Postgres {
-            for statement in POSTGRES_STORAGE {
-                manager.get_connection().execute_unprepared(statement).await?;
-            }
+        let is_postgres = manager.get_database_backend() == DbBackend::Postgres;
+        let of_postgres = POSTGRES.iter().filter(|_| is_postgres);
+        for statement in INDEXES.iter().chain(of_postgres) {
+            manager.get_connection().execute_unprepared(statement).await?;
         }
         Ok(())
     }
 }
 
-/// Every row of these two tables is soon deleted or replaced. The dead rows are cheap to remove early and make
-/// claims slow when they are many, so that autovacuum neither waits for their share of the table nor rests between pages.
-const POSTGRES_STORAGE: [&str; 2] = [
+fn tables() -> [TableCreateStatement; 14] {
+    [
+        definition(),
+        schedule(),
+        saga(),
+        journal(),
+        incident(),
+        attribute(),
+        outbox(),
+        timer(),
+        buffered_event(),
+        dead_letter(),
+        audit(),
+        token_key(),
+        process(),
+        identity(),
+    ]
+}
+
+/// Text, because sea-query writes no conditions of an index. Each has a list's equalities first and then its order, so that a
+/// page is read in order from its beginning, and nothing is sorted:
+///
+/// - All sagas are read as a merge of `saga_by_status`, newest first, a definition's as one of `saga_by_definition`, so the plain
+///   order by start has no index.
+/// - `saga_by_definition` is also used for counting, and for finding finished sagas.
+/// - Rare conditions have partial indexes, which cost nothing for rows that do not meet them.
+/// - `buffered_event_by_identity` admits each event once for its saga, and finds the events of a saga.
+/// - The rows that a process has reserved have no index: they are searched once, after its death.
+const INDEXES: [&str; 18] = [
+    "CREATE INDEX saga_by_status ON saga (status, started_at, id)",
+    "CREATE INDEX saga_by_definition ON saga (definition, version, status, started_at, id)",
+    "CREATE INDEX saga_by_key ON saga (key, started_at, id) WHERE key IS NOT NULL",
+    "CREATE INDEX saga_by_pause ON saga (started_at, id) WHERE paused",
+    "CREATE INDEX incident_by_code ON incident (code, started_at, saga)",
+    "CREATE INDEX attribute_by_value ON attribute (name, value, started_at, saga)",
+    "CREATE INDEX timer_by_due ON timer (due)",
+    "CREATE UNIQUE INDEX buffered_event_by_identity ON buffered_event (saga, identity)",
+    "CREATE INDEX buffered_event_by_expiry ON buffered_event (expires_at, id)",
+    "CREATE INDEX dead_letter_by_time ON dead_letter (at, id)",
+    "CREATE INDEX dead_letter_by_saga ON dead_letter (saga, at, id)",
+    "CREATE INDEX dead_letter_by_queue ON dead_letter (queue, at, id)",
+    "CREATE INDEX dead_letter_by_code ON dead_letter (code, at, id)",
+    "CREATE INDEX dead_letter_unresolved ON dead_letter (at, id) WHERE resolved_at IS NULL",
+    "CREATE INDEX audit_by_time ON audit (at, id)",
+    "CREATE INDEX audit_by_saga ON audit (saga, at, id)",
+    "CREATE INDEX audit_by_actor ON audit (actor, at, id)",
+    "CREATE INDEX audit_by_action ON audit (action, at, id)",
+];
+
+/// How PostgreSQL keeps some tables.
+///
+/// - Every row of `outbox` and `timer` is soon deleted or replaced. The dead rows are cheap to remove early and make claims slow
+///   when they are many, so autovacuum neither waits for their share of the table nor rests between pages.
+/// - The journal is appended to in about the order of its times, so the least and the greatest time of each few pages suffice. It
+///   is a thousandth of a real index, and nearly free to write. SQLite has the order of its rows instead.
+const POSTGRES: [&str; 3] = [
     "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, \
      autovacuum_vacuum_cost_delay = 0)",
     "ALTER TABLE timer SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, \
      autovacuum_vacuum_cost_delay = 0)",
+    "CREATE INDEX journal_by_time ON journal USING brin (at) WITH (pages_per_range = 16, autosummarize = on)",
 ];
 
 fn definition() -> TableCreateStatement {
@@ -54,6 +111,10 @@ fn definition() -> TableCreateStatement {
             big_integer(Definition::Version),
             text(Definition::Digest),
             text(Definition::Source),
+            // The files that it refers to, by path, as JSON.
+            text(Definition::Files),
+            // Whether new sagas may be started.
+            ColumnDef::new(Definition::Active).boolean().not_null().default(true).take(),
             big_integer(Definition::RegisteredAt),
         ],
     )
@@ -70,6 +131,7 @@ fn saga() -> TableCreateStatement {
             big_integer(Saga::Version),
             text_null(Saga::Key),
             text(Saga::Status),
+            ColumnDef::new(Saga::Paused).boolean().not_null().default(false).take(),
             big_integer(Saga::StartedAt),
             big_integer(Saga::ChangedAt),
         ],
@@ -85,8 +147,8 @@ fn journal() -> TableCreateStatement {
     .take()
 }
 
-/// No index on `reserved_until`: ids are in order of time, so a claim walks the key from the oldest row on and soon
-/// finds what it wants, and each message is spared a second index entry.
+/// No index on `reserved_until`: ids are in order of time, so a claim scans the key from the oldest row on and soon finds its
+/// rows, and each message saves a second index entry.
 fn outbox() -> TableCreateStatement {
     table(
         Outbox::Table,
@@ -94,13 +156,66 @@ fn outbox() -> TableCreateStatement {
             uuid(Outbox::Id).primary_key().take(),
             uuid(Outbox::Saga),
             big_integer(Outbox::ReservedUntil),
+            // The process that has reserved it.
+            uuid_null(Outbox::Holder),
             text(Outbox::Message),
         ],
     )
 }
 
 fn timer() -> TableCreateStatement {
-    table(Timer::Table, [uuid(Timer::Saga).primary_key().take(), big_integer(Timer::Due)])
+    let saga = uuid(Timer::Saga).primary_key().take();
+    table(Timer::Table, [saga, big_integer(Timer::Due), uuid_null(Timer::Holder)])
+}
+
+/// When each schedule of a definition last ran.
+fn schedule() -> TableCreateStatement {
+    table(Schedule::Table, [text(Schedule::Definition), text(Schedule::Cron), big_integer(Schedule::RanAt)])
+        .primary_key(Index::create().col(Schedule::Definition).col(Schedule::Cron))
+        .take()
+}
+
+/// The codes of the open incidents of each saga, with its start, by which lists are ordered.
+fn incident() -> TableCreateStatement {
+    table(Incident::Table, [uuid(Incident::Saga), text(Incident::Code), big_integer(Incident::StartedAt)])
+        .primary_key(Index::create().col(Incident::Saga).col(Incident::Code))
+        .take()
+}
+
+/// The attributes of each saga, with its start.
+fn attribute() -> TableCreateStatement {
+    table(
+        Attribute::Table,
+        [
+            uuid(Attribute::Saga),
+            text(Attribute::Name),
+            text(Attribute::Value),
+            big_integer(Attribute::StartedAt),
+        ],
+    )
+    .primary_key(Index::create().col(Attribute::Saga).col(Attribute::Name))
+    .take()
+}
+
+/// Events and signals that arrived before their saga started.
+fn buffered_event() -> TableCreateStatement {
+    table(
+        BufferedEvent::Table,
+        [
+            // A UUIDv7, so that the events of a saga are in order.
+            uuid(BufferedEvent::Id).primary_key().take(),
+            uuid(BufferedEvent::Saga),
+            uuid(BufferedEvent::Identity),
+            big_integer(BufferedEvent::At),
+            big_integer(BufferedEvent::ExpiresAt),
+            // The queue that it came from.
+            text(BufferedEvent::Queue),
+            // Whether another saga accepted the same event.
+            boolean(BufferedEvent::Matched),
+            // The event or signal, as JSON.
+            text(BufferedEvent::Event),
+        ],
+    )
 }
 
 fn dead_letter() -> TableCreateStatement {
@@ -109,9 +224,9 @@ fn dead_letter() -> TableCreateStatement {
         [
             uuid(DeadLetter::Id).primary_key().take(),
             big_integer(DeadLetter::At),
-            // The queue it was taken from.
+            // The queue that it came from.
             text(DeadLetter::Queue),
-            // Why nothing could be made of it: a stable code, and a sentence.
+            // Why it could not be handled: a stable code, and a sentence.
             text(DeadLetter::Code),
             text(DeadLetter::Reason),
             // The saga and step it seems to be for.
@@ -120,7 +235,7 @@ fn dead_letter() -> TableCreateStatement {
             // AMQP properties and headers, as JSON.
             text(DeadLetter::Properties),
             ColumnDef::new(DeadLetter::Body).blob().not_null().take(),
-            // When someone dealt with it.
+            // When an operator resolved it.
             big_integer_null(DeadLetter::ResolvedAt),
         ],
     )
@@ -139,23 +254,37 @@ fn audit() -> TableCreateStatement {
             // The journal entry that it led to.
             integer_null(Audit::Seq),
             text_null(Audit::Step),
-            // What else was asked for, as JSON.
+            // Further parameters of the request, as JSON.
             text_null(Audit::Details),
+            text_null(Audit::Definition),
+            // The status of the saga before and after.
+            text_null(Audit::Before),
+            text_null(Audit::After),
         ],
     )
 }
 
-fn indexes() -> [IndexCreateStatement; 7] {
-    [
-        // Lists: newest first, all sagas or those of one status. Read backwards.
-        index("saga_by_start", Saga::Table, &[Saga::StartedAt, Saga::Id]),
-        index("saga_by_status", Saga::Table, &[Saga::Status, Saga::StartedAt, Saga::Id]),
-        index("saga_by_key", Saga::Table, &[Saga::Definition, Saga::Key]),
-        index("timer_by_due", Timer::Table, &[Timer::Due]),
-        index("dead_letter_by_time", DeadLetter::Table, &[DeadLetter::At, DeadLetter::Id]),
-        index("audit_by_time", Audit::Table, &[Audit::At, Audit::Id]),
-        index("audit_by_saga", Audit::Table, &[Audit::Saga, Audit::At]),
-    ]
+/// The keys that authenticate correlation tokens. Only the newest few are kept.
+fn token_key() -> TableCreateStatement {
+    table(
+        TokenKey::Table,
+        [
+            big_integer(TokenKey::Number).primary_key().take(),
+            ColumnDef::new(TokenKey::Secret).blob().not_null().take(),
+            big_integer(TokenKey::CreatedAt),
+            big_integer(TokenKey::SignsFrom),
+        ],
+    )
+}
+
+/// The processes, with a new id at each start, and when each was last alive.
+fn process() -> TableCreateStatement {
+    table(Process::Table, [uuid(Process::Id).primary_key().take(), big_integer(Process::SeenAt)])
+}
+
+/// The identity of the database, which the queues of its orchestrators carry. There is one row, number 1.
+fn identity() -> TableCreateStatement {
+    table(Identity::Table, [small_integer(Identity::Number).primary_key().take(), uuid(Identity::Id)])
 }
 
 fn table(name: impl Iden, columns: impl IntoIterator<Item = ColumnDef>) -> TableCreateStatement {
@@ -165,89 +294,4 @@ fn table(name: impl Iden, columns: impl IntoIterator<Item = ColumnDef>) -> Table
         table.col(column);
     }
     table
-}
-
-fn index<C: Iden + Copy>(name: &str, table: impl Iden, columns: &[C]) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(name).table(table);
-    for column in columns {
-        index.col((*column, IndexOrder::Asc));
-    }
-    index
-}
-
-#[derive(DeriveIden)]
-enum Definition {
-    Table,
-    Name,
-    Version,
-    Digest,
-    Source,
-    RegisteredAt,
-}
-
-#[derive(DeriveIden, Clone, Copy)]
-enum Saga {
-    Table,
-    Id,
-    Definition,
-    Version,
-    Key,
-    Status,
-    StartedAt,
-    ChangedAt,
-}
-
-#[derive(DeriveIden)]
-enum Journal {
-    Table,
-    Saga,
-    Seq,
-    At,
-    Entry,
-}
-
-#[derive(DeriveIden)]
-enum Outbox {
-    Table,
-    Id,
-    Saga,
-    ReservedUntil,
-    Message,
-}
-
-#[derive(DeriveIden, Clone, Copy)]
-enum Timer {
-    Table,
-    Saga,
-    Due,
-}
-
-#[derive(DeriveIden, Clone, Copy)]
-enum DeadLetter {
-    Table,
-    Id,
-    At,
-    Queue,
-    Code,
-    Reason,
-    Saga,
-    Step,
-    Properties,
-    Body,
-    ResolvedAt,
-}
-
-#[derive(DeriveIden, Clone, Copy)]
-enum Audit {
-    Table,
-    Id,
-    At,
-    Actor,
-    Action,
-    Reason,
-    Saga,
-    Seq,
-    Step,
-    Details,
 }

@@ -1,4 +1,4 @@
-//! The client of the admin API: one method for each kind of call. Everything that goes wrong comes back as a [`Failure`].
+//! The client of the admin API: one method for each kind of call. Every error is a [`Failure`].
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,24 +10,24 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::failure::Failure;
-use crate::addresses::{http_client, is_loopback};
-use crate::api::problem::Problem;
-use crate::api::records::WhoAmI;
-use crate::api::sagas::PageQuery;
+use crate::cli::failure::Failure;
+use snorri_api::problem::Problem;
+use snorri_api::records::WhoAmI;
+use snorri_api::sagas::PageQuery;
+use snorri_ports::addresses::{http_client, is_loopback};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For what is answered at once. Longer than the server lets a request take.
+/// Time limit of a request without streaming. Longer than the time limit of the server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
-/// Longest line of a stream: a saga's largest entry, and more than enough around it.
+/// Maximum length of a line of a stream: more than the largest entry of a saga.
 const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// Where to, and as whom.
+/// The server and the credentials.
 #[derive(Debug, Default)]
 pub struct Options<'a> {
     pub server: &'a str,
     pub token: Option<SecretString>,
-    /// Certificates (PEM) to trust besides those that the system trusts.
+    /// Certificates (PEM) to trust in addition to those of the system.
     pub ca: Option<&'a Path>,
 }
 
@@ -38,7 +38,7 @@ pub struct Client {
     token: Option<SecretString>,
 }
 
-/// A body, as the server sent it.
+/// The body of a response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub text: String,
@@ -46,7 +46,7 @@ pub struct Answer {
     call: String,
 }
 
-/// A body that comes line by line.
+/// The body of a response, line by line.
 #[derive(Debug)]
 pub struct Lines {
     response: Response,
@@ -68,9 +68,9 @@ impl Client {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| {
-                Failure::usage(format!("`{server}` is not the address of a server: http://host:port"))
+                Failure::usage(format!("`{server}` is not the address of a server, such as http://host:port"))
             })?;
-        // A redirect is never Snorri's, and might take the token elsewhere.
+        // Snorri never redirects, and a redirect could leak the token.
         let mut builder = http_client(&server)
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -81,16 +81,16 @@ impl Client {
                 .with_context(|| format!("{} has no certificates (PEM)", path.display()))?;
             builder = builder.tls_certs_merge(certificates);
         }
-        let http = builder.build().context("cannot make an HTTP client")?;
+        let http = builder.build().context("cannot create an HTTP client")?;
         Ok(Self { http, server, token: options.token })
     }
 
-    /// Whether everybody on the way to the server, a proxy included, could read the token.
+    /// Whether others on the network, including a proxy, could read the token.
     pub fn exposes_token(&self) -> bool {
         self.token.is_some() && self.server.scheme() == "http" && !is_loopback(&self.server)
     }
 
-    /// A request to `/v1/...`; `path` is given in segments, whatever is in them.
+    /// Builds a request to `/v1/...`. The segments of `path` are escaped.
     pub fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -111,7 +111,7 @@ impl Client {
         self.answer(self.request(Method::GET, path).query(query)).await
     }
 
-    /// One page of what a query finds.
+    /// Gets one page of a query.
     pub async fn page(
         &self,
         path: &[&str],
@@ -125,7 +125,7 @@ impl Client {
         self.answer(self.request(Method::POST, path).json(body)).await
     }
 
-    /// Sends a request whose answer comes at once.
+    /// Sends a request and receives the whole response.
     pub async fn answer(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let (response, call) = self.send(request.timeout(ANSWER_TIMEOUT)).await?;
         let status = response.status().as_u16();
@@ -133,19 +133,19 @@ impl Client {
         Ok(Answer { text, status, call })
     }
 
-    /// Sends a request whose answer comes line by line, for as long as it takes.
+    /// Sends a request and streams the response line by line, without a time limit.
     pub async fn lines(&self, request: RequestBuilder) -> Result<Lines, Failure> {
         let (response, _) = self.send(request).await?;
         Ok(Lines { response, buffer: Vec::new(), server: self.server.to_string() })
     }
 
-    /// Who the server says is asking.
+    /// Gets the owner of the credentials.
     pub async fn whoami(&self) -> Result<WhoAmI, Failure> {
         self.get(&["whoami"]).await?.read()
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<(Response, String), Failure> {
-        let request = request.build().context("cannot make the request")?;
+        let request = request.build().context("cannot build the request")?;
         let call = format!("{} {}", request.method(), request.url());
         let response = self.http.execute(request).await.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
@@ -175,7 +175,7 @@ impl Answer {
 }
 
 impl Lines {
-    /// The next line without its end, `None` at the end of the body.
+    /// The next line without its line ending, `None` at the end of the body.
     pub async fn next(&mut self) -> Result<Option<String>, Failure> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -183,7 +183,7 @@ impl Lines {
                 return Ok(Some(text_of(&line)));
             }
             if self.buffer.len() > MAX_LINE_BYTES {
-                return Err(anyhow::anyhow!("the server sent a line without an end").into());
+                return Err(anyhow::anyhow!("the server sent a line without a line ending").into());
             }
             let chunk = self.response.chunk().await.map_err(|error| unreachable(&self.server, &error))?;
             match chunk {
@@ -194,14 +194,14 @@ impl Lines {
         }
     }
 
-    /// The next value of a body that has one on each line.
+    /// The next value of an NDJSON body.
     pub async fn next_value<T: DeserializeOwned>(&mut self) -> Result<Option<(String, T)>, Failure> {
         while let Some(line) = self.next().await? {
             if line.trim().is_empty() {
                 continue;
             }
             let value =
-                serde_json::from_str(&line).with_context(|| format!("not a line of Snorri's: {line}"))?;
+                serde_json::from_str(&line).with_context(|| format!("not a line of Snorri: {line}"))?;
             return Ok(Some((line, value)));
         }
         Ok(None)
@@ -224,7 +224,7 @@ impl Lines {
             match field {
                 "data" => data.push(value.to_owned()),
                 "id" => event.id = Some(value.to_owned()),
-                // Comments keep the connection alive; there is one kind of event.
+                // Ignores comments, which keep the connection alive, and the type of the event.
                 _ => {}
             }
         }
@@ -236,7 +236,7 @@ fn text_of(line: &[u8]) -> String {
     String::from_utf8_lossy(line).trim_end_matches(['\n', '\r']).to_owned()
 }
 
-/// The innermost reason says it best: what is around it is the library's.
+/// Reports the innermost cause; the outer ones are those of the HTTP library.
 fn unreachable(server: &str, error: &reqwest::Error) -> Failure {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {

@@ -1,10 +1,10 @@
-//! `snorri completions`: what a shell needs to complete commands and flags.
+//! `snorri completions`: prints the completion script of a shell.
 
 use clap::{Args as ClapArgs, CommandFactory};
 use clap_complete::Shell;
 
-use super::failure::Failure;
-use super::{Cli, output};
+use crate::cli::failure::Failure;
+use crate::cli::{Cli, output};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\

@@ -1,17 +1,17 @@
-//! Why a command came to nothing: what is wrong, where, what to do about it, and the exit code that says so to scripts.
+//! The failure of a command: what happened, where, what to do, and the exit code for scripts.
 
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
-use super::story::paint;
-use crate::api::problem::Problem;
-use crate::text::escape_styled;
+use crate::cli::saga::story::paint;
+use snorri_api::problem::Problem;
+use snorri_core::text::escape_styled;
 
-/// What a command that speaks to a server ends with.
+/// The result of a command that uses a server.
 pub type Outcome = Result<ExitCode, Failure>;
 
-/// The exit codes, as `--help` and `docs/cli.md` promise them.
+/// The exit codes, as `--help` and `docs/cli.md` document them.
 pub mod exit {
     pub const FAILED: u8 = 1;
     pub const USAGE: u8 = 2;
@@ -19,28 +19,28 @@ pub mod exit {
     pub const REFUSED: u8 = 4;
     pub const NOT_ALLOWED: u8 = 5;
     pub const UNAVAILABLE: u8 = 6;
-    /// What `wait` adds to them.
+    /// The exit codes of `wait`.
     pub const COMPENSATED: u8 = 10;
     pub const ABANDONED: u8 = 11;
     pub const STUCK: u8 = 12;
     pub const NOT_YET: u8 = 13;
 }
 
-/// The end of `--help`, for every command that speaks to a server.
+/// The end of `--help` of every command that uses a server.
 pub const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused (it changed meanwhile, or it is not possible),
-5 not allowed, 6 the server does not answer. All of them: docs/cli.md.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused (the saga changed meanwhile, or its state does not
+allow it), 5 not allowed, 6 the server does not answer. All exit codes: docs/cli.md.";
 
 #[derive(Debug)]
 pub enum Failure {
-    /// What was typed cannot be done, whatever the server says.
+    /// The command line is wrong.
     Usage(String),
-    /// The server says why not.
+    /// The server rejected the request.
     Refused {
         problem: Box<Problem>,
         call: String,
     },
-    /// Something answers, but not as Snorri does.
+    /// The response is not one of Snorri.
     Unexpected {
         status: u16,
         call: String,
@@ -50,14 +50,14 @@ pub enum Failure {
         server: String,
         why: String,
     },
-    /// Somebody else than Snorri's server says no, or does not answer.
-    Told {
+    /// An external service, not the server of Snorri, refuses or does not answer.
+    External {
         what: String,
         help: &'static str,
         code: u8,
     },
     Other(anyhow::Error),
-    /// Whoever read the output has read enough.
+    /// The reader of the output has closed it.
     Closed,
 }
 
@@ -88,48 +88,49 @@ impl Failure {
             Self::Refused { problem, .. } => of_status(problem.status),
             Self::Unexpected { status, .. } => of_status(*status),
             Self::Unreachable { .. } => exit::UNAVAILABLE,
-            Self::Told { code, .. } => *code,
+            Self::External { code, .. } => *code,
             Self::Other(_) => exit::FAILED,
         };
         ExitCode::from(code)
     }
 
-    /// Tells it on standard error.
+    /// Prints the failure to standard error.
     pub fn print(&self) {
-        let text = self.told();
+        let text = self.render();
         if !text.is_empty() {
             anstream::eprint!("{}", escape_styled(&text));
         }
     }
 
-    /// In a line.
+    /// Formats the failure in one line.
     pub fn brief(&self) -> String {
         match self {
             Self::Closed => String::new(),
             Self::Usage(text) => text.clone(),
             Self::Refused { problem, .. } => format!("{} ({})", problem.detail, problem.code),
-            Self::Unexpected { status, .. } => format!("the answer is not one of Snorri's: {status}"),
+            Self::Unexpected { status, .. } => format!("unexpected response: {status}"),
             Self::Unreachable { server, why } => format!("no answer from {server}: {why}"),
-            Self::Told { what, .. } => what.clone(),
+            Self::External { what, .. } => what.clone(),
             Self::Other(error) => error.to_string(),
         }
     }
 
-    fn told(&self) -> String {
+    fn render(&self) -> String {
         match self {
             Self::Closed => String::new(),
             Self::Usage(text) => lines(text, None, &[], Some("see --help")),
             Self::Refused { problem, call } => refused(problem, call),
             Self::Unexpected { status, call, text } => {
                 let shown: String = text.chars().take(200).collect();
-                let what = format!("the answer is not one of Snorri's: {status} {shown}");
+                let what = format!("unexpected response: {status} {shown}");
                 lines(what.trim(), Some(call), &[], Some("is --server the address of `snorri serve`?"))
             }
             Self::Unreachable { server, why } => {
-                let help = "is `snorri serve` running there? --server, SNORRI_SERVER or a profile say where";
+                let help =
+                    "check that `snorri serve` runs there, or set --server, SNORRI_SERVER or a profile";
                 lines(&format!("no answer from {server}"), None, std::slice::from_ref(why), Some(help))
             }
-            Self::Told { what, help, .. } => lines(what, None, &[], Some(help)),
+            Self::External { what, help, .. } => lines(what, None, &[], Some(help)),
             Self::Other(error) => {
                 let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
                 lines(&error.to_string(), None, &causes, None)
@@ -156,15 +157,15 @@ fn refused(problem: &Problem, call: &str) -> String {
     lines(&what, Some(call), &places, hint(problem))
 }
 
-/// What is found in a definition, as the server tells it.
+/// Formats the diagnostics of a definition in a response.
 pub fn diagnosed(all: &serde_json::Value) -> Vec<String> {
     let file = all["file"].as_str().unwrap_or("definition");
-    let told = |one: &serde_json::Value| {
+    let format_one = |one: &serde_json::Value| {
         let text = |field: &str| one[field].as_str().unwrap_or_default().to_owned();
         let help = one["help"].as_str().map(|help| format!("; {help}")).unwrap_or_default();
         format!("{file}:{}:{}: {} ({}){help}", one["line"], one["column"], text("message"), text("code"))
     };
-    all["diagnostics"].as_array().into_iter().flatten().map(told).collect()
+    all["diagnostics"].as_array().into_iter().flatten().map(format_one).collect()
 }
 
 fn lines(what: &str, call: Option<&str>, places: &[String], help: Option<&str>) -> String {
@@ -179,25 +180,25 @@ fn lines(what: &str, call: Option<&str>, places: &[String], help: Option<&str>) 
     text
 }
 
-/// What to do about a problem, if anything can be said.
+/// Suggests what to do about a problem.
 fn hint(problem: &Problem) -> Option<&'static str> {
     Some(match (problem.code.as_str(), problem.status) {
         ("saga_not_found", _) => {
-            "`snorri list` shows what there is; a saga is named by its id or as DEFINITION/KEY"
+            "`snorri list` lists the sagas; identify a saga by its id or as DEFINITION/KEY"
         }
-        ("changed", _) => "look at it again with `snorri show`, and decide on what it is now",
+        ("changed", _) => "check the current state with `snorri show` before you repeat the command",
         ("key_in_use", _) => {
-            "a key has one saga: `snorri show DEFINITION/KEY` shows it; take another key for another one"
+            "a key identifies one saga, see `snorri show DEFINITION/KEY`: use another key for another saga"
         }
-        ("paused", _) => "`snorri resume` lets it go on first",
-        ("past_pivot", _) => "there is no way back after the pivot: it can only go forward",
-        ("not_stuck", _) => "this is for sagas that wait for an operator: `snorri list --status stuck`",
-        ("migration_blocked", _) => "`snorri migrate --preview` tells what stands in the way",
-        ("definition_changed", _) => "a registered version never changes: give it a new version",
-        ("invalid_definition", _) => "`snorri check` of the directory that it stands in shows the lines",
-        (_, 401) => "give a token: --token-file, SNORRI_TOKEN, or a profile in cli.toml",
-        (_, 403) => "this needs another role than your token has: ask whoever hands out tokens",
-        (_, 408 | 429 | 502..=504) => "try again in a moment",
+        ("paused", _) => "resume the saga first with `snorri resume`",
+        ("past_pivot", _) => "a saga cannot roll back after its pivot: it can only go forward",
+        ("not_stuck", _) => "this is only for stuck sagas: `snorri list --status stuck`",
+        ("migration_blocked", _) => "`snorri migrate --preview` lists the obstacles",
+        ("definition_changed", _) => "a registered version is immutable: register a new version",
+        ("invalid_definition", _) => "`snorri check` of its directory shows the lines",
+        (_, 401) => "set a token with --token-file, SNORRI_TOKEN, or a profile in cli.toml",
+        (_, 403) => "your token lacks the required role: ask an administrator for another token",
+        (_, 408 | 429 | 502..=504) => "retry later",
         _ => return None,
     })
 }

@@ -1,47 +1,17 @@
-//! The command line: one file for each subcommand, or for a few of the same kind.
+//! The command line: one file for each subcommand, or for a few similar ones.
 //!
-//! `client` speaks to the admin API, `remote` says to which one, `sources` reads definitions from files, `output` shows what
-//! there is to say, and `failure` is what went wrong, with the exit code.
+//! `client` calls the admin API, `remote` selects the server, `sources` reads definitions from files, `output` prints results,
+//! and `failure` prints errors and has the exit codes.
 
-pub mod audit;
-pub mod bulk;
-pub mod check;
 pub mod client;
 pub mod completions;
-pub mod config;
-pub mod dead_letters;
-pub mod definitions;
-pub mod demo;
-pub mod diff;
-pub mod explain;
+pub mod definition;
 pub mod failure;
-pub mod graph;
-pub mod interventions;
-pub mod list;
-pub mod live;
-pub mod migrate;
-mod named;
 pub mod output;
-mod parked;
 mod profile;
 pub mod remote;
-pub mod restart;
-pub mod rotate_keys;
-pub mod sarif;
-pub mod schema;
-pub mod serve;
-pub mod show;
-pub mod signal;
-pub mod simulate;
-pub mod sources;
-pub mod start;
-pub mod story;
-pub mod target;
-pub mod test;
-pub mod token;
-pub mod top;
-pub mod wait;
-pub mod watch;
+pub mod saga;
+pub mod server;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -50,9 +20,9 @@ use clap::{Parser, Subcommand};
 
 use crate::crypto;
 use failure::Outcome;
-use interventions::examples;
+use saga::interventions::examples;
 
-/// Sagas over RabbitMQ that undo themselves.
+/// A saga orchestrator for RabbitMQ.
 #[derive(Debug, Parser)]
 #[command(name = "snorri", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -62,100 +32,100 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  snorri demo                                     see it work, with nothing installed
-  snorri check                                    what is wrong in the definitions of sagas/, and what they can end in
-  snorri test                                     run the scenarios beside them
-  snorri serve --definitions sagas                orchestrate
-  snorri list --status stuck                      what waits for somebody
-  snorri show order/o-17                          why, and what can be done about it
-  snorri retry order/o-17 --reason '…' --preview  what that would do
+  snorri demo                                     run a demo, without any installation
+  snorri check                                    check the definitions in sagas/, and list the outcomes of their sagas
+  snorri test                                     run the scenarios of the definitions in sagas/
+  snorri serve --definitions sagas                run the orchestrator
+  snorri list --status stuck                      list the sagas that wait for an operator
+  snorri show order/o-17                          show why, and the possible interventions
+  snorri retry order/o-17 --reason '…' --preview  show the result of a retry
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not allowed, 6 the server does not answer.
-`wait`, `diff`, `test` and `check --live` have some of their own.";
+`wait`, `diff`, `test` and `check --topology` have further exit codes.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the order saga with demo participants; nothing needs to be installed
-    Demo(demo::Args),
-    /// Check definitions: all that is wrong in them, and everything that can happen to their sagas
-    Check(check::Args),
-    /// Run the scenarios beside definitions, in virtual time
-    Test(test::Args),
-    /// Draw a definition: its steps, how they are undone, and where there is no way back
-    Graph(graph::Args),
-    /// Tell what a new version of a definition changes, and whom that breaks
-    Diff(diff::Args),
-    /// Run thousands of sagas in virtual time, with participants that fail as often as you say
-    Simulate(Box<simulate::Args>),
-    /// Tell what a code means, such as E0303, and what to do about it
-    Explain(explain::Args),
+    /// Run the order saga with demo participants, without any installation
+    Demo(server::demo::Args),
+    /// Check definitions, and list all possible outcomes of their sagas
+    Check(definition::check::Args),
+    /// Run the scenarios of definitions in virtual time
+    Test(definition::test::Args),
+    /// Draw a definition: its steps, their compensations, and the pivot
+    Graph(definition::graph::Args),
+    /// Compare two versions of a definition, and mark breaking changes
+    Diff(definition::diff::Args),
+    /// Run thousands of sagas in virtual time, with configurable failure rates of participants
+    Simulate(Box<definition::simulate::Args>),
+    /// Explain a code of a diagnostic, such as E0303
+    Explain(definition::explain::Args),
     /// Print the JSON Schema of definitions, for editors
-    Schema(schema::Args),
-    /// Orchestrate the sagas of a directory until told to stop
-    Serve(serve::Args),
-    /// Make a token for the admin API
-    Token(token::Args),
-    /// Look at configurations
-    Config(config::Args),
-    /// Print what a shell needs to complete commands
+    Schema(definition::schema::Args),
+    /// Run the orchestrator until SIGTERM or Ctrl-C
+    Serve(server::serve::Args),
+    /// Create a token for the admin API
+    Token(server::token::Args),
+    /// Check configurations
+    Config(server::config::Args),
+    /// Print the completion script of a shell
     Completions(completions::Args),
 
-    /// Start a saga, or as many as a file has lines
-    Start(start::Args),
+    /// Start a saga, or one for each line of a file
+    Start(saga::start::Args),
     /// List sagas
-    List(list::Args),
-    /// Tell the story of a saga: what it waits for, its steps, its incidents and what can be done, its journal
-    Show(show::Args),
-    /// Tell what happens, as it happens
-    Watch(watch::Args),
+    List(saga::list::Args),
+    /// Show a saga: what it waits for, its incidents and possible interventions, its steps, its journal
+    Show(saga::show::Args),
+    /// Follow the journals of sagas
+    Watch(saga::watch::Args),
     /// Wait until a saga has ended
-    Wait(wait::Args),
-    /// An overview that stays up to date, in the terminal
-    Top(top::Args),
+    Wait(saga::wait::Args),
+    /// Show a live overview in the terminal
+    Top(saga::top::Args),
 
-    /// Roll back a saga that runs
+    /// Roll back a running saga
     #[command(after_help = examples("cancel order/o-17", "the customer changed his mind"))]
-    Cancel(interventions::Plain),
-    /// Let nothing go on in a saga, timers included
+    Cancel(saga::interventions::Plain),
+    /// Pause a saga, including its timers
     #[command(after_help = examples("pause order/o-17", "the warehouse burns"))]
-    Pause(interventions::Plain),
-    /// Let a paused saga go on
+    Pause(saga::interventions::Plain),
+    /// Resume a paused saga
     #[command(after_help = examples("resume order/o-17", "the fire is out"))]
-    Resume(interventions::Plain),
-    /// Try again what a stuck saga is held by
+    Resume(saga::interventions::Plain),
+    /// Retry held steps of a stuck saga
     #[command(after_help = examples("retry order/o-17 --step ship", "the carrier is back"))]
-    Retry(interventions::OfStep),
-    /// Say by hand what became of a step of a stuck saga
-    Resolve(interventions::Resolve),
-    /// Let a stuck saga pass over what it is held by
+    Retry(saga::interventions::OfStep),
+    /// Resolve the outcome of a held step by hand
+    Resolve(saga::interventions::Resolve),
+    /// Skip a held step of a stuck saga
     #[command(after_help = examples("skip order/o-17 --step receipt", "printed by hand"))]
-    Skip(interventions::OfStep),
+    Skip(saga::interventions::OfStep),
     /// Roll back a stuck saga
     #[command(after_help = examples("rollback order/o-17", "the carrier is gone for good"))]
-    Rollback(interventions::Plain),
-    /// Grant a saga its limits once more, before what they hold is retried
+    Rollback(saga::interventions::Plain),
+    /// Grant a saga its limits once more, before a retry of the held steps
     #[command(after_help = examples("raise-limits payout/o-17", "a thousand people, as agreed"))]
-    RaiseLimits(interventions::Plain),
-    /// Give up a stuck saga as it is
+    RaiseLimits(saga::interventions::Plain),
+    /// End a stuck saga in its current state
     #[command(after_help = examples("abandon order/o-17", "settled by phone"))]
-    Abandon(interventions::Plain),
-    /// Start a new saga that goes on from a step of one that has ended
-    Restart(restart::Args),
-    /// Tell a saga what it waits for
-    Signal(signal::Args),
-    /// Let a saga go on with another version of its definition
-    Migrate(migrate::Args),
-    /// Do the same to many sagas, after a dry run
-    Bulk(bulk::Args),
+    Abandon(saga::interventions::Plain),
+    /// Start a new saga that continues an ended one from a step
+    Restart(saga::restart::Args),
+    /// Send a signal to a saga
+    Signal(saga::signal::Args),
+    /// Migrate a saga to another version of its definition
+    Migrate(saga::migrate::Args),
+    /// Apply an action to many sagas, after a dry run
+    Bulk(saga::bulk::Args),
 
-    /// Which sagas can be started, and bringing new ones
-    Definitions(definitions::Args),
-    /// The messages that nothing could be made of
-    DeadLetters(dead_letters::Args),
-    /// Replace the key that replies are authenticated with
-    RotateKeys(rotate_keys::Args),
-    /// Who changed what by hand, and why
-    Audit(audit::Args),
+    /// List, register and compare definitions
+    Definitions(definition::definitions::Args),
+    /// List, replay and discard dead letters
+    DeadLetters(server::dead_letters::Args),
+    /// Rotate the key that authenticates replies
+    RotateKeys(server::rotate_keys::Args),
+    /// List the changes by operators
+    Audit(server::audit::Args),
 }
 
 impl Cli {
@@ -170,48 +140,48 @@ impl Cli {
 
 async fn dispatch(command: Command) -> Outcome {
     match command {
-        Command::Demo(args) => demo::run(args).await?,
-        Command::Graph(args) => graph::run(args)?,
-        Command::Diff(args) => return Ok(diff::run(&args)),
-        Command::Simulate(args) => simulate::run(&args)?,
-        Command::Explain(args) => explain::run(&args)?,
-        Command::Schema(args) => schema::run(&args)?,
-        Command::Serve(args) => serve::run(args).await?,
-        Command::Token(args) => token::run(&args)?,
-        Command::Check(args) => return check::run(args).await,
-        Command::Test(args) => return test::run(&args),
-        Command::Config(args) => config::run(args).await?,
+        Command::Demo(args) => server::demo::run(args).await?,
+        Command::Graph(args) => definition::graph::run(args)?,
+        Command::Diff(args) => return Ok(definition::diff::run(&args)),
+        Command::Simulate(args) => definition::simulate::run(&args)?,
+        Command::Explain(args) => definition::explain::run(&args)?,
+        Command::Schema(args) => definition::schema::run(&args)?,
+        Command::Serve(args) => server::serve::run(args).await?,
+        Command::Token(args) => server::token::run(&args)?,
+        Command::Check(args) => return definition::check::run(args).await,
+        Command::Test(args) => return definition::test::run(&args),
+        Command::Config(args) => server::config::run(args).await?,
         Command::Completions(args) => completions::run(&args)?,
-        Command::Start(args) => return start::run(args).await,
-        Command::List(args) => list::run(args).await?,
-        Command::Show(args) => show::run(args).await?,
-        Command::Watch(args) => watch::run(args).await?,
-        Command::Wait(args) => return wait::run(args).await,
-        Command::Top(args) => top::run(args).await?,
-        Command::Cancel(args) => interventions::plain(args, "cancel").await?,
-        Command::Pause(args) => interventions::plain(args, "pause").await?,
-        Command::Resume(args) => interventions::plain(args, "resume").await?,
-        Command::Retry(args) => interventions::of_step(args, "retry").await?,
-        Command::Resolve(args) => interventions::resolve(args).await?,
-        Command::Skip(args) => interventions::of_step(args, "skip").await?,
-        Command::Rollback(args) => interventions::plain(args, "roll-back").await?,
-        Command::RaiseLimits(args) => interventions::plain(args, "raise-limits").await?,
-        Command::Abandon(args) => interventions::plain(args, "abandon").await?,
-        Command::Restart(args) => restart::run(args).await?,
-        Command::Signal(args) => signal::run(args).await?,
-        Command::Migrate(args) => return migrate::run(args).await,
-        Command::Bulk(args) => return bulk::run(args).await,
-        Command::Definitions(args) => return definitions::run(args).await,
-        Command::DeadLetters(args) => dead_letters::run(args).await?,
-        Command::RotateKeys(args) => rotate_keys::run(args).await?,
-        Command::Audit(args) => audit::run(args).await?,
+        Command::Start(args) => return saga::start::run(args).await,
+        Command::List(args) => saga::list::run(args).await?,
+        Command::Show(args) => saga::show::run(args).await?,
+        Command::Watch(args) => saga::watch::run(args).await?,
+        Command::Wait(args) => return saga::wait::run(args).await,
+        Command::Top(args) => saga::top::run(args).await?,
+        Command::Cancel(args) => saga::interventions::plain(args, "cancel").await?,
+        Command::Pause(args) => saga::interventions::plain(args, "pause").await?,
+        Command::Resume(args) => saga::interventions::plain(args, "resume").await?,
+        Command::Retry(args) => saga::interventions::of_step(args, "retry").await?,
+        Command::Resolve(args) => saga::interventions::resolve(args).await?,
+        Command::Skip(args) => saga::interventions::of_step(args, "skip").await?,
+        Command::Rollback(args) => saga::interventions::plain(args, "rollback").await?,
+        Command::RaiseLimits(args) => saga::interventions::plain(args, "raise-limits").await?,
+        Command::Abandon(args) => saga::interventions::plain(args, "abandon").await?,
+        Command::Restart(args) => saga::restart::run(args).await?,
+        Command::Signal(args) => saga::signal::run(args).await?,
+        Command::Migrate(args) => return saga::migrate::run(args).await,
+        Command::Bulk(args) => return saga::bulk::run(args).await,
+        Command::Definitions(args) => return definition::definitions::run(args).await,
+        Command::DeadLetters(args) => server::dead_letters::run(args).await?,
+        Command::RotateKeys(args) => server::rotate_keys::run(args).await?,
+        Command::Audit(args) => server::audit::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a text and a line's end.
+/// Prints a text and a line ending.
 fn print(text: &str) -> anyhow::Result<()> {
-    // Whoever reads it may have read enough.
+    // The reader may have closed the pipe.
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),

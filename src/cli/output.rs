@@ -1,4 +1,4 @@
-//! How answers look: tables for people, the server's own words for programs, colours where they belong.
+//! Output: tables for people, the responses of the server for programs, and colours on terminals.
 
 use std::io::{IsTerminal, Write};
 
@@ -10,10 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::failure::Failure;
-use super::story::color_of;
-use crate::saga::Status;
-use crate::text;
+use crate::cli::failure::Failure;
+use crate::cli::saga::story::color_of;
+use snorri_core::Status;
+use snorri_core::text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -21,7 +21,7 @@ pub enum Format {
     Json,
 }
 
-/// The same for commands that need no server.
+/// The output format of commands that need no server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
     Text,
@@ -36,7 +36,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// For the rest of the process. `auto` leaves it to the terminal, `NO_COLOR` and their like.
+    /// Sets the colours of the process. `auto` depends on the terminal, `NO_COLOR` and similar variables.
     pub fn apply(self) {
         match self {
             Self::Auto => ColorChoice::Auto,
@@ -47,7 +47,7 @@ impl Color {
     }
 }
 
-/// Writes to standard output, without the colours where they do not belong. Characters that are not seen are escaped.
+/// Prints to standard output, with colours only on terminals. Invisible characters are escaped.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     out.write_all(text::escape_styled(text).as_bytes())?;
@@ -58,12 +58,12 @@ pub fn line(text: &str) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }
 
-/// JSON as it came, but for the end of its last line and for characters that are not seen, which are escaped.
+/// Prints JSON as it is, with a line ending. Invisible characters are escaped.
 pub fn json_text(text: &str) -> Result<(), Failure> {
     raw(&text::escape_json(text))
 }
 
-/// Text as it is, but for the end of its last line. Not through `anstream`: what is in it is data.
+/// Prints a text as it is, with a line ending. Not through `anstream`, because the text is data.
 pub fn raw(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -73,12 +73,12 @@ pub fn raw(text: &str) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// For programs.
+/// Prints a value as JSON.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     json_text(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
 }
 
-/// A table without lines: its columns can be cut and its rows be grepped.
+/// Renders a table without lines, suitable for `cut` and `grep`.
 pub fn table(header: &[&str], rows: Vec<Vec<Cell>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
@@ -91,7 +91,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<Cell>>) -> String {
     table.lines().map(|line| trimmed(&line) + "\n").collect()
 }
 
-/// Without the spaces at its end, also those that are dimmed.
+/// Removes trailing spaces, including dimmed ones.
 fn trimmed(line: &str) -> String {
     const PLAIN: &str = "\u{1b}[0m";
     match line.trim_end().strip_suffix(PLAIN) {
@@ -100,7 +100,7 @@ fn trimmed(line: &str) -> String {
     }
 }
 
-/// A saga's status, in its colour.
+/// The status of a saga in its colour.
 pub fn status(status: Status, paused: bool) -> Cell {
     let text = if paused { format!("{} (paused)", status.as_str()) } else { status.as_str().to_owned() };
     Cell::new(text).fg(match color_of(status) {
@@ -111,18 +111,18 @@ pub fn status(status: Status, paused: bool) -> Cell {
     })
 }
 
-/// What there may be none of.
+/// A cell of an optional value.
 pub fn maybe<T: ToString>(value: Option<&T>) -> Cell {
     Cell::new(value.map_or_else(|| "-".to_owned(), ToString::to_string))
 }
 
-/// A time as the server tells it, for people: `2026-01-31 08:15:00`, UTC.
+/// Formats a time of the server for people: `2026-01-31 08:15:00`, UTC.
 pub fn time(text: &str) -> String {
     let seconds = text.get(..19).filter(|_| text.ends_with('Z'));
     seconds.map_or_else(|| text.to_owned(), |seconds| seconds.replace('T', " "))
 }
 
-/// As much of a value as fits in a line.
+/// Formats a value, cut to `most` characters.
 pub fn brief(value: &Value, most: usize) -> String {
     let text = value.to_string();
     if text.chars().count() <= most {
@@ -131,29 +131,29 @@ pub fn brief(value: &Value, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// What the server says in its own words may not steer the terminal.
+/// Escapes a text of the server, so that it cannot control the terminal.
 pub fn tame(text: &str) -> String {
     text::escape(text).into_owned()
 }
 
-/// `1 saga`, `2 sagas`.
+/// Formats a count: `1 saga`, `2 sagas`.
 pub fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// A bar on standard error, if somebody looks at it.
+/// A progress bar on standard error, if it is a terminal.
 pub fn progress(count: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("  {bar:40.cyan/dim} {pos}/{len}  {per_sec}  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(count).with_style(style)
 }
 
-/// Whether there is somebody to be asked.
+/// Whether the command can ask for confirmation.
 pub fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Asks on the terminal; anything but yes is no.
+/// Asks for confirmation on the terminal. Any answer except yes is no.
 pub fn confirmed(question: &str) -> Result<bool, Failure> {
     anstream::eprint!("{question} [y/N] ");
     std::io::stderr().flush()?;

@@ -1,4 +1,4 @@
-//! Profiles: servers with a name, in `cli.toml`.
+//! Profiles: named servers in `cli.toml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 use config::{File, FileFormat};
 use serde::Deserialize;
 
-use super::failure::Failure;
+use crate::cli::failure::Failure;
 
-/// The profile that is used if none is asked for.
+/// The default profile.
 const DEFAULT: &str = "default";
 
-/// A server with a name.
+/// A named server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     pub server: Option<String>,
-    /// Where the token is; relative paths begin at the directory of `cli.toml`.
+    /// The file of the token. Relative paths are relative to the directory of `cli.toml`.
     pub token_file: Option<PathBuf>,
-    /// Certificates (PEM) to trust besides those that the system trusts.
+    /// Certificates (PEM) to trust in addition to those of the system.
     pub ca: Option<PathBuf>,
 }
 
-/// The profile with this name, or the default one, which there need not be.
+/// Finds the profile with this name, or the default one, which may be absent.
 pub fn find(name: Option<&str>) -> Result<Profile, Failure> {
     let file = path();
     let profiles = match &file {
@@ -37,7 +37,7 @@ pub fn find(name: Option<&str>) -> Result<Profile, Failure> {
             let there: Vec<_> = profiles.keys().map(String::as_str).collect();
             let place = file.map_or_else(|| "cli.toml".to_owned(), |file| file.display().to_string());
             let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-            Err(Failure::usage(format!("there is no profile `{name}` in {place}; there is: {there}")))
+            Err(Failure::usage(format!("there is no profile `{name}` in {place}; profiles: {there}")))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What all commands that speak to a server have in common: which server, as whom, and how to show what it says.
+//! The common arguments of all commands that use a server: the server, the credentials and the output format.
 
 use std::path::PathBuf;
 
@@ -6,34 +6,34 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use secrecy::SecretString;
 
-use super::client::{self, Client};
-use super::failure::Failure;
-use super::output::{Color, Format};
-use super::profile;
+use crate::cli::client::{self, Client};
+use crate::cli::failure::Failure;
+use crate::cli::output::{Color, Format};
+use crate::cli::profile;
 
 const LOCAL: &str = "http://127.0.0.1:7070";
-/// Whom a server that does not authenticate takes everybody for.
+/// The name of every caller of a server without authentication.
 const ANONYMOUS: &str = "anonymous";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Server and output")]
 pub struct Remote {
-    /// The server; http://127.0.0.1:7070 if no profile says otherwise
+    /// The URL of the server; default: that of the profile, or http://127.0.0.1:7070
     #[arg(long, global = true, env = "SNORRI_SERVER", value_name = "URL")]
     server: Option<String>,
-    /// The token to show; a file keeps it out of the list of processes
+    /// The token; use --token-file to keep it out of the process list
     #[arg(long, global = true, env = "SNORRI_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
-    /// The file that the token is in; goes before --token
+    /// The file with the token; overrides --token
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Send the token also without encryption, to a server that is not on this machine
+    /// Allow sending the token without encryption to another machine
     #[arg(long, global = true, env = "SNORRI_INSECURE")]
     insecure: bool,
-    /// A profile of $XDG_CONFIG_HOME/snorri/cli.toml; `default` if there is one
+    /// A profile of $XDG_CONFIG_HOME/snorri/cli.toml; default: `default`, if it exists
     #[arg(long, global = true, env = "SNORRI_PROFILE", value_name = "NAME")]
     profile: Option<String>,
-    /// Tables for people, or what the server says for programs
+    /// Tables for people, or the response of the server for programs
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     output: Format,
     /// When to use colours
@@ -41,12 +41,12 @@ pub struct Remote {
     color: Color,
 }
 
-/// A server to speak to.
+/// A client of a server, with the output options.
 #[derive(Debug)]
 pub struct Session {
     pub client: Client,
     pub format: Format,
-    /// The flags that lead to the same server, for commands that are shown to be typed.
+    /// The flags that select the same server, for suggested commands.
     pub flags: String,
 }
 
@@ -55,7 +55,7 @@ impl Remote {
         self.color.apply();
         let mut profile = profile::find(self.profile.as_deref())?;
         if self.server.is_some() && self.profile.is_none() {
-            // The default profile's secrets are for its own server.
+            // The secrets of the default profile are only for its own server.
             profile = profile::Profile::default();
         }
         let server = self.server.clone().or(profile.server).unwrap_or_else(|| LOCAL.to_owned());
@@ -71,15 +71,15 @@ impl Remote {
         let client = Client::new(client::Options { server: &server, token, ca: profile.ca.as_deref() })?;
         if client.exposes_token() && !self.insecure {
             return Err(Failure::usage(format!(
-                "the token is not sent, because everybody on the way to {server} could read it: use https, or \
-                 --insecure if the network can be trusted"
+                "the token is not sent to {server}, because others on the network could read it: use https, \
+                 or --insecure if the network can be trusted"
             )));
         }
         Ok(Session { client, format: self.output, flags: self.flags() })
     }
 
     fn flags(&self) -> String {
-        // What the environment says, it says to the next command as well.
+        // The environment also applies to the next command.
         let typed = |name: &str, variable: &str, value: &Option<String>| match value {
             Some(value) if std::env::var(variable).is_err() => format!(" --{name} {}", quoted(value)),
             _ => String::new(),
@@ -95,7 +95,7 @@ impl Remote {
 }
 
 impl Session {
-    /// Who to say it was: whoever was named, or, if the server does not ask who is there, the user of this terminal.
+    /// The actor of an intervention: the named one, or without authentication the user of this terminal.
     pub async fn actor(&self, named: Option<&str>) -> Result<Option<String>, Failure> {
         if let Some(named) = named {
             return Ok(Some(named.to_owned()));
@@ -105,7 +105,7 @@ impl Session {
     }
 }
 
-/// `text` as a shell takes it for one word.
+/// Quotes a text for a shell.
 pub fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -1,28 +1,28 @@
-//! Who is asking, as the credentials say.
+//! The caller of a request, as its credentials identify it.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::problem::unauthenticated;
-use super::roles::Role;
-use crate::api::problem::Problem;
-use crate::saga::journal::By;
-use crate::text;
+use crate::http::problem::ErrorResponse;
+use crate::http::problem::unauthenticated;
+use crate::http::roles::Role;
+use snorri_core::journal::By;
+use snorri_core::text;
 
 const LONGEST_REASON: usize = 1000;
 const LONGEST_ACTOR: usize = 200;
 
-/// Who is asking.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub name: String,
     pub role: Role,
-    /// `false`: nobody is asked who they are.
+    /// `false`: there is no authentication.
     pub authenticated: bool,
 }
 
 impl Caller {
-    /// Everybody, where nobody is asked.
+    /// The caller without authentication.
     pub fn anonymous() -> Self {
         Self { name: "anonymous".to_owned(), role: Role::Admin, authenticated: false }
     }
@@ -31,8 +31,8 @@ impl Caller {
         Self { name: name.into(), role, authenticated: true }
     }
 
-    /// Who and why, for the journal and the audit. A name in the body never hides the one of the credentials.
-    pub fn by(&self, reason: &str, actor: Option<&str>) -> Result<By, Problem> {
+    /// The actor and the reason, for the journal and the audit log. The actor always includes the name of the credentials.
+    pub fn by(&self, reason: &str, actor: Option<&str>) -> Result<By, ErrorResponse> {
         check("/reason", reason, LONGEST_REASON)?;
         if let Some(actor) = actor {
             check("/actor", actor, LONGEST_ACTOR)?;
@@ -46,7 +46,7 @@ impl Caller {
     }
 }
 
-fn check(pointer: &str, text: &str, longest: usize) -> Result<(), Problem> {
+fn check(pointer: &str, text: &str, longest: usize) -> Result<(), ErrorResponse> {
     let length = text.chars().count();
     let problem = match (1..=longest).contains(&length) {
         false => format!("it has {length} characters"),
@@ -56,16 +56,16 @@ fn check(pointer: &str, text: &str, longest: usize) -> Result<(), Problem> {
         },
     };
     let detail = format!(
-        "`{}` is a text of 1 to {longest} characters, without control and format characters",
+        "`{}` must have 1 to {longest} characters, without control and format characters",
         &pointer[1..]
     );
-    Err(Problem::invalid_body(detail).at(pointer, problem))
+    Err(ErrorResponse::invalid_body(detail).at(pointer, problem))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = Problem;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ErrorResponse> {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| unauthenticated("no credentials were given"))
     }
 }

@@ -1,4 +1,4 @@
-//! Axum's extractors, with problem details for what they refuse. Handlers take these only.
+//! Axum extractors that reject requests with problem details. Handlers use only these.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -8,27 +8,27 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::problem::Problem;
-use crate::api::sagas::PageQuery;
-use crate::json::{self, Limits};
-use crate::saga::PAYLOAD_LIMITS;
+use crate::http::problem::ErrorResponse;
+use snorri_api::sagas::PageQuery;
+use snorri_core::PAYLOAD_LIMITS;
+use snorri_core::json::{self, Limits};
 
-/// What is around the payload in a body.
+/// The nesting depth of a body around its payload.
 const WRAPPING: usize = 4;
-/// Bounds of a body. The payload in it has its own, [`PAYLOAD_LIMITS`].
+/// Limits of a body. Its payload has its own limits, [`PAYLOAD_LIMITS`].
 const BODY_LIMITS: Limits = Limits { bytes: usize::MAX, depth: PAYLOAD_LIMITS.depth + WRAPPING };
 
-/// Items on a page, if nothing else is said.
+/// Default number of items on a page.
 pub const DEFAULT_PAGE: u32 = 50;
 pub const LARGEST_PAGE: u32 = 500;
-/// Of the number of a journal entry, in a header.
+/// Maximum number of digits of the number of a journal entry in a header.
 const MOST_DIGITS: usize = 9;
 
 /// A JSON body.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
-/// JSON that may be left out: null then.
+/// An optional JSON body. Null if absent.
 #[derive(Debug)]
 pub struct OptionalJson(pub Value);
 
@@ -40,14 +40,14 @@ pub struct Query<T>(pub T);
 #[derive(Debug)]
 pub struct Paged<T>(pub T, pub PageQuery);
 
-/// What the path names.
+/// The parameters of the path.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Json<T> {
-    type Rejection = Problem;
+    type Rejection = ErrorResponse;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ErrorResponse> {
         if !is_json(request.headers()) {
             return Err(unsupported("application/json"));
         }
@@ -58,9 +58,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Json<T>
 }
 
 impl<S: Send + Sync> FromRequest<S> for OptionalJson {
-    type Rejection = Problem;
+    type Rejection = ErrorResponse;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ErrorResponse> {
         let is_json = is_json(request.headers());
         let bytes =
             Bytes::from_request(request, state).await.map_err(|rejection| unread(rejection.status()))?;
@@ -72,18 +72,18 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJson {
     }
 }
 
-/// Reads a JSON body, or a line of one.
-pub fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, Problem> {
+/// Decodes a JSON body, or a line of one.
+pub fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, ErrorResponse> {
     let written = json::read(bytes, BODY_LIMITS)?;
-    let body = T::deserialize(&written).map_err(|error| Problem::invalid_body(error.to_string()))?;
+    let body = T::deserialize(&written).map_err(|error| ErrorResponse::invalid_body(error.to_string()))?;
     if bytes.contains(&b'[') && !is_of_the_shape(&written, &body) {
-        return Err(Problem::invalid_body("there is a list where an object belongs"));
+        return Err(ErrorResponse::invalid_body("the body has a list in the place of an object"));
     }
     Ok(body)
 }
 
-/// Refuses a part of a body, at this JSON Pointer, that is to be stored and is larger or deeper than what is stored may be.
-pub fn check_payload(pointer: &str, value: &Value) -> Result<(), Problem> {
+/// Rejects a payload, at this JSON Pointer of the body, that exceeds the limits of stored payloads.
+pub fn check_payload(pointer: &str, value: &Value) -> Result<(), ErrorResponse> {
     json::check(value, PAYLOAD_LIMITS)
         .map_err(|error| json::Error { path: format!("{pointer}{}", error.path), ..error }.into())
 }
@@ -99,22 +99,22 @@ pub fn content_type(headers: &HeaderMap) -> String {
     kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-pub fn unsupported(wanted: &str) -> Problem {
-    let detail = format!("the body is `{wanted}`");
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+pub fn unsupported(wanted: &str) -> ErrorResponse {
+    let detail = format!("the content type of the body must be `{wanted}`");
+    ErrorResponse::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
-fn unread(status: StatusCode) -> Problem {
+fn unread(status: StatusCode) -> ErrorResponse {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(status, "body_too_large", "the body is larger than this route takes")
+            ErrorResponse::new(status, "body_too_large", "the body exceeds the limit of this route")
         }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "invalid_body", "the body did not come as a whole"),
+        _ => ErrorResponse::new(StatusCode::BAD_REQUEST, "invalid_body", "the body is incomplete"),
     }
 }
 
-/// Whether what was read is what was written: serde takes a list of its values for an object, too, in which nothing is named
-/// and so no slip is noticed.
+/// Whether the decoded value has the shape of the encoded one: serde also accepts a list of values for an object, in which a
+/// mistake would go unnoticed because no field is named.
 fn is_of_the_shape(written: &Value, read: &impl Serialize) -> bool {
     serde_json::to_value(read).is_ok_and(|read| same_shape(written, &read))
 }
@@ -142,17 +142,17 @@ where
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
-    type Rejection = Problem;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ErrorResponse> {
         parse(parts.uri.query().unwrap_or_default().split('&')).map(Self)
     }
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Paged<T> {
-    type Rejection = Problem;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ErrorResponse> {
         let query = parts.uri.query().unwrap_or_default();
         let is_page = |pair: &&str| ["limit", "after"].contains(&pair.split('=').next().unwrap_or_default());
         let (page, rest): (Vec<_>, Vec<_>) = query.split('&').partition(is_page);
@@ -161,69 +161,75 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Paged<T> {
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
-    type Rejection = Problem;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ErrorResponse> {
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         path.map(|axum::extract::Path(path)| Self(path)).map_err(|_| {
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_path", "an id is a UUID, and a version a number")
+            ErrorResponse::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_path",
+                "an id must be a UUID, and a version a number",
+            )
         })
     }
 }
 
-fn parse<'a, T: DeserializeOwned>(pairs: impl Iterator<Item = &'a str>) -> Result<T, Problem> {
+fn parse<'a, T: DeserializeOwned>(pairs: impl Iterator<Item = &'a str>) -> Result<T, ErrorResponse> {
     let uri: Uri = format!("/?{}", pairs.collect::<Vec<_>>().join("&"))
         .parse()
-        .map_err(|_| Problem::invalid_query("the query is not one"))?;
+        .map_err(|_| ErrorResponse::invalid_query("the query string is not valid"))?;
     axum::extract::Query::try_from_uri(&uri)
         .map(|axum::extract::Query(query)| query)
-        .map_err(|rejection| Problem::invalid_query(rejection.body_text()))
+        .map_err(|rejection| ErrorResponse::invalid_query(rejection.body_text()))
 }
 
-/// How many items a page may have.
-pub fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+/// Validates the maximum number of items on a page.
+pub fn limit(asked: Option<u32>) -> Result<u32, ErrorResponse> {
     let limit = asked.unwrap_or(DEFAULT_PAGE);
     match (1..=LARGEST_PAGE).contains(&limit) {
         true => Ok(limit),
-        false => Err(Problem::invalid_query(format!("`limit` is a number from 1 to {LARGEST_PAGE}"))),
+        false => {
+            Err(ErrorResponse::invalid_query(format!("`limit` must be a number from 1 to {LARGEST_PAGE}")))
+        }
     }
 }
 
-/// The `seq` that `If-Match` asks for, if it does: an `ETag` as it was given, or `*` for any.
-pub fn if_match(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
+/// The `seq` that `If-Match` requires, if any: an `ETag`, or `*` for any state.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<u32>, ErrorResponse> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
     let seq = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(number);
-    seq.map(Some).ok_or_else(|| invalid_header("`If-Match` is the `ETag` of the saga, a number in quotes"))
+    seq.map(Some).ok_or_else(|| invalid_header("`If-Match` must be the `ETag` of the saga, in quotes"))
 }
 
-/// The last entry that a watcher has seen: the id of the event that it came with.
-pub fn last_event_id(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
+/// The number of the last entry that a client of a stream received: the id of its event.
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<u32>, ErrorResponse> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let seq = value.to_str().ok().and_then(number);
-    seq.map(Some).ok_or_else(|| invalid_header("`Last-Event-ID` is the id of an event of this stream"))
+    seq.map(Some).ok_or_else(|| invalid_header("`Last-Event-ID` must be the id of an event of this stream"))
 }
 
-/// In the one way to write it that is documented.
+/// Parses a number in its documented form.
 fn number(text: &str) -> Option<u32> {
     let is_short = (1..=MOST_DIGITS).contains(&text.len());
     (is_short && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// What tells a repetition of a request.
-pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// The key that identifies repeated requests.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ErrorResponse> {
     const LONGEST: usize = 255;
     let visible = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
         Ok(text) if (1..=LONGEST).contains(&text.len()) && visible(text) => Ok(Some(text.to_owned())),
-        _ => Err(invalid_header("`Idempotency-Key` has from 1 to 255 visible ASCII characters")),
+        _ => Err(invalid_header("`Idempotency-Key` must have from 1 to 255 visible ASCII characters")),
     }
 }
 
-fn invalid_header(detail: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_header", detail)
+fn invalid_header(detail: &str) -> ErrorResponse {
+    ErrorResponse::new(StatusCode::BAD_REQUEST, "invalid_header", detail)
 }

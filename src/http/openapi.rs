@@ -1,4 +1,8 @@
-//! The OpenAPI document: what follows for every route from its role and its limits, so that no handler says it itself.
+//! The common parts of the OpenAPI document: the responses that follow from the role and the limits of a route.
+
+pub(in crate::http) mod docs;
+pub(in crate::http) mod document;
+pub(in crate::http) mod links;
 
 use std::collections::BTreeMap;
 
@@ -12,38 +16,38 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
-use super::problem::PROBLEM_JSON;
-use super::roles::Role;
-use super::routes::Limits;
-use crate::api::journal::Change;
-use crate::api::problem::{At, Problem};
+use crate::http::problem::PROBLEM_JSON;
+use crate::http::roles::Role;
+use crate::http::routes::Limits;
+use snorri_api::journal::Change;
+use snorri_api::problem::{At, Problem};
 
 const SECURITY: &str = "bearer";
 
 const TAGS: [(&str, &str); 7] = [
-    ("sagas", "Start sagas, list them, and look at them"),
-    ("interventions", "Steer and repair one saga"),
-    ("bulk", "Do the same to many sagas"),
-    ("definitions", "Register definitions, and look at them"),
-    ("dead letters", "Messages that nothing could be made of"),
-    ("audit", "What was changed by hand"),
-    ("process", "About this process and whoever asks"),
+    ("sagas", "Start, find, read and watch sagas"),
+    ("interventions", "Control and repair one saga"),
+    ("bulk", "Start or change many sagas"),
+    ("definitions", "Register, read and compare definitions"),
+    ("dead letters", "Messages that Snorri could not handle"),
+    ("audit", "The log of changes by operators"),
+    ("process", "Health, metrics and credentials"),
 ];
 
-/// What the document says before any route.
+/// The document without routes.
 pub(super) fn information() -> OpenApi {
     let info = InfoBuilder::new()
         .title("Snorri")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "The admin API of a saga orchestrator: see, steer and repair every saga. Times are RFC 3339 in UTC. What \
-             goes wrong is answered as problem details (RFC 9457) with a stable `code`. Fields and query parameters \
-             that are not known are refused; answers may gain fields.",
+            "The admin API of a saga orchestrator: observe, control and repair sagas. Times are RFC 3339 \
+             in UTC. Errors are problem details (RFC 9457) with a stable `code`. Requests with unknown \
+             fields or query parameters are rejected. Responses may gain fields in later versions.",
         ))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("A static token or a JWT, as the configuration says."))
+        .description(Some("A static token or a JWT, depending on the configuration."))
         .build();
     let components = ComponentsBuilder::new()
         .security_scheme(SECURITY, SecurityScheme::Http(scheme))
@@ -56,10 +60,10 @@ pub(super) fn information() -> OpenApi {
     OpenApiBuilder::new().info(info.build()).components(Some(components)).tags(Some(tags)).build()
 }
 
-/// Adds what a route's role and limits mean for whoever calls it.
+/// Adds the security and the responses that follow from the role and the limits of a route.
 pub(super) fn complete(paths: &mut Paths, role: Option<Role>, limits: Limits) {
     for operation in paths.paths.values_mut().flat_map(operations) {
-        // A query that the route does not know is refused everywhere.
+        // Every route rejects unknown query parameters.
         let mut statuses = vec![400, 429, 500, 503];
         if limits.timed {
             statuses.push(504);
@@ -86,7 +90,7 @@ pub(super) fn complete(paths: &mut Paths, role: Option<Role>, limits: Limits) {
     }
 }
 
-/// What `If-Match` may be: any state, or one.
+/// The schema of `If-Match`: any state, or one.
 pub fn if_match() -> Schema {
     let any = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["*"]));
     let one = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r#"^"[0-9]{1,9}"$"#));
@@ -99,19 +103,19 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Opera
 
 fn problem(status: u16) -> Response {
     let description = match status {
-        400 => "The path, the query or the JSON is not understood",
-        401 => "No credentials, or none that count",
-        403 => "The role does not suffice",
-        404 => "There is no such thing",
-        409 => "Not in this state",
-        412 => "The saga is not at the sequence of `If-Match` any more",
-        413 => "Too large",
-        415 => "The body is of another media type",
-        422 => "The body says something that cannot be",
-        429 => "Too many requests; `Retry-After` says when to come again",
-        500 => "Something went wrong here",
-        503 => "The database or the engine is not available; try again later",
-        504 => "It took too long; what was asked for may happen all the same",
+        400 => "The path, the query, a header or the JSON is not valid",
+        401 => "The credentials are missing or not valid",
+        403 => "The role of the caller is not sufficient",
+        404 => "The resource does not exist",
+        409 => "The request conflicts with the current state",
+        412 => "The `seq` of the saga is no longer that of `If-Match`",
+        413 => "The body is too large",
+        415 => "The content type of the body is not supported",
+        422 => "The body is not valid",
+        429 => "Too many requests: retry after `Retry-After`",
+        500 => "Internal error",
+        503 => "The database or the engine is not available: retry later",
+        504 => "The request timed out; it may still take effect",
         _ => "A problem",
     };
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
@@ -141,7 +145,7 @@ macro_rules! problems {
     )*};
 }
 
-// What a handler answers besides what follows from its role, its body and its parameters.
+// Responses of a handler in addition to those that follow from its role, its body and its parameters.
 problems! {
     /// 404.
     NotFound = 404,

@@ -7,36 +7,36 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::auth;
+use crate::http::auth;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     pub listen: SocketAddr,
-    /// How long one request may take.
+    /// Time limit of a request.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
-    /// How long the body of a request may take to come. Bulk requests, which are read line by line, are not limited.
+    /// Time limit for receiving the body of a request. Bulk requests, which are read line by line, are not limited.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
-    /// Connections at once, at most. For one more, the one that has been without work for the longest is closed.
+    /// Maximum number of connections. When it is reached, a new connection closes the one that has been idle the longest.
     pub max_connections: NonZeroUsize,
-    /// Requests at once, at most.
-    pub concurrency: usize,
-    /// Of one caller, in the long run. 0: no limit.
+    /// Maximum number of concurrent requests.
+    pub max_concurrent_requests: usize,
+    /// Maximum rate of requests of one caller. 0: no limit.
     pub requests_per_second: u32,
-    /// Of one caller, at once after a silence.
+    /// Maximum number of requests of one caller at once above the rate.
     pub burst: u32,
     #[serde(default)]
     pub auth: auth::Options,
     pub tls: Option<Tls>,
 }
 
-/// Files in PEM format.
+/// The PEM files of TLS.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// The certificate, and those between it and one that clients trust.
+    /// The certificate, with intermediate certificates.
     pub certificate: PathBuf,
     pub key: PathBuf,
 }

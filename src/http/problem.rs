@@ -1,4 +1,4 @@
-//! What is answered when something is wrong: problem details (RFC 9457) with a stable code.
+//! Error responses: problem details (RFC 9457) with a stable code.
 
 use std::any::Any;
 
@@ -6,18 +6,26 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::problem::{At, Problem};
-use crate::engine::dead_letters::LetterError;
-use crate::engine::operator::Refusal;
-use crate::engine::{StartError, StoreError, SubmitError, definitions, token_keys};
-use crate::json;
-use crate::saga::Ignored;
+use snorri_api::problem::{At, Problem};
+use snorri_core::Rejection;
+use snorri_core::json;
+use snorri_engine::StartError;
+use snorri_engine::StoreError;
+use snorri_engine::SubmitError;
+use snorri_engine::definitions;
+use snorri_engine::operations::dead_letters::LetterError;
+use snorri_engine::operations::operator::Refusal;
+use snorri_engine::timers::token_keys;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-impl Problem {
+/// The response to a failed request.
+#[derive(Debug, Clone)]
+pub struct ErrorResponse(pub Problem);
+
+impl ErrorResponse {
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Problem {
             kind: format!("urn:snorri:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
@@ -25,13 +33,13 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             diagnostics: None,
-        }
+        })
     }
 
-    /// Also about this place in the request's body.
+    /// Adds a place in the body of the request.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.errors.push(At { pointer: pointer.into(), detail: detail.into() });
+        self.0.errors.push(At { pointer: pointer.into(), detail: detail.into() });
         self
     }
 
@@ -48,10 +56,10 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self)).into_response();
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -60,7 +68,7 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<StartError> for Problem {
+impl From<StartError> for ErrorResponse {
     fn from(error: StartError) -> Self {
         let status = match &error {
             StartError::NotFound(_) => StatusCode::NOT_FOUND,
@@ -87,24 +95,22 @@ impl From<StartError> for Problem {
             StartError::Store(error) => error.into(),
             StartError::Unreadable(why) => unreadable(&why),
             StartError::InvalidInput(errors) => {
-                let at = |error: crate::catalog::InvalidInput| At {
-                    pointer: format!("/input{}", error.path),
-                    detail: error.message,
-                };
-                let detail = "the input does not match the definition's schema";
-                Self { errors: errors.into_iter().map(at).collect(), ..Self::new(status, code, detail) }
+                let detail = "the input does not match the schema of the definition";
+                errors.into_iter().fold(Self::new(status, code, detail), |problem, error| {
+                    problem.at(format!("/input{}", error.path), error.message)
+                })
             }
             StartError::InputRefused(error) => {
                 let pointer = format!("/input{}", error.path);
-                Self::new(status, code, "the input is refused").at(pointer, error.reason.to_string())
+                Self::new(status, code, "the input is rejected").at(pointer, error.reason.to_string())
             }
             error => Self::new(status, code, error.to_string()),
         }
     }
 }
 
-/// A JSON body that is refused.
-impl From<json::Error> for Problem {
+/// A rejected JSON body.
+impl From<json::Error> for ErrorResponse {
     fn from(error: json::Error) -> Self {
         let code = match error.reason {
             json::Reason::Syntax { .. } => "invalid_body",
@@ -128,12 +134,12 @@ fn of_json(reason: &json::Reason) -> StatusCode {
     }
 }
 
-impl From<SubmitError> for Problem {
+impl From<SubmitError> for ErrorResponse {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Ignored(Ignored::UnknownSaga) => Self::saga_not_found(),
-            SubmitError::Ignored(ignored) => {
-                Self::new(StatusCode::CONFLICT, ignored.code(), ignored.to_string())
+            SubmitError::Rejected(Rejection::UnknownSaga) => Self::saga_not_found(),
+            SubmitError::Rejected(reason) => {
+                Self::new(StatusCode::CONFLICT, reason.code(), reason.to_string())
             }
             SubmitError::Unreadable(why) => unreadable(&why),
             SubmitError::Invalid(_) => {
@@ -149,7 +155,7 @@ impl From<SubmitError> for Problem {
     }
 }
 
-impl From<Refusal> for Problem {
+impl From<Refusal> for ErrorResponse {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Submit(error) => error.into(),
@@ -166,7 +172,7 @@ impl From<Refusal> for Problem {
     }
 }
 
-impl From<definitions::Error> for Problem {
+impl From<definitions::Error> for ErrorResponse {
     fn from(error: definitions::Error) -> Self {
         let status = match error {
             definitions::Error::Store(error) => return error.into(),
@@ -183,7 +189,7 @@ impl From<definitions::Error> for Problem {
         let detail = match &error {
             definitions::Error::Invalid(diagnostics) => {
                 let count = diagnostics.errors();
-                format!("{count} mistakes in {}: see `diagnostics`", diagnostics.file)
+                format!("{count} errors in {}: see `diagnostics`", diagnostics.file)
             }
             error => error.to_string(),
         };
@@ -191,11 +197,11 @@ impl From<definitions::Error> for Problem {
             definitions::Error::Invalid(diagnostics) => serde_json::to_value(diagnostics).ok(),
             _ => None,
         };
-        Self { diagnostics, ..Self::new(status, error.code(), detail) }
+        Self(Problem { diagnostics, ..Self::new(status, error.code(), detail).0 })
     }
 }
 
-impl From<LetterError> for Problem {
+impl From<LetterError> for ErrorResponse {
     fn from(error: LetterError) -> Self {
         let status = match error {
             LetterError::Store(error) => return error.into(),
@@ -210,7 +216,7 @@ impl From<LetterError> for Problem {
     }
 }
 
-impl From<token_keys::Error> for Problem {
+impl From<token_keys::Error> for ErrorResponse {
     fn from(error: token_keys::Error) -> Self {
         let status = match error {
             token_keys::Error::Store(error) => return error.into(),
@@ -221,19 +227,19 @@ impl From<token_keys::Error> for Problem {
     }
 }
 
-impl From<StoreError> for Problem {
+impl From<StoreError> for ErrorResponse {
     fn from(error: StoreError) -> Self {
         let detail = match error {
             StoreError::Invalid(_) => {
-                let detail = "a value of the request cannot be stored or looked up: send one without control \
-                              characters, and a shorter one";
+                let detail = "a value of the request cannot be stored or searched for: send a shorter one, \
+                              without control characters";
                 return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", detail);
             }
             StoreError::Corrupt(why) => return unreadable(&why),
             StoreError::Newer(_) => {
-                "it was written by a newer version of this program: ask a process of that version"
+                "a newer version of Snorri wrote the data: send the request to a process of that version"
             }
-            StoreError::Exhausted(_) => "the database gave up on the statement: ask for less, or later",
+            StoreError::Exhausted(_) => "the database cancelled the statement: ask for less, or retry later",
             StoreError::Conflict | StoreError::Unavailable(_) => "the database is not available",
         };
         tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
@@ -241,27 +247,28 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// What is stored cannot be read. Why is for the logs alone.
-fn unreadable(why: &str) -> Problem {
-    tracing::error!(why, "what is stored cannot be read");
-    let detail = "what is stored cannot be read; the logs say why";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
+/// The response to unreadable stored data. Only the logs have the reason.
+fn unreadable(why: &str) -> ErrorResponse {
+    tracing::error!(why, "stored data is unreadable");
+    let detail = "stored data is unreadable; the logs have the reason";
+    ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
 }
 
-pub(super) fn unauthenticated(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+pub(super) fn unauthenticated(detail: &str) -> ErrorResponse {
+    ErrorResponse::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
 }
 
-pub(super) async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "route_not_found", "there is nothing at this path")
+pub(super) async fn not_found() -> ErrorResponse {
+    ErrorResponse::new(StatusCode::NOT_FOUND, "route_not_found", "there is no route with this path")
 }
 
-pub(super) async fn method_not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method")
+pub(super) async fn method_not_allowed() -> ErrorResponse {
+    let detail = "the route does not support this method";
+    ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
-/// The answer when a handler panics. What went wrong is for the logs alone.
-#[expect(clippy::needless_pass_by_value, reason = "the layer gives it away")]
+/// The response when a handler panics. Only the logs have the message.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of the layer")]
 pub(super) fn of_panic(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let message = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -269,11 +276,12 @@ pub(super) fn of_panic(panic: Box<dyn Any + Send>) -> Response {
     internal().into_response()
 }
 
-fn internal() -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here")
+fn internal() -> ErrorResponse {
+    let detail = "internal error; the logs have the reason";
+    ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
 }
 
-/// The layers and axum itself answer with a status and at most a line of text: that becomes a problem, too.
+/// Converts the plain error responses of the layers and of axum into problem details.
 pub(super) async fn dress(response: Response) -> Response {
     let status = response.status();
     let is_dressed =
@@ -283,15 +291,15 @@ pub(super) async fn dress(response: Response) -> Response {
     }
     let problem = match status {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(status, "body_too_large", "the body is larger than this route takes")
+            ErrorResponse::new(status, "body_too_large", "the body is larger than this route takes")
         }
         StatusCode::GATEWAY_TIMEOUT => {
-            Problem::new(status, "timeout", "it took too long; what was asked for may happen all the same")
+            ErrorResponse::new(status, "timeout", "the request timed out; it may still take effect")
         }
         StatusCode::NOT_FOUND => not_found().await,
         StatusCode::METHOD_NOT_ALLOWED => method_not_allowed().await,
         status if status.is_client_error() => {
-            Problem::new(status, "invalid_request", "the request is not understood")
+            ErrorResponse::new(status, "invalid_request", "the request is not valid")
         }
         _ => internal(),
     };
@@ -308,7 +316,7 @@ mod tests {
 
     use super::*;
 
-    async fn told(response: Response) -> (u16, String) {
+    async fn decode(response: Response) -> (u16, String) {
         let status = response.status().as_u16();
         assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
         let body = to_bytes(response.into_body(), 10_000).await.expect("a body");
@@ -316,14 +324,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_told_without_its_words() {
-        let (status, body) = told(of_panic(Box::new("secret of the inside"))).await;
+    async fn a_panic_is_reported_without_its_message() {
+        let (status, body) = decode(of_panic(Box::new("secret of the inside"))).await;
         assert_eq!(status, 500);
         assert!(body.contains("\"internal\"") && !body.contains("secret"), "{body}");
     }
 
     #[tokio::test]
-    async fn what_a_layer_says_becomes_a_problem() {
+    async fn a_response_of_a_layer_becomes_a_problem() {
         for (status, code) in [
             (413, "body_too_large"),
             (404, "route_not_found"),
@@ -332,8 +340,8 @@ mod tests {
             (400, "invalid_request"),
             (500, "internal"),
         ] {
-            let plain = Response::builder().status(status).body(Body::from("secret")).expect("an answer");
-            let (dressed, body) = told(dress(plain).await).await;
+            let plain = Response::builder().status(status).body(Body::from("secret")).expect("a response");
+            let (dressed, body) = decode(dress(plain).await).await;
             assert_eq!(dressed, status);
             assert!(body.contains(code) && !body.contains("secret"), "{body}");
         }

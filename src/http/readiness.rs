@@ -1,4 +1,4 @@
-//! Whether the process wants work.
+//! The phase of the process: starting, up or stopping.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ pub struct Readiness(Arc<Mutex<Phase>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    /// What is waited for, with the reasons.
+    /// The parts that the start waits for, with the reasons.
     Starting(BTreeMap<&'static str, String>),
     Up,
     Stopping,
@@ -22,24 +22,24 @@ impl Default for Phase {
 }
 
 impl Readiness {
-    /// Everything is up.
+    /// Notes that everything is up.
     pub fn set_up(&self) {
         self.set(Phase::Up);
     }
 
-    /// The process is to stop.
+    /// Notes that the process is stopping.
     pub fn set_stopping(&self) {
         self.set(Phase::Stopping);
     }
 
-    /// The start waits for a part of the system.
+    /// Notes that the start waits for a part.
     pub fn wait_for(&self, part: &'static str, reason: &str) {
         if let Phase::Starting(waiting) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             waiting.insert(part, reason.to_owned());
         }
     }
 
-    /// The start does not wait for this part any more.
+    /// Notes that a part is available.
     pub fn reached(&self, part: &'static str) {
         if let Phase::Starting(waiting) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             waiting.remove(part);
@@ -54,7 +54,7 @@ impl Readiness {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) == Phase::Up
     }
 
-    /// What the start waits for, with the reasons.
+    /// The parts that the start waits for, with the reasons.
     pub(super) fn waiting(&self) -> BTreeMap<&'static str, String> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Phase::Starting(waiting) => waiting.clone(),

@@ -1,8 +1,8 @@
-//! Who may do what: four roles, and what a route asks for, as a type.
+//! The four roles, and the required role of a route as a type.
 
 use serde::Deserialize;
 
-/// What somebody may do. `viewer` looks, `operator` steers sagas, `deployer` registers definitions, `admin` does all of it.
+/// The rights of a caller: `viewer` reads, `operator` intervenes in sagas, `deployer` registers definitions, `admin` does all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -28,15 +28,15 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 
-    /// Whether who has this role may do what `needed` is asked for. Operators and deployers are not each other's betters.
+    /// Whether this role includes the rights of `needed`. Neither operators nor deployers include the other.
     pub fn covers(self, needed: Self) -> bool {
         self == needed || self == Self::Admin || needed == Self::Viewer
     }
 }
 
-/// What a route asks of who calls it.
+/// The role that a route requires of its caller.
 pub trait Access {
-    /// `None`: nothing, not even a name.
+    /// `None`: the route requires no authentication.
     const ROLE: Option<Role>;
 }
 

@@ -1,5 +1,5 @@
-//! Routes with the role they need as part of their type, so that the check, its answers, and what the documentation says of
-//! it cannot differ, and so that no route comes in without any.
+//! Routes with the required role as part of their type, so that the check, its responses and the documentation agree, and no
+//! route is without a role.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -16,57 +16,57 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::path::{ParameterIn, Paths};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 
-use super::body;
-use super::openapi;
-use super::problem::unauthenticated;
-use super::roles::{Access, Open, Role};
-use super::{Api, Caller, MAX_BODY_BYTES};
-use crate::api::problem::Problem;
-use crate::text;
+use crate::http::connection::body;
+use crate::http::openapi;
+use crate::http::problem::ErrorResponse;
+use crate::http::problem::unauthenticated;
+use crate::http::roles::{Access, Open, Role};
+use crate::http::{Api, Caller, MAX_BODY_BYTES};
+use snorri_core::text;
 
-/// Routes of one path that ask for the same of who calls them.
+/// Methods of one path with the same required role and limits.
 pub struct Route<A> {
     methods: UtoipaMethodRouter<Api>,
     limits: Limits,
     access: PhantomData<A>,
 }
 
-/// What a request may take.
+/// The limits of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Whether the answer must begin in time.
+    /// Whether the response has a time limit.
     pub timed: bool,
-    /// `None`: the body is read while it comes, and may be of any length.
+    /// The maximum size of the body. `None`: the body is streamed, with any length.
     pub body: Option<usize>,
 }
 
-/// Routes that need a role.
+/// Routes that require a role.
 pub fn needs<A: Access>(methods: UtoipaMethodRouter<Api>) -> Route<A> {
     let limits = Limits { timed: true, body: Some(MAX_BODY_BYTES) };
     Route { methods, limits, access: PhantomData }
 }
 
-/// Routes for everybody.
+/// Routes without authentication.
 pub fn open(methods: UtoipaMethodRouter<Api>) -> Route<Open> {
     needs(methods)
 }
 
 impl<A: Access> Route<A> {
-    /// Without the limit of time: it answers when there is something to tell.
+    /// Removes the time limit, for routes that wait or stream.
     #[must_use]
     pub fn untimed(mut self) -> Self {
         self.limits.timed = false;
         self
     }
 
-    /// Without limits of time and body: it reads and answers line by line, and holds each line to a limit itself.
+    /// Removes the limits of time and body, for handlers that stream line by line and limit each line.
     #[must_use]
     pub fn bulk(mut self) -> Self {
         self.limits = Limits { timed: false, body: None };
         self
     }
 
-    /// With bodies up to this size.
+    /// Sets the maximum size of the body.
     #[must_use]
     pub fn body(mut self, bytes: usize) -> Self {
         self.limits.body = Some(bytes);
@@ -74,7 +74,7 @@ impl<A: Access> Route<A> {
     }
 }
 
-/// Routes that belong together.
+/// A group of routes.
 #[derive(Default)]
 pub struct Group(Vec<Guarded>);
 
@@ -97,8 +97,8 @@ impl Group {
         self
     }
 
-    /// The router of all routes, documented and guarded. At most `at_once` requests are dealt with side by side; those that have
-    /// no limit of time do not count, or whoever watches would keep the others waiting.
+    /// The router of all routes, documented and guarded. At most `at_once` requests run concurrently. Requests without a time
+    /// limit do not count, because streams would otherwise block other requests.
     pub(super) fn build(self, time: Duration, body_time: Duration, at_once: usize) -> OpenApiRouter<Api> {
         let router = OpenApiRouter::with_openapi(openapi::information());
         let at_once = GlobalConcurrencyLimitLayer::new(at_once);
@@ -144,7 +144,7 @@ impl Guarded {
                 None => methods.route_layer(DefaultBodyLimit::disable()),
             };
             if limits.timed {
-                // With the body, and with the wait for its turn.
+                // Includes the body and the wait for a slot.
                 let status = StatusCode::GATEWAY_TIMEOUT;
                 methods = methods.route_layer(TimeoutLayer::with_status_code(status, time));
             }
@@ -153,19 +153,19 @@ impl Guarded {
     }
 }
 
-/// Whether who asks may ask this, and asks for nothing that this route does not know.
-fn may_enter(request: &Request, role: Option<Role>, known: &[String]) -> Result<(), Problem> {
+/// Checks the role of the caller and the query parameters of the request.
+fn may_enter(request: &Request, role: Option<Role>, known: &[String]) -> Result<(), ErrorResponse> {
     if let Some(needed) = role {
         let entrance = request.extensions().get::<Entrance>();
         let caller = match entrance.map(|Entrance(caller)| caller) {
             Some(Ok(caller)) => caller,
-            Some(Err(problem)) => return Err(Problem::clone(problem)),
+            Some(Err(problem)) => return Err(ErrorResponse::clone(problem)),
             None => return Err(unauthenticated("no credentials were given")),
         };
         if !caller.role.covers(needed) {
             let detail =
-                format!("this needs the role `{}`; you have `{}`", needed.name(), caller.role.name());
-            return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+                format!("this requires the role `{}`; you have `{}`", needed.name(), caller.role.name());
+            return Err(ErrorResponse::new(StatusCode::FORBIDDEN, "forbidden", detail));
         }
     }
     let query = request.uri().query().unwrap_or_default();
@@ -174,31 +174,33 @@ fn may_enter(request: &Request, role: Option<Role>, known: &[String]) -> Result<
     }
     let names = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next());
     match names.flatten().find(|name| !known.iter().any(|known| known == name)) {
-        Some(name) => Err(Problem::invalid_query(format!("this route has no query parameter `{name}`"))),
+        Some(name) => {
+            Err(ErrorResponse::invalid_query(format!("this route has no query parameter `{name}`")))
+        }
         None => Ok(()),
     }
 }
 
-/// Refuses a path or a query with a control or format character: no name that is kept has one, and PostgreSQL cannot even look
-/// for a NUL.
-fn check_visible(encoded: &str) -> Result<(), Problem> {
+/// Rejects a path or a query with a control or format character: no stored name has one, and PostgreSQL cannot search for a
+/// NUL.
+fn check_visible(encoded: &str) -> Result<(), ErrorResponse> {
     let text = percent_decode_str(encoded).decode_utf8_lossy();
     match text::find_invisible(&text) {
         None => Ok(()),
         Some(found) => {
             let code = u32::from(found);
-            Err(Problem::invalid_query(format!(
-                "there is the control or format character U+{code:04X} in it"
+            Err(ErrorResponse::invalid_query(format!(
+                "the path or query contains the control or format character U+{code:04X}"
             )))
         }
     }
 }
 
-/// What the credentials of a request amount to: an extension of every request.
+/// The result of the authentication: an extension of every request.
 #[derive(Debug, Clone)]
-pub(super) struct Entrance(pub Result<Caller, Problem>);
+pub(super) struct Entrance(pub Result<Caller, ErrorResponse>);
 
-/// Axum runs handlers by path, so that what one of its methods documents counts for all of them.
+/// The documented query parameters of all methods of a path: Axum applies the guard to the path.
 fn query_parameters(paths: &Paths) -> Vec<String> {
     let mut paths = paths.clone();
     let operations = paths.paths.values_mut().flat_map(openapi::operations);

@@ -1,11 +1,11 @@
-//! Every route with every role, driven by what the OpenAPI document says that it needs.
+//! Every route with every role, driven by the required roles in the OpenAPI document.
 
 use serde_json::{Value, json};
 use snorri::http::{Role, hash};
 
 use crate::process::{Server, json as answered};
 
-/// Every role, and tokens for it: `viewer` comes in with `viewer-token`.
+/// The configuration of a token for each role: `viewer-token` for `viewer`.
 pub fn tokens() -> String {
     let token = |role: Role| {
         let name = role.name();
@@ -17,7 +17,7 @@ pub fn tokens() -> String {
     Role::ALL.map(token).concat()
 }
 
-/// All operations: method, path with its parameters filled in, and the role that is needed.
+/// All operations: method, path with its parameters filled in, and the required role.
 fn operations(document: &Value) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
@@ -27,7 +27,7 @@ fn operations(document: &Value) -> Vec<(String, String, String)> {
             .replace("{name}", "order");
         assert!(!filled.contains('{'), "{path}");
         for (method, operation) in methods.as_object().expect("methods") {
-            let role = operation["x-role"].as_str().expect("every operation says who may call it");
+            let role = operation["x-role"].as_str().expect("every operation has a role");
             found.push((method.clone(), filled.clone(), role.to_owned()));
         }
     }
@@ -83,7 +83,7 @@ async fn the_one_who_is_asked_is_the_one_who_is_told() {
     let (_, problem) = server
         .ask(server.request("post", "/v1/sagas").bearer_auth("viewer-token").json(&json!({"nonsense": 1})))
         .await;
-    assert_eq!(problem["code"], "forbidden", "before the body is looked at: {problem}");
+    assert_eq!(problem["code"], "forbidden", "before the body is validated: {problem}");
 
     let start = json!({"definition": "order", "input": {"orderId": "o-1"}});
     let as_operator =

@@ -1,4 +1,4 @@
-//! Clients that say nothing, or speak slowly: they hold no place that others need.
+//! Silent and slow clients: they take no connection or request slot that others need.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::process::Server;
 
-/// More than the server closes a connection after, in its default configuration.
+/// Longer than the server keeps a silent connection, in its default configuration.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn connect(server: &Server, bytes: &[u8]) -> TcpStream {
@@ -26,17 +26,17 @@ async fn connect_many(server: &Server, count: usize, bytes: &[u8]) -> Vec<TcpStr
     streams
 }
 
-/// What the server sends until it closes the connection.
+/// Reads until the server closes the connection.
 async fn read_to_end(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset is an end as well.
+    // A reset also ends the connection.
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed in time");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 async fn answers(server: &Server) {
     let began = Instant::now();
-    // On new connections: an idle one may make room for another.
+    // On new connections: an idle one may be closed for another.
     for path in ["/livez", "/v1/sagas"] {
         let client = reqwest::Client::new();
         let answer = client.get(format!("{}{path}", server.base)).send().await.expect("an answer");
@@ -63,7 +63,7 @@ async fn silent_and_slow_connections_keep_no_others_out() {
 
 #[tokio::test]
 async fn slow_bodies_take_no_place_among_the_requests() {
-    let server = Server::start("[http]\nconcurrency = 4").await;
+    let server = Server::start("[http]\nmax_concurrent_requests = 4").await;
     let _streams = connect_many(&server, 50, SLOW_BODY).await;
     answers(&server).await;
 }
@@ -86,7 +86,7 @@ async fn what_does_not_come_in_time_ends_its_connection() {
         "{}",
         answers[3]
     );
-    // Settings are exchanged, and a ping is not answered.
+    // The client sends the preface and does not answer pings.
     let silent = connect(&server, preface).await;
     let _ = tokio::time::timeout(2 * PATIENCE, read_to_end(silent)).await.expect("closed in time");
 }
@@ -103,7 +103,7 @@ async fn connections_that_are_worked_on_are_not_closed_for_others() {
     let _silent = connect_many(&server, 50, b"").await;
     answers(&server).await;
     let mut rest = [0; 4096];
-    // Its headers, and nothing else: it is still open.
+    // The stream sends its headers and stays open.
     while let Ok(read) = tokio::time::timeout(Duration::from_secs(1), watcher.read(&mut rest)).await {
         assert!(read.expect("open") > 0, "the watcher was closed");
     }

@@ -17,7 +17,7 @@ fn the_committed_document_is_the_generated_one() {
     let generated = snorri::http::document().expect("a document");
     assert!(
         read("docs/openapi.json").trim_end() == generated,
-        "docs/openapi.json is not what the code says any more: snorri schema --openapi > docs/openapi.json"
+        "docs/openapi.json is outdated: snorri schema --openapi > docs/openapi.json"
     );
 }
 
@@ -31,10 +31,10 @@ fn every_operation_says_what_it_is() {
         for (method, operation) in methods.as_object().expect("methods") {
             let place = format!("{method} {path}");
             let text = |field: &str| operation[field].as_str().unwrap_or_default().to_owned();
-            assert!(ids.insert(text("operationId")), "{place}: its id is another's, too");
+            assert!(ids.insert(text("operationId")), "{place}: its id is not unique");
             assert!(!text("summary").is_empty(), "{place} has no summary");
             let tag = operation["tags"][0].as_str().unwrap_or_default();
-            assert!(tags.contains(tag), "{place} has the tag `{tag}`, which is not explained");
+            assert!(tags.contains(tag), "{place} has the tag `{tag}`, which has no description");
             let is_open = text("x-role") == "open";
             assert_eq!(operation["security"].as_array().map(Vec::is_empty), Some(is_open), "{place}");
             for (status, answer) in operation["responses"].as_object().expect("answers") {
@@ -45,7 +45,7 @@ fn every_operation_says_what_it_is() {
             }
         }
     }
-    // What is referred to is there.
+    // All references resolve.
     let text = document.to_string();
     for name in
         text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().expect("a name"))
@@ -83,7 +83,7 @@ async fn the_reference_page_needs_nothing_from_elsewhere() {
     assert_eq!(server.get("/v1/openapi.json").await.1["openapi"], "3.1.0");
 }
 
-/// The table in `docs/api.md`: code, status, meaning.
+/// The table of codes in `docs/api.md`: code, status, meaning.
 fn documented() -> BTreeMap<String, String> {
     let text = read("docs/api.md");
     let rows = text.lines().filter(|line| line.starts_with("| `"));
@@ -98,11 +98,11 @@ fn documented() -> BTreeMap<String, String> {
     table
 }
 
-/// The codes that the source can answer with.
+/// The codes in the source.
 fn made() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
     for text in sources("src/http") {
-        // Problem::new(status, "code", ...) and Self::new(status, "code", ...), also over several lines.
+        // ErrorResponse::new(status, "code", ...) and Self::new(status, "code", ...), on one or several lines.
         for call in text.split("::new(").skip(1) {
             let Some((status, rest)) = call.split_once(',') else { continue };
             let is_status = status.contains("StatusCode::") || status.trim() == "status";
@@ -111,8 +111,8 @@ fn made() -> BTreeSet<String> {
             }
         }
     }
-    // What the engine and the core refuse with.
-    for text in ["src/engine", "src/saga", "src/json"].into_iter().flat_map(sources) {
+    // The codes of the errors of the engine and the core.
+    for text in ["crates/engine/src", "crates/core/src"].into_iter().flat_map(sources) {
         for function in text.split("pub fn code(&self) -> &'static str {").skip(1) {
             let body = function.split("\n    }\n").next().expect("a function");
             let arms =
@@ -137,7 +137,7 @@ fn sources(part: &str) -> Vec<String> {
     texts
 }
 
-/// Codes of the core that never leave it: what they are about is not asked over the API, or is told otherwise.
+/// Internal codes of the core, which the API does not return.
 const INTERNAL: [&str; 8] = [
     "already_started",
     "unknown_saga",
@@ -153,11 +153,11 @@ const INTERNAL: [&str; 8] = [
 fn every_code_is_documented() {
     let (documented, mut made) = (documented(), made());
     for internal in INTERNAL {
-        assert!(made.remove(internal), "{internal} is no code any more");
+        assert!(made.remove(internal), "{internal} is not a code");
     }
     let documented: BTreeSet<_> = documented.into_keys().collect();
     let missing: Vec<_> = made.difference(&documented).collect();
-    assert!(missing.is_empty(), "docs/api.md does not tell of {missing:?}");
+    assert!(missing.is_empty(), "docs/api.md lacks {missing:?}");
     let gone: Vec<_> = documented.difference(&made).collect();
-    assert!(gone.is_empty(), "docs/api.md tells of {gone:?}, which nothing answers");
+    assert!(gone.is_empty(), "docs/api.md lists {gone:?}, which do not exist");
 }

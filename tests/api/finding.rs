@@ -1,4 +1,4 @@
-//! Starting sagas over HTTP, and finding them again.
+//! Starting, finding, watching and deleting sagas over HTTP.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -126,11 +126,11 @@ async fn many_are_started_line_by_line_and_one_is_waited_for_and_watched() {
     assert_eq!(cancelled.0, 200);
     assert_eq!(waited.1["status"], "compensated", "{}", waited.1);
     let chunks: Vec<_> = stream.bytes_stream().collect().await;
-    let told: Vec<u8> = chunks.into_iter().flat_map(|chunk| chunk.expect("bytes").to_vec()).collect();
-    let told = String::from_utf8(told).expect("text");
-    let ids: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    let bytes: Vec<u8> = chunks.into_iter().flat_map(|chunk| chunk.expect("bytes").to_vec()).collect();
+    let events = String::from_utf8(bytes).expect("text");
+    let ids: Vec<&str> = events.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     let seq = waited.1["seq"].as_u64().expect("a number");
-    assert_eq!(ids, (1..=seq).map(|seq| seq.to_string()).collect::<Vec<_>>(), "{told}");
+    assert_eq!(ids, (1..=seq).map(|seq| seq.to_string()).collect::<Vec<_>>(), "{events}");
 }
 
 #[tokio::test]
@@ -139,20 +139,21 @@ async fn a_stream_of_all_sagas_tells_what_happens_from_now_on() {
     saga(&server, "o-0", "waiting").await;
     tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
     let stream = server.request("get", "/v1/sagas/events").send().await.expect("an answer");
-    // It looks back a little: what was before is not to be found here.
+    // The feed looks back a little: earlier entries must not appear here.
     let id = saga(&server, "o-1", "stuck").await;
     let (_, last) = server.get(&format!("/v1/sagas/{id}")).await;
     let mut chunks = stream.bytes_stream();
-    let mut told = String::new();
+    let mut events = String::new();
     let end = format!("\"saga\":\"{id}\",\"seq\":{}", last["seq"]);
-    while !told.contains(&end) {
+    while !events.contains(&end) {
         let chunk = tokio::time::timeout(std::time::Duration::from_secs(10), chunks.next()).await;
-        told.push_str(&String::from_utf8_lossy(&chunk.expect("in time").expect("an event").expect("bytes")));
+        let bytes = chunk.expect("in time").expect("an event").expect("bytes");
+        events.push_str(&String::from_utf8_lossy(&bytes));
     }
     let changes: Vec<Value> =
-        told.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
+        events.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
     let seqs: Vec<_> = changes.iter().map(|change| change["seq"].as_u64().expect("a number")).collect();
-    assert!(changes.iter().all(|change| change["saga"] == *id), "{told}");
+    assert!(changes.iter().all(|change| change["saga"] == *id), "{events}");
     assert_eq!(
         seqs,
         (1..=last["seq"].as_u64().expect("a number")).collect::<Vec<_>>(),
@@ -171,7 +172,7 @@ async fn definitions_are_registered_compared_and_retired() {
         server.request("get", "/v1/definitions/stuck/versions/1/source").send().await.expect("an answer");
     let source = source.text().await.expect("text");
     assert_eq!(server.post("/v1/definitions", &json!({"source": source})).await.0, 200, "the same");
-    let other = source.replace("nobody.listens", "x.y");
+    let other = source.replace("mail.send", "x.y");
     let (status, problem) = server.post("/v1/definitions", &json!({"source": other})).await;
     assert_eq!((status, &problem["code"]), (409, &json!("definition_changed")), "{problem}");
     let broken = source.replace("wait:", "wiat:");
@@ -204,7 +205,7 @@ async fn definitions_are_registered_compared_and_retired() {
 async fn what_has_ended_is_archived_and_deleted_in_time() {
     let archive = tempfile::tempdir().expect("a directory");
     let settings = format!(
-        "[engine.retention]\nkeep = \"never\"\ninterval = \"100ms\"\narchive = \"{}\"\n\
+        "[engine.retention]\nretention_period = \"never\"\ninterval = \"100ms\"\narchive = \"{}\"\n\
          definitions = {{ order = \"1s\" }}\n",
         archive.path().display()
     );
@@ -231,7 +232,7 @@ async fn what_has_ended_is_archived_and_deleted_in_time() {
     assert_eq!(
         (mode(&files[0]), mode(&archive.path().join("order"))),
         (0o600, 0o700),
-        "nobody else reads it"
+        "only the owner can read it"
     );
     let text = std::fs::read_to_string(&files[0]).expect("text");
     let line: Value = serde_json::from_str(text.trim()).expect("one line of JSON");

@@ -1,4 +1,4 @@
-//! Which tokens of an issuer count, and what they mean.
+//! The accepted tokens of an issuer, and the roles that they grant.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Server, refusal};
 
-/// Somebody who signs with ES256, under this key id.
+/// A signer with ES256, under this key id.
 struct Signer {
     id: &'static str,
     key: EncodingKey,
@@ -82,12 +82,12 @@ async fn only_what_the_issuer_signed_for_us_counts() {
         ("not yet valid", signer.token(&with(&json!({"nbf": now + 120})))),
         ("of another issuer", signer.token(&with(&json!({"iss": "https://evil.example"})))),
         ("for another audience", signer.token(&with(&json!({"aud": "billing"})))),
-        ("for ever", signer.token(&with(&json!({"exp": null})))),
-        ("for nobody", signer.token(&with(&json!({"aud": null})))),
-        ("of nobody", signer.token(&with(&json!({"sub": ""})))),
+        ("without expiry", signer.token(&with(&json!({"exp": null})))),
+        ("without an audience", signer.token(&with(&json!({"aud": null})))),
+        ("without a subject", signer.token(&with(&json!({"sub": ""})))),
         ("signed by a stranger", stranger.token(&claims())),
         ("of an unknown key", Signer::new("two").token(&claims())),
-        ("signed with what is public", symmetric(&signer)),
+        ("signed with the public key", symmetric(&signer)),
         ("not signed", unsigned()),
         ("changed", changed(&signer)),
         ("nonsense", "a.b.c".to_owned()),
@@ -96,26 +96,26 @@ async fn only_what_the_issuer_signed_for_us_counts() {
         let (status, problem) = whoami(&server, &token).await;
         assert_eq!((status, &problem["code"]), (401, &json!("unauthenticated")), "{what}: {problem}");
     }
-    let nobody = signer.token(&with(&json!({"access": {"groups": ["admin", "others"]}})));
-    let (status, problem) = whoami(&server, &nobody).await;
+    let no_role = signer.token(&with(&json!({"access": {"groups": ["admin", "others"]}})));
+    let (status, problem) = whoami(&server, &no_role).await;
     assert_eq!((status, &problem["code"]), (403, &json!("forbidden")), "{problem}");
 }
 
-/// Signed by HMAC, with the public key as the secret.
+/// A token signed by HMAC, with the public key as the secret.
 fn symmetric(signer: &Signer) -> String {
     let header = Header { kid: Some(signer.id.to_owned()), ..Header::new(Algorithm::HS256) };
     let secret = EncodingKey::from_secret(signer.public().to_string().as_bytes());
     encode(&header, &claims(), &secret).expect("signed")
 }
 
-/// `{"alg":"none","typ":"JWT"}`, the claims of somebody else's token, and no signature.
+/// An unsigned token: `{"alg":"none","typ":"JWT"}` and the claims of another token.
 fn unsigned() -> String {
     let token = Signer::new("one").token(&claims());
     let claims = token.split('.').nth(1).expect("claims");
     format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{claims}.")
 }
 
-/// The signature of one token on the claims of another.
+/// A token with the claims of one and the signature of another.
 fn changed(signer: &Signer) -> String {
     let (good, better) = (signer.token(&claims()), signer.token(&with(&json!({"sub": "root"}))));
     let mut parts: Vec<_> = good.split('.').collect();
@@ -141,17 +141,17 @@ async fn a_new_key_is_asked_for_but_not_by_every_token() {
 
     let server = Server::start(&settings(&url)).await;
     assert_eq!(whoami(&server, &old.token(&claims())).await.0, 200);
-    assert_eq!(asked.load(Ordering::SeqCst), 1, "known keys are not asked for");
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "known keys are not fetched");
     tokio::time::sleep(Duration::from_millis(400)).await;
     for _ in 0..20 {
         assert_eq!(whoami(&server, &new.token(&claims())).await.0, 401);
     }
-    assert!(asked.load(Ordering::SeqCst) <= 4, "{asked:?}: unknown keys are asked for now and then");
+    assert!(asked.load(Ordering::SeqCst) <= 4, "{asked:?}: unknown keys cause few fetches");
 
     *keys.lock().expect("unpoisoned") = json!({"keys": [new.public()]});
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(whoami(&server, &new.token(&claims())).await.0, 200);
-    assert_eq!(whoami(&server, &old.token(&claims())).await.0, 401, "what was withdrawn counts no more");
+    assert_eq!(whoami(&server, &old.token(&claims())).await.0, 401, "a withdrawn key is rejected");
 }
 
 #[tokio::test]
@@ -166,6 +166,6 @@ async fn settings_that_would_let_strangers_in_are_refused() {
     ];
     for (settings, expected) in cases {
         let ended = refusal("127.0.0.1:0", &settings).await;
-        assert!(!ended.success && ended.told.contains(expected), "{expected}: {}", ended.told);
+        assert!(!ended.success && ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
     }
 }

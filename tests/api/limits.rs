@@ -1,4 +1,4 @@
-//! Bodies, rates, and what is not known: each refused as a problem.
+//! Limits of bodies and rates, and unknown names: each is rejected with a problem.
 
 use serde_json::{Value, json};
 
@@ -113,9 +113,9 @@ async fn who_asks_too_much_is_told_when_to_come_again() {
     assert!((1..=2).contains(&wait), "{wait}");
     let (_, problem): (u16, Value) = answered(refused).await;
     assert_eq!(problem["code"], "too_many_requests", "{problem}");
-    assert_eq!(ask("operator-token").await.expect("an answer").status(), 200, "others are not concerned");
+    assert_eq!(ask("operator-token").await.expect("an answer").status(), 200, "others are not affected");
     for _ in 0..20 {
-        assert_eq!(server.get("/readyz").await.0, 200, "nor is the health");
+        assert_eq!(server.get("/readyz").await.0, 200, "health is not affected");
     }
     let guessing = async |number: u32| ask(&format!("guess-{number}")).await.expect("an answer").status();
     let mut statuses = Vec::new();

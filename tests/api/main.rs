@@ -1,14 +1,14 @@
-//! The admin API as whoever calls it sees it: a running `snorri serve` on the embedded default, and nothing else.
+//! The admin API from the outside: a running `snorri serve` on the embedded default.
 //!
 //! - [`access`]: every route with every role
-//! - [`connections`]: clients that say nothing, or speak slowly
-//! - [`jwt`]: which tokens of an issuer count
-//! - [`limits`]: bodies, rates, and what is not known
-//! - [`finding`]: starting sagas, finding them, watching them, and what becomes of those that have ended
-//! - [`steering`]: interventions, one by one and many at once
-//! - [`settings`]: TLS, and what the process does not start with
-//! - [`document`]: the OpenAPI, the reference page, and the codes of problems
-//! - [`process`]: the process itself
+//! - [`connections`]: silent and slow clients
+//! - [`jwt`]: tokens of an issuer
+//! - [`limits`]: limits of bodies and rates, and unknown names
+//! - [`finding`]: starting, finding, watching and deleting sagas
+//! - [`steering`]: interventions, single and in bulk
+//! - [`settings`]: TLS, and rejected settings
+//! - [`document`]: the OpenAPI document, the reference page, and the codes of problems
+//! - [`process`]: the process under test
 
 mod access;
 mod connections;

@@ -1,4 +1,4 @@
-//! A `snorri serve` process with settings of a test's own.
+//! A `snorri serve` process with the settings of a test.
 
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-/// A saga that waits for a signal, so that there is always something to do with it.
+/// A saga that waits for a signal, so that interventions are possible.
 const DEFINITION: &str = "saga: order
 version: 1
 input:
@@ -31,15 +31,15 @@ pub struct Server {
     pub client: reqwest::Client,
 }
 
-/// How a process that did not start ended.
+/// The end of a process that did not start.
 #[derive(Debug)]
 pub struct Ended {
     pub success: bool,
-    pub told: String,
+    pub stderr: String,
 }
 
 impl Server {
-    /// With these lines of configuration, once it answers.
+    /// Starts a server with these lines of configuration, and waits until it answers.
     pub async fn start(settings: &str) -> Self {
         Self::start_at("http", settings, client()).await
     }
@@ -65,7 +65,7 @@ impl Server {
         self.client.request(method, format!("{}{path}", self.base))
     }
 
-    /// The status and the body, which is JSON.
+    /// Sends a request and returns the status and the JSON body.
     pub async fn ask(&self, request: RequestBuilder) -> (u16, Value) {
         json(request.send().await.expect("an answer")).await
     }
@@ -79,7 +79,7 @@ impl Server {
     }
 }
 
-/// The answer, which must be a problem if it tells one.
+/// Decodes a response. An error must be a problem.
 pub async fn json(answer: Response) -> (u16, Value) {
     let status = answer.status();
     let kind = answer.headers().get("content-type").map(|kind| kind.to_str().expect("text").to_owned());
@@ -92,13 +92,13 @@ pub async fn json(answer: Response) -> (u16, Value) {
     (status.as_u16(), body)
 }
 
-/// Starts a process that is not expected to go on, and waits for its end.
+/// Starts a process with settings that it must reject, and waits for its end.
 pub async fn refusal(listen: &str, settings: &str) -> Ended {
     let home = home();
     let mut command = command(&home, listen, settings);
     let output = command.stderr(Stdio::piped()).output();
     let output = tokio::time::timeout(Duration::from_secs(20), output).await.expect("it ends").expect("run");
-    Ended { success: output.status.success(), told: String::from_utf8_lossy(&output.stderr).into_owned() }
+    Ended { success: output.status.success(), stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
 }
 
 pub fn client() -> reqwest::Client {

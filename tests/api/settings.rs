@@ -1,4 +1,4 @@
-//! TLS, and what the process does not start with.
+//! TLS, tokens, and settings that the process rejects.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::process::{Server, client, refusal};
 
-/// A certificate for localhost, its key, and where they are.
+/// A certificate for localhost and its key: their directory, the settings, and the path of the certificate.
 fn certified() -> (TempDir, String, PathBuf) {
     let home = tempfile::tempdir().expect("a directory");
     let certified = generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
@@ -30,7 +30,7 @@ async fn it_speaks_tls_and_nothing_else() {
     let trusting = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
     let server = Server::start_at("https", &settings, trusting).await;
     assert_eq!(server.get("/v1/whoami").await.0, 200);
-    assert!(client().get(format!("{}/livez", server.base)).send().await.is_err(), "who does not trust it");
+    assert!(client().get(format!("{}/livez", server.base)).send().await.is_err(), "an untrusting client");
     let plain = server.base.replace("https", "http");
     let plain = server.client.get(format!("{plain}/livez")).send().await;
     assert!(plain.is_err(), "{plain:?}");
@@ -40,9 +40,9 @@ async fn it_speaks_tls_and_nothing_else() {
 async fn off_loopback_it_does_not_start_without_authentication() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let ended = refusal(listen, "").await;
-        assert!(!ended.success, "{}", ended.told);
+        assert!(!ended.success, "{}", ended.stderr);
         for part in ["no authentication", "snorri token", "127.0.0.1"] {
-            assert!(ended.told.contains(part), "{part}: {}", ended.told);
+            assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
         }
     }
 }
@@ -61,7 +61,7 @@ async fn settings_that_cannot_be_meant_are_refused() {
     ];
     for (settings, expected) in cases {
         let ended = refusal("127.0.0.1:0", &settings).await;
-        assert!(!ended.success && ended.told.contains(expected), "{expected}: {}", ended.told);
+        assert!(!ended.success && ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
     }
 }
 
@@ -72,9 +72,9 @@ async fn a_token_of_ours_comes_in() {
         .output()
         .expect("run");
     assert!(made.status.success());
-    let (settings, told) =
+    let (settings, stderr) =
         (String::from_utf8(made.stdout).expect("text"), String::from_utf8_lossy(&made.stderr));
-    let token = told.split_whitespace().find(|word| word.starts_with("snorri_")).expect("a token");
+    let token = stderr.split_whitespace().find(|word| word.starts_with("snorri_")).expect("a token");
     assert!(!settings.contains(token), "only the hash goes to the configuration: {settings}");
     let server = Server::start(&settings).await;
     let (status, me) = server.ask(server.request("get", "/v1/whoami").bearer_auth(token)).await;

@@ -1,11 +1,11 @@
-//! Interventions over HTTP: a preview is what then happens, everything is audited, and nothing is done on an old look.
+//! Interventions over HTTP: a preview equals the result, everything is audited, and `If-Match` rejects outdated requests.
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use crate::process::Server;
 
-/// A saga that is stuck at once, because nobody takes its command, and one that waits.
+/// A saga that waits for a signal, and is then stuck, because its command has no queue.
 const STUCK: &str = "saga: stuck
 version: 1
 key: ${ input.id }
@@ -13,7 +13,7 @@ attributes: { region: \"${ input.region }\" }
 steps:
   - { name: ask, wait: { signal: go }, timeout: 1h }
   - name: send
-    command: nobody.listens
+    command: mail.send
     exchange: void
     unroutable_timeout: 100ms
     retry: { attempts: 1 }
@@ -28,7 +28,7 @@ pub async fn server() -> Server {
     server
 }
 
-/// Starts a saga and brings it into a state.
+/// Starts a saga and drives it into a state.
 pub async fn saga(server: &Server, key: &str, state: &str) -> String {
     let body = json!({"definition": "stuck", "input": {"id": key, "region": "north"}});
     let (status, started) = server.post("/v1/sagas", &body).await;
@@ -40,7 +40,7 @@ pub async fn saga(server: &Server, key: &str, state: &str) -> String {
         "paused" => &[("pause", by)],
         "stuck" => &[("signals/go", json!({}))],
         "stuck and paused" => &[("signals/go", json!({})), ("pause", by)],
-        "completed" => &[("signals/go", json!({})), ("resolve", resolution("done"))],
+        "completed" => &[("signals/go", json!({})), ("resolve", resolution("succeeded"))],
         "compensated" => &[("cancel", by)],
         "abandoned" => &[("signals/go", json!({})), ("abandon", by)],
         other => panic!("{other}"),
@@ -73,7 +73,7 @@ fn resolution(outcome: &str) -> Value {
     json!({"step": "send", "outcome": outcome, "output": {"by": "hand"}, "reason": "a test"})
 }
 
-/// Without what differs between two looks at the same: times, and whether it is a preview.
+/// Removes the fields that differ between a preview and its result: times, and `preview`.
 fn timeless(mut answer: Value) -> Value {
     fn clear(value: &mut Value) {
         match value {
@@ -102,10 +102,10 @@ async fn a_preview_is_what_then_happens_for_every_intervention_in_every_state() 
         ("pause", reason()),
         ("resume", reason()),
         ("retry", reason()),
-        ("resolve", resolution("done")),
-        ("resolve", resolution("not_done")),
+        ("resolve", resolution("succeeded")),
+        ("resolve", resolution("failed")),
         ("skip", json!({"step": "send", "reason": "a test"})),
-        ("roll-back", reason()),
+        ("rollback", reason()),
         ("abandon", reason()),
     ];
     let mut accepted = 0;
@@ -114,12 +114,12 @@ async fn a_preview_is_what_then_happens_for_every_intervention_in_every_state() 
             let id = saga(&server, &format!("{row}-{column}"), state).await;
             let path = format!("/v1/sagas/{id}/{action}");
             let (_, before) = server.get(&format!("/v1/sagas/{id}")).await;
-            let (told, preview) = server.post(&format!("{path}?preview=true"), body).await;
+            let (preview_status, preview) = server.post(&format!("{path}?preview=true"), body).await;
             let (_, between) = server.get(&format!("/v1/sagas/{id}")).await;
-            assert_eq!(before, between, "a preview of {action} changes nothing of what is {state}");
+            assert_eq!(before, between, "a preview of {action} changes nothing when {state}");
             let (status, made) = server.post(&path, body).await;
-            assert_eq!(told, status, "{action} of what is {state}: {preview} and {made}");
-            assert_eq!(timeless(preview), timeless(made.clone()), "{action} of what is {state}");
+            assert_eq!(preview_status, status, "{action} when {state}: {preview} and {made}");
+            assert_eq!(timeless(preview), timeless(made.clone()), "{action} when {state}");
             if status == 200 {
                 accepted += 1;
                 let (_, audit) = server.get(&format!("/v1/audit?saga={id}&limit=1")).await;
@@ -130,13 +130,12 @@ async fn a_preview_is_what_then_happens_for_every_intervention_in_every_state() 
                 assert_eq!(entry["before"]["status"], before["status"], "{audit}");
                 assert_eq!(entry["after"]["status"], made["status"], "{audit}");
             } else {
-                assert_eq!(status, 409, "{action} of what is {state}: {made}");
+                assert_eq!(status, 409, "{action} when {state}: {made}");
             }
         }
     }
-    // waiting: cancel, pause; paused: cancel, resume; stuck: cancel, pause and all of the rest but resume; stuck and paused:
-    // cancel, resume, abandon.
-    assert_eq!(accepted, 2 + 2 + 8 + 3, "as many as the table says");
+    // waiting: cancel, pause; paused: cancel, resume; stuck: all except resume; stuck and paused: cancel, resume, abandon.
+    assert_eq!(accepted, 2 + 2 + 8 + 3, "the number in the table");
 }
 
 fn if_match(request: RequestBuilder, etag: &str) -> RequestBuilder {
@@ -170,11 +169,11 @@ async fn a_new_saga_goes_on_from_a_step_of_one_that_has_ended() {
     let (status, started) = server.post(&path, &restart("send")).await;
     assert_eq!(status, 201, "{started}");
     let again = server.post(&path, &restart("send")).await;
-    assert_eq!((again.0, &again.1["id"]), (200, &started["id"]), "the same request leads to the same saga");
+    assert_eq!((again.0, &again.1["id"]), (200, &started["id"]), "the same request returns the same saga");
     let new = started["id"].as_str().expect("an id");
     let saga = until(&server, new, "stuck").await;
     assert_eq!(
-        (&saga["restart_of"], &saga["steps"][0]["status"]),
+        (&saga["restarted_from"], &saga["steps"][0]["status"]),
         (&json!(id), &json!("completed")),
         "{saga}"
     );
@@ -207,25 +206,25 @@ async fn sagas_go_on_with_a_new_version_if_they_can() {
     let server = server().await;
     let waiting = saga(&server, "o-1", "waiting").await;
     let stuck = saga(&server, "o-2", "stuck").await;
-    let second = STUCK.replace("version: 1", "version: 2").replace("nobody.listens", "somebody.listens");
+    let second = STUCK.replace("version: 1", "version: 2").replace("mail.send", "mail.post");
     assert_eq!(server.post("/v1/definitions", &json!({"source": second})).await.0, 201);
 
     let body = json!({"version": 2, "reason": "a test"});
-    let (status, told) = server.post(&format!("/v1/sagas/{stuck}/migrate?preview=true"), &body).await;
-    assert_eq!((status, &told["safe"]), (200, &json!(false)), "{told}");
-    assert_eq!(told["blocked"][0]["step"], "send", "{told}");
+    let (status, preview) = server.post(&format!("/v1/sagas/{stuck}/migrate?preview=true"), &body).await;
+    assert_eq!((status, &preview["safe"]), (200, &json!(false)), "{preview}");
+    assert_eq!(preview["blocked"][0]["step"], "send", "{preview}");
     let (status, problem) = server.post(&format!("/v1/sagas/{stuck}/migrate"), &body).await;
     assert_eq!((status, &problem["code"]), (409, &json!("migration_blocked")), "{problem}");
 
     let bulk =
         json!({"action": "migrate", "version": 2, "query": {"definition": "stuck"}, "reason": "a test"});
     let dry = lines(&server, &bulk).await;
-    let found = json!({"matching": 2, "would_change": 1, "dry_run": true});
-    assert_eq!(dry[0]["found"], found, "{dry:?}");
+    let found = json!({"matching": 2, "affected": 1, "dry_run": true});
+    assert_eq!(dry[0]["summary"], found, "{dry:?}");
     let mut confirmed = bulk.clone();
     confirmed["confirm"] = json!(1);
     let done = lines(&server, &confirmed).await;
-    assert_eq!(done.last().expect("lines")["done"], json!({"accepted": 1, "refused": 0}), "{done:?}");
+    assert_eq!(done.last().expect("lines")["complete"], json!({"accepted": 1, "refused": 0}), "{done:?}");
     let (_, saga) = server.get(&format!("/v1/sagas/{waiting}")).await;
     assert_eq!(saga["version"], 2, "{saga}");
     let (_, audit) = server.get("/v1/audit?action=migrate").await;
@@ -234,10 +233,10 @@ async fn sagas_go_on_with_a_new_version_if_they_can() {
     assert_eq!(server.post(&format!("/v1/sagas/{waiting}/signals/go"), &json!({})).await.0, 202);
     let saga = until(&server, &waiting, "stuck").await;
     let message = saga["incidents"][0]["message"].as_str().expect("a message");
-    assert!(message.contains("somebody.listens"), "it runs the new version: {message}");
+    assert!(message.contains("mail.post"), "it runs the new version: {message}");
 }
 
-/// The lines of the answer to a bulk request.
+/// The lines of the response to a bulk request.
 pub async fn lines(server: &Server, body: &Value) -> Vec<Value> {
     let answer = server.request("post", "/v1/bulk").json(body).send().await.expect("an answer");
     let (status, text) = (answer.status(), answer.text().await.expect("a body"));
@@ -253,7 +252,7 @@ async fn the_same_is_done_to_many_only_as_it_was_confirmed() {
     }
     let bulk = json!({"action": "cancel", "query": {"attribute": "region=north"}, "reason": "a test"});
     let dry = lines(&server, &bulk).await;
-    assert_eq!(dry[0]["found"]["would_change"], 3, "{dry:?}");
+    assert_eq!(dry[0]["summary"]["affected"], 3, "{dry:?}");
     saga(&server, "o-4", "waiting").await;
     let mut confirmed = bulk.clone();
     confirmed["confirm"] = json!(3);

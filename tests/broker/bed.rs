@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use secrecy::SecretString;
-use snorri::broker::amqp::{self, AmqpBroker};
-use snorri::broker::local::{self, LocalBroker};
-use snorri::broker::{
-    Broker, Delivery, Handler, Properties, Publication, Published, Queue, Topology, Verdict,
+use snorri_broker::amqp::{self, AmqpBroker};
+use snorri_broker::local::{self, LocalBroker};
+use snorri_ports::broker::{
+    Broker, Delivery, Handler, Properties, Publication, Published, QueueDeclaration, Topology, Verdict,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,8 @@ impl Bed {
     pub(crate) fn topology(&self, name: &str, keys: &[&str]) -> Topology {
         let exchange = self.name("exchange");
         let bindings = keys.iter().map(|key| (exchange.clone(), (*key).to_owned())).collect();
-        let queue = Queue { name: self.name(name), bindings, dead_letters: Some(self.name("dead")) };
+        let queue =
+            QueueDeclaration { name: self.name(name), bindings, dead_letters: Some(self.name("dead")) };
         Topology { exchanges: vec![exchange], queues: vec![queue] }
     }
 

@@ -2,13 +2,12 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use snorri::catalog;
 
 fn attributes(value: &str, input: &Value) -> Result<Value, String> {
     let source = format!(
         "saga: order\nversion: 1\nattributes: {{ a: \"{value}\", b: fixed }}\nsteps: [{{ name: s, command: c, exchange: x, compensate: none }}]\n"
     );
-    let compiled = catalog::compile("order.yaml", &source).expect("it compiles");
+    let compiled = snorri_definition::compile("order.yaml", &source).expect("it compiles");
     compiled.attributes(input).map(|attributes| json!(attributes)).map_err(|error| error.to_string())
 }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
-use snorri::catalog::{self, Compiled};
-use snorri::saga::Direction;
-use snorri::saga::definition::{Action, Awaited, Block, OnWaitTimeout, Sleep, Step, StepIndex, Trigger};
-use snorri::saga::retry::Retry;
+use snorri_core::Direction;
+use snorri_core::definition::retry::Retry;
+use snorri_core::definition::{Action, Awaited, Block, OnWaitTimeout, Sleep, Step, StepIndex, Trigger};
+use snorri_definition::Compiled;
 
 pub(super) const TRIP: &str = include_str!("trip.yaml");
 pub(super) const SCHEMA: &str = r##"{
@@ -23,7 +23,7 @@ pub(super) fn trip() -> Compiled {
         ("schemas/trip.json".to_owned(), SCHEMA.to_owned()),
         ("schemas/unused.json".to_owned(), "{}".to_owned()),
     ]);
-    catalog::compile_with("trip.yaml", TRIP, &files).expect("the definition of a trip compiles")
+    snorri_definition::compile_with("trip.yaml", TRIP, &files).expect("the definition of a trip compiles")
 }
 
 fn step<'a>(compiled: &'a Compiled, name: &str) -> &'a Step {
@@ -80,13 +80,13 @@ fn steps_do_what_they_say() {
     let Action::Wait(paid) = &step(&trip, "paid").action else { panic!("a wait") };
     assert_eq!(paid.on_timeout, OnWaitTimeout::Fail);
     let Action::Choice(conditions) = &step(&trip, "choice#1").action else { panic!("a choice") };
-    assert_eq!(conditions.len(), 1, "and then `otherwise`");
+    assert_eq!(conditions.len(), 1, "and then `default`");
     assert!(
         matches!(step(&trip, "sleep#1").action, Action::Sleep(Sleep::For(time)) if time == Duration::from_secs(1))
     );
     assert!(matches!(step(&trip, "sleep#2").action, Action::Sleep(Sleep::Until(_))));
     let Action::Child(fraud) = &step(&trip, "fraud").action else { panic!("a child") };
-    assert_eq!((&*fraud.definition, fraud.version, fraud.undone), ("fraud-check", 1, false));
+    assert_eq!((&*fraud.definition, fraud.version, fraud.compensated), ("fraud-check", 1, false));
     let Action::Publish(publish) = &step(&trip, "publish#1").action else { panic!("a publish") };
     assert_eq!((&*publish.exchange, &*publish.event), ("trips.events", "leg.taken"));
     let Action::Fail { code, .. } = &step(&trip, "fail#1").action else { panic!("a fail") };
@@ -148,9 +148,9 @@ fn a_child_is_undone_unless_it_says_otherwise() {
     let source = |extra: &str| {
         format!("saga: order\nversion: 1\nsteps: [{{ name: fraud, saga: fraud-check, version: 1{extra} }}]\n")
     };
-    for (extra, undone) in [("", true), (", compensate: none", false), (", pivot: true", false)] {
-        let compiled = catalog::compile("order.yaml", &source(extra)).expect("compiles");
-        assert_eq!(step(&compiled, "fraud").has_undo(), undone, "{extra}");
+    for (extra, compensated) in [("", true), (", compensate: none", false), (", pivot: true", false)] {
+        let compiled = snorri_definition::compile("order.yaml", &source(extra)).expect("compiles");
+        assert_eq!(step(&compiled, "fraud").has_compensation(), compensated, "{extra}");
     }
 }
 
@@ -164,11 +164,12 @@ steps:
   - choice:
       - when: ${ input.card }
         steps: [{ name: charge, command: payment.charge, pivot: true }]
-      - otherwise: [{ name: invoice, command: invoice.send, pivot: true }]
+      - default: [{ name: invoice, command: invoice.send, pivot: true }]
   - name: pack
     command: shipping.pack
 ";
-    catalog::compile("order.yaml", source).expect("compiles, and nothing after it needs an undo");
+    snorri_definition::compile("order.yaml", source)
+        .expect("compiles, and nothing after it needs a compensation");
 }
 
 /// The table of `docs/definitions.md`.
@@ -176,7 +177,7 @@ steps:
 fn durations_are_taken_as_they_are_written() {
     let sleeps = |text: &str| {
         let source = format!("saga: nap\nversion: 1\nsteps:\n  - name: nap\n    sleep: {text}\n");
-        let compiled = catalog::compile("nap.yaml", &source).ok()?;
+        let compiled = snorri_definition::compile("nap.yaml", &source).ok()?;
         match compiled.definition.steps()[0].action {
             Action::Sleep(Sleep::For(duration)) => Some(duration.as_millis()),
             _ => None,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::json;
-use snorri::catalog;
 
 use super::language::{SCHEMA, TRIP, trip};
 
@@ -49,9 +48,9 @@ fn belong_to_the_definition() {
     assert_eq!(one.files, files(&[("schemas/trip.json", SCHEMA)]), "only what is used");
     let changed = SCHEMA.replace("legs", "stages");
     let changed = files(&[("schemas/trip.json", &changed)]);
-    let other = catalog::compile_with("trip.yaml", TRIP, &changed).expect("compiles");
+    let other = snorri_definition::compile_with("trip.yaml", TRIP, &changed).expect("compiles");
     assert_ne!(one.digest, other.digest);
-    let without = catalog::compile_with("order.yaml", super::ORDER, &changed).expect("compiles");
+    let without = snorri_definition::compile_with("order.yaml", super::ORDER, &changed).expect("compiles");
     assert_eq!((without.digest, without.files.len()), (super::order().digest, 0));
 }
 
@@ -65,7 +64,7 @@ fn may_refer_to_each_other_in_circles() {
         ("schemas/parts/line.json", r##"{"items": {"$ref": "../../line.yml#/$defs/line"}}"##),
         ("line.yml", "$defs: { line: { type: string, description: one }, of: { $ref: schemas/order.yaml } }"),
     ]);
-    let order = catalog::compile_with("order.yaml", ORDER, &texts).expect("compiles");
+    let order = snorri_definition::compile_with("order.yaml", ORDER, &texts).expect("compiles");
     assert_eq!(order.files.len(), 3);
     assert_eq!(order.check_input(&json!({"next": {"lines": ["a"]}})), Ok(()));
     assert!(order.check_input(&json!({"next": {"next": {"lines": [1]}}})).is_err());
@@ -83,11 +82,11 @@ fn come_with_the_definition_that_asks_for_them() {
     write("schemas/order.yaml", "properties: { lines: { $ref: parts/line.json } }");
     write("schemas/parts/line.json", r#"{"$ref": "gone.json"}"#);
     write("schemas/unused.json", "{}");
-    let read = catalog::read_directory(directory.path()).expect("read");
+    let read = snorri_definition::read_directory(directory.path()).expect("read");
     let names: Vec<_> = read[0].files.keys().map(String::as_str).collect();
     assert_eq!(names, ["schemas/order.yaml", "schemas/parts/line.json"]);
-    let wrong =
-        catalog::compile_with("order.yaml", &read[0].text, &read[0].files).expect_err("one is missing");
+    let wrong = snorri_definition::compile_with("order.yaml", &read[0].text, &read[0].files)
+        .expect_err("one is missing");
     assert!(wrong.to_string().contains("there is no file `schemas/parts/gone.json`"), "{wrong}");
 }
 
@@ -100,21 +99,21 @@ fn are_not_read_through_links_that_lead_out_of_the_directory() {
     fs::write(directory.path().join("order.yaml"), ORDER).expect("written");
     std::os::unix::fs::symlink(outside.path(), directory.path().join("schemas")).expect("linked");
     fs::write(outside.path().join("order.yaml"), "type: object").expect("written");
-    let error = catalog::read_directory(directory.path()).expect_err("refused");
+    let error = snorri_definition::read_directory(directory.path()).expect_err("refused");
     assert!(error.to_string().contains("leads out of the directory"), "{error}");
 }
 
 #[test]
 fn are_bounded() {
-    let large = format!("{{\"description\": \"{}\"}}", "x".repeat(catalog::MAX_SOURCE_BYTES));
+    let large = format!("{{\"description\": \"{}\"}}", "x".repeat(snorri_definition::MAX_SOURCE_BYTES));
     let deep = format!("{}1{}", "{\"a\":".repeat(1_000), "}".repeat(1_000));
     for text in [large.as_str(), deep.as_str(), &"- ".repeat(1_000), "a: &a [*a]"] {
         for name in ["schemas/order.yaml", "schemas/order.json"] {
             let source = ORDER.replace("schemas/order.yaml", name);
-            let wrong =
-                catalog::compile_with("order.yaml", &source, &files(&[(name, text)])).expect_err("refused");
+            let wrong = snorri_definition::compile_with("order.yaml", &source, &files(&[(name, text)]))
+                .expect_err("refused");
             assert_eq!(wrong.list.len(), 1, "{wrong}");
-            assert_eq!(wrong.list[0].code, catalog::code::SCHEMA_FILE);
+            assert_eq!(wrong.list[0].code, snorri_definition::diagnostic::code::SCHEMA_FILE);
         }
     }
 }

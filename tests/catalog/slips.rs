@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use snorri::catalog;
 
 use super::ORDER;
 use super::language::TRIP;
@@ -56,7 +55,7 @@ proptest! {
     fn no_slip_makes_the_catalog_panic(is_order: bool, slips in prop::collection::vec(slip(), 1..6)) {
         let text = if is_order { ORDER } else { TRIP };
         let source = slips.iter().fold(text.to_owned(), apply);
-        if let Err(diagnostics) = catalog::compile("order.yaml", &source) {
+        if let Err(diagnostics) = snorri_definition::compile("order.yaml", &source) {
             prop_assert!(!diagnostics.list.is_empty());
             prop_assert!(!diagnostics.plain().is_empty());
             prop_assert!(!diagnostics.pretty().is_empty());

@@ -1,8 +1,8 @@
-//! What can be seen without a server.
+//! The command line without a server.
 
 use super::terminal::Terminal;
 
-const SPEAKING: [&str; 22] = [
+const REMOTE_COMMANDS: [&str; 22] = [
     "start",
     "list",
     "show",
@@ -31,7 +31,7 @@ const SPEAKING: [&str; 22] = [
 async fn every_command_has_a_help_with_examples() {
     let terminal = Terminal::alone();
     let all = terminal.ok("snorri --help").await;
-    for command in SPEAKING.into_iter().chain([
+    for command in REMOTE_COMMANDS.into_iter().chain([
         "demo",
         "check",
         "test",
@@ -49,9 +49,9 @@ async fn every_command_has_a_help_with_examples() {
         assert!(help.contains("Examples:\n  snorri"), "{command} has examples:\n{help}");
         assert!(!help.contains("VERB"), "{help}");
     }
-    for command in SPEAKING {
+    for command in REMOTE_COMMANDS {
         let help = terminal.ok(&format!("snorri {command} --help")).await;
-        assert!(help.contains("Exit codes:"), "{command} tells its exit codes");
+        assert!(help.contains("Exit codes:"), "{command} lists its exit codes");
         assert!(
             help.contains("--server <URL>") && help.contains("[env: SNORRI_SERVER"),
             "{command}:\n{help}"
@@ -84,7 +84,7 @@ async fn wrong_usage_is_2_and_says_what_to_write() {
         ("snorri explain E0333", "did you mean E03"),
         ("snorri show somewhere", "DEFINITION/KEY"),
         ("snorri retry order/o-1", "--reason"),
-        ("snorri resolve order/o-1 --step ship --reason x", "--done"),
+        ("snorri resolve order/o-1 --step ship --reason x", "--outcome"),
         ("snorri start", "<DEFINITION>"),
         ("snorri start order --input '{'", "not JSON"),
         ("snorri signal order/o-1 go --payload nonsense", "not JSON"),
@@ -95,9 +95,9 @@ async fn wrong_usage_is_2_and_says_what_to_write() {
         ("snorri top --server http://127.0.0.1:9", "snorri list"),
     ];
     for (line, help) in wrong {
-        let said = terminal.run(line).await.expect(2);
-        assert!(said.err.contains(help), "{line}: {}", said.err);
-        assert!(said.out.is_empty(), "{line}: {}", said.out);
+        let output = terminal.run(line).await.expect(2);
+        assert!(output.err.contains(help), "{line}: {}", output.err);
+        assert!(output.out.is_empty(), "{line}: {}", output.out);
     }
 }
 
@@ -105,13 +105,13 @@ async fn wrong_usage_is_2_and_says_what_to_write() {
 async fn a_server_that_does_not_answer_is_6() {
     let terminal = Terminal::alone();
     for line in ["snorri list", "snorri show order/o-1", "snorri watch order/o-1", "snorri audit"] {
-        let said = terminal.run(&format!("{line} --server http://127.0.0.1:9")).await.expect(6);
-        assert!(said.err.contains("no answer from http://127.0.0.1:9"), "{}", said.err);
-        assert!(said.err.contains("help: is `snorri serve` running there?"), "{}", said.err);
-        assert!(!said.err.contains('\u{1b}'), "no colours where there is no terminal");
+        let output = terminal.run(&format!("{line} --server http://127.0.0.1:9")).await.expect(6);
+        assert!(output.err.contains("no answer from http://127.0.0.1:9"), "{}", output.err);
+        assert!(output.err.contains("help: check that `snorri serve` runs there"), "{}", output.err);
+        assert!(!output.err.contains('\u{1b}'), "no colours where there is no terminal");
     }
-    let said = terminal.run("snorri list --server http://127.0.0.1:9 --color always").await.expect(6);
-    assert!(said.err.contains('\u{1b}'), "colours where they are asked for");
+    let output = terminal.run("snorri list --server http://127.0.0.1:9 --color always").await.expect(6);
+    assert!(output.err.contains('\u{1b}'), "colours where they are asked for");
 }
 
 #[tokio::test]
@@ -131,17 +131,17 @@ async fn profiles_say_where_to_go() {
         ("SNORRI_SERVER=http://127.0.0.1:11 snorri dead-letters list", "http://127.0.0.1:11"),
     ];
     for (line, server) in cases {
-        let said = terminal.run(line).await.expect(6);
-        assert!(said.err.contains(&format!("no answer from {server}")), "{line}: {}", said.err);
+        let output = terminal.run(line).await.expect(6);
+        assert!(output.err.contains(&format!("no answer from {server}")), "{line}: {}", output.err);
     }
-    let said = terminal.run("snorri list --profile staging").await.expect(2);
-    assert!(said.err.contains("broken, default, production"), "{}", said.err);
-    let said = terminal.run("snorri list --profile broken").await.expect(1);
-    assert!(said.err.contains("nothing-here"), "{}", said.err);
+    let output = terminal.run("snorri list --profile staging").await.expect(2);
+    assert!(output.err.contains("broken, default, production"), "{}", output.err);
+    let output = terminal.run("snorri list --profile broken").await.expect(1);
+    assert!(output.err.contains("nothing-here"), "{}", output.err);
     terminal
         .write("config/snorri/cli.toml", "[default]\nserver = 'http://127.0.0.1:7'\ntoken = 'in the open'\n");
-    let said = terminal.run("snorri list").await.expect(2);
-    assert!(said.err.contains("cli.toml") && said.err.contains("token"), "{}", said.err);
+    let output = terminal.run("snorri list").await.expect(2);
+    assert!(output.err.contains("cli.toml") && output.err.contains("token"), "{}", output.err);
 }
 
 #[tokio::test]
@@ -157,16 +157,17 @@ async fn a_configuration_is_checked_as_serve_would() {
         ("[log]\nfilter = 'info,snorri=='\n", "log.filter"),
         ("[http]\nlisten = '0.0.0.0:7070'\n", "authentication"),
     ];
-    for (text, told) in wrong {
+    for (text, expected) in wrong {
         terminal.write("snorri.toml", text);
-        let said = terminal.run(&check).await.expect(1);
-        assert!(said.err.contains(told), "{told}: {}", said.err);
+        let output = terminal.run(&check).await.expect(1);
+        assert!(output.err.contains(expected), "{expected}: {}", output.err);
     }
     terminal.write("snorri.toml", "");
     terminal.write("definitions/order.yaml", "saga: order\n");
-    let said =
+    let output =
         terminal.run("snorri config check --definitions definitions --config snorri.toml").await.expect(1);
-    assert!(said.err.contains("order.yaml") && said.err.contains("1 definition not valid"), "{}", said.err);
+    let err = &output.err;
+    assert!(err.contains("order.yaml") && err.contains("1 definition not valid"), "{err}");
 }
 
 #[tokio::test]
@@ -175,8 +176,8 @@ async fn a_definition_is_checked_without_a_server_if_one_wants() {
     let order = concat!(env!("CARGO_MANIFEST_DIR"), "/sagas/order.yaml");
     terminal.ok(&format!("snorri definitions check --offline {order}")).await;
     terminal.write("broken.yaml", "saga: broken\nversion: one\n");
-    let said = terminal.run("snorri definitions check --offline broken.yaml").await.expect(1);
-    assert!(said.err.contains("broken.yaml"), "{}", said.err);
+    let output = terminal.run("snorri definitions check --offline broken.yaml").await.expect(1);
+    assert!(output.err.contains("broken.yaml"), "{}", output.err);
 }
 
 #[tokio::test]
@@ -201,8 +202,8 @@ steps:
         "snorri definitions check --offline sagas/order.yaml",
     ];
     for line in lines {
-        let said = terminal.run(line).await.expect(1);
-        let told = format!("{}{}", said.out, said.err);
-        assert!(told.contains("E0602"), "{line}: {told}");
+        let output = terminal.run(line).await.expect(1);
+        let text = format!("{}{}", output.out, output.err);
+        assert!(text.contains("E0602"), "{line}: {text}");
     }
 }

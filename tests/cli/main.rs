@@ -1,4 +1,4 @@
-//! The command line: the real program, in a shell, with and without a server.
+//! The command line: the real program in a shell, with and without a server.
 
 mod alone;
 mod offline;

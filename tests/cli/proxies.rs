@@ -1,4 +1,4 @@
-//! Proxies of the environment, and tokens on the way (case 20).
+//! Proxies of the environment, and the protection of tokens (case 20).
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::terminal::Terminal;
 
-/// A proxy that keeps what it is sent, and answers nothing useful.
+/// A proxy that records requests and answers with an error.
 struct Proxy {
     url: String,
     seen: Arc<Mutex<String>>,
@@ -42,8 +42,8 @@ async fn a_server_on_this_machine_is_reached_without_a_proxy() {
     let proxy = Proxy::new().await;
     let terminal = Terminal::with_server("").await;
     for variable in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
-        let said = terminal.run(&format!("{variable}={} SNORRI_TOKEN=secret snorri list", proxy.url)).await;
-        said.expect(0);
+        let output = terminal.run(&format!("{variable}={} SNORRI_TOKEN=secret snorri list", proxy.url)).await;
+        output.expect(0);
     }
     assert_eq!(proxy.seen(), "");
 }
@@ -65,12 +65,12 @@ async fn a_token_is_never_sent_in_the_clear() {
     let proxy = Proxy::new().await;
     let terminal = Terminal::alone();
     let list = format!("http_proxy={0} https_proxy={0} SNORRI_TOKEN=secret snorri list", proxy.url);
-    let said = terminal.run(&format!("{list} --server http://snorri.test:7070")).await.expect(2);
-    assert!(said.err.contains("https") && said.err.contains("--insecure"), "{}", said.err);
+    let output = terminal.run(&format!("{list} --server http://snorri.test:7070")).await.expect(2);
+    assert!(output.err.contains("https") && output.err.contains("--insecure"), "{}", output.err);
     assert_eq!(proxy.seen(), "");
     terminal.run(&format!("{list} --server https://snorri.test:7070")).await.expect(6);
     assert!(proxy.seen().starts_with("CONNECT snorri.test:7070"), "{}", proxy.seen());
     assert!(!proxy.seen().contains("secret"), "{}", proxy.seen());
     terminal.run(&format!("{list} --insecure --server http://snorri.test:7070")).await;
-    assert!(proxy.seen().contains("Bearer secret"), "it was asked for: {}", proxy.seen());
+    assert!(proxy.seen().contains("Bearer secret"), "--insecure allows it: {}", proxy.seen());
 }

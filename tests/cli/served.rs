@@ -1,4 +1,4 @@
-//! What can be seen and done with a server, on the embedded default.
+//! The command line with a server on the embedded default.
 
 use serde_json::json;
 
@@ -13,10 +13,10 @@ async fn sagas_are_started_found_and_told() {
     let again = terminal.ok(&format!("snorri start order --input {input} --output json")).await;
     assert!(again.contains(r#""created":false"#), "{again}");
     let other = r#"'{"orderId": "o-1", "amount": 6}'"#;
-    let said = terminal.run(&format!("snorri start order --input {other}")).await.expect(4);
-    assert!(said.err.contains("(key_in_use)") && said.err.contains("help:"), "{}", said.err);
-    let said = terminal.run(r#"snorri start order --input '{"orderId": "o-2"}'"#).await.expect(4);
-    assert!(said.err.contains("(invalid_input)") && said.err.contains("/input"), "{}", said.err);
+    let output = terminal.run(&format!("snorri start order --input {other}")).await.expect(4);
+    assert!(output.err.contains("(key_in_use)") && output.err.contains("help:"), "{}", output.err);
+    let output = terminal.run(r#"snorri start order --input '{"orderId": "o-2"}'"#).await.expect(4);
+    assert!(output.err.contains("(invalid_input)") && output.err.contains("/input"), "{}", output.err);
     terminal.run("snorri start nothing").await.expect(3);
 
     assert!(terminal.ok("snorri wait order/o-1").await.starts_with("completed"));
@@ -28,9 +28,9 @@ async fn sagas_are_started_found_and_told() {
     assert_eq!(three["sagas"].as_array().expect("sagas").len(), 3);
     assert!(three["next"].is_string());
 
-    let told = terminal.ok("snorri show order/o-1").await;
+    let shown = terminal.ok("snorri show order/o-1").await;
     for part in ["order o-1  completed", "Steps", "reserve", "Journal", "▶ started", "■ completed"] {
-        assert!(told.contains(part), "{part}:\n{told}");
+        assert!(shown.contains(part), "{part}:\n{shown}");
     }
     let journal = terminal.run("snorri show order/o-1 --journal --output json").await.expect(0).json();
     assert_eq!(journal["entries"][0]["seq"], 1);
@@ -58,16 +58,17 @@ async fn a_preview_changes_nothing_and_a_stale_view_is_refused() {
     let terminal = Terminal::with_demo().await;
     terminal.run("snorri wait order/o-1004").await.expect(12);
     let before = terminal.run("snorri show order/o-1004 --output json").await.expect(0).json();
-    let resolve = "snorri resolve order/o-1004 --step reserve --done --reason 'unpacked by hand'";
+    let resolve =
+        "snorri resolve order/o-1004 --step reserve --outcome succeeded --reason 'unpacked by hand'";
     let preview = terminal.run(&format!("{resolve} --preview --output json")).await.expect(0).json();
     assert_eq!(preview["preview"], true);
     assert_eq!(terminal.run("snorri show order/o-1004 --output json").await.expect(0).json(), before);
-    let said = terminal.run(&format!("{resolve} --if-match 1")).await.expect(4);
-    assert!(said.err.contains("(changed)"), "{}", said.err);
+    let output = terminal.run(&format!("{resolve} --if-match 1")).await.expect(4);
+    assert!(output.err.contains("(changed)"), "{}", output.err);
 
     let seq = before["seq"].as_u64().expect("a number");
     let done = terminal.run(&format!("{resolve} --if-match {seq} --output json")).await.expect(0).json();
-    for same in ["seq", "status", "sends"] {
+    for same in ["seq", "status", "messages"] {
         assert_eq!(done[same], preview[same], "{same}");
     }
     terminal.run("snorri wait order/o-1004").await.expect(10);
@@ -86,13 +87,13 @@ async fn a_paused_saga_stands_still() {
     assert!(paused.contains("Done."), "{paused}");
     assert!(terminal.ok("snorri show order/o-1004").await.contains("stuck, paused"));
     assert!(terminal.ok("snorri list --paused").await.contains("(paused)"));
-    let said = terminal.run("snorri skip order/o-1004 --step reserve -r x").await.expect(4);
-    assert!(said.err.contains("(paused)"), "{}", said.err);
+    let output = terminal.run("snorri skip order/o-1004 --step reserve -r x").await.expect(4);
+    assert!(output.err.contains("(paused)"), "{}", output.err);
     terminal.ok("snorri resume order/o-1004 --reason 'the fire is out'").await;
     terminal.ok("snorri skip order/o-1004 --step reserve -r 'it is gone'").await;
     terminal.run("snorri wait order/o-1004").await.expect(10);
-    let told = terminal.ok("snorri show order/o-1004").await;
-    assert!(told.contains("☞ pause by ann: the warehouse burns"), "{told}");
+    let shown = terminal.ok("snorri show order/o-1004").await;
+    assert!(shown.contains("☞ pause by ann: the warehouse burns"), "{shown}");
 }
 
 #[tokio::test]
@@ -103,12 +104,12 @@ async fn many_are_started_from_a_file() {
     lines.insert(300, String::new());
     lines.insert(301, r#"{"definition": "order", "input": {}}"#.to_owned());
     terminal.write("orders.ndjson", &lines.join("\n"));
-    let said = terminal.run("snorri start --from-file orders.ndjson").await.expect(1);
-    assert!(said.out.contains("500 started, 1 refused"), "{}", said.out);
-    assert!(said.err.contains("line 302:"), "{}", said.err);
-    let said = terminal.run("snorri start --from-file - --output json < orders.ndjson").await.expect(1);
-    assert_eq!(said.out.lines().filter(|line| line.contains(r#""created":false"#)).count(), 500);
-    assert!(said.out.contains(r#"{"line":302,"problem""#), "{}", said.out);
+    let output = terminal.run("snorri start --from-file orders.ndjson").await.expect(1);
+    assert!(output.out.contains("500 started, 1 refused"), "{}", output.out);
+    assert!(output.err.contains("line 302:"), "{}", output.err);
+    let output = terminal.run("snorri start --from-file - --output json < orders.ndjson").await.expect(1);
+    assert_eq!(output.out.lines().filter(|line| line.contains(r#""created":false"#)).count(), 500);
+    assert!(output.out.contains(r#"{"line":302,"problem""#), "{}", output.out);
 }
 
 #[tokio::test]
@@ -117,9 +118,9 @@ async fn bulk_work_is_tried_out_first() {
     terminal.run("snorri wait order/o-1003").await.expect(12);
     let retry = "snorri bulk retry --definition order --status stuck --reason 'again'";
     let dry = terminal.ok(&format!("{retry} --dry-run")).await;
-    assert!(dry.contains("A dry run: of 2 sagas, 2 would change."), "{dry}");
-    let said = terminal.run(retry).await.expect(2);
-    assert!(said.err.contains("--yes"), "{}", said.err);
+    assert!(dry.contains("Dry run: of 2 sagas, 2 would change."), "{dry}");
+    let output = terminal.run(retry).await.expect(2);
+    assert!(output.err.contains("--yes"), "{}", output.err);
     assert!(terminal.ok(&format!("{retry} --yes")).await.contains("2 changed"));
     // The carrier is back; the parcel is still sealed.
     terminal.run("snorri wait order/o-1003").await.expect(0);
@@ -138,18 +139,18 @@ async fn definitions_come_and_go() {
         &order.replace("version: 1", "version: 2").replace("timeout: 1h", "timeout: 2h"),
     );
     terminal.ok("snorri definitions check order.yaml").await;
-    let said = terminal.run("snorri definitions show order --output json").await.expect(0).json();
-    assert_eq!(said["latest"], 1);
+    let output = terminal.run("snorri definitions show order --output json").await.expect(0).json();
+    assert_eq!(output["latest"], 1);
     let out = terminal.ok("snorri definitions register order.yaml --reason 'slower'").await;
     assert!(out.contains("registered order@2"), "{out}");
     let out = terminal.ok("snorri definitions register order.yaml").await;
-    assert!(out.contains("was registered before: order@2"), "{out}");
+    assert!(out.contains("already registered: order@2"), "{out}");
     terminal.write("other.yaml", &order.replace("version: 1", "version: 2"));
-    let said = terminal.run("snorri definitions register other.yaml").await.expect(4);
-    assert!(said.err.contains("(definition_changed)"), "{}", said.err);
+    let output = terminal.run("snorri definitions register other.yaml").await.expect(4);
+    assert!(output.err.contains("(definition_changed)"), "{}", output.err);
 
     assert!(terminal.ok("snorri definitions list").await.contains("order"));
-    assert!(terminal.ok("snorri definitions show order").await.contains("active, the latest"));
+    assert!(terminal.ok("snorri definitions show order").await.contains("active, latest"));
     let diff = terminal.run("snorri definitions diff order 1 2").await;
     assert!([0, 4].contains(&diff.code) && diff.out.contains("order 1 → 2:"), "{diff:?}");
     assert!(terminal.ok("snorri definitions source order 2").await.contains("timeout: 2h"));
@@ -172,15 +173,16 @@ async fn a_saga_that_has_ended_is_gone_on_from() {
     terminal.run("snorri wait order/o-1004").await.expect(12);
     terminal.run("snorri restart order/o-1001 --from nowhere --reason x").await.expect(4);
     let restart = "snorri restart order/o-1001 --from ship --reason 'lost'";
-    let said = terminal.run(restart).await.expect(4);
-    assert!(said.err.contains("--repeat-completed") && said.err.contains("`ship` completed"), "{}", said.err);
-    let said = terminal.run(&format!("{restart} --repeat-completed --preview")).await.expect(0);
-    assert!(said.err.contains("warning:") && said.err.contains("ship"), "{}", said.err);
+    let output = terminal.run(restart).await.expect(4);
+    let err = &output.err;
+    assert!(err.contains("--repeat-completed") && err.contains("`ship` completed"), "{err}");
+    let output = terminal.run(&format!("{restart} --repeat-completed --preview")).await.expect(0);
+    assert!(output.err.contains("warning:") && output.err.contains("ship"), "{}", output.err);
     let started = terminal.run(&format!("{restart} --repeat-completed --output json")).await.expect(0).json();
     assert_eq!(started["repeats"], json!(["ship"]));
     let id = started["id"].as_str().expect("an id").to_owned();
     terminal.run(&format!("snorri wait {id}")).await.expect(0);
-    assert!(terminal.ok(&format!("snorri show {id}")).await.contains("goes on"));
+    assert!(terminal.ok(&format!("snorri show {id}")).await.contains("restart"));
 }
 
 #[tokio::test]
@@ -212,8 +214,8 @@ async fn every_journal_entry_is_shown_and_every_command_with_its_id_and_payload(
 #[tokio::test]
 async fn dead_letters_are_listed() {
     let terminal = Terminal::with_demo().await;
-    let said = terminal.run("snorri dead-letters list").await.expect(0);
-    assert!(said.err.contains("no such dead letters"), "{}", said.err);
+    let output = terminal.run("snorri dead-letters list").await.expect(0);
+    assert!(output.err.contains("no dead letters"), "{}", output.err);
     terminal.run("snorri dead-letters show 0195c2a4-7b3e-7f10-9d6c-2f1d6f0c8a11").await.expect(3);
 }
 
@@ -223,8 +225,8 @@ async fn whoever_has_no_token_is_told_so() {
     let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
     let token = format!("[[http.auth.tokens]]\nname = \"eve\"\nrole = \"viewer\"\nsha256 = \"{hash}\"\n");
     let terminal = Terminal::with_server(&token).await;
-    let said = terminal.run("snorri list").await.expect(5);
-    assert!(said.err.contains("--token-file"), "{}", said.err);
+    let output = terminal.run("snorri list").await.expect(5);
+    assert!(output.err.contains("--token-file"), "{}", output.err);
     terminal.run("snorri list --token wrong").await.expect(5);
     terminal.run("SNORRI_TOKEN=secret snorri list").await.expect(0);
     terminal.write("token", "secret\n");
@@ -234,6 +236,6 @@ async fn whoever_has_no_token_is_told_so() {
     let profile = format!("[default]\nserver = '{server}'\ntoken_file = 'token'\n");
     terminal.write("config/snorri/cli.toml", &profile);
     terminal.run("env -u SNORRI_SERVER snorri list").await.expect(0);
-    let said = terminal.run("snorri cancel order/o-1 --reason x --token-file token").await.expect(5);
-    assert!(said.err.contains("where: "), "{}", said.err);
+    let output = terminal.run("snorri cancel order/o-1 --reason x --token-file token").await.expect(5);
+    assert!(output.err.contains("where: "), "{}", output.err);
 }

@@ -1,6 +1,6 @@
-//! A terminal in which `snorri` is installed, with a home of its own, and perhaps a server to speak to.
+//! A shell with `snorri`, its own home directory, and optionally a server.
 
-#![allow(dead_code, reason = "every test binary uses another part of it")]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -20,15 +20,15 @@ pub struct Terminal {
     _process: Option<Child>,
 }
 
-/// What a command left behind.
+/// The exit code and the output of a command.
 #[derive(Debug)]
-pub struct Said {
+pub struct Output {
     pub code: i32,
     pub out: String,
     pub err: String,
 }
 
-impl Said {
+impl Output {
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "\nstdout:\n{}\nstderr:\n{}", self.out, self.err);
@@ -41,22 +41,22 @@ impl Said {
 }
 
 impl Terminal {
-    /// Without a server.
+    /// A terminal without a server.
     pub fn alone() -> Self {
         Self { home: tempfile::tempdir().expect("a directory"), server: None, _process: None }
     }
 
-    /// With the demo that stays up: the order saga, its participants, and two orders that wait for an operator.
+    /// A terminal with `snorri demo --serve`: the order saga, its participants, and two orders that wait for an operator.
     pub async fn with_demo() -> Self {
         let terminal = Self::with_process(&["demo", "--serve"]).await;
-        // The last of its orders.
+        // The last of the orders.
         while terminal.run("snorri show order/o-1004").await.code == 3 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         terminal
     }
 
-    /// With a server on the embedded default, without participants, and with these lines in its configuration.
+    /// A terminal with a server on the embedded default, without participants, with these lines of configuration.
     pub async fn with_server(config: &str) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let file = home.path().join("snorri.toml");
@@ -92,7 +92,7 @@ impl Terminal {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        connected.await.expect("the server comes up");
+        connected.await.expect("the server starts");
     }
 
     pub fn server(&self) -> &str {
@@ -110,8 +110,8 @@ impl Terminal {
         path
     }
 
-    /// Runs a line, as a shell does.
-    pub async fn run(&self, line: &str) -> Said {
+    /// Runs a line in a shell.
+    pub async fn run(&self, line: &str) -> Output {
         let mut command = self.command("sh");
         command.args(["-c", line]);
         if let Some(server) = &self.server {
@@ -120,7 +120,7 @@ impl Terminal {
         let run = tokio::time::timeout(Duration::from_secs(60), command.stdin(Stdio::null()).output());
         let output = run.await.unwrap_or_else(|_| panic!("`{line}` does not end")).expect("a shell");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Said {
+        Output {
             code: output.status.code().unwrap_or(-1),
             out: text(&output.stdout),
             err: text(&output.stderr),
@@ -131,7 +131,7 @@ impl Terminal {
         self.run(line).await.expect(0).out
     }
 
-    /// With nothing of the environment that the tests run in.
+    /// A command without the environment of the tests.
     fn command(&self, program: &str) -> Command {
         let directory = Path::new(SNORRI).parent().expect("a directory").display().to_string();
         let mut command = Command::new(program);

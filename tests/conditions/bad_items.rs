@@ -1,4 +1,4 @@
-//! One saga or definition that is bad, among good ones.
+//! One bad saga or definition among good ones.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::table::seconds;
 
 const LOAD: Load = Load { http: 150, amqp: 150, over: Duration::from_secs(5) };
 
-/// Case 29: a row of the journal is not JSON any more when its saga is loaded.
+/// Case 29: a row of the journal is no longer JSON when its saga is loaded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "part of `make conditions`"]
 async fn an_unreadable_journal() {

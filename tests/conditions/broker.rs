@@ -1,4 +1,4 @@
-//! The broker is away, blocks, says nothing, or has lost what Snorri declared.
+//! The broker is unavailable, blocks, does not answer, or has lost Snorri's declarations.
 
 use std::time::Duration;
 
@@ -111,7 +111,8 @@ async fn full_outbox() {
     assert_eq!(process.terminate().await, Some(0));
 }
 
-/// Starts by message may be in the queue that is deleted, and replies: so starts come over HTTP only, and commands are repeated soon.
+/// Starts by message may be in the queue that is deleted, and so may replies: so starts use HTTP only, and commands are
+/// repeated soon.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "part of `make conditions`"]
 async fn queues_deleted() {

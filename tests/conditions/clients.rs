@@ -1,4 +1,4 @@
-//! Clients that start sagas and keep the list of what was accepted.
+//! Clients that start sagas and list the accepted ones.
 //!
 //! A client repeats a start, with the same key, until it is accepted.
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use snorri::broker::{Broker, Properties, Publication, Published};
+use snorri_ports::broker::{Broker, Properties, Publication, Published};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -33,7 +33,7 @@ pub struct Clients {
     count: usize,
 }
 
-/// What became of a start.
+/// The result of a start.
 #[derive(Debug)]
 struct Start {
     order: String,
@@ -41,7 +41,7 @@ struct Start {
     refusals: Vec<String>,
 }
 
-/// What became of all starts.
+/// The results of all starts.
 #[derive(Debug, Default)]
 pub struct Accepted {
     pub orders: Vec<String>,
@@ -101,7 +101,7 @@ impl Clients {
     }
 }
 
-/// Starts an order over HTTP, or says why it was not accepted.
+/// Starts an order over HTTP, or returns why it was not accepted.
 async fn post(api: &Api, order: &str) -> Result<(), String> {
     let body = json!({"definition": "order", "input": {"orderId": order}});
     match timeout(PATIENCE, api.try_post("/v1/sagas", &body)).await {
@@ -111,7 +111,7 @@ async fn post(api: &Api, order: &str) -> Result<(), String> {
     }
 }
 
-/// Starts an order over AMQP, or says why it was not accepted.
+/// Starts an order over AMQP, or returns why it was not accepted.
 async fn publish(broker: &Arc<dyn Broker>, queue: &str, order: &str) -> Result<(), String> {
     match broker.publish(vec![start(queue, "order", order, &json!({"orderId": order}).to_string())]).await[..]
     {

@@ -1,4 +1,4 @@
-//! A process whose clock is wrong, beside one whose clock is right.
+//! A process with a wrong clock next to one with a correct clock.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn wrong_clock(condition: &'static str, offset: &str, ready: bool) {
     run.load(&[&right.api, &wrong.api], LOAD);
     run.over();
     run.finish().await;
-    assert_eq!(site.participant.retries(), 0, "a timeout that is none");
+    assert_eq!(site.participant.retries(), 0, "a false timeout");
     assert_eq!(wrong.terminate().await, Some(0));
     assert_eq!(right.terminate().await, Some(0));
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL is away, says nothing, or takes no writes.
+//! PostgreSQL is unavailable, does not answer, or takes no writes.
 
 use std::time::Duration;
 
@@ -49,13 +49,13 @@ async fn frozen() {
     assert_eq!(process.terminate().await, Some(0));
 }
 
-/// Case 15: what a failover leaves. Sessions stay read-only, new ones are not.
+/// Case 15: the state after a failover. Sessions stay read-only, new ones are not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "part of `make conditions`"]
 async fn read_only() {
     let site = Site::new().await;
     let process = site.plan().start().await;
-    let condition = "database: read-only for 10 s, its sessions read-only for ever";
+    let condition = "database: read-only for 10 s, its sessions permanently";
     let mut run = Run::begin(condition, &site, &[&process.api]).await;
     run.load(&[&process.api], LOAD);
     sleep(BEFORE).await;
@@ -82,7 +82,7 @@ async fn first_address_gone() {
     let proxy = Proxy::to(&site.database_url).await;
     let database_url = format!("{},{}", proxy.url, site.database_url);
     let process = Plan { database_url, ..site.plan() }.start().await;
-    let condition = "database: the first of two addresses is cut for ever";
+    let condition = "database: the first of two addresses is cut permanently";
     let mut run = Run::begin(condition, &site, &[&process.api]).await;
     run.load(&[&process.api], Load { over: Duration::from_secs(5), ..LOAD });
     sleep(BEFORE).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use snorri::broker::Published;
+use snorri_ports::broker::Published;
 
 use crate::clients::{Load, start};
 use crate::outcome::Reader;
@@ -16,7 +16,7 @@ use crate::support::until;
 use crate::table::seconds;
 
 const LOAD: Load = Load { http: 150, amqp: 150, over: Duration::from_secs(5) };
-/// When, within the load, the message comes.
+/// When the message is published within the load.
 const MOMENT: Duration = Duration::from_secs(1);
 const LARGE_STARTS: usize = 450;
 
@@ -123,7 +123,7 @@ async fn a_nul_in_a_name() {
     assert_eq!(process.terminate().await, Some(0));
 }
 
-/// A proxy ends each connection over which the message comes, as a client does that cannot read it.
+/// A proxy ends each connection that transmits the message, as a client does that cannot read it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "part of `make conditions`"]
 async fn costs_each_connection() {
@@ -149,7 +149,7 @@ async fn costs_each_connection() {
     assert_eq!(process.terminate().await, Some(0));
 }
 
-/// Starts of 240 KB that wait when a process starts. `count` counts those that are dealt with.
+/// Starts of 240 KB that wait when a process starts. `count` counts the handled ones.
 async fn large_starts(condition: &'static str, definition: &str, count: &str) {
     let site = Site::new().await;
     let scan = crate::site::order(&site.exchange)

@@ -1,17 +1,17 @@
-//! What the store holds at the end, read from outside of Snorri.
+//! The final content of the store, read without Snorri.
 
 use std::collections::HashMap;
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbErr, QueryResult, Statement};
 
-/// Sagas that have not ended and that no incident has been raised for.
+/// Sagas that have not ended and have no incident.
 const OPEN: &str = "SELECT count(*) FROM saga s
     WHERE s.status NOT IN ('completed', 'compensated', 'abandoned')
     AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.saga = s.id)";
 const SAGAS: &str = "SELECT s.key, s.status,
     CASE WHEN EXISTS (SELECT 1 FROM incident i WHERE i.saga = s.id) THEN 1 ELSE 0 END FROM saga s";
 
-/// A database as another program sees it.
+/// A connection to the database that is not Snorri's.
 pub struct Reader {
     url: String,
     connection: Option<DatabaseConnection>,
@@ -32,7 +32,7 @@ impl Reader {
         Self { url: url.replace("?mode=rwc", "?mode=ro"), connection: None }
     }
 
-    /// How many sagas there are, and how many of them are open without an incident. `None`: the database does not answer.
+    /// The number of sagas, and the number of open ones without an incident. `None`: the database does not answer.
     pub async fn counts(&mut self) -> Option<(usize, usize)> {
         let open = self.count(OPEN).await?;
         Some((self.count("SELECT count(*) FROM saga").await?, open))

@@ -1,11 +1,11 @@
-//! A participant that does each command once for its idempotency key, and counts what it has done.
+//! A participant that executes each command once for its idempotency key, and counts the effects.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{Broker, Delivery, HeaderValue, Published, Queue, Topology, Verdict};
+use snorri_ports::broker::{Broker, Delivery, HeaderValue, Published, QueueDeclaration, Topology, Verdict};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
@@ -21,9 +21,9 @@ pub struct Participant {
 
 #[derive(Default)]
 struct Books {
-    /// The idempotency keys of all that was done.
+    /// The idempotency keys of all effects.
     keys: HashSet<String>,
-    /// How often each command of an order was done, each time with another key.
+    /// How often each command of an order was executed, each time with another key.
     effects: HashMap<(String, String), usize>,
     /// Deliveries of second and further attempts.
     retries: usize,
@@ -41,7 +41,7 @@ impl Participant {
     pub async fn start(broker: Arc<dyn Broker>, amqp_url: &str, exchange: &str) -> Self {
         let queue = format!("{exchange}.participant");
         let bindings = vec![(exchange.to_owned(), "#".to_owned())];
-        let queues = vec![Queue { name: queue.clone(), bindings, dead_letters: None }];
+        let queues = vec![QueueDeclaration { name: queue.clone(), bindings, dead_letters: None }];
         broker.declare(&Topology { exchanges: vec![exchange.to_owned()], queues }).await.expect("declared");
         let (books, stop) = (Arc::<Mutex<Books>>::default(), CancellationToken::new());
         let handler = tower::service_fn({
@@ -55,7 +55,7 @@ impl Participant {
         Self { books, stop }
     }
 
-    /// From now on each command takes this long.
+    /// Sets the duration of each command.
     pub fn delay(&self, delay: Duration) {
         self.books().delay = delay;
     }
@@ -70,7 +70,7 @@ impl Participant {
         self.books().bad_reply_at
     }
 
-    /// Measures pauses from now on.
+    /// Begins to measure pauses.
     pub fn begin(&self) {
         let mut books = self.books();
         (books.last_effect, books.longest_pause) = (Some(Instant::now()), Duration::ZERO);
@@ -81,7 +81,7 @@ impl Participant {
         self.books().longest_pause
     }
 
-    /// Commands of one order that were done with more than one idempotency key.
+    /// Commands of one order that were executed with more than one idempotency key.
     pub fn doubles(&self) -> usize {
         self.books().effects.values().filter(|count| **count > 1).count()
     }
@@ -103,7 +103,7 @@ impl Drop for Participant {
 }
 
 impl Books {
-    /// Does a command unless it was done, and returns how long that takes and whether the reply is a bad one.
+    /// Executes a command unless it was executed before, and returns its duration and whether the reply is a bad one.
     fn perform(&mut self, delivery: &Delivery) -> (Duration, Option<String>) {
         let key = delivery.properties.message_id.clone().expect("an idempotency key");
         if delivery.properties.headers.get("snorri-attempt") != Some(&HeaderValue::Integer(1)) {
@@ -131,7 +131,7 @@ async fn take(
     let (delay, bad_reply) = books.lock().expect("unpoisoned").perform(&delivery);
     tokio::time::sleep(delay).await;
     if let Some(kind) = bad_reply {
-        // On a connection of its own, so that it holds up no other reply.
+        // On a connection of its own, so that it delays no other reply.
         publish_poison_reply(&amqp_url, &delivery, &kind).await;
         books.lock().expect("unpoisoned").bad_reply_at = Some(Instant::now());
         return Ok(Verdict::Ack);

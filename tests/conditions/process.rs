@@ -15,7 +15,7 @@ use crate::support::proxy::Proxy;
 use crate::table::seconds;
 
 const LOAD: Load = Load { http: 200, amqp: 100, over: Duration::from_secs(5) };
-/// Longer than the bound of a run, so that nothing ends in time that waits for a lease.
+/// Longer than the bound of a run, so that a saga that waits for a lease does not end in time.
 const LEASES: [(&str, &str); 2] =
     [("SNORRI__ENGINE__OUTBOX_LEASE", "120s"), ("SNORRI__ENGINE__TIMER_LEASE", "120s")];
 
@@ -88,7 +88,7 @@ async fn hung_up() {
     assert_eq!(process.terminate().await, Some(0));
 }
 
-/// Neither the connections that send nothing nor those with a body that does not come keep out the clients.
+/// Neither connections that send nothing nor those with a body that does not arrive keep clients out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "part of `make conditions`"]
 async fn silent_connections() {
@@ -129,7 +129,7 @@ async fn two_databases_on_one_prefix() {
     run.remark(format!("the second exits with {} after {}", code.unwrap_or(-1), seconds(began.elapsed())));
     let log = site.log();
     let reason = log.lines().find(|line| line.contains("of another database")).unwrap_or_default().to_owned();
-    run.remark(format!("it says: `{}`", reason.replace(&site.prefix, "snorri")));
+    run.remark(format!("message: `{}`", reason.replace(&site.prefix, "snorri")));
     run.finish().await;
     assert_eq!(code, Some(1), "{log}");
     assert!(reason.contains("Choose another"), "{log}");

@@ -1,4 +1,4 @@
-//! One condition: begins, is over, and becomes a row of the table. Fails if a promise was broken.
+//! One condition: it begins, ends, and becomes a row of the table. Fails if a promise was broken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Run<'a> {
     expected: Expected,
 }
 
-/// What is right for this condition, and would be wrong for another one.
+/// The expected results of this condition that would be wrong for others.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     /// Sagas with an incident.
@@ -47,7 +47,7 @@ impl Default for Expected {
     }
 }
 
-/// What a condition came to.
+/// The result of a condition.
 struct Result {
     accepted: Accepted,
     sagas: Sagas,
@@ -58,7 +58,7 @@ struct Result {
 }
 
 impl<'a> Run<'a> {
-    /// Watches these processes from now on.
+    /// Begins to watch these processes.
     pub async fn begin(condition: &'static str, site: &'a Site, processes: &[&Api]) -> Self {
         let mut watches = Vec::new();
         for api in processes {
@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
         self.watches.iter().all(Watch::is_ready)
     }
 
-    /// From now on time counts as recovery.
+    /// Begins to count time as recovery.
     pub fn over(&mut self) {
         self.over = Some(Instant::now());
     }
@@ -105,7 +105,7 @@ impl<'a> Run<'a> {
         self.expected = expected;
     }
 
-    /// Waits until all has ended, writes the row, and checks it.
+    /// Waits until all sagas have ended, writes the row, and checks it.
     pub async fn finish(mut self) {
         let over = self.over.unwrap_or(self.began);
         let result = self.result(over).await;

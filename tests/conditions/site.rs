@@ -1,9 +1,9 @@
-//! What a condition is measured on: queues and a database of its own, a participant, and `snorri serve` processes.
+//! The site of a condition: queues and a database of its own, a participant, and `snorri serve` processes.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use snorri::broker::Broker;
+use snorri_ports::broker::Broker;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ impl Site {
         plan
     }
 
-    /// What all processes have logged.
+    /// The logs of all processes.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.home.path().join("log.txt")).unwrap_or_default()
     }
@@ -74,20 +74,20 @@ impl Site {
     }
 }
 
-/// The order saga: reserve, charge, ship. Its timeouts are longer than the conditions, so that a saga that is compensated was
-/// compensated without a cause.
+/// The order saga: reserve, charge, ship. Its timeouts are longer than the conditions, so that every compensation is one
+/// without a cause.
 pub fn order(exchange: &str) -> String {
     let step = |name: &str, command: &str, end: &str| {
         format!(
             "  - name: {name}\n    command: {command}\n    payload: {{ orderId: \"${{ input.orderId }}\" }}\n    {end}\n"
         )
     };
-    let undo = |command: &str| {
+    let compensation = |command: &str| {
         format!("compensate: {{ command: {command}, payload: {{ orderId: \"${{ input.orderId }}\" }} }}")
     };
     let steps = [
-        step("reserve", "inventory.reserve", &undo("inventory.release")),
-        step("charge", "payment.charge", &undo("payment.refund")),
+        step("reserve", "inventory.reserve", &compensation("inventory.release")),
+        step("charge", "payment.charge", &compensation("payment.refund")),
         step("ship", "shipping.book", "pivot: true"),
     ];
     format!(

@@ -1,4 +1,4 @@
-//! SQLite whose lock another process holds, and SQLite on a full disk.
+//! SQLite with a lock of another process, and SQLite on a full disk.
 
 use std::fs::File;
 use std::io::Write;
@@ -62,7 +62,7 @@ impl Disk {
         self.path().join("filler")
     }
 
-    /// Leaves not a byte.
+    /// Leaves no free byte.
     fn fill(&self) {
         let mut filler = File::create(self.filler()).expect("a file");
         while filler.write_all(&[0; 4096]).is_ok() {}

@@ -1,4 +1,4 @@
-//! SIGTERM and start-up while the broker or the database is away.
+//! SIGTERM and start-up without the broker or the database.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::table::seconds;
 const LOAD: Load = Load { http: 150, amqp: 100, over: Duration::from_secs(5) };
 const LONGEST_STOP: Duration = Duration::from_secs(5);
 
-/// Stops a process whose part of the system was taken away, and starts another one once it is back.
+/// Stops a process without one of its services, and starts another one once it is back.
 async fn stop_without(condition: &'static str, part: &str, take_away: fn(&Proxy)) {
     let site = Site::new().await;
     let mut plan = site.plan();
@@ -65,11 +65,11 @@ async fn stop_with_a_frozen_database() {
     stop_without("SIGTERM while the database is frozen, then a new process", "database", Proxy::freeze).await;
 }
 
-/// Starts a process whose part of the system comes 8 s later.
+/// Starts a process 8 s before one of its services.
 async fn start_without(condition: &'static str, part: &str) {
     let site = Site::new().await;
     let plan = site.plan();
-    // So that the queue of starts is there for the clients.
+    // This declares the queue of starts for the clients.
     assert_eq!(plan.start().await.terminate().await, Some(0));
     let mut late = plan.clone();
     let port = free_port();
@@ -89,8 +89,8 @@ async fn start_without(condition: &'static str, part: &str) {
     let _proxy = Proxy::at(port, &real).await;
     run.over();
     for line in &lines {
-        let said = line.split_once("waiting for the").expect("the words").1;
-        run.remark(format!("logs: `waiting for the{said}`"));
+        let reason = line.split_once("waiting for the").expect("the words").1;
+        run.remark(format!("logs: `waiting for the{reason}`"));
     }
     run.finish().await;
     assert_eq!(lines.len(), 1, "{log}");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A row: a condition, and what was measured.
+/// A row: a condition and its measurements.
 #[derive(Debug)]
 pub struct Row {
     pub condition: &'static str,
@@ -51,7 +51,7 @@ pub fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-/// Replaces the line that begins like this; appends the new one if there is none.
+/// Replaces the line that begins like this; appends the new one if there is no such line.
 pub fn replace_line(beginning: &str, line: &str) {
     let Some(path) = std::env::var_os("SNORRI_CONDITIONS_TABLE").map(PathBuf::from) else { return };
     let text = std::fs::read_to_string(&path).expect("the file with the table");

@@ -1,4 +1,4 @@
-//! Asks a process again and again for its readiness and its metrics.
+//! Polls the readiness and the metrics of a process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -11,17 +11,17 @@ use tokio_util::sync::CancellationToken;
 use crate::support::orchestrator::Api;
 
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Of so many probes, one also reads the metrics.
+/// One of so many probes also reads the metrics.
 const PROBES_PER_SCRAPE: usize = 10;
-/// What moves in every condition.
+/// Metrics that change in every condition.
 const USUAL: [&str; 5] = [
     "journal_entries_total",
     "batch_entries",
     "commit_seconds",
     "publish_seconds",
-    "messages_published_total{kind=\"confirmed\"}",
+    "messages_published_total{result=\"confirmed\"}",
 ];
-const ENDED: &str = "sagas_ended_total{kind=\"completed\"}";
+const ENDED: &str = "sagas_ended_total{status=\"completed\"}";
 
 /// Watches one process until it is finished.
 pub struct Watch {
@@ -50,14 +50,14 @@ struct Answer {
     text: String,
 }
 
-/// How far counters went up, over restarts of the process, and the highest value of each gauge.
+/// The increases of counters, over restarts of the process, and the highest value of each gauge.
 #[derive(Debug, Default)]
 pub struct Metrics {
     last: BTreeMap<String, f64>,
     moved: BTreeMap<String, f64>,
 }
 
-/// What was seen of one process.
+/// The observations of one process.
 #[derive(Debug, Default)]
 pub struct Readiness {
     /// Each status with the parts that were not available.
@@ -175,7 +175,7 @@ async fn scrape(api: &Api, seen: &Mutex<Seen>, is_first: bool) {
 }
 
 impl Metrics {
-    /// Takes in what a process says. The first reading only sets what the next is compared with.
+    /// Adds a reading of a process. The first one only sets the base of the next.
     fn take(&mut self, text: &str, is_first: bool) {
         let mut is_gauge = false;
         for line in text.lines() {
@@ -191,7 +191,7 @@ impl Metrics {
             if is_gauge {
                 *moved = moved.max(value);
             } else if !is_first {
-                // A counter that went down is that of another process.
+                // A counter that has decreased is that of another process.
                 *moved += if value < last { value } else { value - last };
             }
         }

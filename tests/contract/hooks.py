@@ -1,4 +1,4 @@
-"""What schemathesis must be told that an OpenAPI document cannot say."""
+"""Rules for schemathesis that an OpenAPI document cannot express."""
 
 import json
 
@@ -20,7 +20,7 @@ def as_a_line(ctx, value):
 
 @schemathesis.check
 def every_line_is_documented(ctx, response, case):
-    """The schema of NDJSON is that of a line; schemathesis would hold the whole body to it."""
+    """Validates each line of NDJSON: the schema is that of a line, but schemathesis would apply it to the whole body."""
     kind = (response.headers.get("content-type") or [""])[0]
     if kind != NDJSON:
         return
@@ -33,12 +33,12 @@ def every_line_is_documented(ctx, response, case):
         validator.validate(line)
     if operation(case) == "change_many":
         kinds = [next(iter(line)) for line in lines]
-        assert kinds[0] == "found" and kinds[-1] == "done" and set(kinds[1:-1]) <= {"saga"}, kinds
+        assert kinds[0] == "summary" and kinds[-1] == "complete" and set(kinds[1:-1]) <= {"item"}, kinds
 
 
 @schemathesis.hook
 def filter_case(context, case):
-    """`version` goes with a `definition`: a dependency between parameters, for which OpenAPI has no words."""
+    """Skips `version` without `definition`: OpenAPI cannot express dependencies between parameters."""
     if operation(case) != "list_sagas" or not case.query:
         return True
     return "version" not in case.query or "definition" in case.query
@@ -46,7 +46,7 @@ def filter_case(context, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """In a bulk start each line is answered for itself: the answer to a wrong one is a line that says so."""
+    """Accepts a bulk start with invalid lines: the response reports the problem of each."""
     if operation(case) != "start_many" or type(failure).__name__ != "AcceptedNegativeData":
         return True
     lines = [json.loads(line) for line in response.text.splitlines()]
@@ -55,7 +55,7 @@ def filter_failure(context, failure, case, response):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Nobody waits here for as long as may be waited."""
+    """Shortens long waits."""
     if operation(case) == "wait_for_saga" and case.query is not None:
         timeout = str(case.query.get("timeout", LONGEST_WAIT))
         if timeout.isascii() and timeout.isdigit() and int(timeout) <= LONGEST_WAIT:

@@ -1,8 +1,8 @@
-"""Holds a running `snorri serve` to its own OpenAPI document, with schemathesis.
+"""Tests a running `snorri serve` against its OpenAPI document, with schemathesis.
 
-The server is the embedded default (SQLite, the broker within the process) on a free port, with definitions that give sagas in
-many states, and with authentication: the document says that every route needs a token, and `ignored_auth` is the check that it
-does. What is given on the command line goes on to `schemathesis run`.
+The server is the embedded default (SQLite, the broker within the process) on a free port, with definitions for sagas in many
+states, and with authentication: the document requires a token for every route, and the check `ignored_auth` verifies that.
+Arguments of the command line are passed to `schemathesis run`.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ url = "{database}"
 [definitions]
 directory = "{definitions}"
 [http]
-# tests/api looks for the limits.
+# tests/api covers the limits.
 requests_per_second = 0
 [[http.auth.tokens]]
 name = "contract"
@@ -42,7 +42,7 @@ filter = "error"
 
 
 class Unready(Exception):
-    """What has to be there before anything can be checked is not."""
+    """The server or its seeds are not ready."""
 
 
 def main() -> int:
@@ -68,9 +68,9 @@ def main() -> int:
                     server.wait(SECONDS_TO_START)
                 except subprocess.TimeoutExpired:
                     server.kill()
-        told = log_file.read_text()
-        if status != 0 or "ERROR" in told or "panicked" in told:
-            print("contract: the server's log ends with\n" + told[-5000:], file=sys.stderr)
+        text = log_file.read_text()
+        if status != 0 or "ERROR" in text or "panicked" in text:
+            print("contract: the server's log ends with\n" + text[-5000:], file=sys.stderr)
             return status or 1
     return 0
 
@@ -110,7 +110,7 @@ def ask(base: str, method: str, path: str, body: object = None) -> object:
 
 
 def seed(base: str) -> None:
-    """Sagas in every state, and dead letters: an event that the definition that it starts cannot make a key of."""
+    """Creates sagas in every state, and dead letters: events without the key of the definition that they start."""
 
     def start(definition: str, body: dict) -> str:
         return ask(base, "POST", "/v1/sagas", {"definition": definition, "input": body})["id"]
@@ -135,17 +135,17 @@ def seed(base: str) -> None:
             ask(base, "POST", f"/v1/sagas/{abandoned}/abandon", {"reason": "seed"})
             return
         time.sleep(0.1)
-    raise Unready(f"the seeds do not come up: {states}, {len(letters)} dead letters")
+    raise Unready(f"the seeds are not ready: {states}, {len(letters)} dead letters")
 
 
 def schemathesis(base: str, home: Path) -> int:
-    # The configuration file has the checks, the phases, and how much of each.
+    # The configuration file selects the checks, the phases and the number of requests.
     tool = Path(sys.executable).with_name("schemathesis")
     run = [str(tool), "--config-file", str(HERE / "schemathesis.toml"), "run", f"{base}/v1/openapi.json", *sys.argv[1:]]
-    # It leaves what it has found in the working directory: that goes with the home.
+    # schemathesis writes its findings into the working directory, which is temporary.
     environment = os.environ | {"CONTRACT_TOKEN": TOKEN, "PYTHONPATH": str(HERE)}
     done = subprocess.run(run, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    # Of what went well the sum is enough: the rest are links out of empty lists.
+    # The summary suffices for a passed run: the rest are links out of empty lists.
     head, title, summary = done.stdout.rpartition("=================================== SUMMARY")
     print(title + summary if done.returncode == 0 and title else done.stdout, end="")
     return done.returncode

@@ -1,4 +1,4 @@
-//! One bad item stops only itself: what the database gives up on, and what cannot be read.
+//! A bad item affects only itself: one that the database gives up on, or one that cannot be read.
 
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -28,7 +28,7 @@ async fn execute(world: &World, statements: &[&str]) {
     database.close().await.expect("an end");
 }
 
-/// Has PostgreSQL give up on what is appended to the journal, as after its statement timeout, if this condition holds.
+/// Has PostgreSQL give up on appends to the journal, as after its statement timeout, if this condition holds.
 async fn give_up_if(world: &World, condition: &str) {
     let function = format!(
         "CREATE OR REPLACE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -63,7 +63,7 @@ async fn sagas(world: &World, query: &str) -> Vec<Value> {
     answer["sagas"].as_array().expect("a list").clone()
 }
 
-/// A batch that is too large for the database (case 31) is split, and all of it is done.
+/// A batch that is too large for the database (case 31) is split and committed completely.
 #[tokio::test]
 async fn a_batch_that_the_database_gives_up_on_is_split() {
     let world = World::new().await;
@@ -87,7 +87,7 @@ async fn an_input_that_the_database_gives_up_on_is_refused_alone() {
     })
     .await;
     let letter = until(Duration::from_secs(60), "a dead letter", async || {
-        // What is committed meanwhile shows that the database is not the reason.
+        // Commits of others show that the database is not the reason.
         publish_starts(&world, &[uuid::Uuid::now_v7().to_string()]).await;
         let (_, answer) = world.orchestrator.api.get("/v1/dead-letters").await;
         answer["dead_letters"].as_array().and_then(|letters| letters.first().cloned())
@@ -103,7 +103,7 @@ async fn an_input_that_the_database_gives_up_on_is_refused_alone() {
     assert_eq!((status, &answer["code"]), (503, &json!("store_unavailable")), "{answer}");
 }
 
-/// A saga whose journal is not JSON any more (case 29) is hidden from nobody, and hides no other.
+/// A saga whose journal is no longer JSON (case 29) is visible, and hides no other.
 #[tokio::test]
 async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
     let world = World::with(&[], |_| WAITING.to_owned()).await;
@@ -113,7 +113,7 @@ async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
     }
     let spoil = format!("UPDATE journal SET entry = 'nonsense' WHERE saga = '{}'", ids[1]);
     execute(&world, &[&spoil]).await;
-    // A new process remembers nothing.
+    // A new process has an empty cache.
     let World { plan, orchestrator, definitions: _definitions, .. } = world;
     orchestrator.kill().await;
     let orchestrator = plan.start().await;

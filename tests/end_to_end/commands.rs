@@ -1,5 +1,5 @@
-//! When commands are sent, and when not: a full queue, a broker that is away, no queue yet, a slow participant, and sagas that
-//! do not await them any more.
+//! When commands are sent, and when not: a full queue, an unavailable broker, no queue yet, a slow participant, and sagas that
+//! no longer await them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
-use snorri::broker::{Broker, Queue, Topology, Verdict};
+use snorri_ports::broker::{Broker, QueueDeclaration, Topology, Verdict};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
@@ -26,7 +26,7 @@ use crate::support::{Services, until};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// An orchestrator of a trip (`hotel.book`, undone by `hotel.cancel`), and no participant that takes commands yet.
+/// An orchestrator of a trip (`hotel.book`, compensated by `hotel.cancel`), and no participant that takes commands yet.
 struct Trips {
     orchestrator: Orchestrator,
     broker: Arc<dyn Broker>,
@@ -145,9 +145,9 @@ async fn a_command_that_a_full_queue_refuses_is_no_attempt() {
     let trips = Trips::new(SHORT).await;
     let (channel, queue) = full_queue(&trips).await;
     let id = trips.start("t-1").await;
-    // Longer than both attempts would have been waited for.
+    // Longer than the timeouts of both attempts.
     until(LONG, "refused again and again", async || {
-        (trips.metric("snorri_messages_published_total{kind=\"refused\"}").await >= 4).then_some(())
+        (trips.metric("snorri_messages_published_total{result=\"refused\"}").await >= 4).then_some(())
     })
     .await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
@@ -185,7 +185,7 @@ async fn commands_of_sagas_that_wait_for_the_broker_are_no_attempts() {
     let participants = trips.participants(&["hotel.book", "hotel.cancel"]).await;
     trips.proxy.cut();
     let ids = join_all((0..SAGAS).map(|number| trips.start(number))).await;
-    // Longer than both attempts would have been waited for.
+    // Longer than the timeouts of both attempts.
     tokio::time::sleep(Duration::from_secs(4)).await;
     for id in &ids {
         assert_eq!(trips.status(id).await, "running");
@@ -193,14 +193,14 @@ async fn commands_of_sagas_that_wait_for_the_broker_are_no_attempts() {
     trips.proxy.mend();
     for id in &ids {
         let saga = trips.orchestrator.api.wait_for(id, &["completed"]).await;
-        assert_eq!(participants.ledger.effect(id, "hotel").undone, 0, "{saga}");
+        assert_eq!(participants.ledger.effect(id, "hotel").compensated, 0, "{saga}");
     }
     participants.stop().await;
 }
 
 #[tokio::test]
 async fn a_command_of_a_saga_that_has_ended_is_not_sent_when_the_broker_is_back() {
-    let trips = Trips::of(SHORT, beside_what_no_queue_takes).await;
+    let trips = Trips::of(SHORT, step_next_to_unroutable).await;
     let id = trips.start("t-1").await;
     let saga = trips.orchestrator.api.wait_for(&id, &["stuck"]).await;
     assert_eq!(saga["incidents"][0]["code"], "unroutable", "{saga}");
@@ -220,8 +220,8 @@ async fn a_command_of_a_saga_that_has_ended_is_not_sent_when_the_broker_is_back(
     participants.stop().await;
 }
 
-/// A step that is held, and in another branch one that a signal lets begin.
-fn beside_what_no_queue_takes(exchange: &str, timing: &str) -> String {
+/// A step that is held, and in another branch one that begins after a signal.
+fn step_next_to_unroutable(exchange: &str, timing: &str) -> String {
     format!(
         r#"
 saga: trip
@@ -256,7 +256,7 @@ async fn no_queue_yet_is_no_failure() {
 }
 
 /// A participant that takes 50 commands a second is sent 250 a second for two seconds. Each that it answers too late would be
-/// sent again, and so on: it must be given no more than it can do, and finish in the time that the backlog takes.
+/// sent again, and so on: it must get no more than it can handle, and finish in the time that the backlog takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_participant_that_falls_behind_recovers() {
     const SAGAS: usize = 500;
@@ -264,7 +264,7 @@ async fn a_participant_that_falls_behind_recovers() {
     let taken = Arc::new(AtomicUsize::new(0));
     let (queue, stop) = (format!("{}.slow", trips.exchange), CancellationToken::new());
     let bindings = vec![(trips.exchange.clone(), "#".to_owned())];
-    let queues = vec![Queue { name: queue.clone(), bindings, dead_letters: None }];
+    let queues = vec![QueueDeclaration { name: queue.clone(), bindings, dead_letters: None }];
     let topology = Topology { exchanges: vec![trips.exchange.clone()], queues };
     trips.broker.declare(&topology).await.expect("declared");
     let slow = tokio::spawn({
@@ -312,7 +312,7 @@ async fn the_longest_list_runs_with_two_steps_an_item() {
     let world = World::with(&["pick.reserve", "pick.label", "pick.release", "pick.ship"], picking).await;
     let lines: Vec<Value> = (0..1_000).map(|number| json!({"sku": format!("s-{number}")})).collect();
     let id = world.orchestrator.api.start("picking", &json!({"id": "p-1", "lines": lines})).await;
-    // It waits in the process, because a look at thousands of entries takes as long as some steps.
+    // It waits in the process, because reading thousands of entries takes as long as some steps.
     let saga = until(Duration::from_secs(600), "the end of a saga", async || {
         let (_, saga) = world.orchestrator.api.get(&format!("/v1/sagas/{id}/wait?timeout=30")).await;
         (saga["status"] != "running").then_some(saga)

@@ -1,4 +1,4 @@
-//! Definitions that cannot be loaded (case 11): each keeps only itself from starting sagas.
+//! Definitions that cannot be loaded (case 11): each affects only its own sagas.
 
 use sea_orm::{ConnectionTrait, Database};
 
@@ -97,7 +97,7 @@ async fn a_changed_file_stops_its_own_starts_and_no_saga_that_runs() {
     assert_eq!(start(api, "order", "o-2").await.0, 201, "the others work");
 
     let id = running["id"].as_str().expect("an id");
-    let cancel = json!({"actor": "ann", "reason": "to see it go on"});
+    let cancel = json!({"actor": "ann", "reason": "to see it continue"});
     assert_eq!(api.post(&format!("/v1/sagas/{id}/cancel"), &cancel).await.0, 200);
     let (_, saga) = api.get(&format!("/v1/sagas/{id}")).await;
     assert_eq!(saga["version"], 1, "{saga}");

@@ -1,4 +1,4 @@
-//! Events that come before their saga, with one, two and three processes (case 05).
+//! Events that arrive before their saga, with one, two and three processes (case 05).
 
 use super::*;
 

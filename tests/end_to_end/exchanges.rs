@@ -1,11 +1,11 @@
-//! Exchanges as others made them: one that does not fit keeps only its own definition from starting.
+//! Exchanges that others declared: an unusable one affects only its own definition.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::amqp::{self, AmqpBroker};
-use snorri::broker::{Broker, Publication, Published};
+use snorri_broker::amqp::{self, AmqpBroker};
+use snorri_ports::broker::{Broker, Publication, Published};
 use tempfile::TempDir;
 
 use crate::support::ledger::Ledger;
@@ -15,7 +15,7 @@ use crate::support::world::{COMMANDS, order};
 use crate::support::{Services, until};
 use crate::vhost::Vhost;
 
-/// Longer than the pauses between the checks of an exchange that does not fit.
+/// Longer than the pauses between the checks of an unusable exchange.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A virtual host with a database, and how to start an orchestrator on them.
@@ -26,7 +26,7 @@ struct Place {
 }
 
 impl Place {
-    /// `None`: there is no management API. No definition is there yet.
+    /// `None`: there is no management API. There are no definitions yet.
     async fn new() -> Option<Self> {
         let vhost = Vhost::new().await?;
         let definitions = tempfile::tempdir().expect("a directory");
@@ -70,7 +70,7 @@ async fn start(api: &Api, definition: &str, key: &str) -> (u16, Value) {
     api.post("/v1/sagas", &json!({"definition": definition, "input": input})).await
 }
 
-/// What keeps the sagas of a definition from starting.
+/// Why the sagas of a definition cannot be started.
 async fn unusable(api: &Api, definition: &str) -> Value {
     api.get(&format!("/v1/definitions/{definition}")).await.1["versions"][0]["unusable"].clone()
 }
@@ -79,7 +79,7 @@ async fn register(api: &Api, name: &str, exchange: &str) -> (u16, Value) {
     api.post("/v1/definitions", &json!({"source": named(name, exchange), "actor": "ann"})).await
 }
 
-/// The codes of what was found, and the severity of each.
+/// The codes of the findings, with their severities.
 fn found(answer: &Value) -> Vec<(&str, &str)> {
     let list = answer["diagnostics"]["diagnostics"].as_array().into_iter().flatten();
     list.map(|one| (one["code"].as_str().expect("a code"), one["severity"].as_str().expect("a word")))
@@ -109,7 +109,7 @@ async fn a_fanout_exchange_keeps_only_its_own_definition_from_starting() {
     api.wait_for(saga["id"].as_str().expect("an id"), &["completed"]).await;
     assert!(api.is_ready().await);
 
-    // It is mended, and found to be without a restart.
+    // It is repaired, which is found without a restart.
     place.vhost.delete_exchange("shop.commands").await;
     until(PATIENCE, "the definition to be usable again", async || {
         (start(api, "order", "o-1").await.0 == 201).then_some(())
@@ -140,7 +140,7 @@ async fn an_exchange_that_does_not_fit_is_refused_at_registration() {
         assert_eq!((status, &problem["code"]), (422, &json!("invalid_definition")), "{problem}");
         assert!(found(&problem).iter().all(|one| *one == ("E0802", "error")), "{problem}");
         let text = problem["diagnostics"].to_string();
-        assert!(exchange == "internal" || text.contains("broker.verify_only"), "{text}");
+        assert!(exchange == "internal" || text.contains("broker.declare_topology"), "{text}");
         assert_eq!(api.get(&format!("/v1/definitions/{exchange}")).await.0, 404);
     }
     for exchange in ["direct", "alternate", "auto", "transient"] {
@@ -187,12 +187,12 @@ async fn an_exchange_that_became_another_one_does_not_keep_the_process_from_star
 }
 
 #[tokio::test]
-async fn verify_only_takes_exchanges_as_they_are_and_declares_its_own_queues() {
+async fn without_declare_topology_exchanges_are_used_as_they_are() {
     let mut place = place!();
     place.vhost.exchange("shop.commands", "fanout", &json!({})).await;
     place.define("order", &order("shop.commands"));
     place.define("other", &named("other", "other.commands"));
-    place.plan.settings = vec![("SNORRI__BROKER__VERIFY_ONLY", "true".to_owned())];
+    place.plan.settings = vec![("SNORRI__BROKER__DECLARE_TOPOLOGY", "false".to_owned())];
     let participants = place.participants("shop.commands").await;
     let orchestrator = place.plan.start().await;
     let api = &orchestrator.api;
@@ -201,7 +201,10 @@ async fn verify_only_takes_exchanges_as_they_are_and_declares_its_own_queues() {
     api.wait_for(saga["id"].as_str().expect("an id"), &["completed"]).await;
     let (_, problem) = start(api, "other", "o-1").await;
     assert_eq!(problem["code"], "exchange_unusable");
-    assert!(problem["detail"].as_str().expect("text").contains("`broker.verify_only = true`"), "{problem}");
+    assert!(
+        problem["detail"].as_str().expect("text").contains("`broker.declare_topology = false`"),
+        "{problem}"
+    );
     let exchanges = place.vhost.list("exchanges").await;
     assert!(exchanges.iter().all(|exchange| exchange["name"] != "other.commands"), "nothing is declared");
     assert_eq!(orchestrator.terminate().await, Some(0));
@@ -227,7 +230,7 @@ async fn a_user_with_the_documented_rights_is_enough() {
     let event = Publication {
         exchange: "web.events".to_owned(),
         routing_key: "order.placed".to_owned(),
-        properties: snorri::broker::Properties {
+        properties: snorri_ports::broker::Properties {
             kind: Some("order.placed".to_owned()),
             ..Default::default()
         },
@@ -241,7 +244,7 @@ async fn a_user_with_the_documented_rights_is_enough() {
     .await;
     assert!(api.is_ready().await);
 
-    // An exchange that is missing cannot be declared with these rights, nor one be bound without the right to read it.
+    // With these rights a missing exchange cannot be declared, nor one be bound without the right to read it.
     let (status, problem) = register(api, "missing", "missing").await;
     assert_eq!((status, &problem["code"]), (422, &json!("exchange_unusable")), "{problem}");
     assert!(problem["detail"].as_str().expect("text").contains("the right `configure`"), "{problem}");

@@ -1,6 +1,6 @@
-//! SQLite with no room on its disk (case 27): what was accepted is there, and what cannot be kept is refused.
+//! SQLite on a full disk (case 27): accepted sagas exist, and starts that cannot be stored are refused.
 //!
-//! The room is the greatest size of a file that the process may write, which can be changed while it runs.
+//! The size of the disk is the greatest size of a file that the process may write, which can be changed while it runs.
 
 use std::path::Path;
 

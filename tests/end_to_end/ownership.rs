@@ -1,4 +1,4 @@
-//! Snorri's own queues and exchanges, when others delete them or want to use them, too.
+//! Snorri's own queues and exchanges, when others delete them or try to use them.
 
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
@@ -39,10 +39,10 @@ async fn orchestrators_of_two_databases_do_not_share_a_prefix() {
     assert_eq!(other.exit().await, Some(1), "it does not start");
     run(&world, &["completed"]).await;
 
-    let settings = vec![("SNORRI__BROKER__VERIFY_ONLY", "true".to_owned())];
+    let settings = vec![("SNORRI__BROKER__DECLARE_TOPOLOGY", "false".to_owned())];
     let database_url = Services::from_env().database().await;
     let mut careful = Plan { database_url, port, settings, ..world.plan.clone() }.spawn();
-    assert_eq!(careful.exit().await, Some(1), "it does not start with `verify_only` either");
+    assert_eq!(careful.exit().await, Some(1), "it does not start with `declare_topology = false` either");
 
     let mut same = Plan { port, ..world.plan.clone() }.start().await;
     same.signal("-TERM").await;

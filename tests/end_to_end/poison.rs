@@ -1,11 +1,11 @@
-//! Messages that a client of the broker may choke on: anybody may put anything into the headers of a message.
+//! Messages that may crash a client of the broker: publishers may put anything into the headers of a message.
 
 use tokio::process::Command;
 
 use super::support::faults::publish_poison;
 use super::*;
 
-/// Of the body that `poison.py` makes for `large`.
+/// The hash of the body that `poison.py` makes for `large`.
 const SHA256_OF_LARGE: &str = "c05d47344f4b704a1ef4725f9af24e32208321bbfd96bd4be6d5f343c1880374";
 
 /// Publishes to a queue of the orchestrator.
@@ -54,7 +54,7 @@ async fn a_property_that_is_not_utf_8_makes_a_dead_letter() {
     let letters = dead_letters(&world, expected.len()).await;
     for (queue, kind) in expected {
         let of_queue = letters.iter().filter(|letter| letter["queue"] == queue);
-        // What is wrong first is told: a reply without a good `correlation_id`, a signal without an addressee.
+        // The first error is reported: a reply without a good `correlation_id`, a signal without an addressee.
         let names_it = |letter: &&Value| letter["reason"].as_str().is_some_and(|why| why.contains(kind));
         let found = of_queue.clone().filter(names_it).count();
         assert!(

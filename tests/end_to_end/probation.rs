@@ -1,13 +1,13 @@
-//! Messages that were delivered many times, although nothing is wrong with them.
+//! Good messages that were delivered many times.
 
 use sea_orm::{ConnectionTrait, Database, TransactionTrait};
 
 use super::*;
 
-/// More than what puts a message into probation and parks it there.
+/// More than the limits of probation and parking.
 const KILLS: usize = 10;
 const STARTS: usize = 100;
-/// Longer than a process waits before it takes messages that are in probation.
+/// Longer than a process waits before it consumes messages in probation.
 const IN_PROBATION: Duration = Duration::from_secs(4);
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{Delivery, HeaderValue, Properties, Publication, Published, Queue, Topology};
+use snorri_ports::broker::{
+    Delivery, HeaderValue, Properties, Publication, Published, QueueDeclaration, Topology,
+};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -85,7 +87,7 @@ impl Shop {
 
     async fn answers(&self) -> String {
         let name = format!("{}.answers", self.world.exchange);
-        let queue = Queue { name: name.clone(), bindings: Vec::new(), dead_letters: None };
+        let queue = QueueDeclaration { name: name.clone(), bindings: Vec::new(), dead_letters: None };
         let topology = Topology { exchanges: Vec::new(), queues: vec![queue] };
         self.world.broker.declare(&topology).await.expect("declared");
         name
@@ -118,9 +120,9 @@ async fn the_shipped_participant_runs_the_shipped_saga() {
     assert_eq!(saga["output"], json!({"trackingId": "T-o-1"}));
     let saga = shop.run("o-2", 5000, "compensated").await;
     assert_eq!(saga["problem"]["message"], "the limit is 1000");
-    let undone: Vec<_> =
+    let compensated: Vec<_> =
         saga["steps"].as_array().expect("steps").iter().map(|step| &step["status"]).collect();
-    assert_eq!(undone, ["compensated", "failed"], "{saga}");
+    assert_eq!(compensated, ["compensated", "failed"], "{saga}");
 }
 
 #[tokio::test]
@@ -140,11 +142,15 @@ async fn the_shipped_participant_refuses_an_action_whose_undo_came_first() {
     let shop = Shop::new().await;
     let queue = shop.answers().await;
     let saga = Uuid::now_v7();
-    let undo = shop.ask(&queue, saga, "reserve", "compensate", "inventory.release").await;
-    assert_eq!(undo.0, "success");
+    let compensation = shop.ask(&queue, saga, "reserve", "compensate", "inventory.release").await;
+    assert_eq!(compensation.0, "success");
     let (kind, problem) = shop.ask(&queue, saga, "reserve", "forward", "inventory.reserve").await;
-    assert_eq!((kind.as_str(), &problem["code"]), ("failure", &json!("undone")));
-    assert_eq!(shop.ask(&queue, saga, "reserve", "compensate", "inventory.release").await, undo, "again");
+    assert_eq!((kind.as_str(), &problem["code"]), ("failure", &json!("compensated")));
+    assert_eq!(
+        shop.ask(&queue, saga, "reserve", "compensate", "inventory.release").await,
+        compensation,
+        "again"
+    );
     let (kind, _) = shop.ask(&queue, Uuid::now_v7(), "reserve", "forward", "inventory.reserve").await;
     assert_eq!(kind, "success", "another saga's");
 }

@@ -1,6 +1,6 @@
-//! Several processes on one database: clocks that are wrong, a process that dies, a broker that goes away for all.
+//! Several processes on one database: clocks that are wrong, a process that dies, a broker that is unavailable for all.
 //!
-//! Leases last a minute, so that nothing is done in time that waits for one to pass.
+//! Leases last a minute, so that nothing that waits for one happens in time.
 
 use futures_util::future::join_all;
 
@@ -42,7 +42,7 @@ async fn wait_for_all(orchestrator: &Orchestrator, ids: &[String]) {
     .await;
 }
 
-/// Case 13: the clock of the database decides, whatever those of the processes show.
+/// Case 13: the clock of the database decides, whatever the clocks of the processes show.
 #[tokio::test]
 async fn wrong_clocks_of_processes_change_nothing() {
     let world = world().await;
@@ -62,7 +62,7 @@ async fn wrong_clocks_of_processes_change_nothing() {
         })
         .await;
     }
-    // So that wake-ups are looked for while replies are awaited.
+    // So that the processes look for timers while replies are awaited.
     world.take("payment.charge", Manner::Late(Duration::from_millis(1_500)));
     let mut ids = Vec::new();
     for (number, process) in processes.iter().chain([&world.orchestrator]).enumerate() {

@@ -1,9 +1,9 @@
-//! Replies as real clients write them, right and wrong, and forged ones.
+//! Replies of real clients, right and wrong, and forged ones.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{HeaderValue, Properties, Publication, Published};
+use snorri_ports::broker::{HeaderValue, Properties, Publication, Published};
 
 use crate::support::orchestrator::story;
 use crate::support::participants::{Manner, Raw};
@@ -11,7 +11,7 @@ use crate::support::until;
 use crate::support::world::{self, World};
 use crate::{id, letters, order};
 
-/// Long enough for a machine that compiles meanwhile; the sagas themselves have an hour.
+/// Long enough for a busy machine; the sagas themselves have an hour.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Case 04: refusals in plain text.
@@ -36,7 +36,7 @@ fn parcel(exchange: &str) -> String {
     PARCEL.replace("parcel.commands", exchange)
 }
 
-/// The order saga in which only a reply makes anything happen, and an attempt that failed stays as it is.
+/// The order saga in which only replies have effects, and a failed attempt is not retried.
 fn patient(exchange: &str) -> String {
     world::order(exchange).replace(
         "timeout: 500ms\n  retry: { attempts: 2, backoff: 50ms }",
@@ -48,7 +48,7 @@ async fn world_of_orders() -> World {
     World::with(&world::COMMANDS, patient).await
 }
 
-/// Waits for a fact of a saga's journal, and returns what went wrong then.
+/// Waits for a fact of a saga's journal, and returns its problem.
 async fn problem(world: &World, id: &str, fact: &str, step: &str) -> Value {
     until(PATIENCE, &format!("{fact} of {step}"), async || {
         let saga = world.orchestrator.api.saga(id).await;
@@ -83,8 +83,8 @@ async fn a_refusal_counts_in_plain_text() {
             format!("failed pickup ({code})"),
             format!("stopping ({code})"),
             "rollback_began".to_owned(),
-            "sent undo label #1".to_owned(),
-            "undone label".to_owned(),
+            "sent compensation label #1".to_owned(),
+            "compensated label".to_owned(),
             "ended compensated".to_owned(),
         ];
         assert_eq!(story(&saga), expected);
@@ -103,7 +103,7 @@ async fn an_error_in_plain_text_is_an_error_with_that_text() {
     assert_eq!(problem["message"], "the database is being restarted");
 }
 
-/// What published clients do unless they are told otherwise, and what else cannot be read: each is an error at once.
+/// Replies with the defaults of published clients, and others that cannot be decoded: each is an error at once.
 #[tokio::test]
 async fn a_reply_that_cannot_be_read_is_an_error_that_show_explains() {
     let world = world_of_orders().await;
@@ -259,11 +259,11 @@ async fn an_event_cannot_claim_another_exchange() {
     let forged = to_own_queue(&world, "events", properties.clone(), body);
     assert_eq!(world.broker.publish(vec![forged]).await, [Published::Confirmed]);
 
-    // The same by the dead letters, from where an operator might replay it.
+    // The same in the dead letters, from where an operator might replay it.
     let mut dead = properties;
     dead.headers.insert("snorri-queue".to_owned(), text(&format!("{}.events", world.plan.prefix)));
     let forged = to_own_queue(&world, "dead-letters", dead.clone(), body);
-    dead.headers.insert("snorri-queue".to_owned(), text("somebody.elses"));
+    dead.headers.insert("snorri-queue".to_owned(), text("other.queue"));
     let foreign = to_own_queue(&world, "dead-letters", dead, body);
     world.broker.publish(vec![forged, foreign]).await;
     let mut codes = Vec::new();

@@ -59,7 +59,7 @@ impl Vhost {
         assert!(answer.status().is_success(), "{path}: {answer:?}");
     }
 
-    /// Runs the script with a stand-in for `rabbitmqctl`, and does what that was told by the management API.
+    /// Runs the script with a stand-in for `rabbitmqctl`, and applies its commands by the management API.
     async fn set_rights(&self) {
         let directory = tempfile::tempdir().expect("a directory");
         let (stand_in, calls) = (directory.path().join("rabbitmqctl"), directory.path().join("calls"));
@@ -140,7 +140,7 @@ async fn take_part(channel: &Channel) {
     });
 }
 
-/// Whether the broker lets a message out to where it is addressed.
+/// Whether the broker accepts a message for its address.
 async fn may_publish(connection: &Connection, exchange: &str, routing_key: &str) -> bool {
     let channel = connection.create_channel().await.expect("a channel");
     channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");

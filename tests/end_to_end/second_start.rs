@@ -1,10 +1,10 @@
 //! Starts by message that repeat an earlier one, or contradict it (case 06).
 
-use snorri::broker::Delivery;
+use snorri_ports::broker::Delivery;
 
 use super::*;
 
-/// Somebody who starts sagas by message and awaits their outcomes.
+/// A client that starts sagas by message and awaits their outcomes.
 struct Starter<'a> {
     world: &'a World,
     answers: String,
@@ -13,7 +13,7 @@ struct Starter<'a> {
 impl<'a> Starter<'a> {
     async fn new(world: &'a World) -> Self {
         let answers = format!("{}.answers", world.plan.prefix);
-        let queue = Queue { name: answers.clone(), bindings: Vec::new(), dead_letters: None };
+        let queue = QueueDeclaration { name: answers.clone(), bindings: Vec::new(), dead_letters: None };
         let topology = Topology { exchanges: Vec::new(), queues: vec![queue] };
         world.broker.declare(&topology).await.expect("declared");
         Self { world, answers }
@@ -74,7 +74,7 @@ async fn a_second_start_is_answered_with_the_known_outcome() {
     );
     let start = json!({"definition": "order", "input": other});
     let (_, problem) = world.orchestrator.api.post("/v1/sagas", &start).await;
-    assert_eq!((&body["code"], &body["message"]), (&problem["code"], &problem["detail"]), "as REST says it");
+    assert_eq!((&body["code"], &body["message"]), (&problem["code"], &problem["detail"]), "as in REST");
 
     starter.send("m4", None, &other).await;
     let letters = letters(&world, 1).await;
@@ -91,7 +91,8 @@ async fn an_input_that_is_refused_is_answered_with_the_places() {
     assert_eq!(body["details"][0]["pointer"], "/amount", "{body}");
 }
 
-/// Without a business key the id of the message identifies a repetition. All who ask while the saga runs are answered at its end.
+/// Without a business key the message id identifies a repetition. All senders that ask while the saga runs are answered at its
+/// end.
 #[tokio::test]
 async fn all_who_start_a_running_saga_hear_its_outcome() {
     let world = World::with(&[], approved).await;

@@ -1,4 +1,4 @@
-//! SIGTERM while the database or the broker is away.
+//! SIGTERM without the database or the broker.
 
 use super::support::Services;
 use super::support::logged::Logged;
@@ -30,7 +30,7 @@ async fn stops_in_time(take_away: impl Fn(&Place)) {
         |key: usize| json!({"definition": "order", "input": {"orderId": format!("o-{key}"), "amount": 1}});
     assert_eq!(api.post("/v1/sagas", &body(0)).await.0, 201);
     take_away(&place);
-    // Requests and sagas that cannot go on.
+    // Requests and sagas that cannot continue.
     let under_way: Vec<_> = (1..20)
         .map(|key| {
             let (api, body) = (api.clone(), body(key));

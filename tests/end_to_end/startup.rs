@@ -1,4 +1,4 @@
-//! A start without its database or broker, or with ones that cannot be used.
+//! A start without its database or broker, or with unusable ones.
 
 use sea_orm::{ConnectionTrait, Database};
 
@@ -8,7 +8,7 @@ use super::support::orchestrator::Orchestrator;
 use super::support::proxy::{Proxy, elsewhere, free_port};
 use super::*;
 
-/// Waits until `/readyz` says that the start waits for this part, and returns why.
+/// Waits until `/readyz` reports that the start waits for this part, and returns why.
 async fn waiting_for(process: &Orchestrator, part: &str) -> String {
     until(Duration::from_secs(20), part, async || {
         let answer = process.api.get_if_up("/readyz").await?;

@@ -1,9 +1,9 @@
-//! Values on the real stack: numbers, characters that are not seen, and depth arrive as they were sent or are refused.
+//! Values on the real stack: numbers, invisible characters, and depth arrive unchanged or are refused.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{Delivery, Properties, Publication, Published, Queue, Topology};
+use snorri_ports::broker::{Delivery, Properties, Publication, Published, QueueDeclaration, Topology};
 
 use crate::support::participants::collect;
 use crate::support::until;
@@ -14,7 +14,7 @@ async fn world(definition: fn(&str) -> String) -> (World, String) {
     let world = World::with(&[], definition).await;
     let queue = format!("{}.values", world.exchange);
     let bindings = vec![(world.exchange.clone(), "#".to_owned())];
-    let queues = vec![Queue { name: queue.clone(), bindings, dead_letters: None }];
+    let queues = vec![QueueDeclaration { name: queue.clone(), bindings, dead_letters: None }];
     world.broker.declare(&Topology { exchanges: Vec::new(), queues }).await.expect("declared");
     (world, queue)
 }
@@ -117,7 +117,7 @@ async fn numbers_arrive_as_they_were_sent_or_are_refused() {
     assert_eq!(sagas["sagas"].as_array().map(Vec::len), Some(1), "{sagas}");
 }
 
-/// `1`, `1.0` and `"1"` are one key: none of them takes another's saga for its own.
+/// `1`, `1.0` and `"1"` are one key: they all name the same saga.
 #[tokio::test]
 async fn two_inputs_never_share_a_saga() {
     fn any_id(exchange: &str) -> String {
@@ -295,7 +295,7 @@ async fn documents_that_are_accepted_can_be_read_after_a_restart() {
     }
 }
 
-/// A value that its definition wraps beyond the limit is a clear failure, and never a saga that cannot be read.
+/// A value that its definition wraps beyond the limit is a clear failure, and never an unreadable saga.
 #[tokio::test]
 async fn a_template_that_nests_too_deep_fails_clearly() {
     fn wrapping(exchange: &str) -> String {

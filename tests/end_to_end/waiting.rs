@@ -1,4 +1,4 @@
-//! What many waiters, watchers and unknown names cost the database: no more than one of them.
+//! The cost of many waiters, watchers and unknown names for the database: no more than that of one.
 
 use futures_util::StreamExt;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
@@ -10,8 +10,8 @@ use super::*;
 
 /// Waiters or watchers at once.
 const MANY: usize = 200;
-/// Statements a second that a process makes for itself, at most: timers, health, the feed. The statistics of the database may
-/// lag, so that some earlier ones are counted with them.
+/// Most statements a second of a process itself: timers, health, the feed. The statistics of the database may lag, so that some
+/// earlier ones are counted with them.
 const OWN_RATE: i64 = 200;
 /// Starts of unknown definitions.
 const STARTS: usize = 1_000;
@@ -36,7 +36,7 @@ impl Place {
         Self { process, statistics, saga, _logged: logged }
     }
 
-    /// How many transactions the database has committed, as of about a second ago.
+    /// The number of transactions that the database has committed, as of about a second ago.
     async fn commits(&self) -> i64 {
         let sql = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
         let statement = Statement::from_string(DbBackend::Postgres, sql);
@@ -44,10 +44,10 @@ impl Place {
         row.try_get("", "xact_commit").expect("a number")
     }
 
-    /// Statements a second, while what is under way goes on for some seconds.
+    /// Statements a second, while the current load continues for some seconds.
     async fn rate(&self) -> i64 {
         const SECONDS: u64 = 5;
-        // What began before is counted before.
+        // Earlier statements are counted before.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let before = self.commits().await;
         tokio::time::sleep(Duration::from_secs(SECONDS)).await;
@@ -116,7 +116,7 @@ async fn unknown_definitions_reload_nothing() {
     for (status, problem) in futures_util::future::join_all(starts).await {
         assert_eq!((status, &problem["code"]), (404, &json!("definition_not_found")), "{problem}");
     }
-    // Until the statistics have it.
+    // Waits until the statistics are complete.
     place.rate().await;
     let made = place.commits().await - before;
     assert!(made < i64::try_from(STARTS).expect("few") / 2, "{made} statements");

@@ -1,9 +1,9 @@
-//! Events and signals that come before their saga.
+//! Events and signals that arrive before their saga.
 
 use std::sync::Mutex;
 
 use serde_json::Value;
-use snorri::engine::metrics::Metrics;
+use snorri_engine::metrics::Metrics;
 
 use super::*;
 
@@ -48,7 +48,7 @@ output: { paid: "${ paid.output }", approval: "${ approval.output }" }
 "#;
 
 fn frequent() -> Options {
-    Options { sweep_interval: Duration::from_millis(10), ..options() }
+    Options { outbox_poll_interval: Duration::from_millis(10), ..options() }
 }
 
 async fn shop(options: &Options, clock: Arc<dyn Clock>) -> (Engine, Running, Arc<dyn Store>) {
@@ -142,8 +142,8 @@ async fn no_event_is_lost_between_the_looks_of_two_engines() {
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..300 {
         let order = format!("o-{number}");
-        let (starting, telling) = (engines[number % 3].0.clone(), engines[(number + 1) % 3].0.clone());
-        let handler = intake::events(&telling, &options);
+        let (starting, receiving) = (engines[number % 3].0.clone(), engines[(number + 1) % 3].0.clone());
+        let handler = intake::events(&receiving, &options);
         let event = paid(&order, None);
         tasks.spawn(async move { drop(starting.start(shipment(&order)).await.expect("started")) });
         tasks.spawn(async move { assert_eq!(give(handler, event).await, Verdict::Ack) });
@@ -175,7 +175,7 @@ impl testkit::Observer for PoisonsOnceBuffered {
     }
 }
 
-/// Another copy of the event may have been acknowledged because it is there.
+/// Another copy of the event may have been acknowledged because it is buffered.
 #[tokio::test]
 async fn an_event_stays_buffered_while_its_saga_cannot_be_read() {
     let id = SagaId::of_key("shipment", "o-1");
@@ -207,7 +207,7 @@ async fn the_sweep_delivers_what_a_crash_has_left() {
     let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
     let id = SagaId::of_key("shipment", "o-1");
     engine.start(shipment("o-1")).await.expect("started");
-    let left = snorri::store::BufferedEvent {
+    let left = snorri_ports::store::BufferedEvent {
         id: uuid::Uuid::now_v7(),
         saga: id,
         identity: uuid::Uuid::now_v7(),
@@ -215,9 +215,9 @@ async fn the_sweep_delivers_what_a_crash_has_left() {
         expires_at: engine.clock().now().after(Duration::from_secs(600)),
         queue: "snorri.signals".to_owned(),
         matched: false,
-        arrival: Arrival::new(Source::Signal("go".into()), Some("m-1".to_owned()), Value::Null),
+        arrival: ReceivedEvent::new(EventSource::Signal("go".into()), Some("m-1".to_owned()), Value::Null),
     };
-    let limits = snorri::store::BufferLimits { per_saga: 100, total: 100 };
+    let limits = snorri_ports::store::BufferLimits { per_saga: 100, total: 100 };
     store.buffer_event(&left, limits).await.expect("buffered");
     until("it is delivered", async || buffered(&store, id).await == 0).await;
     let view = engine.view(id).await.expect("the store answers").expect("a saga");
@@ -302,7 +302,7 @@ async fn only_what_some_saga_may_wait_for_is_buffered() {
     running.shut_down().await;
 }
 
-/// An event is about a saga of one of two definitions: that it is about none of the other is no fault.
+/// An event is about a saga of one of two definitions: that it is about none of the other is not an error.
 #[tokio::test]
 async fn an_event_that_one_saga_accepted_expires_without_a_dead_letter() {
     let clock = TestClock::at("2026-11-21T10:00:00Z");

@@ -1,4 +1,4 @@
-//! How long and how many dead letters are kept.
+//! The retention of dead letters by age and number.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,8 +8,8 @@ use super::early::{TestClock, until};
 use super::renewed::observed;
 use super::*;
 
-fn letter(at: Time) -> snorri::store::DeadLetter {
-    snorri::store::DeadLetter {
+fn letter(at: Time) -> snorri_ports::store::DeadLetter {
+    snorri_ports::store::DeadLetter {
         id: uuid::Uuid::now_v7(),
         at,
         queue: "snorri.replies".to_owned(),
@@ -99,7 +99,7 @@ async fn dead_letters_share_transactions_and_one_that_is_refused_takes_no_other_
     running.shut_down().await;
 }
 
-/// A message longer than any that can be used, and what a publisher claims about where it came from.
+/// A message longer than the largest usable one, with a publisher's false claim about its origin.
 #[tokio::test]
 async fn a_dead_letter_has_the_beginning_of_its_body_and_where_it_was_published() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());

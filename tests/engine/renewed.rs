@@ -1,4 +1,4 @@
-//! What the engine sends late or again, on ports that fail.
+//! Messages that the engine sends late or again, on ports that fail.
 
 use testkit::{
     Fault, FaultyBroker, FaultyStore, ManualClock, Observer, Planned, Poisoned, Process, Script, Unobserved,
@@ -23,9 +23,9 @@ steps:
   - { name: payment, saga: part, version: 1, input: { id: "${ input.id }" } }
 "#;
 
-/// An engine whose calls go as the script says, on a broker with a queue for all commands, and the sagas that its store cannot
-/// read or write.
-async fn scripted(script: Vec<Planned>) -> (Engine, Running, Arc<Poisoned>) {
+/// An engine whose calls follow the script, on a broker with a queue for all commands, and the sagas that its store cannot read
+/// or write.
+pub async fn scripted(script: Vec<Planned>) -> (Engine, Running, Arc<Poisoned>) {
     observed(script, Arc::new(Unobserved)).await
 }
 
@@ -42,7 +42,7 @@ pub async fn observed(script: Vec<Planned>, observer: Arc<dyn Observer>) -> (Eng
     let broker = Arc::new(LocalBroker::new(local::Options::default()));
     let exchange = "shop.commands".to_owned();
     let bindings = vec![(exchange.clone(), "#".to_owned())];
-    let participants = Queue { name: "participants".to_owned(), bindings, dead_letters: None };
+    let participants = QueueDeclaration { name: "participants".to_owned(), bindings, dead_letters: None };
     broker
         .declare(&Topology { exchanges: vec![exchange], queues: vec![participants] })
         .await
@@ -57,13 +57,13 @@ pub async fn observed(script: Vec<Planned>, observer: Arc<dyn Observer>) -> (Eng
         wire: wire(),
     };
     let lease = Duration::from_secs(5);
-    let options = Options { sweep_interval: Duration::from_secs(2), outbox_lease: lease, ..options() };
+    let options = Options { outbox_poll_interval: Duration::from_secs(2), outbox_lease: lease, ..options() };
     let (engine, running) = Engine::spawn(&parts, &options);
     (engine, running, poisoned)
 }
 
-/// The queue refuses the command, so that it is sent late, and then the database takes longer than the command's timeout to note
-/// that its clock starts only now.
+/// The queue refuses the command, so that it is sent late, and then the database takes longer than the command's timeout to
+/// record the restart of its clock.
 #[tokio::test(start_paused = true)]
 async fn a_command_that_waited_for_the_database_goes_with_a_deadline_in_the_future() {
     let slow = Fault::Hang(Duration::from_secs(12));
@@ -81,8 +81,8 @@ async fn a_command_that_waited_for_the_database_goes_with_a_deadline_in_the_futu
     running.shut_down().await;
 }
 
-/// The queue refuses the commands of two sagas, so that both are sent late, and then the database takes longer than their timeout
-/// to note that the clock of one of them starts only now.
+/// The queue refuses the commands of two sagas, so that both are sent late, and then the database takes longer than their
+/// timeout to record the restart of the clock of one of them.
 #[tokio::test(start_paused = true)]
 async fn a_late_command_does_not_wait_for_the_saga_of_another() {
     let (engine, running, _) = scripted(vec![
@@ -108,8 +108,8 @@ async fn a_late_command_does_not_wait_for_the_saga_of_another() {
     running.shut_down().await;
 }
 
-/// The second attempt of a command waits for its queue while the reply to the first one comes. Then the place of another command
-/// gets free, and what waits may be sent.
+/// The second attempt of a command waits for its queue while the reply to the first one arrives. Then the place of another
+/// command becomes free, and waiting messages may be sent.
 #[tokio::test(start_paused = true)]
 async fn a_second_attempt_that_has_waited_goes_only_if_it_is_awaited() {
     let refused = Planned { method: "publish", number: 3, fault: Fault::Refuse };
@@ -118,7 +118,7 @@ async fn a_second_attempt_that_has_waited_goes_only_if_it_is_awaited() {
     let other = engine.start(start("o-0")).await.expect("started").id;
     let id = engine.start(start("o-1")).await.expect("started").id;
     let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
-    let result = ReplyResult::Error(Problem::new(Reason::UnreadableReply, "not now"));
+    let result = ReplyResult::Error(Problem::new(ProblemCode::UnreadableReply, "not now"));
     engine.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
     tokio::time::sleep(Duration::from_secs(1)).await;
     engine.submit(id, Input::wake()).await.expect("accepted");
@@ -132,8 +132,8 @@ async fn a_second_attempt_that_has_waited_goes_only_if_it_is_awaited() {
     running.shut_down().await;
 }
 
-/// A child ends while the row of its parent can be neither read nor written: nothing but the child's report ends the wait of the
-/// parent, so that the report must not be lost.
+/// A child ends while the row of its parent can be neither read nor written: only the child result ends the wait of the parent,
+/// so it must not be lost.
 #[tokio::test(start_paused = true)]
 async fn a_report_that_the_parent_cannot_take_is_given_to_it_again() {
     let (engine, running, poisoned) = scripted(Vec::new()).await;

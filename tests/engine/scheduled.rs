@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::sync::Mutex;
 
-use snorri::engine::schedules::Scheduler;
-use snorri::store::StoredDefinition;
+use snorri_engine::timers::schedules::Scheduler;
+use snorri_ports::store::StoredDefinition;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::early::TestClock;
@@ -23,12 +23,12 @@ steps:
   - { name: done, wait: { signal: go }, timeout: 1h }
 "#;
 
-/// What a test's thread logs.
+/// The log of a test's thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Takes all that is logged on this thread as long as the guard lives.
+    /// Collects the log of this thread as long as the guard lives.
     fn install() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
@@ -77,9 +77,9 @@ impl Shop {
         shop
     }
 
-    /// Stores a definition as an earlier release may have done, whatever a check would find in it now.
+    /// Stores a definition as an earlier release may have done, without the checks of this one.
     async fn register(&self, source: &str) {
-        let compiled = snorri::catalog::compile("source.yaml", source).expect("a definition");
+        let compiled = snorri_definition::compile("source.yaml", source).expect("a definition");
         let stored = StoredDefinition {
             name: compiled.definition.name.to_string(),
             version: compiled.definition.version,
@@ -93,7 +93,7 @@ impl Shop {
         self.engine.definitions().load().await.expect("loaded");
     }
 
-    /// Starts what is due at a time.
+    /// Runs the schedules that are due at a time.
     async fn run(&mut self, now: &str) {
         self.clock.set(now);
         self.scheduler.run_due(&self.engine).await.expect("the store answers");
@@ -191,7 +191,7 @@ async fn a_schedule_whose_key_never_changes_is_logged_once() {
 #[tokio::test]
 async fn a_schedule_whose_date_never_comes_is_logged_once() {
     let (log, _guard) = Log::install();
-    // The checks may refuse such a date by themselves; one that was registered before must not be silent.
+    // The checks may refuse such a date; one that was registered before must not be silent.
     let never = NIGHTLY.replace("0 3 * * *", "0 0 30 2 *");
     let mut shop = Shop::new("2026-11-21T10:00:30Z", &never).await;
     for minute in 1..5 {

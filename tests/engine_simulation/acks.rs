@@ -1,18 +1,18 @@
-//! What is acknowledged: it is stored, or changes nothing, or nobody can read it.
+//! Acknowledged messages: each is stored, or changes nothing, or cannot be decoded.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use snorri::broker::Delivery;
-use snorri::broker::envelope::decode_signal;
-use snorri::saga::{Input, SagaId, transition};
-use snorri::store::Store;
+use snorri_core::{Input, SagaId, transition};
+use snorri_ports::broker::Delivery;
+use snorri_ports::store::Store;
+use snorri_wire::envelope::decode_signal;
 
 use crate::watch::Watch;
 use crate::wire::deposit_of;
 
 impl Watch {
-    /// What is acknowledged is either stored or changes nothing.
+    /// An acknowledged message is either stored or changes nothing.
     pub fn check_handled(&self, queue: &str, delivery: &Delivery) {
         let names = &self.wire.names;
         match () {
@@ -60,7 +60,7 @@ impl Watch {
         let is_taken = match self.definition_of(&state) {
             None => self.is_buffered(saga, arrival.id.as_ref()),
             Some(compiled) => {
-                let input = Input::Arrival(Arc::new(arrival.clone()));
+                let input = Input::Event(Arc::new(arrival.clone()));
                 transition(&compiled.definition, &state, &input, self.now()).is_err()
                     || self.is_buffered(saga, arrival.id.as_ref())
             }
@@ -89,14 +89,14 @@ impl Watch {
         }
     }
 
-    /// Poison is set aside, and nothing else.
+    /// Only poison is set aside.
     pub fn check_set_aside(&self, queue: &str, delivery: &Delivery, code: &str, reason: &str) {
         let is_poison = delivery.properties.message_id.as_deref().is_some_and(|id| id.starts_with("poison"));
         let saga = self.wire.addressee(&delivery.properties).map(|(saga, _)| saga);
         let is_excused = match saga {
             Some(saga) => {
                 let state = self.state(saga);
-                // A signal that comes after the end, a reply that cannot be read, a saga whose rows are damaged.
+                // A signal after the end, an undecodable reply, a saga whose rows are damaged.
                 self.was_poisoned(saga) || state.ended.is_some() || code == "unreadable_reply"
             }
             None if queue == self.wire.names.starts => {

@@ -1,13 +1,13 @@
-//! Those who start sagas, send signals and events, and look after sagas that are stuck.
+//! The clients that start sagas, send signals and events, and resolve stuck sagas.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{Broker, HeaderValue, Properties, Publication};
-use snorri::engine::{Engine, StartRequest};
-use snorri::saga::SagaId;
-use snorri::saga::journal::AnswerTo;
+use snorri_core::SagaId;
+use snorri_core::journal::AnswerTo;
+use snorri_engine::{Engine, StartRequest};
+use snorri_ports::broker::{Broker, HeaderValue, Properties, Publication};
 use testkit::Process;
 use tokio::time::sleep;
 
@@ -15,7 +15,7 @@ use crate::participants::publish_event;
 use crate::replica::Replica;
 use crate::world::{OUTCOMES, World};
 
-/// A saga that somebody wants.
+/// A saga that a client starts.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub definition: &'static str,
@@ -28,7 +28,7 @@ impl Wanted {
         Self { definition, key: key.to_owned(), id: SagaId::of_key(definition, key) }
     }
 
-    /// What the starter is called in the story, and in the answer to it.
+    /// The name of the starter in the story, and in the answer to it.
     pub fn name(&self) -> String {
         format!("{} {}", self.definition, self.key)
     }
@@ -43,7 +43,7 @@ impl Wanted {
     }
 }
 
-/// Everybody who wants something, with the world and the replicas.
+/// All clients, with the world and the replicas.
 #[derive(Debug, Clone)]
 pub struct Clients {
     pub world: Arc<World>,
@@ -51,7 +51,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Draws what is wanted, and has it begun. Returns the sagas that must be there in the end.
+    /// Draws the wanted sagas, and begins to start them. Returns the sagas that must exist in the end.
     pub fn begin(&self) -> Vec<Wanted> {
         let mut rng = self.world.fate.rng("clients");
         let count = rng.usize(3..=7);
@@ -76,7 +76,7 @@ impl Clients {
         all
     }
 
-    /// Has a saga be neither readable nor writable for a while, soon after it was asked for.
+    /// Makes a saga neither readable nor writable for a while, soon after its start was sent.
     fn poison(&self, wanted: &Wanted, starts_after: Duration) {
         let key = format!("poisoned: {}", wanted.name());
         let Some(mut rng) = self.world.fate.strikes(&key, self.world.fate.climate().poison) else { return };
@@ -85,7 +85,7 @@ impl Clients {
         let (after, lasts) = (rng.u64(..600), rng.u64(500..4_000));
         tokio::spawn(async move {
             sleep(starts_after + Duration::from_millis(after)).await;
-            world.story.tell(|| format!("{} is poisoned", world.story.name_of(saga)));
+            world.story.record(|| format!("{} is poisoned", world.story.name_of(saga)));
             world.poisoned.insert(saga);
             sleep(Duration::from_millis(lasts)).await;
             world.poisoned.remove(saga);
@@ -145,7 +145,7 @@ impl Clients {
             },
             body: wanted.input(&self.world).to_string().into_bytes(),
         };
-        self.world.story.tell(|| format!("{name} is asked for by message"));
+        self.world.story.record(|| format!("{name} is asked for by message"));
         self.send(start, &format!("start of {name}")).await;
     }
 
@@ -168,7 +168,7 @@ impl Clients {
                     started = engine.start(request) => started.ok(),
                 };
                 if started.is_some() {
-                    self.world.story.tell(|| format!("{} accepts {name}", process.name()));
+                    self.world.story.record(|| format!("{} accepts {name}", process.name()));
                     return self.world.watch.accepted(wanted.id);
                 }
             }
@@ -201,7 +201,7 @@ impl Clients {
         }
     }
 
-    /// Sends a message, perhaps twice, perhaps behind one that nobody can read.
+    /// Sends a message, perhaps twice, perhaps behind one that cannot be decoded.
     async fn send(&self, publication: Publication, name: &str) {
         if let Some(mut rng) =
             self.world.fate.strikes(&format!("message: {name}"), self.world.fate.climate().messages)
@@ -219,7 +219,7 @@ impl Clients {
         self.world.broker.publish(vec![publication]).await;
     }
 
-    /// Some replica that works now.
+    /// A replica that is working.
     pub fn any(&self, rng: &mut fastrand::Rng) -> Option<(Engine, Arc<Process>)> {
         self.replicas[rng.usize(..self.replicas.len())].current()
     }

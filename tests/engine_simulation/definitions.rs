@@ -1,8 +1,8 @@
-//! The sagas that are run: together they use all that the engine does.
+//! The definitions of the simulation: together they use all features of the engine.
 
 use std::sync::Arc;
 
-use snorri::catalog::{self, Compiled};
+use snorri_definition::Compiled;
 
 const SOURCES: [&str; 6] = [
     include_str!("definitions/order.yaml"),
@@ -16,7 +16,9 @@ const SOURCES: [&str; 6] = [
 /// All definitions, compiled once for all runs.
 pub fn compile() -> Vec<Arc<Compiled>> {
     let compile = |source: &str| {
-        Arc::new(catalog::compile("simulated.yaml", source).unwrap_or_else(|wrong| panic!("{wrong}")))
+        Arc::new(
+            snorri_definition::compile("simulated.yaml", source).unwrap_or_else(|wrong| panic!("{wrong}")),
+        )
     };
     SOURCES.into_iter().map(compile).collect()
 }

@@ -1,15 +1,15 @@
-//! What must be true once nothing goes wrong any more and everything has had its time.
+//! The conditions that must hold after the faults have ended and everything has had its time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use snorri::broker::Broker;
-use snorri::engine::StartRequest;
-use snorri::saga::definition::Action;
-use snorri::saga::state::{Outcome, Pending, StepState};
-use snorri::saga::{Direction, SagaId, State, Status, StepPath};
-use snorri::store::{Filter, LetterFilter, SagaRow, Store};
+use snorri_core::definition::Action;
+use snorri_core::state::{Pending, StepOutcome, StepState};
+use snorri_core::{Direction, SagaId, State, Status, StepPath};
+use snorri_engine::StartRequest;
+use snorri_ports::broker::Broker;
+use snorri_ports::store::{Filter, LetterFilter, SagaRow, Store};
 use tokio::time::{Instant, sleep};
 
 use crate::clients::{Clients, Wanted};
@@ -21,7 +21,7 @@ const REST_LIMIT: Duration = Duration::from_secs(240);
 const MAX_ENTRIES: u32 = 300;
 
 impl Clients {
-    /// Waits until nothing moves any more, and says what is not as it should be.
+    /// Waits until all sagas are at rest, and records the violations.
     pub async fn end(&self, wanted: &[Wanted]) {
         let pings = self.ping().await;
         let began = Instant::now();
@@ -91,7 +91,7 @@ impl Clients {
         }
     }
 
-    /// What is still to come.
+    /// Lists everything that is not finished.
     async fn unfinished(&self, wanted: &[Wanted], pings: &[SagaId]) -> Vec<String> {
         let world = &self.world;
         let mut unfinished = Vec::new();
@@ -139,7 +139,7 @@ impl Clients {
         self.world.store.sagas(&Filter::default(), 1_000).now_or_never().expect("in memory").expect("sagas")
     }
 
-    /// What is stored of each saga agrees with itself and with what the participants did.
+    /// The stored saga is consistent, and agrees with the effects of the participants.
     fn check_sagas(&self) {
         for row in self.rows() {
             let state = self.world.watch.state(row.id);
@@ -147,7 +147,7 @@ impl Clients {
             if state.status() != row.status {
                 let status = state.status().as_str();
                 self.world.watch.violation(|| {
-                    format!("{name} is listed as {} and its journal says {status}", row.status.as_str())
+                    format!("{name} is listed as {} and its journal gives {status}", row.status.as_str())
                 });
             }
             if state.seq > MAX_ENTRIES {
@@ -157,7 +157,7 @@ impl Clients {
         }
     }
 
-    /// Nothing waits for nothing: a saga has a timer, a message that is to be sent, a part that runs, or an incident.
+    /// No saga waits for nothing: it has a timer, a message to be sent, a running child, or an incident.
     fn check_waits(&self) {
         for row in self.rows().iter().filter(|row| !row.status.is_final() && !row.paused) {
             let state = self.world.watch.state(row.id);
@@ -197,7 +197,7 @@ impl Clients {
         missing.map(|poison| format!("`{poison}` is not among the dead letters")).collect()
     }
 
-    /// A completed step was done and not undone; one that was undone, or refused, has left nothing.
+    /// A completed step was done and not compensated; one that was compensated, or refused, has left nothing.
     fn check_effects(&self, state: &State, name: &str) {
         if state.status() == Status::Abandoned || was_helped(state) || self.world.watch.was_poisoned(state.id)
         {
@@ -211,15 +211,15 @@ impl Clients {
         for (path, step) in &state.steps {
             let Some(command) = command_of(path) else { continue };
             let effect = self.world.ledger.effect(state.id, &path.to_string());
-            let expected = match (&step.outcome, step.undo.is_some()) {
-                (Outcome::Completed(_), false) => Some((true, false)),
-                (Outcome::Completed(_) | Outcome::Unknown { .. }, true) => None,
-                (Outcome::Failed(_), _) => Some((false, effect.undone)),
+            let expected = match (&step.outcome, step.compensation.is_some()) {
+                (StepOutcome::Completed(_), false) => Some((true, false)),
+                (StepOutcome::Completed(_) | StepOutcome::Unknown { .. }, true) => None,
+                (StepOutcome::Failed(_), _) => Some((false, effect.compensated)),
                 _ => continue,
             };
             let is_right = match expected {
-                Some(expected) => expected == (effect.done, effect.undone),
-                None => effect.undone,
+                Some(expected) => expected == (effect.done, effect.compensated),
+                None => effect.compensated,
             };
             if !is_right {
                 self.world.watch.violation(|| {
@@ -229,14 +229,14 @@ impl Clients {
             let is_left = state.status() == Status::Compensated
                 && command.compensation.is_some()
                 && effect.done
-                && !effect.undone;
+                && !effect.compensated;
             if is_left {
                 self.world.watch.violation(|| format!("{name} is compensated, and {path} is still done"));
             }
         }
     }
 
-    /// Who asked for an outcome has heard it.
+    /// Every starter that asked for an outcome has received it.
     fn check_outcomes(&self, wanted: &[Wanted]) {
         let heard = self.world.outcomes.lock().expect("unpoisoned").clone();
         let has_starter =
@@ -251,12 +251,12 @@ impl Clients {
     }
 }
 
-/// Whether an operator has answered for a step.
+/// Whether an operator has resolved a step.
 fn was_helped(state: &State) -> bool {
-    state.steps.values().any(|step| step.passed_over)
+    state.steps.values().any(|step| step.skipped_by_operator)
 }
 
-/// What the steps wait for that have no outcome.
+/// The waits of the steps without an outcome.
 fn waits(state: &State) -> String {
     let pending = |(path, step): (&StepPath, &StepState)| {
         [Direction::Forward, Direction::Compensate]

@@ -1,4 +1,4 @@
-//! What goes wrong in a run: each misfortune has a name, so that it can be left out of the next run.
+//! The misfortunes of a run: each has a name, so that it can be left out of the next run.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,12 @@ use testkit::{Call, Chance, Delays, Fault, Faults, Port};
 
 use crate::story::Story;
 
-/// Out of how many the odds of a misfortune are.
+/// The odds of a misfortune are out of this number.
 const ALL: u32 = 10_000;
 
-/// The longest that the store does not answer, in milliseconds: longer than commands are waited for.
+/// The longest outage of the store, in milliseconds: longer than the timeouts of commands.
 const LONGEST_STORE_OUTAGE: u64 = 5_000;
-/// The same of the broker: shorter than messages of the outbox are reserved.
+/// The same of the broker: shorter than the reservations of messages of the outbox.
 const LONGEST_BROKER_OUTAGE: u64 = 2_000;
 
 /// A window that is never full.
@@ -33,8 +33,8 @@ pub struct Fate {
     story: Arc<Story>,
 }
 
-/// How often each kind of misfortune happens in a run, of 10,000 times. Many kinds do not happen at all in a run, so that what
-/// one kind hides another run shows.
+/// How often each kind of misfortune happens in a run, of 10,000 times. Many kinds do not happen at all in a run, so that a
+/// fault that one kind hides is found by another run.
 #[derive(Debug, Clone, Copy)]
 pub struct Climate {
     /// Calls that fail, done or not.
@@ -101,7 +101,7 @@ impl Fate {
         &self.climate
     }
 
-    /// Random numbers for something that is no misfortune.
+    /// Random numbers for something other than a misfortune.
     pub fn rng(&self, key: &str) -> Rng {
         self.chance.of(key)
     }
@@ -119,7 +119,7 @@ impl Fate {
         Some(rng)
     }
 
-    /// Whether something is decided for good, calm or not. It counts as a misfortune only the first time.
+    /// Whether something is decided permanently, calm or not. It counts as a misfortune only the first time.
     pub fn was_drawn(&self, key: &str, odds: u32) -> bool {
         let is_drawn = self.chance.of(key).u32(..ALL) < odds && !self.spared.contains(key);
         let mut struck = self.struck.lock().expect("unpoisoned");
@@ -129,10 +129,10 @@ impl Fate {
         is_drawn
     }
 
-    /// From now on nothing goes wrong.
+    /// Ends all misfortunes.
     pub fn calm(&self) {
         self.is_calm.store(true, Ordering::Relaxed);
-        self.story.tell(|| "from now on nothing goes wrong".to_owned());
+        self.story.record(|| "from now on nothing goes wrong".to_owned());
     }
 
     pub fn is_calm(&self) -> bool {

@@ -1,12 +1,12 @@
-//! Simulation of the whole engine: several replicas on one thread, in time that passes only when nobody has anything to do.
+//! Simulation of the whole engine: several replicas on one thread, in time that passes only when all tasks are idle.
 //!
 //! Everything is real but the services: lanes, outbox, publishers, timers, intake, children, schedules, shutdown, on a store
 //! and a broker in memory. `testkit` has every call of a port fail, hang, be lost or kill its process (`fate`), participants
-//! answer late, twice or not at all (`participants`), messages come twice or broken (`clients`), and people interfere
-//! (`operators`). `watch` looks at every call, `ending` at what is left. A run follows from its seed alone.
+//! answer late, twice or not at all (`participants`), messages arrive twice or broken (`clients`), and operators interfere
+//! (`operators`). `watch` checks every call, `ending` the final state. A run follows from its seed alone.
 //!
-//! `SNORRI_SIMULATION_SEEDS` is how many seeds are run, or `from..to`; `SNORRI_SIMULATION_REPORT` what is done about one that fails:
-//! `story`, `first` or `count`.
+//! `SNORRI_SIMULATION_SEEDS` is the number of seeds, or `from..to`; `SNORRI_SIMULATION_REPORT` is what to do about a seed that
+//! fails: `story`, `first` or `count`.
 
 mod acks;
 mod clients;
@@ -29,10 +29,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use run::{Plan, run};
-use snorri::catalog::Compiled;
+use snorri_definition::Compiled;
 use tokio::time::Instant;
 
-/// How many seeds are run unless it is said otherwise.
+/// The default number of seeds.
 const SEEDS: u64 = 400;
 
 #[test]
@@ -53,8 +53,8 @@ fn nothing_goes_wrong_that_may_not() {
     println!("{} of {count} seeds failed, in {:.1?}", failed.len(), began.elapsed());
 }
 
-/// Runs these seeds on all cores, each on one thread. Returns those that failed, each with the first thing that is wrong; or, if
-/// `stops`, at least one of them if there is one.
+/// Runs these seeds on all cores, each on one thread. Returns those that failed, each with its first violation; or, if `stops`,
+/// at least one of them if there is one.
 fn run_all(seeds: Range<u64>, compiled: &[Arc<Compiled>], stops: bool) -> Vec<(u64, String)> {
     let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -96,11 +96,11 @@ fn the_same_seed_gives_the_same_run() {
 /// What to do about a seed that fails.
 #[derive(Debug, Clone, Copy)]
 enum Report {
-    /// Shrink it and tell its story.
+    /// Shrink it and print its story.
     Story,
-    /// Say what is wrong, at once.
+    /// Print its violations, at once.
     First,
-    /// Say what is wrong, and run the other seeds.
+    /// Print its violations, and run the other seeds.
     Count,
 }
 
@@ -125,7 +125,7 @@ fn seeds() -> Range<u64> {
     }
 }
 
-/// A planned panic is no news.
+/// A planned panic is not printed.
 fn hush_planned_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,20 +1,20 @@
-//! People who interfere with sagas, and who look after those that are stuck.
+//! Operators that interfere with sagas, and resolve stuck ones.
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use snorri::engine::operator::{Asked, Terms};
-use snorri::engine::{Engine, SubmitError};
-use snorri::saga::input::Intervention;
-use snorri::saga::journal::By;
-use snorri::saga::{Input, SagaId, Status};
-use snorri::store::{Filter, Store};
+use snorri_core::input::Intervention;
+use snorri_core::journal::By;
+use snorri_core::{Input, SagaId, Status};
+use snorri_engine::operations::operator::{AuditContext, SubmitOptions};
+use snorri_engine::{Engine, SubmitError};
+use snorri_ports::store::{Filter, Store};
 use tokio::time::sleep;
 
 use crate::clients::Clients;
 
 impl Clients {
-    /// Now and then does something to a saga.
+    /// Occasionally intervenes in a saga.
     pub async fn interfere(&self) {
         for number in 0.. {
             let mut rng = self.world.fate.rng(&format!("operator {number}"));
@@ -43,7 +43,7 @@ impl Clients {
             _ if rng.u32(..3) == 0 => Input::Cancel(by),
             _ => Input::Pause(by),
         };
-        // What was looked at may be out of date by the time that it is acted on.
+        // The state may be out of date by the time of the intervention.
         let looked_at = if rng.u32(..4) == 0 { state.seq.saturating_sub(1) } else { state.seq };
         sleep(Duration::from_millis(rng.u64(..30))).await;
         let Some((engine, process)) = self.any(rng) else { return };
@@ -54,7 +54,9 @@ impl Clients {
             acted = ask(&engine, saga, input.clone(), Some(looked_at)) => acted,
         };
         let name = self.world.story.name_of(saga);
-        self.world.story.tell(|| format!("operator asks {} for {}: {acted:?}", process.name(), kind(&input)));
+        self.world
+            .story
+            .record(|| format!("operator asks {} for {}: {acted:?}", process.name(), kind(&input)));
         if let Ok(seq) = acted
             && self.world.watch.state(saga).seq < seq
         {
@@ -71,7 +73,7 @@ impl Clients {
         }
     }
 
-    /// Resumes what is paused and helps what is stuck, so that everything can end.
+    /// Resumes paused sagas and resolves stuck ones, so that everything can end.
     pub async fn look_after(&self) {
         for saga in self.sagas() {
             let state = self.world.watch.state(saga);
@@ -84,12 +86,12 @@ impl Clients {
             let Some((engine, process)) = self.any(&mut rng) else { continue };
             let acted = tokio::select! {
                 biased;
-                // A process that is gone answers nobody.
+                // A dead process does not answer.
                 () = process.died() => continue,
                 acted = ask(&engine, saga, input.clone(), None) => acted,
             };
             let name = self.world.story.name_of(saga);
-            self.world.story.tell(|| format!("operator looks after {name}, {}: {acted:?}", kind(&input)));
+            self.world.story.record(|| format!("operator looks after {name}, {}: {acted:?}", kind(&input)));
         }
     }
 
@@ -109,7 +111,7 @@ fn by() -> By {
 fn help(choice: u32) -> Input {
     let action = match choice {
         0 | 1 => Intervention::Retry { step: None },
-        2 => Intervention::RollBack,
+        2 => Intervention::Rollback,
         3 => Intervention::Skip { step: None },
         _ => Intervention::Abandon,
     };
@@ -126,9 +128,9 @@ fn kind(input: &Input) -> &'static str {
     }
 }
 
-/// The journal entry that it led to.
+/// Asks for an intervention, and returns the journal entry that it led to.
 async fn ask(engine: &Engine, saga: SagaId, input: Input, expected: Option<u32>) -> Result<u32, SubmitError> {
-    let asked = Some(Asked { action: kind(&input), step: None, by: by() });
-    let terms = Terms { expected, asked, ..Terms::of_request() };
-    engine.submit_on(terms, saga, input).await.map(|accepted| accepted.seq)
+    let audit = Some(AuditContext { action: kind(&input), step: None, by: by() });
+    let options = SubmitOptions { expected, audit, ..SubmitOptions::of_request() };
+    engine.submit_on(options, saga, input).await.map(|accepted| accepted.seq)
 }

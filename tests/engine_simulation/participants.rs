@@ -1,27 +1,27 @@
-//! The services that carry out commands: idempotent, tolerant of an undo that comes first, and not always there.
+//! The participants: idempotent, tolerant of a compensation that arrives first, and not always available.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{Broker, Delivery, HeaderValue, Properties, Publication, Verdict};
-use snorri::saga::SagaId;
+use snorri_core::SagaId;
+use snorri_ports::broker::{Broker, Delivery, HeaderValue, Properties, Publication, Verdict};
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
 use crate::world::{OUTCOMES, PARTICIPANTS, World};
 
-/// What was done and undone, by saga and step.
+/// The effects and compensations, by saga and step.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<BTreeMap<(SagaId, String), Effect>>);
 
-/// What is left of one step of one saga.
+/// The effect of one step of one saga.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Effect {
     pub done: bool,
-    /// Undone, whether or not it was done before.
-    pub undone: bool,
+    /// Compensated, whether or not it was done before.
+    pub compensated: bool,
     deliveries: [u32; 2],
 }
 
@@ -37,7 +37,7 @@ impl Ledger {
     }
 }
 
-/// A command, as a participant reads it.
+/// A command as a participant decodes it.
 #[derive(Debug, Clone)]
 struct Received {
     saga: SagaId,
@@ -46,7 +46,7 @@ struct Received {
     delivery: Delivery,
 }
 
-/// Has the participants, and whoever hears outcomes, work until the run ends.
+/// Runs the participants and the consumer of outcomes until the run ends.
 pub async fn serve(world: &Arc<World>) {
     for (queue, is_service) in [(PARTICIPANTS, true), (OUTCOMES, false)] {
         let world = Arc::clone(world);
@@ -59,7 +59,7 @@ pub async fn serve(world: &Arc<World>) {
                         carry_out(&world, delivery).await;
                     } else {
                         let answered = delivery.properties.correlation_id.unwrap_or_default();
-                        world.story.tell(|| format!("the starter {answered} hears the outcome"));
+                        world.story.record(|| format!("the starter {answered} hears the outcome"));
                         world.outcomes.lock().expect("unpoisoned").insert(answered);
                     }
                     Ok::<_, tower::BoxError>(Verdict::Ack)
@@ -71,36 +71,36 @@ pub async fn serve(world: &Arc<World>) {
     }
 }
 
-/// Steps of which the first may be undone only after the second.
+/// Steps of which the first may be compensated only after the second.
 const ORDER: [(&str, &str); 2] = [("reserve", "charge"), ("authorize", "collect")];
 
-/// What was done last is undone first.
+/// The last step is compensated first.
 fn check_order(world: &World, command: &Received) {
     let later = ORDER.iter().filter(|(first, _)| command.is_undo && *first == command.step);
     for (_, later) in later {
-        let Effect { done, undone, .. } = world.ledger.effect(command.saga, later);
+        let Effect { done, compensated, .. } = world.ledger.effect(command.saga, later);
         let state = world.watch.state(command.saga);
-        let was_helped = state.steps.values().any(|step| step.passed_over);
-        if done && !undone && !was_helped {
+        let was_helped = state.steps.values().any(|step| step.skipped_by_operator);
+        if done && !compensated && !was_helped {
             let name = world.story.name_of(command.saga);
-            world.watch.violation(|| format!("{} of {name} is undone before {later}", command.step));
+            world.watch.violation(|| format!("{} of {name} is compensated before {later}", command.step));
         }
     }
 }
 
-/// What a participant does with one delivery.
+/// How a participant handles one delivery.
 enum Manner {
     Answer,
     /// The command is lost.
     Forget,
-    /// It is carried out, and the answer is lost.
+    /// It is executed, and the reply is lost.
     Silent,
     Late(Duration),
     Twice,
     Error,
-    /// The answer cannot be read.
+    /// The reply cannot be decoded.
     Garbled,
-    /// The answer has a correlation id that nobody has made.
+    /// The reply has an invented correlation id.
     Forged,
 }
 
@@ -113,28 +113,28 @@ async fn carry_out(world: &World, delivery: Delivery) {
     let name = format!(
         "{} of {}{}",
         world.story.name_of(command.saga),
-        if command.is_undo { "undo " } else { "" },
+        if command.is_undo { "compensate " } else { "" },
         command.step
     );
     let manner = manner(world, &format!("participant: {name}, delivery {number}"));
     let takes = world.fate.rng(&format!("{name} takes {number}")).u64(1..=20);
     tokio::time::sleep(Duration::from_millis(takes)).await;
     if matches!(manner, Manner::Forget) {
-        return world.story.tell(|| format!("participant loses {name}"));
+        return world.story.record(|| format!("participant loses {name}"));
     }
     if let Manner::Error = manner {
         return reply(world, &command, "error", &json!({ "code": "busy" })).await;
     }
     if is_refused(world, &command, &name, number) {
-        world.story.tell(|| format!("participant refuses {name}"));
+        world.story.record(|| format!("participant refuses {name}"));
         return reply(world, &command, "failure", &json!({ "code": "refused", "message": "no" })).await;
     }
     check_order(world, &command);
     world.ledger.change(&command, |effect| match command.is_undo {
-        true => effect.undone = true,
+        true => effect.compensated = true,
         false => effect.done = true,
     });
-    world.story.tell(|| format!("participant does {name}, delivery {number}"));
+    world.story.record(|| format!("participant does {name}, delivery {number}"));
     let output = if command.is_undo { Value::Null } else { json!({ "step": command.step }) };
     match manner {
         Manner::Silent => return,
@@ -162,21 +162,22 @@ fn manner(world: &World, key: &str) -> Manner {
     }
 }
 
-/// A participant refuses a step for good, or an undo for once; never what it has done, and always what was undone before.
+/// A participant refuses a step permanently, or a compensation for once; never one that it has done, and always one that was
+/// compensated before.
 fn is_refused(world: &World, command: &Received, name: &str, number: u32) -> bool {
     let odds = world.fate.climate().refusals;
-    let Effect { done, undone, .. } = world.ledger.change(command, |effect| *effect);
+    let Effect { done, compensated, .. } = world.ledger.change(command, |effect| *effect);
     if command.is_undo {
-        return !undone
+        return !compensated
             && world.fate.strikes(&format!("refuses: {name}, delivery {number}"), odds / 10).is_some();
     }
     let was_refused = || world.fate.was_drawn(&format!("refuses: {name}"), odds);
-    undone || (!done && was_refused())
+    compensated || (!done && was_refused())
 }
 
 async fn succeed(world: &World, command: &Received, output: &Value) {
     if command.step == "credit" && !command.is_undo {
-        // This one does not answer: it says what happened to all who listen.
+        // This participant does not reply: it publishes an event.
         let body: Value = serde_json::from_slice(&command.delivery.body).expect("a payload");
         return publish_event(world, "account.credited", &body).await;
     }

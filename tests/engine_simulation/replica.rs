@@ -8,12 +8,19 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
-use snorri::broker::{Broker, Handler};
-use snorri::engine::clock::{Clock, DatabaseClock};
-use snorri::engine::definitions::Definitions;
-use snorri::engine::metrics::Metrics;
-use snorri::engine::{Engine, Options, Parts, Running, buffer, intake, probation, retention};
-use snorri::store::Store;
+use snorri_engine::Engine;
+use snorri_engine::Options;
+use snorri_engine::Parts;
+use snorri_engine::Running;
+use snorri_engine::definitions::Definitions;
+use snorri_engine::intake;
+use snorri_engine::intake::buffer;
+use snorri_engine::intake::probation;
+use snorri_engine::metrics::Metrics;
+use snorri_engine::timers::retention;
+use snorri_ports::broker::{Broker, Handler};
+use snorri_ports::clock::{Clock, DatabaseClock};
+use snorri_ports::store::Store;
 use testkit::{FaultyBroker, FaultyStore, ManualClock, Process};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -37,7 +44,7 @@ pub struct Replica {
     stop: CancellationToken,
 }
 
-/// A process that works.
+/// A running process.
 struct Orchestrator {
     process: Arc<Process>,
     engine: Engine,
@@ -56,12 +63,12 @@ impl Replica {
         })
     }
 
-    /// The engine that works now, and its process.
+    /// The running engine, and its process.
     pub fn current(&self) -> Option<(Engine, Arc<Process>)> {
         self.current.lock().expect("unpoisoned").clone()
     }
 
-    /// Stops it for good, in order.
+    /// Stops the replica permanently, in order.
     pub fn stop(&self) {
         self.stop.cancel();
     }
@@ -81,7 +88,7 @@ impl Replica {
             let observer = Arc::clone(&world.watch);
             let faults = Arc::clone(&world.fate);
             let process = Process::new(name.clone(), faults, observer);
-            world.story.tell(|| format!("{name} starts"));
+            world.story.record(|| format!("{name} starts"));
             let started = tokio::select! {
                 biased;
                 () = process.died() => None,
@@ -102,7 +109,7 @@ impl Replica {
         }
     }
 
-    /// Works until the process dies, fails, or is stopped. Whether it was the last one.
+    /// Works until the process dies, fails, or is stopped. Returns whether it was the last one.
     async fn work(&self, world: &World, orchestrator: Orchestrator, name: &str) -> bool {
         let odds = world.fate.climate().stops;
         let until_restart = match world.fate.strikes(&format!("{name} is stopped in order"), odds) {
@@ -112,11 +119,11 @@ impl Replica {
         tokio::select! {
             biased;
             () = orchestrator.process.died() => {
-                world.story.tell(|| format!("{name} has died"));
+                world.story.record(|| format!("{name} has died"));
                 false
             }
             () = orchestrator.running.supervisor().failed() => {
-                world.story.tell(|| format!("{name} ends, because a task has ended"));
+                world.story.record(|| format!("{name} ends, because a task has ended"));
                 false
             }
             () = self.stop.cancelled() => {
@@ -131,7 +138,7 @@ impl Replica {
         }
     }
 
-    /// Its clock: that of the database, as it is read now and then, or else that of its machine.
+    /// The clock of the process: that of the database, read periodically, or else that of its machine.
     async fn clock(&self, store: &dyn Store) -> Option<Arc<dyn Clock>> {
         let read = store.now().await.ok()?;
         Some(match read {
@@ -156,7 +163,7 @@ impl Replica {
         for compiled in &world.compiled {
             definitions.put("simulated.yaml", compiled, World::beginning(), None).await.ok()?;
         }
-        // It is tried again later if it fails.
+        // If it fails, it is repeated later.
         let _ = definitions.declare(&*broker, &world.wire.names).await;
         let parts = Parts {
             store: Arc::clone(&store),
@@ -191,7 +198,7 @@ impl Replica {
     }
 }
 
-/// Returns after this time, once something is about to be sent: a stop has most to lose then.
+/// Returns after this time, once a message is about to be sent: then a stop has most to lose.
 async fn busy_moment(world: &World, after: Duration) {
     sleep(after).await;
     let _ = timeout(Duration::from_secs(3), world.watch.sending.notified()).await;
@@ -208,10 +215,10 @@ async fn consume(
 }
 
 impl Orchestrator {
-    /// Stops as a process does that is told to.
+    /// Stops as a process does after SIGTERM.
     async fn stop(self, world: &World, name: &str) {
         let Self { process, engine, running, stop_intake, intake } = self;
-        world.story.tell(|| format!("{name} stops"));
+        world.story.record(|| format!("{name} stops"));
         world.watch.stopping(name);
         let draining = async {
             stop_intake.cancel();
@@ -226,9 +233,9 @@ impl Orchestrator {
             stopped = timeout(STOP_LIMIT, AssertUnwindSafe(draining).catch_unwind()) => stopped,
         };
         match stopped {
-            // It ends a little earlier than it was to.
+            // It ends a little earlier than planned.
             Ok(Err(_)) => return process.die(),
-            Ok(Ok(())) => world.story.tell(|| format!("{name} has stopped")),
+            Ok(Ok(())) => world.story.record(|| format!("{name} has stopped")),
             Err(_) => world.watch.violation(|| format!("{name} does not stop within {STOP_LIMIT:?}")),
         }
         world.watch.stopped(name);
@@ -240,23 +247,23 @@ impl Orchestrator {
 pub fn options(climate: &Climate) -> Options {
     let some = |number| NonZeroUsize::new(number).expect("some");
     Options {
-        lanes: some(climate.lanes),
-        lane_capacity: some(16),
+        workers: some(climate.lanes),
+        queue_capacity: some(16),
         batch_limit: some(8),
         commit_delay: Duration::from_millis(2),
-        hot_sagas: some(1_000),
+        state_cache_size: some(1_000),
         timer_interval: Duration::from_millis(200),
         timer_lease: Duration::from_secs(2),
         outbox_lease: Duration::from_secs(3),
         max_unanswered: some(climate.window),
         max_unsent: NonZeroU32::new(1_000).expect("some"),
-        sweep_interval: Duration::from_secs(1),
-        claim_limit: NonZeroU32::new(4).expect("some"),
+        outbox_poll_interval: Duration::from_secs(1),
+        poll_batch_size: NonZeroU32::new(4).expect("some"),
         prefetch: 8,
         message_timeout: Duration::from_secs(10),
         buffered_events: buffer::Options { retention_period: Duration::from_secs(600), max_events: 1_000 },
         retention: retention::Options {
-            keep: retention::Keep::FOREVER,
+            retention_period: retention::Keep::FOREVER,
             dead_letters: retention::Keep::FOREVER,
             resolved_dead_letters: retention::Keep::FOREVER,
             max_dead_letters: 1_000,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use snorri::catalog::Compiled;
+use snorri_definition::Compiled;
 use tokio::time::sleep;
 
 use crate::clients::Clients;
@@ -14,20 +14,20 @@ use crate::replica::Replica;
 use crate::story::Story;
 use crate::world::World;
 
-/// How long things go wrong.
+/// How long the faults last.
 const TROUBLE: Duration = Duration::from_secs(14);
 
-/// A run to make.
+/// The plan of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     pub seed: u64,
     /// Misfortunes that are left out.
     pub spared: BTreeSet<String>,
-    /// Whether to keep the story.
+    /// Whether to record the story.
     pub is_recorded: bool,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Result {
     pub violations: Vec<String>,
@@ -48,7 +48,7 @@ pub fn run(plan: &Plan, compiled: &[Arc<Compiled>]) -> Result {
 async fn live(plan: &Plan, compiled: Vec<Arc<Compiled>>) -> Result {
     let story = Arc::new(Story::new(plan.is_recorded));
     let fate = Arc::new(Fate::new(plan.seed, plan.spared.clone(), Arc::clone(&story)));
-    story.tell(|| format!("seed {}: {:?}", plan.seed, fate.climate()));
+    story.record(|| format!("seed {}: {:?}", plan.seed, fate.climate()));
     let world = World::new(Arc::clone(&fate), Arc::clone(&story), compiled).await;
     participants::serve(&world).await;
     let count = fate.rng("replicas").usize(1..=3);

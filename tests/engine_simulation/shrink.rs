@@ -1,26 +1,26 @@
-//! Makes a failing run as small as it gets, and tells it.
+//! Shrinks a failing run, and prints its story.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use snorri::catalog::Compiled;
+use snorri_definition::Compiled;
 
 use crate::run::{Plan, Result, run};
 use crate::story;
 
-/// Most runs that are made to shrink one.
+/// Most runs for shrinking one.
 const MAX_RUNS: usize = 400;
 
 /// The story of the smallest run that fails in the same way.
 pub fn explain(plan: &Plan, compiled: &[Arc<Compiled>]) -> String {
     let failed = |plan: &Plan| Some(run(plan, compiled)).filter(|result| !result.violations.is_empty());
     let spared = shrink(plan, failed);
-    let told = run(&Plan { spared, is_recorded: true, ..plan.clone() }, compiled);
+    let smallest = run(&Plan { spared, is_recorded: true, ..plan.clone() }, compiled);
     let mut text = format!("seed {}\n", plan.seed);
-    let _ = writeln!(text, "what happened:\n{}", story::text(&told.events));
-    let _ = writeln!(text, "with these misfortunes, and no others:\n{}", story::text(&told.misfortunes));
-    let _ = writeln!(text, "what is wrong:\n{}", story::text(&told.violations));
+    let _ = writeln!(text, "what happened:\n{}", story::text(&smallest.events));
+    let _ = writeln!(text, "with these misfortunes, and no others:\n{}", story::text(&smallest.misfortunes));
+    let _ = writeln!(text, "what is wrong:\n{}", story::text(&smallest.violations));
     let _ = write!(text, "to repeat it: SNORRI_SIMULATION_SEEDS={0}..{1}", plan.seed, plan.seed + 1);
     text
 }

@@ -1,13 +1,13 @@
-//! What happened in a run, in order: for the person who looks for a fault, and for telling whether two runs are the same.
+//! The events of a run, in order: for debugging, and for comparing two runs.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard};
 
-use snorri::saga::SagaId;
+use snorri_core::SagaId;
 use tokio::time::Instant;
 
-/// The events of one run. Nothing in it depends on anything but the seed: ids that are made of the wall clock are left out.
+/// The events of one run. They depend only on the seed: ids that are made from the wall clock are left out.
 #[derive(Debug)]
 pub struct Story {
     is_recorded: bool,
@@ -22,7 +22,7 @@ struct Inner {
 }
 
 impl Story {
-    /// A story that is kept, or one that costs nothing.
+    /// A recorded story, or one that costs nothing.
     pub fn new(is_recorded: bool) -> Self {
         Self { is_recorded, began: Instant::now(), inner: Mutex::default() }
     }
@@ -33,14 +33,14 @@ impl Story {
     }
 
     /// Adds an event.
-    pub fn tell(&self, event: impl FnOnce() -> String) {
+    pub fn record(&self, event: impl FnOnce() -> String) {
         if self.is_recorded {
             let event = format!("{:>7} ms  {}", self.elapsed(), event());
             self.inner().events.push(event);
         }
     }
 
-    /// Calls a saga by a name that a person can read.
+    /// Gives a saga a readable name.
     pub fn name(&self, saga: SagaId, name: &str) {
         self.inner().names.insert(saga, name.to_owned());
     }

@@ -1,4 +1,4 @@
-//! Looks at every call that crosses a port, and says what must not be.
+//! Checks every call that crosses a port, and records violations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,22 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use snorri::broker::envelope::Wire;
-use snorri::broker::{Delivery, Publication, Published, Verdict};
-use snorri::catalog::Compiled;
-use snorri::engine::clock::Clock;
-use snorri::engine::flow::{Conclusion, conclusions};
-use snorri::saga::input::Attempt;
-use snorri::saga::journal::Fact;
-use snorri::saga::state::{Outcome, Pending, StepState};
-use snorri::saga::{Direction, Entry, Ignored, Input, Message, SagaId, State, StepPath, Time, transition};
-use snorri::store::{Appended, Batch, DeadLetter, MemoryStore, OutboxId, Store};
+use snorri_core::input::Attempt;
+use snorri_core::journal::Fact;
+use snorri_core::state::{Pending, StepOutcome, StepState};
+use snorri_core::{Direction, Entry, Input, Message, Rejection, SagaId, State, StepPath, Time, transition};
+use snorri_definition::Compiled;
+use snorri_engine::outbox::flow::{Conclusion, conclusions};
+use snorri_ports::broker::{Delivery, Publication, Published, Verdict};
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{Appended, Batch, DeadLetter, OutboxId, Store};
+use snorri_wire::envelope::Wire;
+use testkit::MemoryStore;
 use testkit::{Call, Fault, ManualClock, Observer};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::story::Story;
-use crate::wire::{OnTheWire, delivery_of, key_of, on_the_wire, told};
+use crate::wire::{OnTheWire, delivery_of, format_fact, key_of, on_the_wire};
 
 /// The observer of a run.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct Watch {
     clock: Arc<ManualClock>,
     /// Whether messages may wait for others to be answered.
     is_windowed: bool,
-    /// Something was committed that is to be sent.
+    /// A message was committed that is to be sent.
     pub sending: Notify,
     /// How many calls were made.
     calls: AtomicU64,
@@ -49,20 +50,20 @@ const MAX_CALLS: u64 = 500_000;
 #[derive(Debug, Default)]
 struct Inner {
     violations: Vec<String>,
-    /// Undos that were sent, by saga and step.
-    undone: BTreeSet<(SagaId, StepPath)>,
-    /// Every entry that was committed, as it was.
+    /// Compensations that were sent, by saga and step.
+    compensated: BTreeSet<(SagaId, StepPath)>,
+    /// Every committed entry.
     journal: BTreeMap<(SagaId, u32), Entry>,
-    /// Sagas by the message that asked for them.
+    /// Sagas by the id of their start message.
     starts: BTreeMap<String, SagaId>,
     /// Sagas that were poisoned for a while.
     poisoned: BTreeSet<SagaId>,
     paused: BTreeSet<SagaId>,
-    /// Messages that are kept as dead letters, because nothing can be made of them.
+    /// Messages that are kept as dead letters, because they cannot be handled.
     set_aside: BTreeSet<SetAside>,
-    /// What the messages of the outbox are called.
+    /// The messages of the outbox.
     outbox: BTreeMap<OutboxId, Arc<Message>>,
-    /// Messages that the broker has answered for, or given back.
+    /// Messages that the broker has confirmed or returned.
     published: BTreeSet<String>,
     /// Until when something was last wrong with the calls of a process that keeps messages from being sent.
     last_fault: BTreeMap<String, Instant>,
@@ -70,7 +71,7 @@ struct Inner {
     stopping: BTreeMap<String, Instant>,
     /// Processes whose windows may have shrunk: attempts timed out.
     timed_out: BTreeSet<String>,
-    /// What processes have committed to be sent, and when.
+    /// The messages that processes have committed, and when.
     committed: BTreeMap<String, Vec<(Instant, String)>>,
 }
 
@@ -103,10 +104,10 @@ impl Watch {
         }
     }
 
-    /// Notes that something is wrong.
+    /// Records a violation.
     pub fn violation(&self, what: impl FnOnce() -> String) {
         let what = what();
-        self.story.tell(|| format!("VIOLATION: {what}"));
+        self.story.record(|| format!("VIOLATION: {what}"));
         let mut inner = self.inner();
         if !inner.violations.contains(&what) {
             inner.violations.push(what);
@@ -117,12 +118,12 @@ impl Watch {
         self.inner().violations.clone()
     }
 
-    /// A message with this id asks for this saga.
+    /// The message with this id starts this saga.
     pub fn expect_start(&self, message_id: &str, saga: SagaId) {
         self.inner().starts.insert(message_id.to_owned(), saga);
     }
 
-    /// The saga that the message with this id asks for.
+    /// The saga that the message with this id starts.
     pub fn asked_for(&self, message_id: &str) -> Option<SagaId> {
         self.inner().starts.get(message_id).copied()
     }
@@ -140,7 +141,7 @@ impl Watch {
         self.inner().stopping.insert(process.to_owned(), Instant::now());
     }
 
-    /// A process has stopped in order: what it committed lately is sent, unless something went wrong.
+    /// A process has stopped in order: its recent commits are sent, unless something went wrong.
     pub fn stopped(&self, process: &str) {
         let inner = self.inner();
         let Some(since) = inner.stopping.get(process).map(|began| *began - LATELY) else { return };
@@ -158,7 +159,7 @@ impl Watch {
         }
     }
 
-    /// A start was accepted: it must be on disk by now.
+    /// A start was accepted: it must be committed by now.
     pub fn accepted(&self, saga: SagaId) {
         if self.state(saga).seq == 0 && !self.was_poisoned(saga) {
             self.violation(|| {
@@ -182,7 +183,7 @@ impl Watch {
         self.inner.lock().expect("unpoisoned")
     }
 
-    /// Every command that an entry sends is in the outbox of the same batch.
+    /// The outbox of the batch has every command that an entry sends.
     fn check_outbox(&self, batch: &Batch) {
         for Appended { saga, entry, .. } in &batch.entries {
             for fact in &entry.facts {
@@ -203,7 +204,7 @@ impl Watch {
         }
     }
 
-    /// A message leaves the outbox only once the broker has it, or nobody waits for it any more.
+    /// A message is removed from the outbox only once the broker has it, or no step awaits it any more.
     fn check_removed(&self, process: &str, batch: &Batch) {
         for id in &batch.sent {
             let Some(message) = self.inner().outbox.remove(id) else { continue };
@@ -230,16 +231,16 @@ impl Watch {
         }
     }
 
-    /// Whether the saga would have a command sent now.
+    /// Whether the saga still awaits a command.
     fn is_awaited(&self, saga: SagaId, attempt: &Attempt) -> bool {
         let state = self.state(saga);
         let Some(compiled) = self.definition_of(&state) else { return false };
         let input = Input::StartClock(attempt.clone());
         let decided = transition(&compiled.definition, &state, &input, self.now());
-        decided.is_ok() || decided.is_err_and(|ignored| ignored == Ignored::Paused)
+        decided.is_ok() || decided.is_err_and(|ignored| ignored == Rejection::Paused)
     }
 
-    /// What was committed once stays.
+    /// A committed entry stays.
     fn check_journal(&self, process: &str, batch: &Batch) {
         let entries = batch.entries.iter().map(|appended| (appended.saga, &appended.entry));
         if conclusions(entries).any(|(_, conclusion)| conclusion == Conclusion::TimedOut) {
@@ -258,14 +259,14 @@ impl Watch {
                 self.violation(|| format!("{process} leaves a gap before entry {seq} of {name}"));
             }
             self.check_facts(*saga, entry);
-            self.story.tell(|| {
-                let facts: Vec<String> = entry.facts.iter().map(told).collect();
+            self.story.record(|| {
+                let facts: Vec<String> = entry.facts.iter().map(format_fact).collect();
                 format!("{process} commits {name} #{seq}: {}", facts.join(", "))
             });
         }
     }
 
-    /// Nothing begins in a pause, and no undo before its action has an outcome.
+    /// No step begins during a pause, and no compensation before its step has an outcome.
     fn check_facts(&self, saga: SagaId, entry: &Entry) {
         let name = self.story.name_of(saga);
         for fact in &entry.facts {
@@ -277,8 +278,9 @@ impl Watch {
                 Fact::RollbackBegan => {
                     drop(inner);
                     let state = self.state(saga);
-                    let is_awaited =
-                        |step: &StepState| matches!(step.outcome, Outcome::Pending(Pending::Reply { .. }));
+                    let is_awaited = |step: &StepState| {
+                        matches!(step.outcome, StepOutcome::Pending(Pending::Reply { .. }))
+                    };
                     if let Some((step, _)) = state.steps.iter().find(|(_, step)| is_awaited(step)) {
                         self.violation(|| format!("{name} turns back before {step} has an outcome"));
                     }
@@ -291,9 +293,11 @@ impl Watch {
                     drop(inner);
                     let state = self.state(saga);
                     let outcome = state.step(step).map(|step| &step.outcome);
-                    if matches!(outcome, Some(Outcome::Pending(Pending::Reply { .. }))) {
+                    if matches!(outcome, Some(StepOutcome::Pending(Pending::Reply { .. }))) {
                         self.violation(|| {
-                            format!("the undo of {step} of {name} begins before its action has an outcome")
+                            format!(
+                                "the compensation of {step} of {name} begins before its action has an outcome"
+                            )
                         });
                     }
                 }
@@ -307,7 +311,7 @@ impl Watch {
         let Attempt { step, direction, number } = attempt;
         let name = self.story.name_of(saga);
         let now = self.clock.now();
-        self.story.tell(|| format!("{process} sends {direction} {step} of {name}, attempt {number}"));
+        self.story.record(|| format!("{process} sends {direction} {step} of {name}, attempt {number}"));
         let last = self.state(saga).step(&step).map_or(0, |step| step.attempts(direction).last);
         if last < number {
             self.violation(|| {
@@ -316,10 +320,10 @@ impl Watch {
         }
         match direction {
             Direction::Compensate => {
-                self.inner().undone.insert((saga, step));
+                self.inner().compensated.insert((saga, step));
             }
-            Direction::Forward if self.inner().undone.contains(&(saga, step.clone())) => {
-                self.violation(|| format!("{step} of {name} goes forward after its undo"));
+            Direction::Forward if self.inner().compensated.contains(&(saga, step.clone())) => {
+                self.violation(|| format!("{step} of {name} goes forward after its compensation"));
             }
             Direction::Forward if now > deadline => {
                 self.violation(|| format!("{step} of {name} goes forward after its deadline"));
@@ -336,7 +340,8 @@ impl Watch {
 
     fn check_letter(&self, letter: &DeadLetter) {
         let delivery = delivery_of(letter);
-        self.story.tell(|| format!("a dead letter of {}: {}, {}", letter.queue, letter.code, letter.reason));
+        self.story
+            .record(|| format!("a dead letter of {}: {}, {}", letter.queue, letter.code, letter.reason));
         self.inner().set_aside.insert(set_aside(&letter.queue, &delivery));
         self.check_set_aside(&letter.queue, &delivery, &letter.code, &letter.reason);
     }
@@ -349,12 +354,12 @@ impl Watch {
 impl Observer for Watch {
     fn called(&self, call: &Call<'_>, fault: Fault) {
         if self.calls.fetch_add(1, Ordering::Relaxed) > MAX_CALLS {
-            // Time may stand still, so that nothing else would end the run.
+            // Time may stand still, and then nothing else would end the run.
             println!("a seed never ends: {} calls were made, and {} is next", MAX_CALLS, call.method);
             std::process::exit(101);
         }
         if fault != Fault::None {
-            // What a lane or a publisher waits for is sent later, when that hangs.
+            // Messages of a lane or a publisher are sent later when a call hangs.
             let holds_up = match fault {
                 Fault::Hang(_) => &["publish", "commit", "heads", "load"][..],
                 _ => &["publish", "commit"][..],
@@ -368,7 +373,7 @@ impl Observer for Watch {
                 };
                 self.faulty_until(call.process, Instant::now() + lasts);
             }
-            self.story.tell(|| format!("{} {} {}: {fault:?}", call.process, call.method, call.number));
+            self.story.record(|| format!("{} {} {}: {fault:?}", call.process, call.method, call.number));
         }
     }
 
@@ -395,14 +400,14 @@ impl Observer for Watch {
         for (publication, result) in batch.iter().zip(results) {
             self.inner().published.insert(key_of(publication));
             if *result != Published::Confirmed {
-                self.story.tell(|| format!("{process}: {} is {result:?}", publication.routing_key));
+                self.story.record(|| format!("{process}: {} is {result:?}", publication.routing_key));
             }
         }
     }
 
     fn handled(&self, process: &str, queue: &str, delivery: &Delivery, verdict: &Verdict) {
         let kind = delivery.properties.kind.as_deref().unwrap_or_default();
-        self.story.tell(|| format!("{process} handles {kind} from {queue}: {verdict:?}"));
+        self.story.record(|| format!("{process} handles {kind} from {queue}: {verdict:?}"));
         match verdict {
             Verdict::Ack if self.inner().set_aside.contains(&set_aside(queue, delivery)) => {}
             Verdict::Ack => self.check_handled(queue, delivery),

@@ -1,24 +1,24 @@
-//! What messages and journal entries say about themselves, for those who look on.
+//! The identity of messages and journal entries, for observers.
 
-use snorri::broker::{Delivery, HeaderValue, Properties, Publication};
-use snorri::saga::input::Attempt;
-use snorri::saga::journal::Fact;
-use snorri::saga::{Direction, SagaId, Time};
-use snorri::store::DeadLetter;
+use snorri_core::input::Attempt;
+use snorri_core::journal::Fact;
+use snorri_core::{Direction, SagaId, Time};
+use snorri_ports::broker::{Delivery, HeaderValue, Properties, Publication};
+use snorri_ports::store::DeadLetter;
 
-/// What a command on the wire says about itself.
+/// The identity of a command on the wire.
 pub struct OnTheWire {
     pub saga: SagaId,
     pub attempt: Attempt,
     pub deadline: Time,
 }
 
-/// A fact in short, without what depends on the wall clock.
-pub fn told(fact: &Fact) -> String {
+/// A fact in short, without the parts that depend on the wall clock.
+pub fn format_fact(fact: &Fact) -> String {
     match fact {
         Fact::Sent { step, direction, attempt, .. } => format!("sent {direction} {step} {attempt}"),
         Fact::Completed { step, .. } => format!("completed {step}"),
-        Fact::Undone { step } => format!("undone {step}"),
+        Fact::Compensated { step } => format!("compensated {step}"),
         Fact::Ended { status, .. } => format!("ended {}", status.as_str()),
         other => {
             let debug = format!("{other:?}");
@@ -33,7 +33,7 @@ pub fn deposit_of(delivery: &Delivery) -> SagaId {
     SagaId::of_key("deposit", body["id"].as_str().unwrap_or_default())
 }
 
-/// The message that a dead letter was, as far as it identifies itself.
+/// The message of a dead letter, as far as it identifies itself.
 pub fn delivery_of(letter: &DeadLetter) -> Delivery {
     let text = |name: &str| letter.properties[name].as_str().map(str::to_owned);
     let headers = letter.properties["headers"].as_object().into_iter().flatten();
@@ -50,7 +50,7 @@ pub fn delivery_of(letter: &DeadLetter) -> Delivery {
     Delivery { properties, body: letter.body.clone(), ..Delivery::default() }
 }
 
-/// Names a message: the same for each time that it is sent.
+/// Names a message: the same name each time that it is sent.
 pub fn key_of(publication: &Publication) -> String {
     let Publication { exchange, routing_key, properties, .. } = publication;
     let attempt = properties.headers.get("snorri-attempt");

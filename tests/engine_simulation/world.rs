@@ -1,16 +1,16 @@
-//! What all parts of one run share.
+//! The shared parts of one run.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use snorri::broker::Broker;
-use snorri::broker::envelope::{Key, Keyring, SECRET_BYTES, Wire};
-use snorri::broker::local::{self, LocalBroker};
-use snorri::broker::topology::{Names, own_topology, topology_of};
-use snorri::broker::{Queue, Topology};
-use snorri::catalog::Compiled;
-use snorri::saga::Time;
-use snorri::store::MemoryStore;
+use snorri_broker::local::{self, LocalBroker};
+use snorri_core::Time;
+use snorri_definition::Compiled;
+use snorri_ports::broker::Broker;
+use snorri_ports::broker::{QueueDeclaration, Topology};
+use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire};
+use snorri_wire::topology::{Names, own_topology, topology_of};
+use testkit::MemoryStore;
 use testkit::{ManualClock, Poisoned};
 
 use crate::fate::{Fate, NO_WINDOW};
@@ -26,7 +26,7 @@ pub const PARTICIPANTS: &str = "participants";
 /// The queue that outcomes are sent to.
 pub const OUTCOMES: &str = "outcomes";
 
-/// The services, what goes wrong with them, and who looks on.
+/// The services, their faults, and the observers.
 #[derive(Debug)]
 pub struct World {
     pub fate: Arc<Fate>,
@@ -40,9 +40,9 @@ pub struct World {
     pub ledger: Ledger,
     pub wire: Wire,
     pub compiled: Vec<Arc<Compiled>>,
-    /// The ids of messages that nobody can read.
+    /// The ids of messages that cannot be decoded.
     pub poison: Mutex<BTreeSet<String>>,
-    /// The correlation ids of the outcomes that were sent to those who asked.
+    /// The correlation ids of the outcomes that starters have received.
     pub outcomes: Mutex<BTreeSet<String>>,
 }
 
@@ -88,7 +88,8 @@ impl World {
 fn participants() -> Topology {
     let exchanges = ["shop", "travel", "payments", "bank"].map(|name| format!("{name}.commands"));
     let bindings = exchanges.iter().map(|exchange| (exchange.clone(), "#".to_owned())).collect();
-    let queue = |name: &str, bindings| Queue { name: name.to_owned(), bindings, dead_letters: None };
+    let queue =
+        |name: &str, bindings| QueueDeclaration { name: name.to_owned(), bindings, dead_letters: None };
     Topology {
         exchanges: exchanges.to_vec(),
         queues: vec![queue(PARTICIPANTS, bindings), queue(OUTCOMES, Vec::new())],

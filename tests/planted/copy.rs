@@ -1,4 +1,4 @@
-//! A copy of the source to plant faults in.
+//! A copy of the source for planted faults.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::process::Command;
 
 use crate::fault::SWITCH;
 
-/// A copy of the source, and in it a program that checks the definitions that ship. It is built in the target directory of
-/// the project, so that the dependencies are not built again, under a version of its own: two workspaces with a package of
-/// one name and version share what is built of it, and Cargo may take the build of one for that of the other.
+/// A copy of the source, with a program that checks the shipped definitions. It is built in the target directory of the
+/// project, so that the dependencies are not built again, under a version of its own: two workspaces with a package of one name
+/// and version share build results, and Cargo may take the build of one for that of the other.
 pub struct Copy {
     directory: PathBuf,
 }
@@ -28,13 +28,22 @@ impl Copy {
         }
         copy(&root.join("tests/planted/check.rs"), &directory.join("examples/planted.rs"));
         let copy = Self { directory };
-        let version = format!("version = \"0.0.0-{purpose}\"");
-        for (manifest, package) in [("Cargo.toml", "snorri"), ("crates/testkit/Cargo.toml", "testkit")] {
-            copy.replace(manifest, "\nversion.workspace = true", &format!("\n{version}"));
-            let locked = format!("name = \"{package}\"\nversion = \"{}\"", env!("CARGO_PKG_VERSION"));
-            copy.replace("Cargo.lock", &locked, &format!("name = \"{package}\"\n{version}"));
-        }
+        copy.set_version(&format!("0.0.0-{purpose}"));
         copy
+    }
+
+    /// Gives all packages of the workspace a version.
+    fn set_version(&self, version: &str) {
+        let before = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+        self.replace("Cargo.toml", &before, &format!("version = \"{version}\""));
+        let path = self.directory.join("Cargo.lock");
+        let locked = fs::read_to_string(&path).expect("a file");
+        // A package of the workspace has no source.
+        let packages = locked.split("\n\n").map(|package| match package.contains("\nsource = ") {
+            true => package.to_owned(),
+            false => package.replace(&before, &format!("version = \"{version}\"")),
+        });
+        fs::write(&path, packages.collect::<Vec<_>>().join("\n\n")).expect("written");
     }
 
     /// Writes `to` for the only `from` in a file.
@@ -56,7 +65,7 @@ impl Copy {
         fs::write(self.directory.join(file), text).expect("written");
     }
 
-    /// Runs the simulation of the engine with this fault. `Err`: what it found.
+    /// Runs the simulation of the engine with this fault. `Err`: the fault that it found.
     pub fn simulate(&self, fault: &str, variables: &[(&str, &str)]) -> Result<String, String> {
         let out = self
             .cargo(
@@ -80,8 +89,8 @@ impl Copy {
         let is_result = |line: &&str| line.contains(" seeds failed") || line.contains("a seed never ends");
         let is_told = |line: &&str| line.starts_with("seed ");
         match printed.lines().find(is_result).or_else(|| printed.lines().find(is_told)) {
-            Some(told) if told.starts_with("0 of") => Ok(told.to_owned()),
-            Some(told) => Err(told.to_owned()),
+            Some(result) if result.starts_with("0 of") => Ok(result.to_owned()),
+            Some(result) => Err(result.to_owned()),
             None => panic!("nothing was run: {printed}"),
         }
     }
@@ -104,7 +113,7 @@ impl Copy {
         result.map_or_else(|| String::from_utf8_lossy(&out.stderr).into_owned(), str::to_owned)
     }
 
-    /// What a check of the definitions that ship finds with this fault: codes, each with the definition.
+    /// The findings of a check of the shipped definitions with this fault: codes, each with the definition.
     pub fn check(&self, fault: &str) -> Vec<String> {
         let run = ["run", "--quiet", "--locked", "--example", "planted"];
         let out = self.cargo(fault, &run).output().expect("cargo runs");

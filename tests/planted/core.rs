@@ -1,14 +1,15 @@
-//! Faults that the check of the definitions that ship finds, and faults in when and how often commands are sent, which tests find.
+//! Faults that the check of the shipped definitions finds, and faults in when and how often commands are sent, which tests
+//! find.
 
 use crate::fault::Fault;
 
-/// Each with the code of what is found.
+/// Each with the code of its finding.
 pub const CHECKED: [(Fault, &str); 10] = [
     (
         Fault {
             name: "undo_in_forward_order",
-            what: "undo in forward order",
-            file: "src/saga/walk.rs",
+            what: "compensate in forward order",
+            file: "crates/core/src/walk.rs",
             right: "Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),",
             wrong: r#"Block::Sequence(blocks) if crate::planted::is("undo_in_forward_order") => blocks.iter().all(|block| self.behind(block)),
 Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),"#,
@@ -18,11 +19,11 @@ Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),"
     (
         Fault {
             name: "unknown_is_not_undone",
-            what: "what is unknown is not undone",
-            file: "src/saga/walk.rs",
-            right: "Outcome::Failed(_) | Outcome::Omitted => true,",
-            wrong: r#"Outcome::Unknown { .. } if crate::planted::is("unknown_is_not_undone") => true,
-            Outcome::Failed(_) | Outcome::Omitted => true,"#,
+            what: "what is unknown is not compensated",
+            file: "crates/core/src/walk.rs",
+            right: "StepOutcome::Failed(_) | StepOutcome::Skipped => true,",
+            wrong: r#"StepOutcome::Unknown { .. } if crate::planted::is("unknown_is_not_undone") => true,
+            StepOutcome::Failed(_) | StepOutcome::Skipped => true,"#,
         },
         "E0603",
     ),
@@ -30,7 +31,7 @@ Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),"
         Fault {
             name: "late_success_accepted",
             what: "a late success is accepted while compensating",
-            file: "src/saga/transition/replies.rs",
+            file: "crates/core/src/transition/replies.rs",
             right: "(None, ReplyResult::Success(output)) if contradicts(step, *direction) => self.late(path, output),",
             wrong: r#"(None, ReplyResult::Success(output)) if contradicts(step, *direction) && crate::planted::is("late_success_accepted") => self.succeeded(path, *direction, output),
 (None, ReplyResult::Success(output)) if contradicts(step, *direction) => self.late(path, output),"#,
@@ -40,8 +41,8 @@ Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),"
     (
         Fault {
             name: "refused_undo_is_done",
-            what: "a refused undo counts as done",
-            file: "src/saga/transition/replies.rs",
+            what: "a refused compensation counts as done",
+            file: "crates/core/src/transition/replies.rs",
             right: "Direction::Compensate => self.hold(path, direction, problem.clone()),",
             wrong: r#"Direction::Compensate if crate::planted::is("refused_undo_is_done") => self.succeeded(path, direction, &Arc::default()),
 Direction::Compensate => self.hold(path, direction, problem.clone()),"#,
@@ -52,7 +53,7 @@ Direction::Compensate => self.hold(path, direction, problem.clone()),"#,
         Fault {
             name: "given_up_is_refused",
             what: "what is given up counts as refused",
-            file: "src/saga/transition/replies.rs",
+            file: "crates/core/src/transition/replies.rs",
             right: "self.record(Fact::Unknown { step: path.clone(), problem });",
             wrong: r#"if crate::planted::is("given_up_is_refused") {
             return self.record(Fact::Failed { step: path.clone(), problem });
@@ -65,7 +66,7 @@ Direction::Compensate => self.hold(path, direction, problem.clone()),"#,
         Fault {
             name: "steps_begin_together",
             what: "the steps of a list begin together",
-            file: "src/saga/walk.rs",
+            file: "crates/core/src/walk.rs",
             right: "Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),",
             wrong: r#"Block::Sequence(blocks) if crate::planted::is("steps_begin_together") => blocks.iter().fold(true, |done, block| self.ahead(block) && done),
 Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),"#,
@@ -76,10 +77,10 @@ Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),"#,
         Fault {
             name: "unstuck_is_accepted",
             what: "an intervention is accepted although the saga is not stuck",
-            file: "src/saga/transition/operator.rs",
-            right: "_ => return Err(Ignored::NotStuck),",
+            file: "crates/core/src/transition/operator.rs",
+            right: "_ => return Err(Rejection::NotStuck),",
             wrong: r#"_ if crate::planted::is("unstuck_is_accepted") => {}
-            _ => return Err(Ignored::NotStuck),"#,
+            _ => return Err(Rejection::NotStuck),"#,
         },
         "E0613",
     ),
@@ -87,9 +88,9 @@ Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),"#,
         Fault {
             name: "skip_is_forgotten",
             what: "a skipped step is forgotten",
-            file: "src/saga/state.rs",
-            right: "step.passed_over = true;",
-            wrong: r#"step.passed_over = !crate::planted::is("skip_is_forgotten");"#,
+            file: "crates/core/src/state.rs",
+            right: "step.skipped_by_operator = true;",
+            wrong: r#"step.skipped_by_operator = !crate::planted::is("skip_is_forgotten");"#,
         },
         "E0613",
     ),
@@ -97,7 +98,7 @@ Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),"#,
         Fault {
             name: "pause_counts_without_route",
             what: "a pause counts as time in which a command waits for a queue",
-            file: "src/saga/step_state.rs",
+            file: "crates/core/src/state/step.rs",
             right: "self.forward.put_off(held);",
             wrong: r#"if !crate::planted::is("pause_counts_without_route") {
             self.forward.put_off(held);
@@ -109,10 +110,10 @@ Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),"#,
         Fault {
             name: "child_not_told_after_pause",
             what: "a child is not cancelled with its parent after a pause",
-            file: "src/saga/transition/steering.rs",
-            right: "        self.tell_children();",
+            file: "crates/core/src/transition/steering.rs",
+            right: "        self.command_children();",
             wrong: r#"        if !crate::planted::is("child_not_told_after_pause") {
-            self.tell_children();
+            self.command_children();
         }"#,
         },
         "E0614",
@@ -125,7 +126,7 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
         Fault {
             name: "unsent_times_out",
             what: "a command that was never sent times out",
-            file: "src/saga/transition/mod.rs",
+            file: "crates/core/src/transition/mod.rs",
             right: "if is_unsent(&path, direction, self.last_attempt(&path, direction)) {",
             wrong: r#"if !crate::planted::is("unsent_times_out") && is_unsent(&path, direction, self.last_attempt(&path, direction)) {"#,
         },
@@ -134,11 +135,11 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
     (
         Fault {
             name: "unawaited_goes_forward",
-            what: "a command goes forward although nobody awaits it",
-            file: "src/saga/transition/replies.rs",
-            right: "() if !is_awaited || turns_back => Err(Ignored::NotAwaited),",
-            wrong: r#"() if crate::planted::is("unawaited_goes_forward") && !is_awaited && turns_back => Err(Ignored::NotAwaited),
-            () if !crate::planted::is("unawaited_goes_forward") && (!is_awaited || turns_back) => Err(Ignored::NotAwaited),"#,
+            what: "a command goes forward although it is not awaited",
+            file: "crates/core/src/transition/replies.rs",
+            right: "() if !is_awaited || turns_back => Err(Rejection::NotAwaited),",
+            wrong: r#"() if crate::planted::is("unawaited_goes_forward") && !is_awaited && turns_back => Err(Rejection::NotAwaited),
+            () if !crate::planted::is("unawaited_goes_forward") && (!is_awaited || turns_back) => Err(Rejection::NotAwaited),"#,
         },
         &["--test", "scripts"],
     ),
@@ -146,7 +147,7 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
         Fault {
             name: "no_route_uses_attempts",
             what: "a command without a queue uses attempts",
-            file: "src/saga/transition/advance.rs",
+            file: "crates/core/src/transition/advance.rs",
             right: "self.last_attempt(path, direction) + u32::from(!came_back)",
             wrong: r#"self.last_attempt(path, direction) + u32::from(!came_back || crate::planted::is("no_route_uses_attempts"))"#,
         },
@@ -156,33 +157,33 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
         Fault {
             name: "slow_gets_as_much",
             what: "a slow participant gets as much as a fast one",
-            file: "src/engine/flow.rs",
+            file: "crates/engine/src/outbox/flow.rs",
             right: "self.allowed = in_time.min(self.allowed / 2.0).max(1.0);",
-            wrong: r#"self.allowed = if crate::planted::is("slow_gets_as_much") {
+            wrong: r#"self.allowed = if snorri_core::planted::is("slow_gets_as_much") {
                 in_time.max(self.allowed)
             } else {
                 in_time.min(self.allowed / 2.0).max(1.0)
             };"#,
         },
-        &["--lib", "engine::flow"],
+        &["-p", "snorri-engine", "--lib", "outbox::flow"],
     ),
     (
         Fault {
             name: "no_bound_on_unanswered",
             what: "there is no bound on unanswered commands",
-            file: "src/engine/flow.rs",
+            file: "crates/engine/src/outbox/flow.rs",
             right: "unanswered + 1.0 <= self.allowed && self.rests_until <= now",
-            wrong: r#"(crate::planted::is("no_bound_on_unanswered") || unanswered + 1.0 <= self.allowed) && self.rests_until <= now"#,
+            wrong: r#"(snorri_core::planted::is("no_bound_on_unanswered") || unanswered + 1.0 <= self.allowed) && self.rests_until <= now"#,
         },
-        &["--lib", "engine::flow"],
+        &["-p", "snorri-engine", "--lib", "outbox::flow"],
     ),
     (
         Fault {
             name: "undos_expire",
-            what: "undos expire, and what goes forward does not",
-            file: "src/engine/publisher.rs",
+            what: "compensations expire, and what goes forward does not",
+            file: "crates/engine/src/outbox/publisher.rs",
             right: "&& command.direction == Direction::Forward",
-            wrong: r#"&& (command.direction == Direction::Forward) != crate::planted::is("undos_expire")"#,
+            wrong: r#"&& (command.direction == Direction::Forward) != snorri_core::planted::is("undos_expire")"#,
         },
         &["--test", "engine"],
     ),
@@ -190,23 +191,23 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
         Fault {
             name: "exchange_without_keys",
             what: "commands are sent to an exchange that routes by no key",
-            file: "src/check/topology/exchange.rs",
+            file: "crates/verify/src/check/topology/exchange.rs",
             right: "&& matches!(exchange.kind, ExchangeKind::Fanout | ExchangeKind::Headers)",
-            wrong: r#"&& !(crate::planted::is("exchange_without_keys") && exchange.kind == ExchangeKind::Fanout)
+            wrong: r#"&& !(snorri_core::planted::is("exchange_without_keys") && exchange.kind == ExchangeKind::Fanout)
             && matches!(exchange.kind, ExchangeKind::Fanout | ExchangeKind::Headers)"#,
         },
-        &["--lib", "check::topology"],
+        &["-p", "snorri-verify", "--lib", "check::topology"],
     ),
     (
         Fault {
             name: "undo_added_too_late",
-            what: "a migration adds an undo after that of an earlier step",
-            file: "src/saga/migration.rs",
+            what: "a migration adds a compensation after that of an earlier step",
+            file: "crates/core/src/migration.rs",
             right: "        check.undoing();",
             wrong: r#"        if !crate::planted::is("undo_added_too_late") {
             check.undoing();
         }"#,
         },
-        &["--test", "proof", "migrations"],
+        &["--test", "model_check", "migrations"],
     ),
 ];

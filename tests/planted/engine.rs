@@ -6,83 +6,83 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "ack_before_commit",
         what: "a reply is acknowledged before it is committed",
-        file: "src/engine/intake.rs",
-        right: "    match engine.submit_on(terms, saga, Input::Reply(reply)).await {",
-        wrong: r#"    if crate::planted::is("ack_before_commit") {
+        file: "crates/engine/src/intake.rs",
+        right: "    match engine.submit_on(options, saga, Input::Reply(reply)).await {",
+        wrong: r#"    if snorri_core::planted::is("ack_before_commit") {
         let engine = engine.clone();
-        tokio::spawn(async move { engine.submit_on(terms, saga, Input::Reply(reply)).await });
+        tokio::spawn(async move { engine.submit_on(options, saga, Input::Reply(reply)).await });
         return Verdict::Ack;
     }
-    match engine.submit_on(terms, saga, Input::Reply(reply)).await {"#,
+    match engine.submit_on(options, saga, Input::Reply(reply)).await {"#,
     },
     Fault {
         name: "publish_before_commit",
         what: "commands are sent before they are committed",
-        file: "src/engine/lane.rs",
+        file: "crates/engine/src/lane.rs",
         right: "        parts.store.commit(batch).await?;",
-        wrong: r#"        if crate::planted::is("publish_before_commit") {
+        wrong: r#"        if snorri_core::planted::is("publish_before_commit") {
             parts.outbox.send(unsent.clone());
         }
         parts.store.commit(batch).await?;"#,
     },
     Fault {
         name: "no_outbox",
-        what: "commands are sent and not kept in the outbox",
-        file: "src/engine/batch.rs",
+        what: "commands are sent and not stored in the outbox",
+        file: "crates/engine/src/lane/batch.rs",
         right: "            outbox: self.outbox,",
-        wrong: r#"            outbox: if crate::planted::is("no_outbox") { Vec::new() } else { self.outbox },"#,
+        wrong: r#"            outbox: if snorri_core::planted::is("no_outbox") { Vec::new() } else { self.outbox },"#,
     },
     Fault {
         name: "no_fence",
-        what: "the key of the journal keeps nobody from writing an entry again",
-        file: "src/store/memory.rs",
+        what: "the key of the journal does not prevent an entry from being overwritten",
+        file: "crates/testkit/src/memory.rs",
         right: "        if tables.conflicts(&batch) {",
-        wrong: r#"        if tables.conflicts(&batch) && !crate::planted::is("no_fence") {"#,
+        wrong: r#"        if tables.conflicts(&batch) && !snorri_core::planted::is("no_fence") {"#,
     },
     Fault {
         name: "conflict_is_success",
-        what: "a batch that another process was faster than counts as committed",
-        file: "src/engine/lane.rs",
+        what: "a batch that lost to another process counts as committed",
+        file: "crates/engine/src/lane.rs",
         right: "            Err(store::Error::Conflict) => {\n                let parts = &mut self.parts;",
-        wrong: "            Err(store::Error::Conflict) if crate::planted::is(\"conflict_is_success\") => {}\n            Err(store::Error::Conflict) => {\n                let parts = &mut self.parts;",
+        wrong: "            Err(store::Error::Conflict) if snorri_core::planted::is(\"conflict_is_success\") => {}\n            Err(store::Error::Conflict) => {\n                let parts = &mut self.parts;",
     },
     Fault {
         name: "unknown_commit_is_success",
-        what: "a commit of which nothing was heard counts as done",
-        file: "src/engine/lane.rs",
+        what: "a commit without an answer counts as successful",
+        file: "crates/engine/src/lane.rs",
         right: "            Err(error) => return Err(error),\n        }\n        Ok(results)",
-        wrong: "            Err(_) if crate::planted::is(\"unknown_commit_is_success\") => {}\n            Err(error) => return Err(error),\n        }\n        Ok(results)",
+        wrong: "            Err(_) if snorri_core::planted::is(\"unknown_commit_is_success\") => {}\n            Err(error) => return Err(error),\n        }\n        Ok(results)",
     },
     Fault {
         name: "stale_state_decides",
-        what: "a remembered state ignores an input though another process has gone on",
-        file: "src/engine/lane.rs",
+        what: "a cached state ignores an input although another process has advanced the saga",
+        file: "crates/engine/src/lane.rs",
         right: "        self.check_ignored(works, results, known).await?;",
-        wrong: r#"        if !crate::planted::is("stale_state_decides") {
+        wrong: r#"        if !snorri_core::planted::is("stale_state_decides") {
             self.check_ignored(works, results, known).await?;
         }"#,
     },
     Fault {
         name: "one_refuses_all",
-        what: "one value that the database cannot hold refuses its whole batch",
-        file: "src/engine/lane.rs",
+        what: "one value that the database cannot hold rejects its whole batch",
+        file: "crates/engine/src/lane.rs",
         right: "            store::Error::Invalid(_) | store::Error::Exhausted(_) if works.len() > 1 => {",
-        wrong: r#"            store::Error::Invalid(why) if crate::planted::is("one_refuses_all") => refuse(works, &why),
+        wrong: r#"            store::Error::Invalid(why) if snorri_core::planted::is("one_refuses_all") => refuse(works, &why),
             store::Error::Invalid(_) | store::Error::Exhausted(_) if works.len() > 1 => {"#,
     },
     Fault {
         name: "lost_timer",
-        what: "wake-ups are not written",
-        file: "src/engine/batch.rs",
+        what: "timers are not written",
+        file: "crates/engine/src/lane/batch.rs",
         right: "            wakes: self.wakes.into_iter().collect(),",
-        wrong: r#"            wakes: if crate::planted::is("lost_timer") { Vec::new() } else { self.wakes.into_iter().collect() },"#,
+        wrong: r#"            wakes: if snorri_core::planted::is("lost_timer") { Vec::new() } else { self.wakes.into_iter().collect() },"#,
     },
     Fault {
         name: "timer_without_lease",
-        what: "a wake-up that is claimed is gone, whatever becomes of the process",
-        file: "src/engine/timers.rs",
+        what: "a claimed timer is deleted, even if the process dies",
+        file: "crates/engine/src/timers.rs",
         right: "        Ok(due) => {\n            let is_full = due.len() >= limit as usize;",
-        wrong: r#"        Ok(due) if crate::planted::is("timer_without_lease") => {
+        wrong: r#"        Ok(due) if snorri_core::planted::is("timer_without_lease") => {
             let wakes = due.iter().map(|saga| (*saga, None)).collect();
             let _ = engine.store().commit(store::Batch { wakes, ..Default::default() }).await;
             join_all(due.into_iter().map(|saga| engine.submit(saga, Input::wake()))).await;
@@ -93,10 +93,10 @@ pub const FAULTS: [Fault; 30] = [
     },
     Fault {
         name: "stale_command",
-        what: "a command is sent however late",
-        file: "src/engine/publisher.rs",
+        what: "an expired command is sent",
+        file: "crates/engine/src/outbox/publisher.rs",
         right: "    let Message::Command(command) = message else { return false };\n    now.since",
-        wrong: r#"    if crate::planted::is("stale_command") {
+        wrong: r#"    if snorri_core::planted::is("stale_command") {
         return false;
     }
     let Message::Command(command) = message else { return false };
@@ -104,114 +104,114 @@ pub const FAULTS: [Fault; 30] = [
     },
     Fault {
         name: "stale_deadline",
-        what: "a command that waited for the database is sent with the deadline from before",
-        file: "src/engine/publisher.rs",
+        what: "a command that waited for the database is sent with its old deadline",
+        file: "crates/engine/src/outbox/publisher.rs",
         right: "                    if !is_late(&message, self.engine.clock().now()) {",
-        wrong: r#"                    if crate::planted::is("stale_deadline") || !is_late(&message, self.engine.clock().now()) {"#,
+        wrong: r#"                    if snorri_core::planted::is("stale_deadline") || !is_late(&message, self.engine.clock().now()) {"#,
     },
     Fault {
         name: "removed_before_confirm",
-        what: "a message leaves the outbox when it is sent, not when the broker has it",
-        file: "src/engine/publisher.rs",
+        what: "a message leaves the outbox when it is sent, not when the broker confirms it",
+        file: "crates/engine/src/outbox/publisher.rs",
         right: "        let publishing = metrics.publish_seconds.start();",
-        wrong: r#"        if crate::planted::is("removed_before_confirm") {
+        wrong: r#"        if snorri_core::planted::is("removed_before_confirm") {
             self.confirmed.add(messages.iter().map(|unsent| unsent.id));
         }
         let publishing = metrics.publish_seconds.start();"#,
     },
     Fault {
         name: "unknown_is_confirmed",
-        what: "a message of which nothing was heard counts as sent",
-        file: "src/engine/publisher.rs",
+        what: "a message without a confirm counts as sent",
+        file: "crates/engine/src/outbox/publisher.rs",
         right: "                Published::Unknown => unknown.push(unsent.id),",
-        wrong: r#"                Published::Unknown if crate::planted::is("unknown_is_confirmed") => gone.push(unsent.id),
+        wrong: r#"                Published::Unknown if snorri_core::planted::is("unknown_is_confirmed") => gone.push(unsent.id),
                 Published::Unknown => unknown.push(unsent.id),"#,
     },
     Fault {
         name: "refused_is_confirmed",
         what: "a message that a full queue refused counts as sent",
-        file: "src/engine/publisher.rs",
+        file: "crates/engine/src/outbox/publisher.rs",
         right: "                Published::Refused => self.flow.refuse(unsent, now),",
-        wrong: r#"                Published::Refused if crate::planted::is("refused_is_confirmed") => gone.push(unsent.id),
+        wrong: r#"                Published::Refused if snorri_core::planted::is("refused_is_confirmed") => gone.push(unsent.id),
                 Published::Refused => self.flow.refuse(unsent, now),"#,
     },
     Fault {
         name: "leftovers_stay",
-        what: "what a crashed process left in the outbox is never sent",
-        file: "src/engine/timers.rs",
-        right: "    let limit = options.claim_limit.get();\n    match engine.store().claim_unsent",
-        wrong: r#"    if crate::planted::is("leftovers_stay") {
+        what: "messages that a crashed process left in the outbox are never sent",
+        file: "crates/engine/src/timers.rs",
+        right: "    let limit = options.poll_batch_size.get();\n    match engine.store().claim_unsent",
+        wrong: r#"    if snorri_core::planted::is("leftovers_stay") {
         return false;
     }
-    let limit = options.claim_limit.get();
+    let limit = options.poll_batch_size.get();
     match engine.store().claim_unsent"#,
     },
     Fault {
         name: "report_removed",
-        what: "what a child reports leaves the outbox although its parent could not take it",
-        file: "src/engine/publisher.rs",
+        what: "a child result leaves the outbox although its parent could not accept it",
+        file: "crates/engine/src/outbox/publisher.rs",
         right: "            if done {\n                confirmed.add([unsent.id]);",
-        wrong: "            if done || crate::planted::is(\"report_removed\") {\n                confirmed.add([unsent.id]);",
+        wrong: "            if done || snorri_core::planted::is(\"report_removed\") {\n                confirmed.add([unsent.id]);",
     },
     Fault {
         name: "refused_report_removed",
-        what: "what a child reports is forgotten if its parent cannot be written",
-        file: "src/engine/children.rs",
-        right: "        matches!(self.submit(saga, reply).await, Ok(_) | Err(SubmitError::Ignored(_)))",
+        what: "a child result is dropped if its parent cannot be written",
+        file: "crates/engine/src/operations/children.rs",
+        right: "        matches!(self.submit(saga, reply).await, Ok(_) | Err(SubmitError::Rejected(_)))",
         wrong: r#"        match self.submit(saga, reply).await {
-            Err(SubmitError::Invalid(_)) => crate::planted::is("refused_report_removed"),
-            other => matches!(other, Ok(_) | Err(SubmitError::Ignored(_))),
+            Err(SubmitError::Invalid(_)) => snorri_core::planted::is("refused_report_removed"),
+            other => matches!(other, Ok(_) | Err(SubmitError::Rejected(_))),
         }"#,
     },
     Fault {
         name: "local_clock",
-        what: "each process goes by the clock of its machine",
+        what: "each process uses the clock of its machine",
         file: "crates/testkit/src/store.rs",
         right: "                Some(clock) => Ok(Some(clock.now())),",
-        wrong: r#"                Some(_) if snorri::planted::is("local_clock") => Ok(None),
+        wrong: r#"                Some(_) if snorri_core::planted::is("local_clock") => Ok(None),
                 Some(clock) => Ok(Some(clock.now())),"#,
     },
     Fault {
         name: "zombie",
-        what: "a process goes on without a task that has panicked",
-        file: "src/engine/supervision.rs",
+        what: "a process continues without a task that has panicked",
+        file: "crates/engine/src/supervision.rs",
         right: "            if has_panicked || !stop.is_cancelled() {",
-        wrong: r#"            if !crate::planted::is("zombie") && (has_panicked || !stop.is_cancelled()) {"#,
+        wrong: r#"            if !snorri_core::planted::is("zombie") && (has_panicked || !stop.is_cancelled()) {"#,
     },
     Fault {
         name: "shutdown_drops",
-        what: "an orderly stop does not send what it has committed",
-        file: "src/engine/running.rs",
+        what: "a shutdown does not send committed messages",
+        file: "crates/engine/src/supervision/running.rs",
         right: "        join(self.publishers).await;",
-        wrong: r#"        if crate::planted::is("shutdown_drops") {
+        wrong: r#"        if snorri_core::planted::is("shutdown_drops") {
             self.publishers.iter().for_each(JoinHandle::abort);
         }
         join(self.publishers).await;"#,
     },
     Fault {
         name: "operator_not_fenced",
-        what: "an operator changes a saga that is not any more as it was looked at",
-        file: "src/engine/lane.rs",
-        right: "        if terms.expected.is_some_and(|expected| expected != known.state.seq) {",
-        wrong: r#"        if terms.expected.is_some_and(|expected| expected != known.state.seq)
-            && !crate::planted::is("operator_not_fenced")
+        what: "an operator changes a saga that has changed since it was read",
+        file: "crates/engine/src/lane.rs",
+        right: "        if options.expected.is_some_and(|expected| expected != known.state.seq) {",
+        wrong: r#"        if options.expected.is_some_and(|expected| expected != known.state.seq)
+            && !snorri_core::planted::is("operator_not_fenced")
         {"#,
     },
     Fault {
         name: "undo_too_early",
         what: "the rollback begins while an action has no outcome",
-        file: "src/saga/transition/advance.rs",
+        file: "crates/core/src/transition/advance.rs",
         right: "        if !in_flight.is_empty() {",
         wrong: r#"        if !in_flight.is_empty() && !crate::planted::is("undo_too_early") {"#,
     },
     Fault {
         name: "duplicate_counts",
-        what: "a success counts as often as it comes",
-        file: "src/saga/transition/replies.rs",
+        what: "a duplicate success counts again",
+        file: "crates/core/src/transition/replies.rs",
         right: "            (Some(_), ReplyResult::Success(output)) => self.reply_succeeded(path, *direction, output),",
         wrong: r#"            (None, ReplyResult::Success(output))
                 if *direction == Direction::Forward
-                    && matches!(step.outcome, Outcome::Completed(_))
+                    && matches!(step.outcome, StepOutcome::Completed(_))
                     && crate::planted::is("duplicate_counts") =>
             {
                 self.reply_succeeded(path, *direction, output);
@@ -220,51 +220,51 @@ pub const FAULTS: [Fault; 30] = [
     },
     Fault {
         name: "repeated_refusal",
-        what: "a refusal that holds a command is journaled as often as it comes",
-        file: "src/saga/transition/replies.rs",
+        what: "a duplicate refusal that holds a command is journaled again",
+        file: "crates/core/src/transition/replies.rs",
         right: "                if self.is_held_by(path, *direction, problem) =>",
         wrong: r#"                if self.is_held_by(path, *direction, problem) && !crate::planted::is("repeated_refusal") =>"#,
     },
     Fault {
         name: "early_event_lost",
-        what: "an event that comes before its saga is acknowledged and not kept",
-        file: "src/engine/buffer.rs",
+        what: "an event that arrives before its saga is acknowledged and not kept",
+        file: "crates/engine/src/intake/buffer.rs",
         right: "        self.store().buffer_event(event, limits).await",
-        wrong: r#"        if crate::planted::is("early_event_lost") {
+        wrong: r#"        if snorri_core::planted::is("early_event_lost") {
             return Ok(Buffered::New);
         }
         self.store().buffer_event(event, limits).await"#,
     },
     Fault {
         name: "event_acked_anyway",
-        what: "an event is acknowledged although the database did not take it",
-        file: "src/engine/events.rs",
+        what: "an event is acknowledged although the database did not store it",
+        file: "crates/engine/src/intake/events.rs",
         right: "            _ if self.again => Verdict::Requeue,",
-        wrong: r#"            _ if self.again && crate::planted::is("event_acked_anyway") => Verdict::Ack,
+        wrong: r#"            _ if self.again && snorri_core::planted::is("event_acked_anyway") => Verdict::Ack,
             _ if self.again => Verdict::Requeue,"#,
     },
     Fault {
         name: "letter_dropped",
-        what: "a dead letter is acknowledged although the database did not take it",
-        file: "src/engine/dead_letters.rs",
+        what: "a dead letter is acknowledged although the database did not store it",
+        file: "crates/engine/src/operations/dead_letters.rs",
         right: "        Err(error) if matches!(*error, store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },",
         wrong: r#"        Err(error) if matches!(*error, store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
-        Err(_) if crate::planted::is("letter_dropped") => Verdict::Ack,"#,
+        Err(_) if snorri_core::planted::is("letter_dropped") => Verdict::Ack,"#,
     },
     Fault {
         name: "schedule_runs_twice",
-        what: "each process starts a saga of its own at the time of a schedule",
-        file: "src/engine/schedules.rs",
+        what: "each process starts its own saga at the time of a schedule",
+        file: "crates/engine/src/timers/schedules.rs",
         right: "        message_id: Some(format!(\"schedule/{}/{time}\", schedule.identity)),",
-        wrong: r#"        message_id: match crate::planted::is("schedule_runs_twice") {
+        wrong: r#"        message_id: match snorri_core::planted::is("schedule_runs_twice") {
             true => None,
             false => Some(format!("schedule/{}/{time}", schedule.identity)),
         },"#,
     },
     Fault {
         name: "pause_is_nothing",
-        what: "what comes in during a pause is sent on",
-        file: "src/saga/transition/advance.rs",
+        what: "input that arrives during a pause leads to commands",
+        file: "crates/core/src/transition/advance.rs",
         right: "        while self.state.ended.is_none() && self.state.paused.is_none() {",
         wrong: r#"        while self.state.ended.is_none()
             && (self.state.paused.is_none() || crate::planted::is("pause_is_nothing"))

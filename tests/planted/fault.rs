@@ -1,4 +1,4 @@
-//! What a planted fault is. All of them are in one build, in which a variable switches each on.
+//! A planted fault. All of them are in one build, in which a variable enables each.
 
 /// A fault that is there only if [`SWITCH`] names it.
 pub struct Fault {

@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
-use snorri::proof::{Bounds, Proof, Surroundings, prove};
-use snorri::saga::input::{Attempt, Reply, ReplyResult};
-use snorri::saga::journal::{Arrival, Problem, Source};
-use snorri::saga::state::Pending;
-use snorri::saga::{Definition, Direction, Input, SagaId, State, Status, Time, transition};
+use snorri_core::input::{Attempt, Reply, ReplyResult};
+use snorri_core::journal::{EventSource, Problem, ReceivedEvent};
+use snorri_core::state::Pending;
+use snorri_core::{Definition, Direction, Input, SagaId, State, Status, Time, transition};
+use snorri_verify::model_check::{Bounds, ModelCheck, Surroundings, check_model};
 use uuid::Uuid;
 
 use crate::definitions::{definition, small_definition};
@@ -45,7 +45,7 @@ fn no_random_run_ends_as_the_exhaustive_check_says_none_can() {
             true => definition().new_tree(&mut runner).expect("a definition").current(),
             false => small_definition().new_tree(&mut runner).expect("a definition").current(),
         };
-        let proof = prove(&definition, &around, &bounds);
+        let proof = check_model(&definition, &around, &bounds);
         if proof.is_cut {
             cut += 1;
             continue;
@@ -70,12 +70,12 @@ fn no_random_run_ends_as_the_exhaustive_check_says_none_can() {
     assert!(endings > 2 * DEFINITIONS, "only {endings} endings were reached");
 }
 
-fn held_of(end: &snorri::proof::End) -> BTreeSet<(String, Option<Direction>)> {
+fn held_of(end: &snorri_verify::model_check::End) -> BTreeSet<(String, Option<Direction>)> {
     end.held.iter().map(|held| (held.step.clone(), held.direction)).collect()
 }
 
 /// One saga in a world in which anything may happen that participants and the network can do, until nothing does.
-fn run(definition: &Arc<Definition>, proof: &Proof, random: &mut Random) -> Ending {
+fn run(definition: &Arc<Definition>, proof: &ModelCheck, random: &mut Random) -> Ending {
     let mut now = Time(0);
     let mut state = State::new(SagaId(Uuid::from_u128(1)));
     let take = |state: &mut State, input: &Input, now: Time| {
@@ -111,9 +111,9 @@ fn run(definition: &Arc<Definition>, proof: &Proof, random: &mut Random) -> Endi
             }
             15 if random.below(6) == 0 => take(&mut state, &Input::Cancel(by()), now),
             16 => {
-                let source = Source::Signal("go".into());
-                let arrival = Arrival { source, id: None, body: Value::Null };
-                take(&mut state, &Input::Arrival(Arc::new(arrival)), now);
+                let source = EventSource::Signal("go".into());
+                let arrival = ReceivedEvent { source, id: None, body: Value::Null };
+                take(&mut state, &Input::Event(Arc::new(arrival)), now);
             }
             _ => {
                 if let Some(at) = state.wake {
@@ -144,7 +144,7 @@ fn any_attempt(state: &State, random: &mut Random) -> Option<Attempt> {
         .flat_map(|(path, step)| both.map(|direction| (path, step, direction)))
         .filter(|(_, step, direction)| step.attempts(*direction).last > 0)
         .filter(|(_, step, direction)| late || step.pending(*direction).is_some())
-        .filter(|(_, step, _)| !matches!(step.outcome, snorri::saga::state::Outcome::Failed(_)))
+        .filter(|(_, step, _)| !matches!(step.outcome, snorri_core::state::StepOutcome::Failed(_)))
         .collect();
     let (path, step, direction) = sent.get(random.below(sent.len().max(1) as u32) as usize)?;
     Some(Attempt { step: (*path).clone(), direction: *direction, number: step.attempts(*direction).last })
@@ -152,8 +152,8 @@ fn any_attempt(state: &State, random: &mut Random) -> Option<Attempt> {
 
 fn is_quiet(state: &State) -> bool {
     let goes_on = |pending| match pending {
-        Pending::Reply { .. } | Pending::Backoff { .. } | Pending::Route { .. } | Pending::Child => true,
-        Pending::Arrival { .. } | Pending::Sleep { .. } => state.stopping.is_none(),
+        Pending::Reply { .. } | Pending::Retry { .. } | Pending::Route { .. } | Pending::Child => true,
+        Pending::ReceivedEvent { .. } | Pending::Sleep { .. } => state.stopping.is_none(),
         Pending::Operator => false,
     };
     let both = [Direction::Forward, Direction::Compensate];

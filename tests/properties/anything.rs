@@ -6,9 +6,9 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
-use snorri::saga::journal::{Arrival, Problem, Source};
-use snorri::saga::{Definition, Direction, Input, StepPath};
+use snorri_core::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
+use snorri_core::journal::{EventSource, Problem, ReceivedEvent};
+use snorri_core::{Definition, Direction, Input, StepPath};
 
 use crate::definitions::{MOST_STEPS, definition, versions};
 use crate::saga::{Saga, by, started};
@@ -18,9 +18,9 @@ fn any_path() -> impl Strategy<Value = StepPath> {
 }
 
 fn any_attempt() -> impl Strategy<Value = Attempt> {
-    (any_path(), any::<bool>(), 0..5_u32).prop_map(|(step, undo, number)| Attempt {
+    (any_path(), any::<bool>(), 0..5_u32).prop_map(|(step, compensation, number)| Attempt {
         step,
-        direction: if undo { Direction::Compensate } else { Direction::Forward },
+        direction: if compensation { Direction::Compensate } else { Direction::Forward },
         number,
     })
 }
@@ -29,12 +29,12 @@ fn any_intervention() -> impl Strategy<Value = Intervention> {
     prop_oneof![
         prop::option::of(any_path()).prop_map(|step| Intervention::Retry { step }),
         prop::option::of(any_path()).prop_map(|step| Intervention::Skip { step }),
-        any_path().prop_map(|step| Intervention::Resolve { step, outcome: Resolution::NotDone }),
+        any_path().prop_map(|step| Intervention::Resolve { step, outcome: Resolution::Failed }),
         any_path().prop_map(|step| Intervention::Resolve {
             step,
-            outcome: Resolution::Done(Arc::new(Value::Null))
+            outcome: Resolution::Succeeded(Arc::new(Value::Null))
         }),
-        Just(Intervention::RollBack),
+        Just(Intervention::Rollback),
         Just(Intervention::Abandon),
     ]
 }
@@ -58,7 +58,11 @@ fn happening() -> impl Strategy<Value = Happening> {
     let reply =
         (any_attempt(), result.clone()).prop_map(|(attempt, result)| Input::Reply(Reply { attempt, result }));
     let arrival = prop::option::of("[ab]").prop_map(|id| {
-        Input::Arrival(Arc::new(Arrival { source: Source::Signal("go".into()), id, body: Value::Null }))
+        Input::Event(Arc::new(ReceivedEvent {
+            source: EventSource::Signal("go".into()),
+            id,
+            body: Value::Null,
+        }))
     });
     prop_oneof![
         6 => reply.prop_map(Happening::Input),
@@ -67,7 +71,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => Just(Happening::Input(Input::wake())),
         2 => arrival.prop_map(Happening::Input),
         1 => Just(Happening::Input(Input::Cancel(by()))),
-        1 => (1..3_u32).prop_map(|attempt| Happening::Input(Input::Undo { attempt })),
+        1 => (1..3_u32).prop_map(|attempt| Happening::Input(Input::Compensate { attempt })),
         3 => any_intervention().prop_map(|action| Happening::Input(Input::Intervene { action, by: by() })),
         1 => Just(Happening::Input(started())),
         1 => Just(Happening::Input(Input::Pause(by()))),

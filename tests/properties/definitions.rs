@@ -6,14 +6,14 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
-use snorri::saga::Definition;
-use snorri::saga::definition::{
-    Action, Awaited, Block, Child, Command, CommandStep, ForEach, Kind, OnCompensationFailure, OnLateReply,
-    OnTimeout, OnWaitTimeout, Publish, Sleep, Step, StepIndex, Wait,
+use snorri_core::Definition;
+use snorri_core::definition::retry::Retry;
+use snorri_core::definition::{
+    Action, Awaited, Block, Child, CommandAction, CommandStep, ForEach, Kind, OnCompensationFailure,
+    OnLateReply, OnTimeout, OnWaitTimeout, Publish, Sleep, Step, StepIndex, Wait,
 };
-use snorri::saga::expression::Expression;
-use snorri::saga::retry::Retry;
-use snorri::saga::template::Template;
+use snorri_core::expression::Expression;
+use snorri_core::expression::template::Template;
 
 /// Most steps of a random definition; more are left out.
 pub const MOST_STEPS: usize = 12;
@@ -25,7 +25,7 @@ pub enum Plan {
         attempts: u32,
         optional: bool,
         on_timeout: OnTimeout,
-        has_undo: bool,
+        has_compensation: bool,
     },
     Wait {
         on_timeout: OnWaitTimeout,
@@ -33,7 +33,7 @@ pub enum Plan {
     Sleep,
     Child {
         optional: bool,
-        undone: bool,
+        compensated: bool,
     },
     Publish,
     Fail,
@@ -52,17 +52,17 @@ pub enum Plan {
 fn leaf() -> impl Strategy<Value = Plan> {
     let on_timeout = prop_oneof![Just(OnTimeout::Retry), Just(OnTimeout::Unknown), Just(OnTimeout::Hold)];
     let command = (1..4_u32, prop::bool::weighted(0.2), on_timeout, prop::bool::weighted(0.8)).prop_map(
-        |(attempts, optional, on_timeout, has_undo)| Plan::Command {
+        |(attempts, optional, on_timeout, has_compensation)| Plan::Command {
             attempts,
             optional,
             on_timeout,
-            has_undo,
+            has_compensation,
         },
     );
     let on_wait =
         prop_oneof![Just(OnWaitTimeout::Fail), Just(OnWaitTimeout::Continue), Just(OnWaitTimeout::Hold)];
     let child = (prop::bool::weighted(0.2), prop::bool::weighted(0.8))
-        .prop_map(|(optional, undone)| Plan::Child { optional, undone });
+        .prop_map(|(optional, compensated)| Plan::Child { optional, compensated });
     let bare = prop_oneof![
         12 => command,
         2 => on_wait.prop_map(|on_timeout| Plan::Wait { on_timeout }),
@@ -218,13 +218,13 @@ impl Builder {
 
     fn leaf(&mut self, plan: &Plan, when: Option<Expression>) -> Block {
         let (action, optional) = match plan {
-            Plan::Command { attempts, optional, on_timeout, has_undo } => {
+            Plan::Command { attempts, optional, on_timeout, has_compensation } => {
                 let name = format!("s{}", self.steps.len());
                 let is_pivot = self.is_pivot_next();
-                let has_undo = *has_undo && !is_pivot && !self.is_past_pivot;
+                let has_compensation = *has_compensation && !is_pivot && !self.is_past_pivot;
                 let step = CommandStep {
                     command: command(&name, *attempts),
-                    compensation: has_undo.then(|| command(&format!("undo-{name}"), 2)),
+                    compensation: has_compensation.then(|| command(&format!("compensate-{name}"), 2)),
                     on_timeout: *on_timeout,
                     reply_schema: None,
                 };
@@ -235,12 +235,12 @@ impl Builder {
                 (Action::Wait(Box::new(Wait { awaited, timeout, on_timeout: *on_timeout })), false)
             }
             Plan::Sleep => (Action::Sleep(Sleep::For(Duration::from_secs(5))), false),
-            Plan::Child { optional, undone } => {
+            Plan::Child { optional, compensated } => {
                 let child = Child {
                     definition: "child".into(),
                     version: 1,
                     input: Template::null(),
-                    undone: *undone && !self.is_past_pivot,
+                    compensated: *compensated && !self.is_past_pivot,
                 };
                 (Action::Child(Box::new(child)), *optional)
             }
@@ -273,15 +273,15 @@ impl Builder {
     }
 }
 
-fn command(name: &str, attempts: u32) -> Command {
-    Command {
+fn command(name: &str, attempts: u32) -> CommandAction {
+    CommandAction {
         exchange: "x".into(),
         name: name.into(),
         payload: Template::Literal(json!({})),
         timeout: Duration::from_secs(10),
         unroutable_timeout: Duration::from_mins(10),
         retry: Retry { attempts, first: Duration::from_millis(100), most: Duration::from_secs(1) },
-        on: Vec::new(),
+        reply_events: Vec::new(),
     }
 }
 
@@ -290,5 +290,5 @@ fn always(value: bool) -> Expression {
 }
 
 fn expression(source: &str) -> Expression {
-    Expression::compile(&Arc::new(snorri::saga::expression::environment()), source).expect("compiles")
+    Expression::compile(&Arc::new(snorri_core::expression::environment()), source).expect("compiles")
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult};
-use snorri::saga::journal::{Arrival, Problem, Reason, Source};
-use snorri::saga::message::{self, Order, OrderKind};
-use snorri::saga::state::Outcome;
-use snorri::saga::{Definition, Direction, Input, Message, Status, StepPath};
+use snorri_core::input::{Attempt, Intervention, Reply, ReplyResult};
+use snorri_core::journal::{EventSource, Problem, ProblemCode, ReceivedEvent};
+use snorri_core::message::{self, ChildCommand, ChildCommandKind};
+use snorri_core::state::StepOutcome;
+use snorri_core::{Definition, Direction, Input, Message, Status, StepPath};
 
 use crate::definitions::{MOST_STEPS, definition, versions};
 use crate::saga::{Saga, by, started};
@@ -40,7 +40,7 @@ fn manner() -> impl Strategy<Value = Manner> {
 #[derive(Debug, Default)]
 struct Books {
     done: bool,
-    undone: bool,
+    compensated: bool,
     refused: bool,
     seen: u32,
 }
@@ -50,7 +50,7 @@ impl Books {
         self.seen += 1;
         let busy = ReplyResult::Error(Problem::of_participant("busy", ""));
         match manner {
-            _ if self.undone || self.refused => {
+            _ if self.compensated || self.refused => {
                 return ReplyResult::Failure(Problem::of_participant("too_late", ""));
             }
             _ if self.done => {}
@@ -71,8 +71,8 @@ impl Books {
         }
     }
 
-    fn undo(&mut self) -> ReplyResult {
-        self.undone = true;
+    fn compensate(&mut self) -> ReplyResult {
+        self.compensated = true;
         ReplyResult::Success(Arc::new(Value::Null))
     }
 
@@ -90,7 +90,7 @@ struct World {
     versions: [Arc<Definition>; 2],
     commands: Vec<message::Command>,
     /// Not lost, but repeated and overtaken.
-    orders: Vec<Order>,
+    orders: Vec<ChildCommand>,
     replies: Vec<Reply>,
     manners: Vec<Manner>,
     books: BTreeMap<StepPath, Books>,
@@ -116,7 +116,7 @@ impl World {
         for message in messages {
             match message {
                 Message::Command(command) => self.commands.push(command),
-                Message::Order(order) => self.orders.push(order),
+                Message::ChildCommand(order) => self.orders.push(order),
                 _ => {}
             }
         }
@@ -132,19 +132,23 @@ impl World {
         let (books, manner) = self.books(&command.step);
         let result = match command.direction {
             Direction::Forward => books.forward(manner),
-            Direction::Compensate => books.undo(),
+            Direction::Compensate => books.compensate(),
         };
         self.replies.push(Reply { attempt: command.attempt(), result });
     }
 
     /// A child is given an order. It knows no errors: it ends, or it does not.
-    fn carry_out(&mut self, order: &Order) {
+    fn carry_out(&mut self, order: &ChildCommand) {
         let (books, manner) = self.books(&order.parent.step);
         let manner = if manner == Manner::Refuses { manner } else { Manner::Succeeds };
         let (result, direction, number) = match order.kind {
-            OrderKind::Start => (Some(books.forward(manner)), Direction::Forward, order.parent.attempt),
-            OrderKind::Cancel => (books.cancel(), Direction::Forward, order.parent.attempt),
-            OrderKind::Undo { attempt } => (Some(books.undo()), Direction::Compensate, attempt),
+            ChildCommandKind::Start => {
+                (Some(books.forward(manner)), Direction::Forward, order.parent.attempt)
+            }
+            ChildCommandKind::Cancel => (books.cancel(), Direction::Forward, order.parent.attempt),
+            ChildCommandKind::Compensate { attempt } => {
+                (Some(books.compensate()), Direction::Compensate, attempt)
+            }
         };
         if let Some(result) = result {
             let attempt = Attempt { step: order.parent.step.clone(), direction, number };
@@ -190,8 +194,8 @@ impl World {
                 self.carry_out(&order);
             }
             18 => {
-                let source = Source::Signal("go".into());
-                self.take(&Input::Arrival(Arc::new(Arrival { source, id: None, body: Value::Null })));
+                let source = EventSource::Signal("go".into());
+                self.take(&Input::Event(Arc::new(ReceivedEvent { source, id: None, body: Value::Null })));
             }
             _ => self.wake(),
         }
@@ -244,7 +248,7 @@ impl World {
         let is_wait = step.as_ref().is_some_and(|step| {
             self.saga.definition.step(step).is_some_and(|step| step.command(Direction::Forward).is_none())
         });
-        let is_final = is_refusal && (is_wait || !incident.problem.is(Reason::Timeout));
+        let is_final = is_refusal && (is_wait || !incident.problem.is(ProblemCode::Timeout));
         let action = match (incident.direction, is_final) {
             // A refusal after the pivot stays one: the operator does without it.
             (None, _) | (Some(Direction::Forward), true) => Intervention::Skip { step },
@@ -274,20 +278,23 @@ fn check(world: &World) -> Result<(), TestCaseError> {
         let outcome = world.saga.state.step(path).map(|state| &state.outcome);
         match status {
             Status::Completed => {
-                let is_unknown = matches!(outcome, Some(Outcome::Unknown { .. }));
+                let is_unknown = matches!(outcome, Some(StepOutcome::Unknown { .. }));
                 let is_cleared = is_unknown && step.optional;
-                prop_assert!(!books.undone || is_cleared, "{path} was undone in a completed saga");
-                let was_skipped = world.saga.state.step(path).is_some_and(|state| state.passed_over);
-                if is_cleared && step.has_undo() && !was_skipped {
-                    prop_assert!(!books.done || books.undone, "{path} is there, and its output is null");
+                prop_assert!(!books.compensated || is_cleared, "{path} was compensated in a completed saga");
+                let was_skipped = world.saga.state.step(path).is_some_and(|state| state.skipped_by_operator);
+                if is_cleared && step.has_compensation() && !was_skipped {
+                    prop_assert!(!books.done || books.compensated, "{path} is there, and its output is null");
                 }
-                if matches!(outcome, Some(Outcome::Completed(_))) {
+                if matches!(outcome, Some(StepOutcome::Completed(_))) {
                     prop_assert!(books.done, "{path} counts as completed and did not happen");
                 }
             }
-            Status::Compensated if step.has_undo() => {
+            Status::Compensated if step.has_compensation() => {
                 let journal = &world.saga.journal;
-                prop_assert!(!books.done || books.undone, "{path} happened and was not undone: {journal:#?}");
+                prop_assert!(
+                    !books.done || books.compensated,
+                    "{path} happened and was not compensated: {journal:#?}"
+                );
             }
             Status::Compensated => prop_assert!(!(step.is_pivot() && books.done), "the pivot happened"),
             other => prop_assert!(false, "ended as {other:?}"),

@@ -1,7 +1,7 @@
 //! Properties of the core, over random definitions of the whole language, random inputs and a random network.
 //!
 //! Two worlds: one in which anything at all arrives in any order (`anything`), and one with honest participants
-//! (idempotent by message id, tolerant of an undo that comes before its action) behind a network that loses, repeats and
+//! (idempotent by message id, tolerant of a compensation that comes before its action) behind a network that loses, repeats and
 //! reorders (`honest`). `definitions` draws what is run, `saga` says what must be true after each input.
 //! `values` has no network: whatever JSON is accepted can be read everywhere.
 //!

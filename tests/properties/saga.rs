@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use snorri::saga::definition::{Action, Block, OnCompensationFailure, StepIndex};
-use snorri::saga::input::Migrate;
-use snorri::saga::journal::{By, Fact, Started};
-use snorri::saga::migration::obstacles;
-use snorri::saga::restart::carry;
-use snorri::saga::state::{Entered, Outcome, Pending};
-use snorri::saga::walk::{self, Next};
-use snorri::saga::{
-    Decision, Definition, Direction, Entry, Ignored, Input, MAX_STEP_EXECUTIONS, Message, SagaId, State,
+use snorri_core::definition::{Action, Block, OnCompensationFailure, StepIndex};
+use snorri_core::input::Migrate;
+use snorri_core::journal::{By, Fact, Started};
+use snorri_core::migration::obstacles;
+use snorri_core::restart::carry;
+use snorri_core::state::{Entered, Pending, StepOutcome};
+use snorri_core::walk::{self, Next};
+use snorri_core::{
+    Decision, Definition, Direction, Entry, Input, MAX_STEP_EXECUTIONS, Message, Rejection, SagaId, State,
     Status, StepPath, Time, transition,
 };
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub fn started() -> Input {
         trace_id: None,
         parent: None,
         attributes: BTreeMap::new(),
-        carried: None,
+        inherited: None,
     }))
 }
 
@@ -80,11 +80,11 @@ impl Saga {
     }
 
     /// Decides an input, checks every invariant, and returns what is sent.
-    pub fn take(&mut self, input: &Input) -> Result<Vec<Message>, Ignored> {
+    pub fn take(&mut self, input: &Input) -> Result<Vec<Message>, Rejection> {
         self.take_as(&Arc::clone(&self.definition), input)
     }
 
-    fn take_as(&mut self, definition: &Definition, input: &Input) -> Result<Vec<Message>, Ignored> {
+    fn take_as(&mut self, definition: &Definition, input: &Input) -> Result<Vec<Message>, Rejection> {
         let before = self.state.clone();
         let Decision { entry, state, messages, .. } = transition(definition, &self.state, input, self.now)?;
         self.journal.push(entry);
@@ -133,13 +133,13 @@ impl Saga {
         }
     }
 
-    /// A new saga takes over from one that has ended, wherever it can, and nothing of it is undone in the wrong order.
+    /// A new saga takes over from one that has ended, wherever it can, and nothing of it is compensated in the wrong order.
     pub fn go_on_from_it(&self) {
         for step in self.definition.steps() {
             let Ok(carried) = carry(&self.definition, &self.state, &step.name) else { continue };
             let mut next = Self::new(&self.definition);
             let Input::Start(mut started) = started() else { return };
-            started.carried = Some(carried);
+            started.inherited = Some(carried);
             next.take(&Input::Start(started)).expect("it starts");
             // What was taken over may be all that there is.
             drop(next.take(&Input::Cancel(by())));
@@ -148,7 +148,7 @@ impl Saga {
 
     /// The order of what was sent, over the whole journal.
     fn check_sent(&self) {
-        let mut undone = BTreeSet::new();
+        let mut compensated = BTreeSet::new();
         let mut passed_over = BTreeSet::new();
         let mut rolling_back = false;
         let mut begun = BTreeSet::new();
@@ -158,8 +158,8 @@ impl Saga {
         for (nth, fact) in entries.flat_map(|(nth, entry)| entry.facts.iter().map(move |fact| (nth, fact))) {
             match fact {
                 Fact::RollbackBegan => rolling_back = true,
-                Fact::Undone { step } | Fact::Skipped { step, direction: Direction::Compensate } => {
-                    undone.insert(step.clone());
+                Fact::Compensated { step } | Fact::Skipped { step, direction: Direction::Compensate, .. } => {
+                    compensated.insert(step.clone());
                 }
                 Fact::Held { step, direction: Direction::Compensate, .. } => {
                     passed_over.insert(step.clone());
@@ -183,14 +183,14 @@ impl Saga {
                             self.check_cleared(step, &begun);
                         }
                         Direction::Compensate if nth >= self.migrated_after => {
-                            self.check_undo(step, &undone, &passed_over);
+                            self.check_undo(step, &compensated, &passed_over);
                         }
                         Direction::Compensate => {}
                     }
                 }
                 Fact::Published { .. }
-                | Fact::Chosen { .. }
-                | Fact::FannedOut { .. }
+                | Fact::BranchSelected { .. }
+                | Fact::ItemsExpanded { .. }
                 | Fact::Waiting { .. }
                 | Fact::Sleeping { .. } => {
                     assert!(!rolling_back, "nothing begins after the turn: {fact:?}");
@@ -210,17 +210,22 @@ impl Saga {
         }
     }
 
-    /// A step is undone only after all that came after it, and a pivot never.
-    fn check_undo(&self, step: &StepPath, undone: &BTreeSet<StepPath>, passed_over: &BTreeSet<StepPath>) {
+    /// A step is compensated only after all that came after it, and a pivot never.
+    fn check_undo(
+        &self,
+        step: &StepPath,
+        compensated: &BTreeSet<StepPath>,
+        passed_over: &BTreeSet<StepPath>,
+    ) {
         let own = self.definition.step(step).expect("a step of the definition");
         assert!(!own.is_pivot(), "a pivot is never compensated");
         let goes_on = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
         for (later, state) in &self.state.steps {
-            let needs_undo = self.definition.step(later).is_some_and(|later| later.has_undo())
-                && matches!(state.outcome, Outcome::Completed(_) | Outcome::Unknown { .. });
+            let needs_undo = self.definition.step(later).is_some_and(|later| later.has_compensation())
+                && matches!(state.outcome, StepOutcome::Completed(_) | StepOutcome::Unknown { .. });
             let is_left_behind = goes_on && passed_over.contains(later);
-            if needs_undo && !undone.contains(later) && !is_left_behind {
-                assert!(!self.comes_after(later, step), "{step} is undone before {later}");
+            if needs_undo && !compensated.contains(later) && !is_left_behind {
+                assert!(!self.comes_after(later, step), "{step} is compensated before {later}");
             }
         }
     }
@@ -283,21 +288,32 @@ impl Saga {
         match self.state.status() {
             Status::Completed => {
                 for (path, step) in steps {
-                    assert!(!matches!(step.outcome, Outcome::Pending(_)), "{path} is pending at the end");
+                    assert!(!matches!(step.outcome, StepOutcome::Pending(_)), "{path} is pending at the end");
                     let own = self.definition.step(path).expect("a step of the definition");
-                    let is_unknown = matches!(step.outcome, Outcome::Unknown { .. });
-                    assert!(step.undo.is_none() || is_unknown, "{path} was undone in a completed saga");
-                    let may_be_there = is_unknown && own.optional && own.has_undo() && !step.passed_over;
-                    assert!(!may_be_there || step.is_undone(), "{path} may be there, and its output is null");
+                    let is_unknown = matches!(step.outcome, StepOutcome::Unknown { .. });
+                    assert!(
+                        step.compensation.is_none() || is_unknown,
+                        "{path} was compensated in a completed saga"
+                    );
+                    let may_be_there =
+                        is_unknown && own.optional && own.has_compensation() && !step.skipped_by_operator;
+                    assert!(
+                        !may_be_there || step.is_compensated(),
+                        "{path} may be there, and its output is null"
+                    );
                 }
                 assert_eq!(walk::forward(&self.definition, &self.state), Next::Done);
             }
             Status::Compensated => {
                 for (path, step) in steps {
                     let own = self.definition.step(path).expect("a step of the definition");
-                    assert!(!matches!(step.outcome, Outcome::Pending(_)), "{path} is pending at the end");
-                    let happened = matches!(step.outcome, Outcome::Completed(_) | Outcome::Unknown { .. });
-                    assert!(!happened || !own.has_undo() || step.is_undone(), "{path} is not undone");
+                    assert!(!matches!(step.outcome, StepOutcome::Pending(_)), "{path} is pending at the end");
+                    let happened =
+                        matches!(step.outcome, StepOutcome::Completed(_) | StepOutcome::Unknown { .. });
+                    assert!(
+                        !happened || !own.has_compensation() || step.is_compensated(),
+                        "{path} is not compensated"
+                    );
                     assert!(!(happened && own.is_pivot()), "a saga is compensated in spite of its pivot");
                 }
             }

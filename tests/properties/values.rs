@@ -7,19 +7,21 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use snorri::broker::envelope::{Key, Keyring, SECRET_BYTES, Wire, decode_signal, decode_start};
-use snorri::broker::topology::Names;
-use snorri::broker::{Delivery, HeaderValue, Properties};
-use snorri::catalog::{Compiled, compile};
-use snorri::json::{check, read};
-use snorri::saga::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
-use snorri::saga::journal::{Arrival, Source};
-use snorri::saga::{
+use snorri_core::input::{Attempt, Intervention, Reply, ReplyResult, Resolution};
+use snorri_core::journal::{EventSource, ReceivedEvent};
+use snorri_core::json::{check, read};
+use snorri_core::{
     Direction, Entry, Input, MAX_PAYLOAD_DEPTH, Message, PAYLOAD_LIMITS, SagaId, State, StepPath, Time,
     transition,
 };
-use snorri::store::sql::Options;
-use snorri::store::{Appended, Batch, Lease, MemoryStore, OutboxId, SqlStore, Store, Unsent};
+use snorri_definition::{Compiled, compile};
+use snorri_ports::broker::{Delivery, HeaderValue, Properties};
+use snorri_ports::store::{Appended, Batch, Lease, OutboxId, OutboxMessage, Store};
+use snorri_store::Options;
+use snorri_store::SqlStore;
+use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire, decode_signal, decode_start};
+use snorri_wire::topology::Names;
+use testkit::MemoryStore;
 use uuid::Uuid;
 
 /// What it sends and stores wraps what it is given: by nothing, and by some levels.
@@ -142,19 +144,19 @@ fn play(compiled: &Compiled, value: &Value) -> Played {
         Input::Reply(Reply { attempt, result: ReplyResult::Success(Arc::clone(&value)) })
     };
     let step = |name: &str| StepPath::at(name.to_owned(), &[]);
-    let source = Source::Signal("approved".into());
+    let source = EventSource::Signal("approved".into());
     let inputs = [
         Input::Start(Box::new(compiled.definition.start(Arc::new(json!({ "tree": *value }))))),
         reply(step("store")),
         reply(step("wrapped")),
         reply(step("part")),
-        Input::Arrival(Arc::new(Arrival { source, id: None, body: Value::clone(&value) })),
+        Input::Event(Arc::new(ReceivedEvent { source, id: None, body: Value::clone(&value) })),
         reply(StepPath::at("one".to_owned(), &[0])),
         reply(StepPath::at("one".to_owned(), &[1])),
         Input::Intervene {
             action: Intervention::Resolve {
                 step: step("store"),
-                outcome: Resolution::Done(Arc::clone(&value)),
+                outcome: Resolution::Succeeded(Arc::clone(&value)),
             },
             by: crate::saga::by(),
         },
@@ -173,8 +175,10 @@ async fn check_store(store: &dyn Store, played: &Played) {
     let numbered = (1..).zip(&played.entries);
     let entries =
         numbered.map(|(seq, entry)| Appended { saga: played.id, seq, entry: entry.clone() }).collect();
-    let unsent =
-        |message: &Message| Unsent { id: OutboxId(Uuid::now_v7()), message: Arc::new(message.clone()) };
+    let unsent = |message: &Message| OutboxMessage {
+        id: OutboxId(Uuid::now_v7()),
+        message: Arc::new(message.clone()),
+    };
     let outbox: Vec<_> = played.messages.iter().map(unsent).collect();
     let ids: Vec<_> = outbox.iter().map(|unsent| unsent.id).collect();
     store.commit(Batch { entries, outbox, ..Batch::default() }).await.expect("it can be stored");
@@ -197,7 +201,7 @@ fn check_readers(played: &Played, value: &Value) {
     for message in &played.messages {
         let sent = match message {
             Message::Command(command) => &command.payload,
-            Message::Order(order) => &order.input,
+            Message::ChildCommand(order) => &order.input,
             _ => continue,
         };
         let received = read(sent.get().as_bytes(), PAYLOAD_LIMITS).expect("every reader reads it");

@@ -1,11 +1,11 @@
-//! What is beside the sagas themselves: dead letters, the audit, and when schedules ran.
+//! Dead letters, the audit, and the runs of schedules.
 
 use std::sync::Arc;
 
 use rstest::rstest;
 use serde_json::json;
-use snorri::saga::Time;
-use snorri::store::{
+use snorri_core::Time;
+use snorri_ports::store::{
     AuditEntry, AuditFilter, Batch, DeadLetter, Error, LetterFilter, ScheduleRun, Secret, Store, TokenKey,
 };
 use uuid::Uuid;

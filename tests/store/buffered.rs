@@ -1,12 +1,12 @@
-//! Events that came before their saga, and the age and number of dead letters.
+//! Events that arrived before their saga, and the age and number of dead letters.
 
 use std::sync::Arc;
 
 use rstest::rstest;
 use serde_json::json;
-use snorri::saga::journal::{Arrival, Source};
-use snorri::saga::{SagaId, Time};
-use snorri::store::{
+use snorri_core::journal::{EventSource, ReceivedEvent};
+use snorri_core::{SagaId, Time};
+use snorri_ports::store::{
     Batch, BufferLimits, Buffered, BufferedEvent, DeadLetter, ExpiredLetters, LetterFilter, Store,
 };
 use uuid::Uuid;
@@ -19,7 +19,7 @@ const MANY: BufferLimits = BufferLimits { per_saga: 100, total: 1_000 };
 
 pub fn event(saga: SagaId, expires_at: i64) -> BufferedEvent {
     let id = Uuid::now_v7();
-    let source = Source::Event { exchange: AWKWARD.into(), event: "order.paid".into() };
+    let source = EventSource::Event { exchange: AWKWARD.into(), event: "order.paid".into() };
     BufferedEvent {
         id,
         saga,
@@ -28,7 +28,7 @@ pub fn event(saga: SagaId, expires_at: i64) -> BufferedEvent {
         expires_at: Time(expires_at),
         queue: AWKWARD.to_owned(),
         matched: expires_at % 2 == 1,
-        arrival: Arrival::new(source, Some(AWKWARD.to_owned()), json!({AWKWARD: [1.5, null]})),
+        arrival: ReceivedEvent::new(source, Some(AWKWARD.to_owned()), json!({AWKWARD: [1.5, null]})),
     }
 }
 
@@ -95,7 +95,7 @@ async fn buffered_events_of_sagas_that_started_are_found(#[values(Memory, Sqlite
     .await;
 }
 
-/// Two processes may remove the same event at the same time: there is one dead letter of it.
+/// Two processes may remove the same event at the same time: it becomes one dead letter.
 #[rstest]
 #[tokio::test]
 async fn an_expired_event_becomes_one_dead_letter(#[values(Memory, Sqlite, Postgres)] on: On) {

@@ -1,12 +1,12 @@
-//! Wake-ups and messages go to one asker at a time.
+//! Timers and messages are claimed by one process at a time.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use rstest::rstest;
-use snorri::saga::{Message, SagaId, Time};
-use snorri::store::{Batch, Lease, UnsentCommand};
+use snorri_core::{Message, SagaId, Time};
+use snorri_ports::store::{Batch, Lease, UnsentCommand};
 use uuid::Uuid;
 
 use crate::database::On::{Memory, Postgres, Sqlite};
@@ -146,7 +146,7 @@ async fn unsent_commands_are_found_by_their_sagas(#[values(Memory, Sqlite, Postg
     .await;
 }
 
-/// What a process holds is free as soon as it is released, and what others hold is not.
+/// The rows of a process are free as soon as they are released, and those of others are not.
 #[rstest]
 #[tokio::test]
 async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Postgres)] on: On) {
@@ -178,7 +178,7 @@ async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Po
         assert_eq!(ids(&store.claim_unsent(Time(60), lease(one), 9).await.expect("messages")), queued[..1]);
         store.release(other, Time(15)).await.expect("a release");
         assert_eq!(store.processes().await.expect("processes"), [(other, Time(20))], "it wrote again");
-        // A wake-up that was decided belongs to nobody.
+        // A decided timer belongs to no process.
         store
             .commit(Batch { wakes: vec![(again[0], Some(Time(900)))], ..Batch::default() })
             .await

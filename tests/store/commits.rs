@@ -1,4 +1,4 @@
-//! What is committed is there as a whole, and only once.
+//! A commit is complete, and happens once.
 
 use std::collections::{HashMap, HashSet};
 use std::future::{Future, poll_fn};
@@ -9,9 +9,9 @@ use std::task::Poll;
 use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::json;
-use snorri::saga::journal::Fact;
-use snorri::saga::{SagaId, Status, Time};
-use snorri::store::{Batch, Error, Filter, SagaRow};
+use snorri_core::journal::Fact;
+use snorri_core::{SagaId, Status, Time};
+use snorri_ports::store::{Batch, Error, Filter, SagaRow};
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
@@ -143,7 +143,7 @@ async fn large_batches_and_payloads_fit(#[values(Memory, Sqlite, Postgres)] on: 
         assert_eq!(store.claim_due(Time(20), LEASE, 5_000).await.expect("wake-ups").len(), 2_000);
 
         let saga = saga_id();
-        let payload = "ü\"\\".repeat(snorri::saga::MAX_PAYLOAD_BYTES / 6);
+        let payload = "ü\"\\".repeat(snorri_core::MAX_PAYLOAD_BYTES / 6);
         let output = Arc::new(json!(payload));
         let step = "charge".parse().expect("a path");
         let large = entry(30, vec![Fact::Completed { step, output: Arc::clone(&output) }]);
@@ -187,7 +187,7 @@ async fn a_dropped_commit_happens_as_a_whole_or_not_at_all(#[values(Memory, Sqli
         for (round, concurrent) in batches.chunks(10).enumerate() {
             let commits = concurrent.iter().enumerate().map(|(number, sagas)| {
                 let (store, batch) = (Arc::clone(&test.store), whole(sagas));
-                // Each time it is polled it has come one await further. One in seven is let through.
+                // Each poll gets it one await further. One in seven is left to complete.
                 let polls = (round + number) % 7;
                 tokio::spawn(async move {
                     dropped_after(if polls == 6 { usize::MAX } else { polls }, store.commit(batch)).await
@@ -233,7 +233,7 @@ fn whole(sagas: &[SagaId]) -> Batch {
     })
 }
 
-/// What `work` comes to, or nothing if it is still under way after so many polls, when it is dropped.
+/// The result of `work`, or nothing if it is not finished after so many polls, when it is dropped.
 async fn dropped_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut polled = 0;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
-use snorri::store::sql::Options;
-use snorri::store::{MemoryStore, SqlStore, Store};
+use snorri_ports::store::Store;
+use snorri_store::Options;
+use snorri_store::SqlStore;
 use tempfile::TempDir;
+use testkit::MemoryStore;
 use uuid::Uuid;
 
-/// What a test runs on.
+/// The store of a test.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum On {
     Memory,
@@ -30,7 +32,7 @@ enum Home {
     Postgres { server: String, name: String, open: SqlStore },
 }
 
-/// Runs a test on an empty store, and removes the store whatever becomes of the test.
+/// Runs a test on an empty store, and removes the store whatever the result.
 pub(crate) async fn run(on: On, test: impl AsyncFnOnce(&mut TestStore)) {
     let mut subject = TestStore::create(on).await;
     let outcome = AssertUnwindSafe(test(&mut subject)).catch_unwind().await;
@@ -63,7 +65,7 @@ impl TestStore {
         }
     }
 
-    /// Closes the store, once all that goes on in it is done, and opens it again. Memory just stays.
+    /// Closes the store, once all its work is done, and opens it again. Memory just stays.
     pub(crate) async fn reopen(&mut self) {
         let Some(url) = self.url() else { return };
         let (Home::Sqlite { open, .. } | Home::Postgres { open, .. }) = &mut self.home else { return };
@@ -72,7 +74,7 @@ impl TestStore {
         self.store = Arc::new(open.clone());
     }
 
-    /// Where the database under the store is. Memory has none.
+    /// The URL of the database under the store. Memory has none.
     pub(crate) fn url(&self) -> Option<String> {
         match &self.home {
             Home::Memory => None,

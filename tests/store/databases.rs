@@ -1,4 +1,4 @@
-//! What only a database can get wrong.
+//! Tests of databases only.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
-use snorri::saga::Time;
-use snorri::store::sql::{ConnectError, Options};
-use snorri::store::{Batch, BufferLimits, Buffered, Error, SqlStore};
+use snorri_core::Time;
+use snorri_ports::store::{Batch, BufferLimits, Buffered, Error};
+use snorri_store::SqlStore;
+use snorri_store::{ConnectError, Options};
 
 use crate::buffered::event;
 use crate::database::On::{Postgres, Sqlite};
@@ -16,7 +17,7 @@ use crate::database::{On, run};
 use crate::samples::{appended, numbered, saga_id, unsent};
 use crate::{claim_unsent, commit, ids};
 
-/// Journals that cannot be read, or that a newer version wrote, hide no other.
+/// Unreadable journals, or those of a newer version, hide no others.
 #[rstest]
 #[tokio::test]
 async fn a_journal_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on: On) {
@@ -51,7 +52,7 @@ async fn a_journal_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)
     .await;
 }
 
-/// A statement that PostgreSQL gives up on is told from a database that is away.
+/// A statement that PostgreSQL gives up on differs from an unavailable database.
 #[tokio::test]
 async fn a_statement_that_is_given_up_on_is_exhausted() {
     run(Postgres, async |test| {
@@ -91,7 +92,7 @@ async fn a_table_that_is_locked_against_writes_is_noticed_at_once() {
     .await;
 }
 
-/// Whoever asks first, and at the same time as others, makes the identity that all get from then on.
+/// Concurrent first callers create one identity, which all get from then on.
 #[rstest]
 #[tokio::test]
 async fn a_database_has_one_identity(#[values(Sqlite, Postgres)] on: On) {
@@ -121,7 +122,7 @@ async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on
         let database = test.database().await.expect("a database");
         for spoil in [
             "UPDATE outbox SET message = 'nonsense' WHERE id = (SELECT id FROM outbox ORDER BY id LIMIT 1)",
-            "UPDATE buffered_event SET arrival = 'nonsense' WHERE expires_at = 3",
+            "UPDATE buffered_event SET event = 'nonsense' WHERE expires_at = 3",
         ] {
             assert_eq!(database.execute_unprepared(spoil).await.expect("an update").rows_affected(), 1);
         }
@@ -136,7 +137,7 @@ async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on
     .await;
 }
 
-/// What a failover may leave (case 15): sessions that live on and cannot write.
+/// The state after a failover (case 15): sessions that are alive and cannot write.
 #[tokio::test]
 async fn sessions_that_cannot_write_are_not_used_again() {
     run(Postgres, async |test| {

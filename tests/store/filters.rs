@@ -1,11 +1,11 @@
-//! Lists by every combination of conditions: each gives the sagas that the memory of this test gives.
+//! Lists by every combination of conditions: each returns the sagas that a filter in this test returns.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use rstest::rstest;
-use snorri::saga::{Status, Time};
-use snorri::store::{Attributes, Batch, Filter, OpenIncidents, SagaRow};
+use snorri_core::{Status, Time};
+use snorri_ports::store::{Attributes, Batch, Filter, OpenIncidents, SagaRow};
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
@@ -27,7 +27,7 @@ struct Sample {
     attributes: BTreeMap<String, String>,
 }
 
-/// Sagas that differ in everything that one is listed by.
+/// Sagas that differ in every condition.
 fn samples() -> Vec<Sample> {
     let sample = |number: usize| {
         let mut row = row(saga_id(), number as i64 / 3);
@@ -116,7 +116,7 @@ async fn sagas_are_listed_by_every_combination(#[values(Memory, Sqlite, Postgres
         test.store.commit(batch).await.expect("a commit");
         samples.sort_by_key(|sample| Reverse((sample.row.started_at, sample.row.id)));
         let mut most = 0;
-        // A step that shares no divisor with the choices comes by each pair of them.
+        // A step that shares no divisor with the choices visits each pair of them.
         for number in (0..FILTERS).step_by(17) {
             let filter = filter(number);
             let expected: Vec<SagaRow> = samples

@@ -1,19 +1,19 @@
-//! What every store must do: one suite, on memory, SQLite and PostgreSQL.
+//! The conformance suite of stores, on memory, SQLite and PostgreSQL.
 //!
-//! - [`commits`]: what is committed is there as a whole, and only once
-//! - [`claims`]: wake-ups and messages go to one asker at a time
+//! - [`commits`]: a commit is complete, and happens once
+//! - [`claims`]: timers and messages are claimed by one process at a time
 //! - [`reads`]: journals, lists and definitions
 //! - [`filters`]: lists by every combination of conditions
-//! - [`aside`]: dead letters, the audit, and when schedules ran
-//! - [`retention`]: deleting what has ended
-//! - [`buffered`]: events that came before their saga, and the age and number of dead letters
-//! - [`databases`]: what only a database can get wrong
+//! - [`aside`]: dead letters, the audit, and the runs of schedules
+//! - [`retention`]: deletion of ended sagas
+//! - [`buffered`]: events that arrived before their saga, and the age and number of dead letters
+//! - [`databases`]: tests of databases only
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use snorri::saga::{SagaId, Time};
-use snorri::store::{Appended, Batch, Filter, Lease, OutboxId, SagaRow, Store, Unsent};
+use snorri_core::{SagaId, Time};
+use snorri_ports::store::{Appended, Batch, Filter, Lease, OutboxId, OutboxMessage, SagaRow, Store};
 use uuid::Uuid;
 
 mod aside;
@@ -38,7 +38,7 @@ async fn claim_due(store: &Arc<dyn Store>, now: i64) -> Vec<SagaId> {
     store.claim_due(Time(now), LEASE, 100).await.expect("wake-ups")
 }
 
-async fn claim_unsent(store: &Arc<dyn Store>, now: i64) -> Vec<Unsent> {
+async fn claim_unsent(store: &Arc<dyn Store>, now: i64) -> Vec<OutboxMessage> {
     store.claim_unsent(Time(now), LEASE, 100).await.expect("messages")
 }
 
@@ -54,11 +54,11 @@ async fn list(store: &Arc<dyn Store>, mut filter: Filter) -> Vec<SagaRow> {
     }
 }
 
-fn ids(unsent: &[Unsent]) -> Vec<OutboxId> {
+fn ids(unsent: &[OutboxMessage]) -> Vec<OutboxId> {
     unsent.iter().map(|unsent| unsent.id).collect()
 }
 
 /// The messages as they are stored, payloads byte for byte.
-fn texts(unsent: &[Unsent]) -> Vec<String> {
+fn texts(unsent: &[OutboxMessage]) -> Vec<String> {
     unsent.iter().map(|unsent| serde_json::to_string(&*unsent.message).expect("JSON")).collect()
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use rstest::rstest;
-use snorri::saga::{Status, Time};
-use snorri::store::{AuditFilter, Batch, Count, Filter, Registered, SagaRow, StoredDefinition};
+use snorri_core::{Status, Time};
+use snorri_ports::store::{AuditFilter, Batch, Count, Filter, Registered, SagaRow, StoredDefinition};
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};

@@ -1,11 +1,11 @@
-//! Deleting what has ended: as a whole, and nothing else.
+//! Deletion of ended sagas: completely, and nothing else.
 
 use std::collections::BTreeMap;
 
 use rstest::rstest;
 use serde_json::json;
-use snorri::saga::{Status, Time};
-use snorri::store::{
+use snorri_core::{Status, Time};
+use snorri_ports::store::{
     Attributes, AuditEntry, AuditFilter, Batch, DeadLetter, Filter, LetterFilter, OpenIncidents, SagaRow,
 };
 use uuid::Uuid;

@@ -1,14 +1,14 @@
-//! Things to store.
+//! Sample rows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use snorri::saga::journal::{AnswerTo, By, Cause, Fact, Problem, ReplyKind, Started, StopReason};
-use snorri::saga::message::{Command, Outcome};
-use snorri::saga::{Direction, Entry, Message, SagaId, Status, Time};
-use snorri::store::{Appended, AuditEntry, Batch, OutboxId, SagaRow, Unsent};
+use snorri_core::journal::{AnswerTo, By, Cause, Fact, Problem, ReplyKind, SkipReason, Started, StopReason};
+use snorri_core::message::{Command, SagaOutcome};
+use snorri_core::{Direction, Entry, Message, SagaId, Status, Time};
+use snorri_ports::store::{Appended, AuditEntry, Batch, OutboxId, OutboxMessage, SagaRow};
 use uuid::Uuid;
 
 /// Text that naive quoting, escaping or encoding would spoil.
@@ -23,9 +23,9 @@ pub(crate) fn entry(at: i64, facts: Vec<Fact>) -> Entry {
     Entry { at: Time(at), cause: Cause::Start, facts }
 }
 
-/// An entry that is told from others by its number.
+/// An entry that differs from others by its number.
 pub(crate) fn numbered(number: i64) -> Entry {
-    entry(number, vec![Fact::WakeSet { at: Some(Time(number)) }])
+    entry(number, vec![Fact::TimerSet { at: Some(Time(number)) }])
 }
 
 pub(crate) fn appended(saga: SagaId, seq: u32, entry: Entry) -> Appended {
@@ -61,7 +61,7 @@ pub(crate) fn audit(at: i64, action: &str) -> AuditEntry {
     }
 }
 
-pub(crate) fn unsent(saga: SagaId, payload: &str) -> Unsent {
+pub(crate) fn unsent(saga: SagaId, payload: &str) -> OutboxMessage {
     let command = Command {
         saga,
         definition: "order".into(),
@@ -78,9 +78,9 @@ pub(crate) fn unsent(saga: SagaId, payload: &str) -> Unsent {
     message(Message::Command(command))
 }
 
-pub(crate) fn outcome(saga: SagaId) -> Unsent {
+pub(crate) fn outcome(saga: SagaId) -> OutboxMessage {
     let to = AnswerTo { queue: AWKWARD.to_owned(), correlation_id: Some(AWKWARD.to_owned()) };
-    message(Message::Outcome(Outcome {
+    message(Message::Outcome(SagaOutcome {
         saga,
         definition: "order".into(),
         to,
@@ -90,8 +90,8 @@ pub(crate) fn outcome(saga: SagaId) -> Unsent {
     }))
 }
 
-fn message(message: Message) -> Unsent {
-    Unsent { id: OutboxId(Uuid::now_v7()), message: Arc::new(message) }
+fn message(message: Message) -> OutboxMessage {
+    OutboxMessage { id: OutboxId(Uuid::now_v7()), message: Arc::new(message) }
 }
 
 fn raw(json: &str) -> Box<RawValue> {
@@ -122,7 +122,7 @@ pub(crate) fn all_kinds() -> Vec<Entry> {
         reply(ReplyKind::Failure),
         reply(ReplyKind::Error),
         Cause::Unroutable { step: step(), direction, attempt },
-        Cause::Wake,
+        Cause::TimerFired,
         Cause::Cancel(by()),
         Cause::Pause(by()),
         Cause::Resume(by()),
@@ -149,7 +149,7 @@ fn facts() -> Vec<Fact> {
         trace_id: None,
         parent: None,
         attributes: BTreeMap::new(),
-        carried: None,
+        inherited: None,
     };
     vec![
         Fact::Started(Box::new(started)),
@@ -158,12 +158,12 @@ fn facts() -> Vec<Fact> {
         Fact::Completed { step: step(), output: Arc::new(value()) },
         Fact::Failed { step: step(), problem: problem() },
         Fact::Unknown { step: step(), problem: problem() },
-        Fact::Undone { step: step() },
-        Fact::Skipped { step: step(), direction },
+        Fact::Compensated { step: step() },
+        Fact::Skipped { step: step(), direction, reason: SkipReason::Operator },
         Fact::Held { step: step(), direction, problem: problem() },
         Fact::Retried { step: step(), direction },
         Fact::Stopping { reason: StopReason::TimedOut, problem: problem() },
-        Fact::StopDropped,
+        Fact::RollbackRevoked,
         Fact::RollbackBegan,
         Fact::LateReply { step: step(), output: Arc::new(Value::Null) },
         Fact::Overdue,
@@ -171,8 +171,8 @@ fn facts() -> Vec<Fact> {
         Fact::Resumed { held_millis: u64::MAX },
         Fact::Migrated { version: 2 },
         Fact::IncidentRaised { step: None, problem: problem() },
-        Fact::IncidentPassed { step: Some(step()) },
-        Fact::WakeSet { at: None },
+        Fact::IncidentCleared { step: Some(step()) },
+        Fact::TimerSet { at: None },
         Fact::Ended { status: Status::Abandoned, output: Some(Arc::new(value())) },
     ]
 }

@@ -1,7 +1,7 @@
-//! The definitions that ship, on a stage of their own: their exchanges renamed, and nothing else about them changed.
+//! The shipped definitions with their exchanges renamed, and otherwise unchanged.
 //!
-//! A play's [`Service`] takes every command of every definition. It is asked once for each idempotency key: what was
-//! answered once is answered again.
+//! A play's [`Service`] takes every command of every definition. It is called once for each idempotency key: a repetition gets
+//! the same answer again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use snorri::broker::{
-    Broker, Delivery, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+use snorri_ports::broker::{
+    Broker, Delivery, HeaderValue, Properties, Publication, Published, QueueDeclaration, Topology, Verdict,
 };
-use snorri::catalog;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ use super::ledger::Ledger;
 use super::orchestrator::{Api, Orchestrator, Plan};
 use super::world::connect;
 
-/// What participants do for a living.
+/// The service of the participants.
 #[async_trait]
 pub trait Service: Send + Sync + 'static {
     async fn take(&self, call: &Call) -> Answer;
@@ -41,18 +40,18 @@ pub struct Call {
     pub body: Value,
 }
 
-/// How a participant answers.
+/// The answer of a participant.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// A direct reply: it is done.
+    /// A direct reply: success.
     Done(Value),
     /// A direct reply: refused, with this code.
     Refused(&'static str),
-    /// A domain event says that it is done.
+    /// A domain event that reports success.
     DoneEvent(&'static str, Value),
-    /// A domain event says that it is refused.
+    /// A domain event that reports a refusal.
     RefusedEvent(&'static str, Value),
-    /// Not a word, and nothing was done.
+    /// No answer, and no effect.
     Silence,
 }
 
@@ -66,7 +65,7 @@ pub struct Stage {
     _definitions: TempDir,
 }
 
-/// Where the definitions that ship are.
+/// The directory of the shipped definitions.
 pub fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sagas")
 }
@@ -82,11 +81,11 @@ impl Stage {
         let prefix = format!("t{}", Uuid::now_v7().simple());
         let definitions = tempfile::tempdir().expect("a directory");
         let mut bindings = BTreeSet::new();
-        for source in catalog::read_directory(shipped()).expect("the definitions that ship") {
+        for source in snorri_definition::read_directory(shipped()).expect("the definitions that ship") {
             let text = change(&source.text).replace("exchange: ", &format!("exchange: {prefix}."));
             let name = source.path.file_name().expect("a file");
             std::fs::write(definitions.path().join(name), &text).expect("written");
-            let compiled = catalog::compile(&name.to_string_lossy(), &text).expect("compiles");
+            let compiled = snorri_definition::compile(&name.to_string_lossy(), &text).expect("compiles");
             let commands = compiled.definition.commands();
             bindings.extend(commands.map(|command| (command.exchange.to_string(), command.name.to_string())));
         }
@@ -115,10 +114,10 @@ impl Stage {
         assert_eq!(self.broker.publish(vec![event]).await, [Published::Confirmed]);
     }
 
-    /// How often a step was done, and undone.
+    /// How often a step was done, and compensated.
     pub fn effect(&self, saga: &str, step: &str) -> (u32, u32) {
         let effect = self.ledger.effect(saga, step);
-        (effect.done, effect.undone)
+        (effect.done, effect.compensated)
     }
 
     pub fn effects<const N: usize>(&self, saga: &str, steps: [&str; N]) -> [(u32, u32); N] {
@@ -132,7 +131,7 @@ impl Drop for Stage {
     }
 }
 
-/// The service, and what it has answered so far.
+/// The service, and its answers so far.
 struct Troupe<S> {
     broker: Arc<dyn Broker>,
     ledger: Ledger,
@@ -149,8 +148,11 @@ async fn employ(
 ) {
     let queue = format!("{prefix}.participants");
     let exchanges: BTreeSet<_> = bindings.iter().map(|(exchange, _)| exchange.clone()).collect();
-    let queues =
-        vec![Queue { name: queue.clone(), bindings: bindings.into_iter().collect(), dead_letters: None }];
+    let queues = vec![QueueDeclaration {
+        name: queue.clone(),
+        bindings: bindings.into_iter().collect(),
+        dead_letters: None,
+    }];
     let topology = Topology { exchanges: exchanges.into_iter().collect(), queues };
     broker.declare(&topology).await.expect("declared");
     let handler = tower::service_fn(move |delivery| {
@@ -191,8 +193,10 @@ impl<S: Service> Troupe<S> {
         let answer = self.service.take(call).await;
         if let Answer::Done(_) | Answer::DoneEvent(..) = answer {
             match call.is_undo {
-                true => self.ledger.undo(&call.saga, &call.step),
-                false => assert!(self.ledger.act(&call.saga, &call.step), "{} was undone before", call.step),
+                true => self.ledger.compensate(&call.saga, &call.step),
+                false => {
+                    assert!(self.ledger.act(&call.saga, &call.step), "{} was compensated before", call.step);
+                }
             }
         }
         answer

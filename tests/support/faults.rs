@@ -1,6 +1,6 @@
 //! Faults of the surroundings of a process: wrong clocks, messages that a client may not survive.
 
-use snorri::broker::{Delivery, Properties};
+use snorri_ports::broker::{Delivery, Properties};
 use tokio::process::Command;
 
 /// Arguments of `env` with which a program sees another time, as in `+20s`.

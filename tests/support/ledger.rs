@@ -1,9 +1,9 @@
-//! What participants did, by saga and step: the money that must be conserved.
+//! The effects of participants, by saga and step: the money that must be conserved.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// Counts effects and undos, each once for its idempotency key.
+/// Counts effects and compensations, each once for its idempotency key.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger(Arc<Mutex<Books>>);
 
@@ -15,15 +15,15 @@ struct Books {
     message_ids: HashMap<(String, String, String), String>,
 }
 
-/// What is left of one step of one saga.
+/// The effect of one step of one saga.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Effect {
     pub done: u32,
-    pub undone: u32,
+    pub compensated: u32,
 }
 
 impl Ledger {
-    /// Notes a delivery, and checks that its idempotency key is that of all others of this command.
+    /// Records a delivery, and checks that its idempotency key is that of all others of this command.
     pub fn deliver(&self, saga: &str, step: &str, direction: &str, message_id: &str) {
         let mut books = self.0.lock().expect("unpoisoned");
         let key = (saga.to_owned(), step.to_owned(), direction.to_owned());
@@ -31,20 +31,20 @@ impl Ledger {
         assert_eq!(first, message_id, "the idempotency key never changes");
     }
 
-    /// Does a step, unless it was done or undone already. Whether it is done now.
+    /// Executes a step, unless it was executed or compensated already. Returns whether it is executed now.
     pub fn act(&self, saga: &str, step: &str) -> bool {
         let mut books = self.0.lock().expect("unpoisoned");
         let effect = books.effects.entry((saga.to_owned(), step.to_owned())).or_default();
-        if effect.undone == 0 {
+        if effect.compensated == 0 {
             effect.done = 1;
         }
-        effect.done == 1 && effect.undone == 0
+        effect.done == 1 && effect.compensated == 0
     }
 
-    /// Undoes a step, also if it was never done: then it never will be.
-    pub fn undo(&self, saga: &str, step: &str) {
+    /// Compensates a step, also if it was never executed: then it never will be.
+    pub fn compensate(&self, saga: &str, step: &str) {
         let mut books = self.0.lock().expect("unpoisoned");
-        books.effects.entry((saga.to_owned(), step.to_owned())).or_default().undone = 1;
+        books.effects.entry((saga.to_owned(), step.to_owned())).or_default().compensated = 1;
     }
 
     pub fn effect(&self, saga: &str, step: &str) -> Effect {

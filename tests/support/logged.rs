@@ -37,7 +37,7 @@ impl Logged {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Starts a process that does not come up, and returns what it says.
+    /// Starts a process that does not become ready, and returns its log.
     pub async fn refused(&self) -> String {
         let mut process = self.plan.spawn();
         assert_eq!(process.exit().await, Some(1), "{}", self.log());

@@ -1,5 +1,5 @@
-//! What the tests on real services share: the services, an orchestrator process, programmable participants, and a
-//! ledger of what they did.
+//! The shared parts of tests on real services: the services, an orchestrator process, programmable participants, and a ledger
+//! of their effects.
 
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
@@ -45,7 +45,7 @@ impl Services {
     }
 }
 
-/// Kills or restarts one of the private services. `false`: the services are not ours.
+/// Kills or restarts one of the private services. `false`: the services are not private.
 pub async fn service(action: &str, name: &str) -> bool {
     if std::env::var_os("SNORRI_TEST_SERVICES_DIR").is_none() {
         eprintln!("the services are not started by tests/services.sh: {name} is not touched");
@@ -58,7 +58,7 @@ pub async fn service(action: &str, name: &str) -> bool {
     true
 }
 
-/// Waits until `condition` gives something, for at most `limit`.
+/// Waits until `condition` returns a value, for at most `limit`.
 pub async fn until<T>(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let began = tokio::time::Instant::now();
     loop {

@@ -22,7 +22,7 @@ pub struct Plan {
     pub port: u16,
     /// Further settings, as environment variables.
     pub settings: Vec<(&'static str, String)>,
-    /// A command that runs the one which it is given as further arguments, in place of itself.
+    /// A command that runs the program in its further arguments, in place of itself.
     pub run_by: Vec<&'static str>,
 }
 
@@ -53,13 +53,13 @@ impl Plan {
         }
     }
 
-    /// Appends what the process writes to this file.
+    /// Appends the output of the process to this file.
     pub fn log_to(&mut self, path: &Path) {
         self.run_by = vec!["sh", "-c", "exec \"$@\" >>\"$LOG\" 2>&1", "sh"];
         self.settings.push(("LOG", path.display().to_string()));
     }
 
-    /// Starts the process, whether it comes up or not.
+    /// Starts the process, whether it becomes ready or not.
     pub fn spawn(&self) -> Orchestrator {
         let (listen, binary) = (format!("127.0.0.1:{}", self.port), binary());
         let process = Command::new(self.run_by[0])
@@ -116,7 +116,7 @@ impl Orchestrator {
         assert!(status.expect("kill").success());
     }
 
-    /// Waits until the process ends by itself.
+    /// Waits until the process ends without a signal.
     pub async fn exit(&mut self) -> Option<i32> {
         let wait = tokio::time::timeout(Duration::from_secs(30), self.process.wait());
         wait.await.expect("it ends").expect("a process").code()
@@ -171,12 +171,12 @@ impl Api {
         response.error_for_status().ok()?.text().await.ok()
     }
 
-    /// What `snorri show` prints of a saga.
+    /// The output of `snorri show` for a saga.
     pub async fn show(&self, id: &str) -> String {
         self.command(&["show", id]).await
     }
 
-    /// What `snorri` with these arguments prints about this process.
+    /// The output of `snorri` with these arguments for this process.
     pub async fn command(&self, arguments: &[&str]) -> String {
         let command = Command::new(env!("CARGO_BIN_EXE_snorri"))
             .args(arguments)
@@ -242,7 +242,7 @@ pub fn binary() -> String {
     std::env::var("SNORRI_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_snorri").to_owned())
 }
 
-/// A saga's journal, one short line for each fact that people care for.
+/// A saga's journal, one short line for each fact that matters to people.
 pub fn story(saga: &Value) -> Vec<String> {
     let entries = saga["journal"].as_array().expect("a journal");
     let facts = entries.iter().flat_map(|entry| entry["facts"].as_array().expect("facts"));
@@ -254,13 +254,13 @@ fn line(fact: &Value) -> Option<String> {
         return Some(name.to_owned());
     }
     let (name, fact) = fact.as_object()?.iter().next()?;
-    // When they are written depends on how busy the machine is.
-    if ["wake_set", "clock_started"].contains(&name.as_str()) {
+    // The time of these facts depends on how busy the machine is.
+    if ["timer_set", "clock_started"].contains(&name.as_str()) {
         return None;
     }
     let text = |field: &str| fact[field].as_str().map(str::to_owned);
     let direction =
-        text("direction").filter(|direction| direction == "compensate").map(|_| "undo".to_owned());
+        text("direction").filter(|direction| direction == "compensate").map(|_| "compensation".to_owned());
     let attempt = fact["attempt"].as_u64().map(|attempt| format!("#{attempt}"));
     let code = fact["problem"]["code"].as_str().map(|code| format!("({code})"));
     let parts = [Some(name.clone()), direction, text("step"), attempt, code, text("status")];

@@ -1,12 +1,12 @@
-//! Participants whose every move can be prescribed, on the real broker.
+//! Programmable participants on the real broker.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snorri::broker::{
-    Broker, Delivery, HeaderValue, Properties, Publication, Published, Queue, Topology, Verdict,
+use snorri_ports::broker::{
+    Broker, Delivery, HeaderValue, Properties, Publication, Published, QueueDeclaration, Topology, Verdict,
 };
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
@@ -20,17 +20,17 @@ pub enum Manner {
     Succeed,
     /// Refuses, with this code.
     Refuse(&'static str),
-    /// Says that it did not work, so many times, then succeeds.
+    /// Replies with errors, so many times, then succeeds.
     Fail(u32),
-    /// Does it, and never answers.
+    /// Executes it, and never answers.
     Silent,
     /// Answers every delivery twice.
     Twice,
-    /// Does it, and answers after this time.
+    /// Executes it, and answers after this time.
     Late(Duration),
     /// Sends something that is no reply, and then succeeds.
     Garbage,
-    /// Answers each attempt with this, as it is.
+    /// Answers each attempt with this, unchanged.
     Raw(Raw),
     /// Refuses a tenth of the sagas, fails at first for another tenth, and is slow for a third.
     Mixed,
@@ -63,11 +63,11 @@ pub struct Participants {
 type Manners = Arc<Mutex<HashMap<String, Manner>>>;
 
 impl Participants {
-    /// Takes `commands` of `exchange`; succeeds with `{"step": step}` unless told otherwise.
+    /// Takes `commands` of `exchange`; succeeds with `{"step": step}` unless a manner is set.
     pub async fn start(broker: Arc<dyn Broker>, exchange: &str, commands: &[&str], ledger: Ledger) -> Self {
         let queue = format!("{exchange}.participants");
         let bindings = commands.iter().map(|command| (exchange.to_owned(), (*command).to_owned())).collect();
-        let queues = vec![Queue { name: queue.clone(), bindings, dead_letters: None }];
+        let queues = vec![QueueDeclaration { name: queue.clone(), bindings, dead_letters: None }];
         broker.declare(&Topology { exchanges: vec![exchange.to_owned()], queues }).await.expect("declared");
         let (manners, stop) = (Manners::default(), CancellationToken::new());
         let handler = tower::service_fn({
@@ -81,7 +81,7 @@ impl Participants {
         Self { ledger, manners, stop, task }
     }
 
-    /// From now on `command` is taken like this.
+    /// Sets the manner for `command`.
     pub fn take(&self, command: &str, manner: Manner) {
         self.manners.lock().expect("unpoisoned").insert(command.to_owned(), manner);
     }
@@ -153,7 +153,7 @@ async fn take(
         _ => {}
     }
     let done = if is_undo {
-        ledger.undo(&saga, &step);
+        ledger.compensate(&saga, &step);
         true
     } else {
         ledger.act(&saga, &step)

@@ -1,4 +1,4 @@
-//! A service that can be taken away: connections go through here, and are cut or frozen while it is away.
+//! A proxy that makes a service unavailable: connections go through it, and are cut or frozen.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ async fn forward(
                     _ = state.wait_for(|state| *state != State::Open) => {}
                 }
             }
-            // What was frozen is not used again: some of it may have been lost.
+            // Frozen bytes are not used again: some of them may have been lost.
             let _ = state.wait_for(|state| *state != State::Frozen).await;
         });
     }
@@ -105,12 +105,12 @@ async fn copy_until(client: &mut TcpStream, server: &mut TcpStream, culprit: &[u
     }
 }
 
-/// A port on which nothing listens.
+/// A port without a listener.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
 }
 
-/// The URL with another port, and a password that is in no log.
+/// The URL with another port, and a password that must not be logged.
 pub fn elsewhere(url: &str, port: u16) -> String {
     let (head, rest) = url.split_once('@').expect("a URL with a user");
     let (_, path) = rest.split_once('/').expect("a path");

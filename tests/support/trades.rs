@@ -1,4 +1,4 @@
-//! The participants of the definitions that ship, each with a state of its own that tests can look at.
+//! The participants of the shipped definitions, each with a state that tests can read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::demo::{Answer, Call, Service};
 
-/// Does whatever it is asked for, except for what it was told to refuse or to ignore. Its output names the step.
+/// Executes every command, except those that it is set to refuse or to ignore. Its output names the step.
 #[derive(Debug, Default)]
 pub struct Obliging {
     pub refuses: &'static [&'static str],
@@ -35,7 +35,7 @@ impl Service for Obliging {
             "mail.receipt" => json!({"receiptId": id("receipt")}),
             "card.authorize" => json!({"authorizationId": id("authorization")}),
             "card.capture" => json!({"captureId": id("capture")}),
-            // The larger the riskier.
+            // A larger amount is a larger risk.
             "fraud.score" => json!({"risk": call.body["amount"].as_i64().expect("an amount") / 100}),
             _ => Value::Null,
         })
@@ -106,7 +106,7 @@ impl Service for Bank {
 #[derive(Debug, Clone)]
 pub struct Deposits(DatabaseConnection);
 
-/// The entries of a service are its proof of what it has done; its balances are kept with them.
+/// The entries of a service record its effects; its balances are kept with them.
 const TABLES: &str = "
     CREATE TABLE account (name text PRIMARY KEY, balance bigint NOT NULL);
     CREATE TABLE account_entry (deposit text PRIMARY KEY, name text NOT NULL, amount bigint NOT NULL);
@@ -122,7 +122,7 @@ impl Deposits {
         Self(database)
     }
 
-    /// The balances of an account, as each of the two services has it.
+    /// The balances of an account at each of the two services.
     pub async fn balances(&self, account: &str) -> [i64; 2] {
         let sql = "SELECT a.balance AS account, l.balance AS ledger FROM account a JOIN ledger l USING (name) \
                    WHERE name = $1";
@@ -144,7 +144,7 @@ impl Deposits {
         Some(row.try_get("", "balance").expect("a balance"))
     }
 
-    /// Takes an entry back, if it is there.
+    /// Reverses an entry, if it exists.
     async fn take_back(&self, table: &str, body: &Value) {
         let sql = format!(
             "WITH entry AS (DELETE FROM {table}_entry WHERE deposit = $1 RETURNING name, amount) \
@@ -183,7 +183,7 @@ impl Service for Deposits {
     }
 }
 
-/// Airlines and hotels. Nobody flies to Atlantis, and what is asked for first is answered last.
+/// Airlines and hotels. There are no flights to Atlantis, and the first request is answered last.
 #[derive(Debug)]
 pub struct Travel;
 
@@ -207,7 +207,7 @@ impl Service for Travel {
     }
 }
 
-/// Devices that take a while, and a watch on how many are under way at once.
+/// Devices that take a while, and a count of those in flight at once.
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
     watch: Arc<Mutex<Watch>>,
@@ -221,7 +221,7 @@ pub struct Watch {
 }
 
 impl Fleet {
-    /// With a device that refuses, or none.
+    /// With a device that refuses, or without one.
     pub fn new(refuses: Option<&'static str>) -> Self {
         Self { refuses, ..Self::default() }
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use snorri::broker::Broker;
-use snorri::broker::amqp::{self, AmqpBroker};
+use snorri_broker::amqp::{self, AmqpBroker};
+use snorri_ports::broker::Broker;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -51,16 +51,16 @@ impl World {
         Self { plan, orchestrator, broker, participants, ledger, definitions, exchange }
     }
 
-    /// From now on `command` is taken like this.
+    /// Sets the manner for `command`.
     pub fn take(&self, command: &str, manner: Manner) {
         self.participants.take(command, manner);
     }
 
-    /// What became of the steps of a saga: reserve, charge, ship.
+    /// The effects of the steps of a saga: reserve, charge, ship.
     pub fn effects(&self, saga: &str) -> [(u32, u32); 3] {
         ["reserve", "charge", "ship"].map(|step| {
             let effect = self.ledger.effect(saga, step);
-            (effect.done, effect.undone)
+            (effect.done, effect.compensated)
         })
     }
 }

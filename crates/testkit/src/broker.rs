@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use snorri::broker::{Broker, Delivery, Error, Handler, Publication, Published, Topology};
-use snorri::check::topology::ExchangeState;
+use snorri_ports::broker::{Broker, Delivery, Error, Handler, Publication, Published, Topology};
+use snorri_wire::observed::ExchangeState;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -12,7 +12,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::{Fault, Port, Process};
 
-/// The broker as one process reaches it.
+/// The broker of one process.
 #[derive(Debug)]
 pub struct FaultyBroker {
     inner: Arc<dyn Broker>,
@@ -33,7 +33,8 @@ impl FaultyBroker {
         self.process.call(Port::Broker, method, act, failed).await
     }
 
-    /// Gives deliveries to `handler`, each as a call that can go wrong. One whose verdict does not reach the broker comes again.
+    /// Gives deliveries to `handler`, each as a call that can fail. A delivery whose verdict does not reach the broker is
+    /// repeated.
     fn handler(&self, queue: &str, handler: Handler) -> Handler {
         let (process, queue) = (Arc::clone(&self.process), queue.to_owned());
         BoxCloneSyncService::new(tower::service_fn(move |delivery: Delivery| {
@@ -93,7 +94,7 @@ impl Broker for FaultyBroker {
     async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken) {
         let handler = self.handler(queue, handler);
         loop {
-            // A lost connection drops what consumes, so that what is not settled goes back to its queue.
+            // A lost connection drops the consumer, so that unsettled deliveries go back to their queue.
             tokio::select! {
                 biased;
                 () = self.process.died() => return std::future::pending().await,
@@ -127,7 +128,7 @@ impl Broker for FaultyBroker {
         self.call("depth", self.inner.depth(queue)).await
     }
 
-    /// Closes the connections of this process alone: others use the same broker.
+    /// Closes the connections of this process only: others use the same broker.
     async fn close(&self) {
         self.process.close();
     }

@@ -1,4 +1,4 @@
-//! Random numbers that depend on a seed and on what they are for, and on nothing else.
+//! Random numbers that depend on a seed and a key, and on nothing else.
 
 use fastrand::Rng;
 
@@ -15,12 +15,12 @@ impl Chance {
 
     /// The random numbers for `key`.
     pub fn of(&self, key: &str) -> Rng {
-        // FNV-1a, so that a seed means the same with every version of the standard library.
+        // FNV-1a, so that a seed gives the same numbers with every version of the standard library.
         let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325 ^ self.seed, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
         let mut rng = Rng::with_seed(hash ^ self.seed.rotate_left(32));
-        // Neighbouring seeds begin with similar numbers.
+        // The first numbers of neighbouring seeds are similar.
         rng.u64(..);
         rng
     }

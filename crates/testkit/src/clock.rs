@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use snorri::engine::clock::Clock;
-use snorri::saga::Time;
+use snorri_core::Time;
+use snorri_ports::clock::Clock;
 use tokio::time::Instant;
 
 /// A clock that runs with tokio's time, so that it stands still in a test with paused time, and that differs from other clocks
@@ -31,7 +31,7 @@ impl ManualClock {
         self.offset_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
-    /// What a clock without an offset shows.
+    /// The time of a clock without an offset.
     pub fn true_time(&self) -> Time {
         self.began_at.after(self.began.elapsed())
     }

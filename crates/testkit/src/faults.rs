@@ -1,11 +1,11 @@
-//! Which calls go wrong, and how.
+//! The faults of calls.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use crate::Chance;
 
-/// What a call goes to.
+/// The port of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Port {
     Store,
@@ -15,7 +15,7 @@ pub enum Port {
 /// One call of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call<'a> {
-    /// The name of the process that makes it.
+    /// The name of the calling process.
     pub process: &'a str,
     pub port: Port,
     /// The name of the method; `handle` for a delivery that is given to its handler.
@@ -24,31 +24,31 @@ pub struct Call<'a> {
     pub number: u64,
 }
 
-/// What becomes of a call.
+/// The fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fault {
-    /// It is done and answered.
+    /// The call is done and answered.
     #[default]
     None,
-    /// It is not done, and reported as failed.
+    /// The call is not done, and reported as failed.
     Fail,
-    /// It is done, and reported as failed.
+    /// The call is done, and reported as failed.
     FailAfter,
-    /// It is answered only after this time, as failed, and not done.
+    /// The call is answered only after this time, as failed, and not done.
     Hang(Duration),
-    /// It fails, and so do all calls of the port for this time. Deliveries that are not settled go back to their queues.
+    /// The call fails, and so do all calls of the port for this time. Unsettled deliveries go back to their queues.
     LoseConnection(Duration),
     /// The broker does not take the messages. A store fails.
     Refuse,
-    /// The process dies before it is done.
+    /// The process dies before the call is done.
     Die,
-    /// The process dies after it was done, before the answer.
+    /// The process dies after the call was done, before the answer.
     DieAfter,
     /// The call panics.
     Panic,
 }
 
-/// How long a call takes, faults aside.
+/// The duration of a call, faults aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delays {
     /// Until it is done.
@@ -57,9 +57,9 @@ pub struct Delays {
     pub after: Duration,
 }
 
-/// Decides what becomes of calls.
+/// Decides the faults of calls.
 pub trait Faults: Debug + Send + Sync + 'static {
-    /// What becomes of this call. Asked once for each call.
+    /// The fault of this call. Asked once for each call.
     fn fault(&self, call: &Call<'_>) -> Fault;
 
     /// How long this call takes.
@@ -68,7 +68,7 @@ pub trait Faults: Debug + Send + Sync + 'static {
     }
 }
 
-/// Everything goes well.
+/// No faults.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoFaults;
 
@@ -87,7 +87,7 @@ pub struct Planned {
     pub fault: Fault,
 }
 
-/// Faults that are written down, for all processes alike. A call that is in it twice has the first of its faults.
+/// A list of faults, for all processes alike. A call that is listed twice has the first of its faults.
 #[derive(Debug, Clone, Default)]
 pub struct Script(pub Vec<Planned>);
 
@@ -98,7 +98,7 @@ impl Faults for Script {
     }
 }
 
-/// Of 10,000 calls, how many have each fault.
+/// How many of 10,000 calls have each fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Odds {
     pub fail: u32,

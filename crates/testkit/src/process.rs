@@ -1,21 +1,21 @@
-//! A process, as its ports see it: it makes calls, loses connections, and dies.
+//! A process from the view of its ports: it makes calls, loses connections, and dies.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use snorri::broker::{Delivery, Publication, Published, Verdict};
-use snorri::store::Batch;
+use snorri_ports::broker::{Delivery, Publication, Published, Verdict};
+use snorri_ports::store::Batch;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Call, Delays, Fault, Faults, Port};
 
-/// Sees what really happened, whatever the process is told. All methods are called in the order in which things happen.
+/// Sees what really happened, whatever the process observes. All methods are called in the order of events.
 pub trait Observer: Debug + Send + Sync + 'static {
-    /// A call was made, and this becomes of it.
+    /// A call was made, with this fault.
     fn called(&self, _call: &Call<'_>, _fault: Fault) {}
 
     /// A batch is about to be committed.
@@ -24,17 +24,17 @@ pub trait Observer: Debug + Send + Sync + 'static {
     /// A batch was committed.
     fn committed(&self, _process: &str, _batch: &Batch) {}
 
-    /// The process decided to send these.
+    /// The process decided to publish these.
     fn publishing(&self, _process: &str, _batch: &[Publication]) {}
 
     /// The broker took these, or did not.
     fn published(&self, _process: &str, _batch: &[Publication], _results: &[Published]) {}
 
-    /// A handler has dealt with a delivery. The broker does not know yet.
+    /// A handler has handled a delivery. The broker has no verdict yet.
     fn handled(&self, _process: &str, _queue: &str, _delivery: &Delivery, _verdict: &Verdict) {}
 }
 
-/// An observer that looks away.
+/// An observer that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
@@ -80,7 +80,7 @@ impl Process {
         &self.name
     }
 
-    /// Dies: no call of its ports is done or answered from now on, and what it had not settled goes back to its queue.
+    /// Dies: no call of its ports is done or answered from now on, and its unsettled deliveries go back to their queues.
     pub fn die(&self) {
         self.dead.cancel();
     }
@@ -89,7 +89,7 @@ impl Process {
         self.dead.is_cancelled()
     }
 
-    /// Waits until it has died.
+    /// Waits until the process has died.
     pub async fn died(&self) {
         self.dead.cancelled().await;
     }
@@ -120,7 +120,7 @@ impl Process {
         &*self.observer
     }
 
-    /// How often it connected to the broker.
+    /// How often the process connected to the broker.
     pub(crate) fn connections(&self) -> u64 {
         self.inner().losses + 1
     }
@@ -146,12 +146,12 @@ impl Process {
         self.available.send_replace(false);
     }
 
-    /// Waits until it has closed its connections to the broker.
+    /// Waits until the process has closed its connections to the broker.
     pub(crate) async fn closed(&self) {
         self.closed.cancelled().await;
     }
 
-    /// Makes a call: `act`, unless a fault is in the way. `failed` makes the error of one that fails.
+    /// Makes a call: `act`, unless a fault prevents it. `failed` makes the error of a failed call.
     pub(crate) async fn call<T, E>(
         self: &Arc<Self>,
         port: Port,
@@ -200,7 +200,7 @@ impl Process {
                 std::future::pending().await
             }
             Fault::DieAfter => {
-                // Whatever came of it.
+                // The result is dropped.
                 let _ = act.await;
                 self.die();
                 std::future::pending().await
@@ -209,7 +209,7 @@ impl Process {
         }
     }
 
-    /// What becomes of the next call of a method.
+    /// Draws the fault of the next call of a method.
     fn draw(&self, port: Port, method: &'static str) -> (Fault, Delays) {
         let (number, is_connected) = {
             let mut inner = self.inner();
@@ -224,7 +224,7 @@ impl Process {
         (fault, self.faults.delays(&call))
     }
 
-    /// Nothing in here panics halfway through a change.
+    /// No change in here panics halfway.
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

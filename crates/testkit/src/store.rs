@@ -4,25 +4,25 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use snorri::engine::clock::Clock;
-use snorri::saga::{SagaId, Time};
-use snorri::store::{
+use snorri_core::{SagaId, Time};
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, Registered, SagaRow, ScheduleRun,
-    Store, StoredDefinition, TokenKey, Unsent, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, OutboxMessage, Registered, SagaRow,
+    ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
 };
 use uuid::Uuid;
 
 use crate::{Fault, Port, Process};
 
-/// The store as one process reaches it.
+/// The store of one process.
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     process: Arc<Process>,
     /// Sagas that can be neither read nor written.
     poisoned: Arc<Poisoned>,
-    /// The clock of the database, if it is another one than that of the wrapped store.
+    /// The clock of the database, if it differs from that of the wrapped store.
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -35,12 +35,12 @@ impl Poisoned {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(saga);
     }
 
-    /// Nothing is wrong with this saga any more.
+    /// Repairs this saga.
     pub fn remove(&self, saga: SagaId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&saga);
     }
 
-    /// From now on nothing is wrong with any saga.
+    /// Repairs all sagas.
     pub fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -55,7 +55,7 @@ impl FaultyStore {
         Self { inner, process, poisoned, clock: None }
     }
 
-    /// With a clock that the database goes by.
+    /// Sets the clock of the database.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock: Some(clock), ..self }
@@ -110,7 +110,7 @@ impl Store for FaultyStore {
         self.call("claim_due", self.inner.claim_due(now, lease, limit)).await
     }
 
-    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<Unsent>, Error> {
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxMessage>, Error> {
         self.call("claim_unsent", self.inner.claim_unsent(now, lease, limit)).await
     }
 

@@ -1,13 +1,14 @@
-//! What each fault does to a call, on the ports in memory.
+//! The effect of each fault on a call, on the ports in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use snorri::broker::local::{self, LocalBroker};
-use snorri::broker::{Broker, Publication, Published, Queue, Topology};
-use snorri::saga::journal::Cause;
-use snorri::saga::{Entry, SagaId, Time};
-use snorri::store::{Appended, Batch, Error, MemoryStore, Store};
+use snorri_broker::local::{self, LocalBroker};
+use snorri_core::journal::Cause;
+use snorri_core::{Entry, SagaId, Time};
+use snorri_ports::broker::{Broker, Publication, Published, QueueDeclaration, Topology};
+use snorri_ports::store::{Appended, Batch, Error, Store};
+use testkit::MemoryStore;
 use testkit::{
     Chance, Fault, Faults, FaultyBroker, FaultyStore, Odds, Planned, Poisoned, Process, Script, Seeded,
     Unobserved,
@@ -37,7 +38,7 @@ fn saga(key: &str) -> SagaId {
 }
 
 fn batch(keys: &[&str]) -> Batch {
-    let entry = || Entry { at: Time(0), cause: Cause::Wake, facts: Vec::new() };
+    let entry = || Entry { at: Time(0), cause: Cause::TimerFired, facts: Vec::new() };
     let entries = keys.iter().map(|key| Appended { saga: saga(key), seq: 1, entry: entry() });
     Batch { entries: entries.collect(), ..Batch::default() }
 }
@@ -101,7 +102,7 @@ async fn a_poisoned_saga_can_be_neither_read_nor_written_and_others_can() {
 #[tokio::test(start_paused = true)]
 async fn a_broker_loses_answers_refuses_and_gives_back_what_is_not_settled() {
     let inner = Arc::new(LocalBroker::new(local::Options::default()));
-    let queue = Queue { name: "q".to_owned(), bindings: Vec::new(), dead_letters: None };
+    let queue = QueueDeclaration { name: "q".to_owned(), bindings: Vec::new(), dead_letters: None };
     inner.declare(&Topology { exchanges: Vec::new(), queues: vec![queue] }).await.expect("declared");
     let faults = Script(vec![
         Planned { method: "publish", number: 1, fault: Fault::FailAfter },

@@ -1,4 +1,4 @@
-"""A Snorri participant for the order saga: does each command once, and answers its repetitions the same way. Needs only pika."""
+"""A Snorri participant for the order saga: executes each command once, and repeats its reply. Requires only pika."""
 import json
 import os
 import sqlite3
@@ -11,7 +11,7 @@ QUEUE = os.environ.get("QUEUE", "shop.python")
 
 
 def handle(command, payload):
-    """Do the work, with `db`, so that it is committed together with its answer."""
+    """Executes a command. Its writes to `db` are committed together with the reply."""
     order = payload.get("orderId")
     if command == "payment.charge" and payload["amount"] > 1000:
         return "failure", {"code": "card_declined", "message": "the limit is 1000"}
@@ -38,7 +38,7 @@ def recall(message_id):
 
 
 def answer(properties, body):
-    """The answer to a command: the one given before, or what comes of doing it now."""
+    """Returns the recorded reply of a command, or executes it."""
     known = recall(properties.message_id)
     if known:
         return known
@@ -46,8 +46,8 @@ def answer(properties, body):
         step = properties.headers["snorri-step"]
         action = str(uuid.uuid5(uuid.UUID(properties.headers["snorri-saga"]), f"{step}/forward"))
         done = recall(action)
-        if not done:  # A tombstone: should the action still come, it is refused.
-            remember(action, "failure", {"code": "undone", "message": "its undo came first"})
+        if not done:  # A tombstone: an action that arrives later is refused.
+            remember(action, "failure", {"code": "compensated", "message": "its compensation arrived first"})
         if not done or done[0] == "failure":
             return remember(properties.message_id, "success", {})
     result, output = handle(properties.type, json.loads(body))
@@ -58,8 +58,8 @@ def on_command(channel, method, properties, body):
     db.execute("BEGIN IMMEDIATE")
     try:
         result, output = answer(properties, body)
-        db.execute("COMMIT")  # Before the answer is sent: it must not promise what a crash undoes.
-    except Exception as error:  # An error is not remembered: the command comes again.
+        db.execute("COMMIT")  # Before the reply is sent, so that a crash cannot revert what was confirmed.
+    except Exception as error:  # An error is not recorded: the command is sent again.
         db.execute("ROLLBACK")
         result, output = "error", json.dumps({"code": type(error).__name__, "message": str(error)})
     reply = pika.BasicProperties(type=result, correlation_id=properties.correlation_id, delivery_mode=2)
@@ -76,5 +76,5 @@ channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
 for command in COMMANDS:
     channel.queue_bind(QUEUE, EXCHANGE, command)
 channel.basic_consume(QUEUE, on_command)
-print("taking", ", ".join(COMMANDS), flush=True)
+print("consuming", ", ".join(COMMANDS), flush=True)
 channel.start_consuming()

@@ -1,4 +1,4 @@
-//! The keys of an issuer (JWKS): remembered, and asked for again when one is not known.
+//! The keys of an issuer (JWKS), cached, and fetched again when a key is unknown.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::Error;
-use crate::addresses;
+use snorri_ports::addresses;
 
 /// How long an issuer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After this long the keys are asked for again in any case, because the issuer may have withdrawn one.
+/// After this time the keys are fetched again in any case, because the issuer may have withdrawn one.
 const LONGEST_MEMORY: Duration = Duration::from_secs(3600);
 const LARGEST_SET: usize = 1024 * 1024;
 
@@ -21,7 +21,7 @@ pub(super) struct Keys {
     origin: Origin,
     refresh: Duration,
     known: RwLock<Known>,
-    /// Held by whoever asks the issuer, so that one does.
+    /// Held while fetching, so that there is one fetch at a time.
     asking: Mutex<()>,
 }
 
@@ -38,7 +38,7 @@ struct Known {
 }
 
 impl Keys {
-    /// An issuer that is down does not keep us from starting: it is asked again. A file that is missing does.
+    /// An unavailable issuer does not prevent the start: its keys are fetched later. A missing file does.
     pub async fn new(origin: &str, refresh: Duration) -> Result<Self, Error> {
         let failed = |why: String| Error::Keys { origin: origin.to_owned(), why };
         let from = Origin::new(origin).map_err(failed)?;
@@ -46,7 +46,7 @@ impl Keys {
             (Ok(keys), _) => keys,
             (Err(why), Origin::File(_)) => return Err(failed(why)),
             (Err(why), Origin::Url(..)) => {
-                tracing::warn!(origin, why, "the issuer's keys are not there yet");
+                tracing::warn!(origin, why, "the keys of the issuer are not available yet");
                 JwkSet::default()
             }
         };
@@ -54,14 +54,14 @@ impl Keys {
         Ok(Self { origin: from, refresh, known, asking: Mutex::default() })
     }
 
-    /// The key of this id; without an id, the only one that there is.
+    /// The key with this id. Without an id, the only key of the set.
     pub async fn find(&self, id: Option<&str>) -> Option<Jwk> {
         let (found, age) = self.look(id).await;
         if found.is_some() && age < LONGEST_MEMORY {
             return found;
         }
         let _asking = self.asking.lock().await;
-        // Whoever was before us may have asked.
+        // The previous holder of the lock may have fetched the keys.
         let (found, age) = self.look(id).await;
         if age < self.refresh || (found.is_some() && age < LONGEST_MEMORY) {
             return found;
@@ -69,7 +69,7 @@ impl Keys {
         match self.origin.fetch().await {
             Ok(keys) => *self.known.write().await = Known { keys, asked: Instant::now() },
             Err(why) => {
-                tracing::warn!(why, "cannot get the issuer's keys; those that are known go on being used");
+                tracing::warn!(why, "cannot fetch the keys of the issuer; the cached keys remain in use");
                 self.known.write().await.asked = Instant::now();
             }
         }
@@ -92,24 +92,24 @@ impl Origin {
         let Ok(url) = reqwest::Url::parse(origin) else { return Ok(Self::File(origin.into())) };
         let is_local = addresses::is_loopback(&url);
         if url.scheme() != "https" && !(url.scheme() == "http" && is_local) {
-            return Err("the URL of keys that are to be trusted is `https`".to_owned());
+            return Err("the URL of the keys must be `https`".to_owned());
         }
         let client = addresses::http_client(&url).timeout(PATIENCE).build();
         Ok(Self::Url(client.map_err(|error| error.to_string())?, url))
     }
 
     async fn fetch(&self) -> Result<JwkSet, String> {
-        let told = |error: reqwest::Error| error.to_string();
+        let message = |error: reqwest::Error| error.to_string();
         let bytes = match self {
             Self::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string())?,
             Self::Url(client, url) => {
-                let answer = client.get(url.clone()).send().await.map_err(told)?;
-                let mut answer = answer.error_for_status().map_err(told)?;
+                let answer = client.get(url.clone()).send().await.map_err(message)?;
+                let mut answer = answer.error_for_status().map_err(message)?;
                 let mut bytes = Vec::new();
-                while let Some(chunk) = answer.chunk().await.map_err(told)? {
+                while let Some(chunk) = answer.chunk().await.map_err(message)? {
                     bytes.extend_from_slice(&chunk);
                     if bytes.len() > LARGEST_SET {
-                        return Err("the answer is too long".to_owned());
+                        return Err("the response is too large".to_owned());
                     }
                 }
                 bytes

@@ -1,4 +1,4 @@
-//! JSON Web Tokens: who is asking is what the issuer says, and what they may do is what its claims are mapped to.
+//! JSON Web Tokens: the issuer names the caller, and a mapping of its claims gives the role.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,33 +12,33 @@ use serde_json::Value;
 
 use super::jwks::Keys;
 use super::{Caller, Error, Role};
-use crate::api::problem::Problem;
+use crate::http::problem::ErrorResponse;
 use crate::http::problem::unauthenticated;
-use crate::text::is_invisible;
+use snorri_core::text::is_invisible;
 
-/// How far the issuer's clock may be from ours.
+/// The accepted difference between the clock of the issuer and ours.
 const LEEWAY_SECONDS: u64 = 30;
 const LONGEST_NAME: usize = 100;
 
-/// Whose tokens count, and what they mean.
+/// The issuer whose tokens are accepted, and the mapping of their claims.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     pub issuer: String,
     pub audience: String,
     pub algorithms: Vec<Algorithm>,
-    /// Where the issuer's keys are: a URL or a file.
+    /// The location of the keys of the issuer: a URL or a file.
     pub jwks: String,
-    /// Keys are asked for again when one is not known, at most this often.
+    /// The keys are fetched again for an unknown key, at most this often.
     #[serde(with = "humantime_serde", default = "default_refresh")]
     pub refresh: Duration,
-    /// The claim that says who it is.
+    /// The claim with the name of the caller.
     #[serde(default = "default_name_claim")]
     pub name_claim: String,
-    /// The claim that says what they may do: a word or a list of words. A dot leads into an object.
+    /// The claim with the roles of the caller: a string or a list of strings. A dot leads into an object.
     #[serde(default = "default_role_claim")]
     pub role_claim: String,
-    /// Words of that claim, and the roles that they mean. Without any, the roles have their own names.
+    /// The mapping of values of that claim to roles. If empty, the claim has the names of the roles.
     #[serde(default)]
     pub roles: BTreeMap<String, Role>,
 }
@@ -64,21 +64,21 @@ pub(super) struct Jwt {
 impl Jwt {
     pub async fn new(options: &Options) -> Result<Self, Error> {
         if options.algorithms.is_empty() {
-            return Err(Error::Jwt("`algorithms` names none".to_owned()));
+            return Err(Error::Jwt("`algorithms` is empty".to_owned()));
         }
-        // With a shared secret, whoever can check a token can make one; and a public key must never serve as a secret.
+        // With a shared secret, everyone who can verify a token can forge one; and a public key must never serve as a secret.
         if let Some(shared) =
             options.algorithms.iter().find(|algorithm| AlgorithmFamily::Hmac.algorithms().contains(algorithm))
         {
-            return Err(Error::Jwt(format!("{shared:?} has no public keys; take RS256, ES256 or EdDSA")));
+            return Err(Error::Jwt(format!("{shared:?} has no public keys: use RS256, ES256 or EdDSA")));
         }
         if options.issuer.is_empty() || options.audience.is_empty() {
-            return Err(Error::Jwt("`issuer` and `audience` must say whose and what for".to_owned()));
+            return Err(Error::Jwt("`issuer` and `audience` must not be empty".to_owned()));
         }
         Ok(Self { keys: Keys::new(&options.jwks, options.refresh).await?, options: options.clone() })
     }
 
-    pub async fn caller(&self, token: &str) -> Result<Caller, Problem> {
+    pub async fn caller(&self, token: &str) -> Result<Caller, ErrorResponse> {
         let refused = || unauthenticated("the token is not valid");
         let header = decode_header(token).map_err(|_| refused())?;
         if !self.options.algorithms.contains(&header.alg) || header.crit.is_some() {
@@ -109,10 +109,10 @@ impl Jwt {
         validation
     }
 
-    fn read(&self, claims: &Value) -> Result<Caller, Problem> {
+    fn read(&self, claims: &Value) -> Result<Caller, ErrorResponse> {
         let name = at(claims, &self.options.name_claim).and_then(Value::as_str).unwrap_or_default();
         if name.is_empty() || name.len() > LONGEST_NAME || name.contains(is_invisible) {
-            return Err(unauthenticated("the token does not say who it is for"));
+            return Err(unauthenticated("the token has no valid name claim"));
         }
         let words = match at(claims, &self.options.role_claim) {
             Some(Value::String(word)) => vec![word.as_str()],
@@ -120,9 +120,9 @@ impl Jwt {
             _ => Vec::new(),
         };
         let roles = words.into_iter().filter_map(|word| self.role(word));
-        // The one that may do the most; of two that cannot be compared the first.
+        // The role with the most rights; of two that cannot be compared, the first.
         let most = roles.reduce(|most, role| if role.covers(most) { role } else { most });
-        let nothing = || Problem::new(StatusCode::FORBIDDEN, "forbidden", "the token gives no role here");
+        let nothing = || ErrorResponse::new(StatusCode::FORBIDDEN, "forbidden", "the token grants no role");
         most.map(|role| Caller::known(name, role)).ok_or_else(nothing)
     }
 
@@ -134,14 +134,14 @@ impl Jwt {
     }
 }
 
-/// Whether the key is for this: what it says of itself must not be contradicted by a token.
+/// Whether the key may verify a token with this header: its algorithm and its use must match.
 fn fits(key: &Jwk, header: &Header) -> bool {
     let algorithm = key.common.key_algorithm.map(|algorithm| algorithm.to_string().parse::<Algorithm>());
     let is_for_it = algorithm.is_none_or(|algorithm| algorithm.is_ok_and(|known| known == header.alg));
     is_for_it && key.common.public_key_use.as_ref().is_none_or(|r#use| *r#use == PublicKeyUse::Signature)
 }
 
-/// The claim of this name, or what the dots in it lead to.
+/// The claim with this name, or the value at this dotted path.
 fn at<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
     claims.get(name).or_else(|| name.split('.').try_fold(claims, |value, part| value.get(part)))
 }

@@ -1,5 +1,4 @@
-//! Authentication: who is asking, from a static token or a JWT. Without either, everybody who reaches a loopback address may
-//! do everything.
+//! Authentication of the caller with a static token or a JWT. Without either, every caller on a loopback address is an admin.
 
 mod jwks;
 mod jwt;
@@ -16,12 +15,12 @@ use serde::Deserialize;
 use super::problem::unauthenticated;
 use super::routes::Entrance;
 use super::{Caller, Role};
-use crate::api::problem::Problem;
+use crate::http::problem::ErrorResponse;
 use jwt::Jwt;
 use tokens::{Token, Tokens};
 pub use tokens::{hash, random};
 
-/// Who may come in. Nothing here: nobody is asked.
+/// The accepted credentials. If empty, there is no authentication.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
@@ -64,7 +63,7 @@ impl Authentication {
         !self.tokens.is_empty() || self.jwt.is_some()
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ErrorResponse> {
         if !self.is_on() {
             return local(headers).map(|()| Caller::anonymous());
         }
@@ -74,12 +73,12 @@ impl Authentication {
         }
         match &self.jwt {
             Some(jwt) => jwt.caller(token).await,
-            None => Err(unauthenticated("the token is not known")),
+            None => Err(unauthenticated("the token is unknown")),
         }
     }
 }
 
-/// The layer: says of every request who asks it. Whether that suffices is for its route to say.
+/// The layer that identifies the caller of every request. The guard of the route checks the role.
 pub(super) async fn authenticate(
     State(authentication): State<Arc<Authentication>>,
     mut request: Request,
@@ -93,30 +92,30 @@ pub(super) async fn authenticate(
     next.run(request).await
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+fn bearer(headers: &HeaderMap) -> Result<&str, ErrorResponse> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else {
-        return Err(unauthenticated("there is no `Authorization` header, or more than one"));
+        return Err(unauthenticated("the request must have exactly one `Authorization` header"));
     };
     let value = value.to_str().unwrap_or_default();
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(unauthenticated("the `Authorization` header is not `Bearer` and a token")),
+        _ => Err(unauthenticated("the `Authorization` header must be `Bearer` and a token")),
     }
 }
 
-/// Whether the request means this machine. Where nobody is asked who they are, a web page that somebody here looks at could
-/// otherwise speak to us through their browser, under a name that it has had resolved to a loopback address.
-fn local(headers: &HeaderMap) -> Result<(), Problem> {
+/// Whether the request addresses this machine. Without authentication, a web page could otherwise send requests through a local
+/// browser, under a name that it resolves to a loopback address (DNS rebinding).
+fn local(headers: &HeaderMap) -> Result<(), ErrorResponse> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let refused = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, "not_local", detail));
+    let refused = |detail: &str| Err(ErrorResponse::new(StatusCode::FORBIDDEN, "not_local", detail));
     let Some(host) = text(header::HOST) else { return Ok(()) };
     if !is_loopback(host) {
-        return refused("without authentication only requests to a loopback address are taken");
+        return refused("without authentication, only requests to a loopback address are accepted");
     }
     match text(header::ORIGIN) {
         Some(origin) if origin.rsplit("//").next() != Some(host) => {
-            refused("without authentication no requests of other web pages are taken")
+            refused("without authentication, requests of other web pages are rejected")
         }
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Static tokens: long random words, of which only the hash is kept.
+//! Static tokens: long random strings, of which only the hash is configured.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -7,26 +7,25 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{Caller, Error, Role};
-use crate::crypto;
-use crate::text::is_invisible;
+use snorri_core::text::is_invisible;
 
-/// What a token of ours begins with, so that it is recognised where it should not be.
+/// The prefix of a token, so that secret scanners recognise it.
 const PREFIX: &str = "snorri_";
 const RANDOM_BYTES: usize = 32;
 const LONGEST_NAME: usize = 100;
 
-/// Somebody who comes in with a token.
+/// A caller with a static token.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     pub name: String,
     pub role: Role,
-    /// Of the token, in hexadecimal.
+    /// The hash of the token, in hexadecimal.
     pub sha256: String,
 }
 
-/// Callers by the hash of their token. A look-up takes a time that depends on the hash, from which nothing follows for the
-/// token; and a token is too random to be found from its hash, so that a slow hash would gain nothing.
+/// Callers by the hash of their token. The time of a lookup depends on the hash, which reveals nothing about the token. A token
+/// is too random to be guessed from its hash, so a slow hash has no benefit.
 #[derive(Debug)]
 pub(super) struct Tokens(HashMap<String, Caller>);
 
@@ -36,17 +35,17 @@ impl Tokens {
         for Token { name, role, sha256 } in tokens {
             if name.trim().is_empty() || name.len() > LONGEST_NAME || name.contains(is_invisible) {
                 return Err(Error::Token(format!(
-                    "a name has from 1 to {LONGEST_NAME} characters: `{name}`"
+                    "a name must have from 1 to {LONGEST_NAME} visible characters: `{name}`"
                 )));
             }
             let hash = sha256.to_ascii_lowercase();
             if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 let problem =
-                    "`sha256` is not 64 hexadecimal digits; `snorri token` makes a token and its hash";
+                    "`sha256` must have 64 hexadecimal digits: `snorri token` creates a token and its hash";
                 return Err(Error::Token(format!("{name}: {problem}")));
             }
             if callers.insert(hash, Caller::known(name, *role)).is_some() {
-                return Err(Error::Token(format!("{name} has the same token as somebody else")));
+                return Err(Error::Token(format!("{name} has the same token as another caller")));
             }
         }
         Ok(Self(callers))
@@ -61,14 +60,15 @@ impl Tokens {
     }
 }
 
-/// What is kept of a token.
+/// The hash of a token.
 pub fn hash(token: &str) -> String {
     hex(&Sha256::digest(token))
 }
 
-/// A new token. `None`: the system has no randomness to give.
+/// Creates a token. `None`: the system has no source of randomness.
 pub fn random() -> Option<String> {
-    let bytes: [u8; RANDOM_BYTES] = crypto::random_bytes()?;
+    let mut bytes = [0; RANDOM_BYTES];
+    getrandom::fill(&mut bytes).ok()?;
     Some(format!("{PREFIX}{}", hex(&bytes)))
 }
 

@@ -1,4 +1,4 @@
-//! Many sagas at once, line by line: starting them, and doing the same to all that a query finds.
+//! Bulk requests: starting many sagas, and applying an action to all sagas that match a query.
 
 use std::convert::Infallible;
 
@@ -12,19 +12,22 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::StreamReader;
 use utoipa_axum::routes;
 
-use crate::api::bulk::{BulkAction, BulkLine, BulkRequest};
-use crate::api::problem::Problem;
-use crate::api::sagas::{BulkStarted, StartRequest, Started};
-use crate::engine::bulk::{Action, Outcome};
+use crate::http::Api;
+use crate::http::Caller;
+use crate::http::MAX_BODY_BYTES;
+use crate::http::dto::convert;
 use crate::http::extract::{Json, content_type, read, unsupported};
 use crate::http::openapi::{Conflict, NotFound};
+use crate::http::problem::ErrorResponse;
 use crate::http::roles::{Operator, Role};
 use crate::http::routes::{Group, needs};
-use crate::http::{Api, Caller, MAX_BODY_BYTES, convert};
-use crate::saga::SagaId;
+use snorri_api::bulk::{BulkAction, BulkLine, BulkRequest};
+use snorri_api::sagas::{BulkStarted, StartRequest};
+use snorri_core::SagaId;
+use snorri_engine::operations::bulk::{Action, BulkResult};
 
 const NDJSON: &str = "application/x-ndjson";
-/// Starts that are under way side by side.
+/// Maximum number of concurrent starts.
 const STARTS_AT_ONCE: usize = 256;
 const DEFAULT_LIMIT: u32 = 1_000;
 const LARGEST_LIMIT: u32 = 10_000;
@@ -37,13 +40,18 @@ pub(super) fn routes() -> Group {
 
 /// Start many sagas
 ///
-/// A line of JSON for each (NDJSON), as in `POST /v1/sagas`; a line of JSON answers each, in order and as soon as it is decided.
-/// A line that is wrong keeps none of the others from being started.
+/// Each line of the request (NDJSON) is a body of `POST /v1/sagas`. The response has one line for each, in the same order, as
+/// soon as it is decided. An invalid line does not prevent the other sagas from starting.
 #[utoipa::path(post, path = "/v1/sagas/bulk-start", tag = "bulk",
     request_body(content = StartRequest, content_type = "application/x-ndjson"), responses(
-    (status = 200, description = "A line for each", body = BulkStarted, content_type = "application/x-ndjson")
+    (status = 200, description = "One line for each line of the request", body = BulkStarted,
+        content_type = "application/x-ndjson")
 ))]
-async fn start_many(State(api): State<Api>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+async fn start_many(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ErrorResponse> {
     if content_type(&headers) != NDJSON {
         return Err(unsupported(NDJSON));
     }
@@ -60,22 +68,23 @@ async fn start_many(State(api): State<Api>, headers: HeaderMap, body: Body) -> R
 
 async fn start_one(api: Api, line: u64, text: Result<String, LinesCodecError>) -> BulkStarted {
     let started = async {
-        let text = text.map_err(|error| Problem::invalid_body(error.to_string()))?;
+        let text = text.map_err(|error| ErrorResponse::invalid_body(error.to_string()))?;
         let request: StartRequest = read(text.as_bytes())?;
         super::start(&api, request, None).await
     };
     match started.await {
-        Ok(started) => BulkStarted { line, started: Some(Started::from(started)), problem: None },
-        Err(problem) => BulkStarted { line, started: None, problem: Some(problem) },
+        Ok(started) => BulkStarted { line, started: Some(convert::started(started)), problem: None },
+        Err(problem) => BulkStarted { line, started: None, problem: Some(problem.0) },
     }
 }
 
-/// Do the same to many sagas
+/// Apply an action to many sagas
 ///
-/// Without `confirm` it is a dry run. The lines of the answer (NDJSON) come as it goes on: what was found, each saga, and the
-/// sum. Whoever stops reading stops it. `migrate` needs the role `deployer`, too.
+/// Applies one action to all sagas that match a query. Without `confirm`, the request is a dry run. The response (NDJSON) is
+/// streamed: a `summary`, an `item` for each saga, and `complete`. If the client disconnects, the remaining sagas are not
+/// changed. `migrate` also requires the role `deployer`.
 #[utoipa::path(post, path = "/v1/bulk", tag = "bulk", request_body = BulkRequest, responses(
-    (status = 200, description = "What was found, each saga, the sum", body = BulkLine,
+    (status = 200, description = "A summary, each saga, and the totals", body = BulkLine,
         content_type = "application/x-ndjson"),
     NotFound, Conflict
 ))]
@@ -83,46 +92,46 @@ async fn change_many(
     State(api): State<Api>,
     caller: Caller,
     Json(body): Json<BulkRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
     if body.action == BulkAction::Migrate && !caller.role.covers(Role::Deployer) {
-        return Err(Problem::new(
+        return Err(ErrorResponse::new(
             StatusCode::FORBIDDEN,
             "forbidden",
-            "`migrate` needs the role `deployer`, too",
+            "`migrate` also requires the role `deployer`",
         ));
     }
     let limit = body.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=LARGEST_LIMIT).contains(&limit) {
-        let detail = format!("`limit` is a number from 1 to {LARGEST_LIMIT}");
-        return Err(Problem::invalid_body(detail).at("/limit", format!("it is {limit}")));
+        let detail = format!("`limit` must be a number from 1 to {LARGEST_LIMIT}");
+        return Err(ErrorResponse::invalid_body(detail).at("/limit", format!("it is {limit}")));
     }
     let action = action(&api, &body).await?;
-    let query = convert::query(&body.query, None)
-        .map_err(|problem| Problem::invalid_body(problem.detail.clone()).at("/query", problem.detail))?;
+    let query = convert::query(&body.query, None).map_err(|ErrorResponse(problem)| {
+        ErrorResponse::invalid_body(problem.detail.clone()).at("/query", problem.detail)
+    })?;
     let outcomes = api.engine.try_bulk(&action, &query, limit, &by).await?;
     let accepted: Vec<SagaId> =
         outcomes.iter().filter(|one| one.refused.is_none()).map(|one| one.saga).collect();
-    let would_change = accepted.len() as u64;
+    let affected = accepted.len() as u64;
     let found =
-        BulkLine::Found { matching: outcomes.len() as u64, would_change, dry_run: body.confirm.is_none() };
+        BulkLine::Summary { matching: outcomes.len() as u64, affected, dry_run: body.confirm.is_none() };
     match body.confirm {
         None => Ok(ndjson(with_sum(found, stream::iter(outcomes)))),
-        Some(confirmed) if confirmed != would_change => {
-            let detail = format!(
-                "{would_change} sagas would be changed by now, not {confirmed}: make another dry run, and look at it"
-            );
-            Err(Problem::new(StatusCode::CONFLICT, "confirmed_other", detail))
+        Some(confirmed) if confirmed != affected => {
+            let detail =
+                format!("the action would now change {affected} sagas, not {confirmed}: repeat the dry run");
+            Err(ErrorResponse::new(StatusCode::CONFLICT, "confirmed_other", detail))
         }
         Some(_) => Ok(ndjson(with_sum(found, api.engine.do_bulk(action, accepted, by)))),
     }
 }
 
-async fn action(api: &Api, body: &BulkRequest) -> Result<Action, Problem> {
+async fn action(api: &Api, body: &BulkRequest) -> Result<Action, ErrorResponse> {
     let migrate = body.action == BulkAction::Migrate;
     if migrate != body.version.is_some() {
-        let detail = if migrate { "`migrate` needs a `version`" } else { "only `migrate` has a `version`" };
-        return Err(Problem::invalid_body(detail).at("/version", detail));
+        let detail = if migrate { "`migrate` requires `version`" } else { "only `migrate` takes `version`" };
+        return Err(ErrorResponse::invalid_body(detail).at("/version", detail));
     }
     Ok(match body.action {
         BulkAction::Cancel => Action::Cancel,
@@ -130,29 +139,29 @@ async fn action(api: &Api, body: &BulkRequest) -> Result<Action, Problem> {
         BulkAction::Resume => Action::Resume,
         BulkAction::Retry => Action::Retry,
         BulkAction::Skip => Action::Skip,
-        BulkAction::RollBack => Action::RollBack,
+        BulkAction::Rollback => Action::Rollback,
         BulkAction::Abandon => Action::Abandon,
         BulkAction::Migrate => {
             let Some(name) = &body.query.definition else {
-                let detail = "`migrate` needs `query.definition`: versions are of one definition";
-                return Err(Problem::invalid_body(detail).at("/query/definition", "it is missing"));
+                let detail = "`migrate` requires `query.definition`";
+                return Err(ErrorResponse::invalid_body(detail).at("/query/definition", "it is missing"));
             };
             Action::Migrate { to: api.engine.definitions().find(name, body.version).await? }
         }
     })
 }
 
-/// The lines of the outcomes, with what was found before them and their sum behind.
+/// The lines of the response: the summary, the outcomes and the totals.
 fn with_sum(
     found: BulkLine,
-    outcomes: impl Stream<Item = Outcome> + Send + 'static,
+    outcomes: impl Stream<Item = BulkResult> + Send + 'static,
 ) -> impl Stream<Item = BulkLine> + Send + 'static {
     let lines = outcomes.map(Some).chain(stream::iter([None])).scan((0_u64, 0_u64), |sum, outcome| {
         let line = match outcome {
             Some(outcome) => {
                 let counted = if outcome.refused.is_none() { &mut sum.0 } else { &mut sum.1 };
                 *counted += 1;
-                BulkLine::Saga {
+                BulkLine::Item {
                     id: outcome.saga.0,
                     accepted: outcome.refused.is_none(),
                     status: outcome.status,
@@ -160,7 +169,7 @@ fn with_sum(
                     detail: outcome.refused.map(|refused| refused.to_string()),
                 }
             }
-            None => BulkLine::Done { accepted: sum.0, refused: sum.1 },
+            None => BulkLine::Complete { accepted: sum.0, refused: sum.1 },
         };
         std::future::ready(Some(line))
     });
@@ -169,7 +178,7 @@ fn with_sum(
 
 fn ndjson<T: Serialize>(lines: impl Stream<Item = T> + Send + 'static) -> Response {
     let bytes = lines.map(|line| {
-        // Nothing that goes over the wire fails to be written.
+        // The types of the API can always be encoded.
         let mut text = serde_json::to_vec(&line).unwrap_or_default();
         text.push(b'\n');
         Ok::<_, Infallible>(Bytes::from(text))

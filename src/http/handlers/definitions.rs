@@ -1,4 +1,4 @@
-//! Registering definitions, and looking at them.
+//! Registering, reading and comparing definitions.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,23 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::routes;
 
-use crate::api::definitions::{
-    DefinitionSummary, Definitions, Diff, DiffQuery, InputSchema, RegisterRequest, Version,
-};
-use crate::api::interventions::ReasonBody;
-use crate::api::problem::Problem;
-use crate::catalog::diff;
-use crate::engine::registration::Registration;
-use crate::engine::view::{Count, StoredDefinition};
+use crate::http::Api;
+use crate::http::Caller;
+use crate::http::dto::convert_records;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::openapi::{Conflict, NotFound};
+use crate::http::problem::ErrorResponse;
 use crate::http::roles::{Deployer, Viewer};
 use crate::http::routes::{Group, needs};
-use crate::http::{Api, Caller, convert_records};
+use snorri_api::definitions::{
+    DefinitionSummary, Definitions, Diff, DiffQuery, InputSchema, RegisterRequest, Version,
+};
+use snorri_api::interventions::ReasonBody;
+use snorri_definition::diff;
+use snorri_engine::definitions::registration::Registration;
+use snorri_engine::queries::view::{Count, StoredDefinition};
 
-/// Largest body of a registration: the source and the files that it refers to.
+/// Maximum size of the body of a registration: the source and the files that it refers to.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) fn routes() -> Group {
@@ -39,18 +41,19 @@ pub(super) fn routes() -> Group {
 
 /// Register a definition
 ///
-/// It is checked first; what is wrong is all told at once, in `diagnostics`. A registered version never changes.
+/// Checks and registers a definition. A definition with errors is rejected, with all errors in `diagnostics`. A registered
+/// version is immutable.
 #[utoipa::path(post, path = "/v1/definitions", tag = "definitions", request_body = RegisterRequest, responses(
     (status = 201, description = "Registered", body = Version,
-        headers(("location" = String, description = "The version"))),
-    (status = 200, description = "The same was registered before, or it was only checked", body = Version),
+        headers(("location" = String, description = "The path of the version"))),
+    (status = 200, description = "Already registered with the same content, or only checked", body = Version),
     Conflict
 ))]
 async fn register_definition(
     State(api): State<Api>,
     caller: Caller,
     Json(body): Json<RegisterRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     let by = caller.by(body.reason.as_deref().unwrap_or("registered"), body.actor.as_deref())?;
     let file = body.file.as_deref().unwrap_or("definition.yaml");
     if body.check_only {
@@ -72,32 +75,32 @@ async fn register_definition(
 
 /// List definitions
 #[utoipa::path(get, path = "/v1/definitions", tag = "definitions", responses(
-    (status = 200, description = "All of them, with their versions and sagas", body = Definitions)
+    (status = 200, description = "All definitions, with their versions and numbers of sagas", body = Definitions)
 ))]
-async fn list_definitions(State(api): State<Api>) -> Result<Json<Definitions>, Problem> {
+async fn list_definitions(State(api): State<Api>) -> Result<Json<Definitions>, ErrorResponse> {
     let load_errors = api.engine.definitions().load_errors();
     let load_errors = load_errors.into_iter().map(convert_records::load_error).collect();
     Ok(Json(Definitions { definitions: summaries(&api).await?, load_errors }))
 }
 
-/// Look at a definition
+/// Get a definition
 #[utoipa::path(get, path = "/v1/definitions/{name}", tag = "definitions",
-    params(("name" = String, Path, description = "The definition")), responses(
-    (status = 200, description = "Its versions and their sagas", body = DefinitionSummary),
+    params(("name" = String, Path, description = "The name of the definition")), responses(
+    (status = 200, description = "The definition, with its versions and numbers of sagas", body = DefinitionSummary),
     NotFound
 ))]
 async fn get_definition(
     State(api): State<Api>,
     Path(name): Path<String>,
-) -> Result<Json<DefinitionSummary>, Problem> {
+) -> Result<Json<DefinitionSummary>, ErrorResponse> {
     let found = summaries(&api).await?.into_iter().find(|summary| summary.name == name);
     found.map(Json).ok_or_else(|| not_found(&name, None))
 }
 
-/// Look at a version of a definition
+/// Get a version of a definition
 #[utoipa::path(get, path = "/v1/definitions/{name}/versions/{version}", tag = "definitions", params(
-    ("name" = String, Path, description = "The definition"),
-    ("version" = u32, Path, description = "Its version")
+    ("name" = String, Path, description = "The name of the definition"),
+    ("version" = u32, Path, description = "The version of the definition")
 ), responses(
     (status = 200, description = "The version", body = Version),
     NotFound
@@ -105,14 +108,14 @@ async fn get_definition(
 async fn get_version(
     State(api): State<Api>,
     Path((name, version)): Path<(String, u32)>,
-) -> Result<Json<Version>, Problem> {
+) -> Result<Json<Version>, ErrorResponse> {
     version_of(&api, &name, version).await.map(Json)
 }
 
-/// Read the source of a version
+/// Get the source of a version
 #[utoipa::path(get, path = "/v1/definitions/{name}/versions/{version}/source", tag = "definitions", params(
-    ("name" = String, Path, description = "The definition"),
-    ("version" = u32, Path, description = "Its version")
+    ("name" = String, Path, description = "The name of the definition"),
+    ("version" = u32, Path, description = "The version of the definition")
 ), responses(
     (status = 200, description = "The YAML as it was registered", body = Object, content_type = "application/yaml"),
     NotFound
@@ -120,17 +123,17 @@ async fn get_version(
 async fn get_source(
     State(api): State<Api>,
     Path((name, version)): Path<(String, u32)>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     let stored = stored(&api, &name, version).await?;
     Ok(([(header::CONTENT_TYPE, "application/yaml")], stored.source).into_response())
 }
 
-/// Read the schema of a version's input
+/// Get the input schema of a version
 ///
-/// It needs nothing beside it. An empty one takes everything.
+/// The schema is self-contained. An empty schema accepts any input.
 #[utoipa::path(get, path = "/v1/definitions/{name}/versions/{version}/input-schema", tag = "definitions", params(
-    ("name" = String, Path, description = "The definition"),
-    ("version" = u32, Path, description = "Its version")
+    ("name" = String, Path, description = "The name of the definition"),
+    ("version" = u32, Path, description = "The version of the definition")
 ), responses(
     (status = 200, description = "A JSON Schema", body = InputSchema),
     NotFound
@@ -138,35 +141,37 @@ async fn get_source(
 async fn get_input_schema(
     State(api): State<Api>,
     Path((name, version)): Path<(String, u32)>,
-) -> Result<Json<InputSchema>, Problem> {
+) -> Result<Json<InputSchema>, ErrorResponse> {
     let compiled = api.engine.definitions().find(&name, Some(version)).await?;
     Ok(Json(InputSchema(compiled.input_schema.clone().unwrap_or_else(|| serde_json::json!({})))))
 }
 
 /// Compare two versions of a definition
 #[utoipa::path(get, path = "/v1/definitions/{name}/diff", tag = "definitions",
-    params(("name" = String, Path, description = "The definition"), DiffQuery), responses(
-    (status = 200, description = "What the second changes, and whom that breaks", body = Diff),
+    params(("name" = String, Path, description = "The name of the definition"), DiffQuery), responses(
+    (status = 200, description = "The changes, and which of them are breaking", body = Diff),
     NotFound
 ))]
 async fn get_diff(
     State(api): State<Api>,
     Path(name): Path<String>,
     Query(DiffQuery { from, to }): Query<DiffQuery>,
-) -> Result<Json<Diff>, Problem> {
+) -> Result<Json<Diff>, ErrorResponse> {
     let definitions = api.engine.definitions();
     let old = definitions.find(&name, Some(from)).await?;
     let new = definitions.find(&name, Some(to)).await?;
-    let compared = diff::diff(&old, &new).map_err(|error| Problem::invalid_query(error.to_string()))?;
+    let compared = diff::diff(&old, &new).map_err(|error| ErrorResponse::invalid_query(error.to_string()))?;
     Ok(Json(convert_records::diff(compared)))
 }
 
-/// Let new sagas be started in a version
+/// Activate a version
+///
+/// New sagas can start in an active version.
 #[utoipa::path(post, path = "/v1/definitions/{name}/versions/{version}/activate", tag = "definitions", params(
-    ("name" = String, Path, description = "The definition"),
-    ("version" = u32, Path, description = "Its version")
+    ("name" = String, Path, description = "The name of the definition"),
+    ("version" = u32, Path, description = "The version of the definition")
 ), request_body = ReasonBody, responses(
-    (status = 200, description = "The version as it is now", body = Version),
+    (status = 200, description = "The version after the change", body = Version),
     NotFound
 ))]
 async fn activate_version(
@@ -174,18 +179,18 @@ async fn activate_version(
     caller: Caller,
     Path((name, version)): Path<(String, u32)>,
     Json(body): Json<ReasonBody>,
-) -> Result<Json<Version>, Problem> {
+) -> Result<Json<Version>, ErrorResponse> {
     set_active(&api, &caller, (&name, version), &body, true).await
 }
 
-/// Let no new sagas be started in a version
+/// Deactivate a version
 ///
-/// Those that run go on. Other processes know of it after a few seconds.
+/// No new sagas start in the version. Running sagas continue. Other processes apply the change after a few seconds.
 #[utoipa::path(post, path = "/v1/definitions/{name}/versions/{version}/deactivate", tag = "definitions", params(
-    ("name" = String, Path, description = "The definition"),
-    ("version" = u32, Path, description = "Its version")
+    ("name" = String, Path, description = "The name of the definition"),
+    ("version" = u32, Path, description = "The version of the definition")
 ), request_body = ReasonBody, responses(
-    (status = 200, description = "The version as it is now", body = Version),
+    (status = 200, description = "The version after the change", body = Version),
     NotFound
 ))]
 async fn deactivate_version(
@@ -193,7 +198,7 @@ async fn deactivate_version(
     caller: Caller,
     Path((name, version)): Path<(String, u32)>,
     Json(body): Json<ReasonBody>,
-) -> Result<Json<Version>, Problem> {
+) -> Result<Json<Version>, ErrorResponse> {
     set_active(&api, &caller, (&name, version), &body, false).await
 }
 
@@ -203,29 +208,29 @@ async fn set_active(
     (name, version): (&str, u32),
     body: &ReasonBody,
     active: bool,
-) -> Result<Json<Version>, Problem> {
+) -> Result<Json<Version>, ErrorResponse> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
     let now = api.engine.clock().now();
     api.engine.definitions().set_active(name, version, active, &by, now).await?;
     version_of(api, name, version).await.map(Json)
 }
 
-async fn version_of(api: &Api, name: &str, version: u32) -> Result<Version, Problem> {
+async fn version_of(api: &Api, name: &str, version: u32) -> Result<Version, ErrorResponse> {
     let compiled = api.engine.definitions().find(name, Some(version)).await?;
     let unusable = convert_records::unusable(api.engine.definitions(), name, version);
     Ok(convert_records::registered(&compiled, &stored(api, name, version).await?, unusable))
 }
 
-async fn stored(api: &Api, name: &str, version: u32) -> Result<StoredDefinition, Problem> {
+async fn stored(api: &Api, name: &str, version: u32) -> Result<StoredDefinition, ErrorResponse> {
     let stored = api.engine.stored_definition(name, version).await?;
     stored.ok_or_else(|| not_found(name, Some(version)))
 }
 
-fn not_found(name: &str, version: Option<u32>) -> Problem {
-    crate::engine::definitions::Error::NotFound { name: name.to_owned(), version }.into()
+fn not_found(name: &str, version: Option<u32>) -> ErrorResponse {
+    snorri_engine::definitions::Error::NotFound { name: name.to_owned(), version }.into()
 }
 
-async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, Problem> {
+async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, ErrorResponse> {
     let mut counts: BTreeMap<(String, u32), Vec<Count>> = BTreeMap::new();
     for count in api.engine.counts().await?.iter() {
         counts.entry((count.definition.clone(), count.version)).or_default().push(count.clone());

@@ -1,4 +1,4 @@
-//! Steering one saga. Each can be previewed, and held to the state that was looked at.
+//! Interventions in one saga. Each has a preview, and can require the state that the caller has read (`If-Match`).
 
 use std::sync::Arc;
 
@@ -11,21 +11,24 @@ use utoipa::IntoParams;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::api::interventions::{
+use crate::http::Api;
+use crate::http::Caller;
+use crate::http::dto::convert;
+use crate::http::extract::{Json, OptionalJson, Path, Query, check_payload, idempotency_key, if_match};
+use crate::http::openapi;
+use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
+use crate::http::problem::ErrorResponse;
+use crate::http::roles::{Deployer, Operator};
+use crate::http::routes::{Group, needs};
+use snorri_api::interventions::{
     Intervened, MigrateBody, Migration, PreviewQuery, ReasonBody, Reasoned, ResolveBody, ResolvedAs,
     RestartBody, Restarted, SignalQuery, StepBody,
 };
-use crate::api::problem::Problem;
-use crate::engine::SubmitError;
-use crate::engine::operator::{self, Asked, Refusal, Terms};
-use crate::http::extract::{Json, OptionalJson, Path, Query, check_payload, idempotency_key, if_match};
-use crate::http::openapi::{Changed, Conflict, NotFound, TooLarge};
-use crate::http::roles::{Deployer, Operator};
-use crate::http::routes::{Group, needs};
-use crate::http::{Api, Caller, convert, openapi};
-use crate::saga::input::{Intervention, Resolution};
-use crate::saga::journal::{Arrival, By, Source};
-use crate::saga::{Ignored, Input, SagaId, StepPath};
+use snorri_core::input::{Intervention, Resolution};
+use snorri_core::journal::{By, EventSource, ReceivedEvent};
+use snorri_core::{Input, Rejection, SagaId, StepPath};
+use snorri_engine::SubmitError;
+use snorri_engine::operations::operator::{self, AuditContext, Refusal, SubmitOptions};
 
 pub(super) fn routes() -> Group {
     Group::default()
@@ -35,7 +38,7 @@ pub(super) fn routes() -> Group {
         .route(needs::<Operator>(routes!(retry_saga)))
         .route(needs::<Operator>(routes!(resolve_saga)))
         .route(needs::<Operator>(routes!(skip_saga)))
-        .route(needs::<Operator>(routes!(roll_back_saga)))
+        .route(needs::<Operator>(routes!(rollback_saga)))
         .route(needs::<Operator>(routes!(raise_limits)))
         .route(needs::<Operator>(routes!(abandon_saga)))
         .route(needs::<Operator>(routes!(signal_saga)))
@@ -43,174 +46,175 @@ pub(super) fn routes() -> Group {
         .route(needs::<Deployer>(routes!(migrate_saga)))
 }
 
-/// The saga that a path names.
+/// The path parameter of a saga.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "it is only documented by this")]
+#[expect(dead_code, reason = "only for the documentation")]
 struct SagaPath {
-    /// The saga
+    /// The id of the saga
     id: Uuid,
 }
 
-/// The saga and the signal that a path names.
+/// The path parameters of a signal.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "it is only documented by this")]
+#[expect(dead_code, reason = "only for the documentation")]
 struct SignalPath {
-    /// The saga
+    /// The id of the saga
     id: Uuid,
-    /// The signal
+    /// The name of the signal
     name: String,
 }
 
-/// What an intervention may be held to.
+/// The precondition of an intervention.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it is only documented by this")]
+#[expect(dead_code, reason = "only for the documentation")]
 struct IfMatch {
-    /// Only if the saga has this `seq`, in quotes as in its `ETag`
+    /// Apply the request only if the saga has this `seq`, in quotes as in its `ETag`
     #[param(rename = "if-match", schema_with = openapi::if_match)]
     if_match: Option<String>,
 }
 
 /// Cancel a saga
 ///
-/// It rolls back, if there is still a way back. While its pivot is in flight, it waits for the outcome first.
+/// The saga rolls back, unless it is past its pivot. While its pivot is in flight, the saga waits for the outcome first.
 #[utoipa::path(post, path = "/v1/sagas/{id}/cancel", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = ReasonBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn cancel_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+async fn cancel_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, ErrorResponse> {
     request.make("cancel", None, Input::Cancel).await
 }
 
 /// Pause a saga
 ///
-/// Its clock stops: nothing is sent and nothing becomes due until it is resumed. What comes in meanwhile is kept.
+/// The clock of the saga stops: it sends no messages and its timers do not fire until it is resumed. Messages that arrive
+/// meanwhile are kept.
 #[utoipa::path(post, path = "/v1/sagas/{id}/pause", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = ReasonBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn pause_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+async fn pause_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, ErrorResponse> {
     request.make("pause", None, Input::Pause).await
 }
 
 /// Resume a paused saga
 ///
-/// All its deadlines and timers are as far ahead as they were when it was paused.
+/// All deadlines and timers are extended by the duration of the pause.
 #[utoipa::path(post, path = "/v1/sagas/{id}/resume", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = ReasonBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn resume_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+async fn resume_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, ErrorResponse> {
     request.make("resume", None, Input::Resume).await
 }
 
-/// Retry what is held
+/// Retry held steps
 ///
-/// With all its attempts, and the same idempotency key.
+/// A retried command has all its attempts again, and keeps its idempotency key.
 #[utoipa::path(post, path = "/v1/sagas/{id}/retry", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = StepBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn retry_saga(request: Request<StepBody>) -> Result<Json<Intervened>, Problem> {
+async fn retry_saga(request: Request<StepBody>) -> Result<Json<Intervened>, ErrorResponse> {
     let step = request.body.step.as_deref().map(path).transpose()?;
     request.intervene(Intervention::Retry { step }).await
 }
 
-/// Say what became of a held command
+/// Resolve a held command
 ///
-/// As if its participant had said so.
+/// Records the outcome of the command as if its participant had reported it.
 #[utoipa::path(post, path = "/v1/sagas/{id}/resolve", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = ResolveBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn resolve_saga(request: Request<ResolveBody>) -> Result<Json<Intervened>, Problem> {
+async fn resolve_saga(request: Request<ResolveBody>) -> Result<Json<Intervened>, ErrorResponse> {
     let outcome = match request.body.outcome {
-        ResolvedAs::Done => {
+        ResolvedAs::Succeeded => {
             check_payload("/output", &request.body.output)?;
-            Resolution::Done(Arc::new(request.body.output.clone()))
+            Resolution::Succeeded(Arc::new(request.body.output.clone()))
         }
-        ResolvedAs::NotDone => Resolution::NotDone,
+        ResolvedAs::Failed => Resolution::Failed,
     };
     let step = path(&request.body.step)?;
     request.intervene(Intervention::Resolve { step, outcome }).await
 }
 
-/// Pass over an incident
+/// Skip an incident
 ///
-/// A held step counts as unknown and the saga goes on without its output; a held compensation counts as done.
+/// The outcome of a held step counts as unknown, and the saga continues without its output. A held compensation counts as done.
 #[utoipa::path(post, path = "/v1/sagas/{id}/skip", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = StepBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn skip_saga(request: Request<StepBody>) -> Result<Json<Intervened>, Problem> {
+async fn skip_saga(request: Request<StepBody>) -> Result<Json<Intervened>, ErrorResponse> {
     let step = request.body.step.as_deref().map(path).transpose()?;
     request.intervene(Intervention::Skip { step }).await
 }
 
-/// Roll a stuck saga back
+/// Roll back a stuck saga
 ///
-/// It gives up going forward, and undoes what was done.
-#[utoipa::path(post, path = "/v1/sagas/{id}/roll-back", tag = "interventions",
+/// The saga stops going forward and compensates its completed steps.
+#[utoipa::path(post, path = "/v1/sagas/{id}/rollback", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = ReasonBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn roll_back_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
-    request.intervene(Intervention::RollBack).await
+async fn rollback_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, ErrorResponse> {
+    request.intervene(Intervention::Rollback).await
 }
 
 /// Abandon a stuck saga
 ///
-/// It ends as it is: nothing more is sent, and nothing is undone.
+/// The saga ends in its current state, without further commands or compensations.
 #[utoipa::path(post, path = "/v1/sagas/{id}/abandon", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = ReasonBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn abandon_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+async fn abandon_saga(request: Request<ReasonBody>) -> Result<Json<Intervened>, ErrorResponse> {
     request.intervene(Intervention::Abandon).await
 }
 
 /// Raise the limits of a saga
 ///
-/// It may execute as many steps, write as many journal entries, go through as many items and keep as many bytes of outputs once
-/// more. What was held by a limit is then retried with `retry`.
+/// Grants the saga its limits of steps, journal entries, items and bytes of outputs once more. Use `retry` afterwards for steps
+/// that were held by a limit.
 #[utoipa::path(post, path = "/v1/sagas/{id}/raise-limits", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = ReasonBody, responses(
-    (status = 200, description = "What it led to, or would", body = Intervened),
+    (status = 200, description = "The result, or its preview", body = Intervened),
     NotFound, Conflict, Changed
 ))]
-async fn raise_limits(request: Request<ReasonBody>) -> Result<Json<Intervened>, Problem> {
+async fn raise_limits(request: Request<ReasonBody>) -> Result<Json<Intervened>, ErrorResponse> {
     request.intervene(Intervention::RaiseLimits).await
 }
 
-/// Give a saga a signal
+/// Send a signal to a saga
 ///
-/// The body is what the signal carries. `Idempotency-Key` tells a repetition.
+/// The body is the payload of the signal. `Idempotency-Key` identifies repeated requests.
 #[utoipa::path(post, path = "/v1/sagas/{id}/signals/{name}", tag = "interventions", params(
     SignalPath, SignalQuery, IfMatch,
-    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters",
+    ("idempotency-key" = Option<String>, Header, description = "Identifies repeated requests, from 1 to 255 characters",
         pattern = "^[!-~]([ -~]{0,253}[!-~])?$")
-), request_body(content = Option<serde_json::Value>, description = "What the signal carries; without a body it carries `{}`"), responses(
-    (status = 202, description = "Taken in, now or before", body = Intervened),
-    (status = 200, description = "What it would lead to", body = Intervened),
+), request_body(content = Option<serde_json::Value>, description = "The payload of the signal. Default: `{}`"), responses(
+    (status = 202, description = "Accepted, by this request or an earlier one", body = Intervened),
+    (status = 200, description = "The preview", body = Intervened),
     NotFound, Conflict, Changed, TooLarge
 ))]
 async fn signal_saga(
@@ -220,7 +224,7 @@ async fn signal_saga(
     Query(query): Query<SignalQuery>,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     check_payload("", &body)?;
     let reason = query.reason.unwrap_or_else(|| format!("signal {name}"));
     let call = Request {
@@ -232,17 +236,17 @@ async fn signal_saga(
         api,
     };
     let api = call.api.clone();
-    let arrival = Arrival::new(Source::Signal(name.into()), idempotency_key(&headers)?, body);
-    match call.decide("signal", None, |_| Input::Arrival(Arc::new(arrival))).await {
+    let arrival = ReceivedEvent::new(EventSource::Signal(name.into()), idempotency_key(&headers)?, body);
+    match call.decide("signal", None, |_| Input::Event(Arc::new(arrival))).await {
         Ok(signalled) if query.preview => Ok(Json(signalled).into_response()),
         Ok(signalled) => Ok((StatusCode::ACCEPTED, Json(signalled)).into_response()),
-        Err(Refusal::Submit(SubmitError::Ignored(Ignored::Duplicate))) => {
+        Err(Refusal::Submit(SubmitError::Rejected(Rejection::Duplicate))) => {
             let saga = super::saga_of(&api, SagaId(id)).await?;
             let before = Intervened {
                 preview: query.preview,
                 seq: saga.seq,
                 status: saga.status,
-                sends: Vec::new(),
+                messages: Vec::new(),
                 saga,
             };
             Ok((StatusCode::ACCEPTED, Json(before)).into_response())
@@ -251,21 +255,23 @@ async fn signal_saga(
     }
 }
 
-/// Go on in a new saga
+/// Restart an ended saga
 ///
-/// From a step of a saga that has ended, with the outputs of the steps before it. They are the new saga's to undo from then
-/// on. If steps from there on completed and were not undone, `repeat_completed` must say that they are to be done again.
+/// Starts a new saga that continues an ended one at a step, with the outputs of the steps before it. The new saga is then
+/// responsible for their compensation. If that step or later ones completed and were not compensated, the request must set
+/// `repeat_completed`.
 #[utoipa::path(post, path = "/v1/sagas/{id}/restart", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch), request_body = RestartBody, responses(
-    (status = 201, description = "Started", body = Restarted, headers(("location" = String, description = "The saga"))),
-    (status = 200, description = "Started by the same request before, or what would be", body = Restarted),
+    (status = 201, description = "Started", body = Restarted, headers(("location" = String, description = "The path of the saga"))),
+    (status = 200, description = "Started by an earlier identical request, or the preview", body = Restarted),
     NotFound, Conflict, Changed
 ))]
-async fn restart_saga(request: Request<RestartBody>) -> Result<Response, Problem> {
+async fn restart_saga(request: Request<RestartBody>) -> Result<Response, ErrorResponse> {
     let Request { api, saga, by, is_preview, expected, body } = request;
-    let asked = Asked { action: "restart", step: body.from.parse().ok(), by };
-    let terms = Terms { expected, asked: (!is_preview).then_some(asked), ..Terms::of_request() };
-    let restarted = api.engine.restart(saga, &body.from, body.repeat_completed, terms).await?;
+    let audit = AuditContext { action: "restart", step: body.from.parse().ok(), by };
+    let options =
+        SubmitOptions { expected, audit: (!is_preview).then_some(audit), ..SubmitOptions::of_request() };
+    let restarted = api.engine.restart(saga, &body.from, body.repeat_completed, options).await?;
     let operator::Restarted { preview, is_new, repeated } = restarted;
     let id = preview.decision.state.id.0;
     let restarted = Restarted {
@@ -281,37 +287,37 @@ async fn restart_saga(request: Request<RestartBody>) -> Result<Response, Problem
     Ok((StatusCode::CREATED, location, Json(restarted)).into_response())
 }
 
-/// Let a saga go on with another version of its definition
+/// Migrate a saga to another version
 ///
-/// Only if it can: otherwise the answer says what is in the way, and nothing is changed.
+/// Migrates the saga if that is safe. Otherwise the response lists the reasons in `blocked`, and nothing changes.
 #[utoipa::path(post, path = "/v1/sagas/{id}/migrate", tag = "interventions",
     params(SagaPath, PreviewQuery, IfMatch),
     request_body = MigrateBody, responses(
-    (status = 200, description = "Whether it can, and does", body = Migration),
+    (status = 200, description = "Whether the migration is safe, and its result", body = Migration),
     NotFound, Conflict, Changed
 ))]
-async fn migrate_saga(request: Request<MigrateBody>) -> Result<Json<Migration>, Problem> {
+async fn migrate_saga(request: Request<MigrateBody>) -> Result<Json<Migration>, ErrorResponse> {
     let Request { api, saga, by, is_preview, expected, body } = request;
     let migration = api.engine.migrate(saga, body.version, by, expected, is_preview).await?;
     Ok(Json(convert::migration(migration, is_preview)))
 }
 
-/// An intervention as it is asked for.
+/// A requested intervention.
 struct Request<B> {
     api: Api,
     saga: SagaId,
     by: By,
     is_preview: bool,
-    /// The `seq` that the saga must have.
+    /// The required `seq` of the saga.
     expected: Option<u32>,
     body: B,
 }
 
-/// How often a decision is made anew because something came in between.
+/// How often a decision is repeated because the saga changed in between.
 const TRIES: u32 = 10;
 
 impl<B> Request<B> {
-    async fn intervene(self, action: Intervention) -> Result<Json<Intervened>, Problem> {
+    async fn intervene(self, action: Intervention) -> Result<Json<Intervened>, ErrorResponse> {
         let (name, step) = (action.name(), action.step().cloned());
         self.make(name, step, |by| Input::Intervene { action, by }).await
     }
@@ -321,11 +327,11 @@ impl<B> Request<B> {
         action: &'static str,
         step: Option<StepPath>,
         input: impl FnOnce(By) -> Input,
-    ) -> Result<Json<Intervened>, Problem> {
+    ) -> Result<Json<Intervened>, ErrorResponse> {
         Ok(Json(self.decide(action, step, input).await?))
     }
 
-    /// Takes in the very decision that it has seen, so that what is answered is what happened.
+    /// Submits the input on the state that it has previewed, so that the response describes exactly what happened.
     async fn decide(
         self,
         action: &'static str,
@@ -334,7 +340,7 @@ impl<B> Request<B> {
     ) -> Result<Intervened, Refusal> {
         let Self { api, saga, by, is_preview, expected, .. } = self;
         let input = input(by.clone());
-        let asked = Asked { action, step, by };
+        let audit = AuditContext { action, step, by };
         let mut tries = 0;
         loop {
             tries += 1;
@@ -342,12 +348,12 @@ impl<B> Request<B> {
             if is_preview {
                 return convert::intervened(&preview, true);
             }
-            let terms = Terms {
+            let options = SubmitOptions {
                 expected: Some(preview.decision.state.seq - 1),
-                asked: Some(asked.clone()),
-                ..Terms::of_request()
+                audit: Some(audit.clone()),
+                ..SubmitOptions::of_request()
             };
-            match api.engine.submit_on(terms, saga, input.clone()).await {
+            match api.engine.submit_on(options, saga, input.clone()).await {
                 Ok(_) => return convert::intervened(&preview, false),
                 Err(SubmitError::Changed { .. }) if expected.is_none() && tries < TRIES => {}
                 Err(error) => return Err(error.into()),
@@ -357,13 +363,12 @@ impl<B> Request<B> {
 }
 
 impl<B: Reasoned + DeserializeOwned + Serialize> FromRequest<Api> for Request<B> {
-    type Rejection = Problem;
+    type Rejection = ErrorResponse;
 
-    async fn from_request(request: axum::extract::Request, api: &Api) -> Result<Self, Problem> {
+    async fn from_request(request: axum::extract::Request, api: &Api) -> Result<Self, ErrorResponse> {
         let (mut parts, body) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, api).await?;
         let Path(id) = Path::<Uuid>::from_request_parts(&mut parts, api).await?;
-        // Restart has no preview, and its route lets none through.
         let Query(PreviewQuery { preview }) = Query::from_request_parts(&mut parts, api).await?;
         let expected = if_match(&parts.headers)?;
         let request = axum::extract::Request::from_parts(parts, body);
@@ -373,9 +378,9 @@ impl<B: Reasoned + DeserializeOwned + Serialize> FromRequest<Api> for Request<B>
     }
 }
 
-fn path(step: &str) -> Result<StepPath, Problem> {
+fn path(step: &str) -> Result<StepPath, ErrorResponse> {
     step.parse().map_err(|_| {
-        Problem::invalid_body("`step` is the path of a step, as in `book` or `book[2]`")
-            .at("/step", format!("`{step}` is none"))
+        ErrorResponse::invalid_body("`step` must be the path of a step, such as `book` or `book[2]`")
+            .at("/step", format!("`{step}` is not a path"))
     })
 }

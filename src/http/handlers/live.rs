@@ -1,4 +1,4 @@
-//! Watching sagas as they go: server-sent events, and waiting for the end.
+//! Streams of journal entries as server-sent events, and waiting for the end of a saga.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,19 +15,20 @@ use tokio::time::{Instant, sleep_until, timeout};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::api::journal::{Change, Event};
-use crate::api::problem::Problem;
-use crate::api::sagas::{Saga, WaitQuery};
-use crate::engine::feed::SagaWatch;
-use crate::engine::view::Appended;
+use crate::http::Api;
+use crate::http::dto::convert;
 use crate::http::extract::{Path, Query, last_event_id};
 use crate::http::openapi::NotFound;
+use crate::http::problem::ErrorResponse;
 use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs};
-use crate::http::{Api, convert};
-use crate::saga::{SagaId, Status};
+use snorri_api::journal::{Change, Event};
+use snorri_api::sagas::{Saga, WaitQuery};
+use snorri_core::{SagaId, Status};
+use snorri_engine::queries::feed::SagaWatch;
+use snorri_engine::queries::view::Appended;
 
-/// When a saga is looked at although nothing was heard of it: the feed may miss an entry whose commit took long.
+/// When a saga is read without news of it: the feed may miss an entry whose commit took long.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 const PAGE: u32 = 100;
 const DEFAULT_WAIT: u32 = 30;
@@ -42,8 +43,8 @@ pub(super) fn routes() -> Group {
 
 /// Watch all sagas
 ///
-/// What happens to any saga from now on, as server-sent events: `entry` with a journal entry as data, and `lost` with a number
-/// when the watcher was too slow for so many of them.
+/// Streams the new journal entries of all sagas as server-sent events: `entry` with a journal entry as data, and `gap` with
+/// the number of lost entries if the client is too slow.
 #[utoipa::path(get, path = "/v1/sagas/events", tag = "sagas", responses(
     (status = 200, description = "A stream of events", body = Event, content_type = "text/event-stream")
 ))]
@@ -54,11 +55,11 @@ async fn watch_all(State(api): State<Api>) -> Sse<impl Stream<Item = Result<sse:
 
 /// Watch a saga
 ///
-/// Its journal from the first entry on, or after `Last-Event-ID`, and then what happens to it, as server-sent events of the type
-/// `entry` with the entry's number as id. The stream ends when the saga does.
+/// Streams the journal of a saga as server-sent events of type `entry`, with the number of the entry as id: from the first
+/// entry, or after `Last-Event-ID`, and then new entries. The stream ends when the saga does.
 #[utoipa::path(get, path = "/v1/sagas/{id}/events", tag = "sagas", params(
-    ("id" = Uuid, Path, description = "The saga"),
-    ("last-event-id" = Option<String>, Header, description = "The last entry that was seen", pattern = "^[0-9]{1,9}$")
+    ("id" = Uuid, Path, description = "The id of the saga"),
+    ("last-event-id" = Option<String>, Header, description = "The last entry that the client received", pattern = "^[0-9]{1,9}$")
 ), responses(
     (status = 200, description = "A stream of events", body = Event, content_type = "text/event-stream"),
     NotFound
@@ -67,9 +68,9 @@ async fn watch_saga(
     State(api): State<Api>,
     Path(id): Path<Uuid>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
+) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, ErrorResponse> {
     let seen = last_event_id(&headers)?;
-    api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
+    api.engine.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
     let stopping = api.stopping.clone();
     let reading = Reading { news: api.engine.feed().watch(SagaId(id)), api, saga: SagaId(id) };
     let pages = stream::unfold((reading, Some(seen.unwrap_or(0))), async |(mut reading, after)| {
@@ -82,28 +83,29 @@ async fn watch_saga(
 
 /// Wait for the end of a saga
 ///
-/// The saga is answered when it has ended (or is stuck, if that is asked for), or as it is when the time has passed.
+/// Returns the saga when it has ended (with `stuck=true` also when it is stuck), or in its current state after the timeout.
 #[utoipa::path(get, path = "/v1/sagas/{id}/wait", tag = "sagas",
-    params(("id" = Uuid, Path, description = "The saga"), WaitQuery), responses(
-    (status = 200, description = "The saga as it is then", body = Saga,
-        headers(("etag" = String, description = "Its `seq`, for `If-Match`"))),
+    params(("id" = Uuid, Path, description = "The id of the saga"), WaitQuery), responses(
+    (status = 200, description = "The saga", body = Saga,
+        headers(("etag" = String, description = "The `seq` of the saga, for `If-Match`"))),
     NotFound
 ))]
 async fn wait_for_saga(
     State(api): State<Api>,
     Path(id): Path<Uuid>,
     Query(query): Query<WaitQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     let seconds = query.timeout.unwrap_or(DEFAULT_WAIT);
     if seconds > LONGEST_WAIT {
-        return Err(Problem::invalid_query(format!("`timeout` is a number from 0 to {LONGEST_WAIT}")));
+        let detail = format!("`timeout` must be a number from 0 to {LONGEST_WAIT}");
+        return Err(ErrorResponse::invalid_query(detail));
     }
     let until = Instant::now() + Duration::from_secs(seconds.into());
     let answers_stuck = query.stuck.unwrap_or(false);
-    // Before the first look, so that nothing is missed after it.
+    // Subscribes before the first read, so that no change after it is missed.
     let mut news = api.engine.feed().watch(SagaId(id));
     loop {
-        let row = api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
+        let row = api.engine.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
         let is_over = row.status.is_final() || (answers_stuck && row.status == Status::Stuck);
         if is_over || Instant::now() >= until || api.stopping.is_cancelled() {
             return super::saga_of(&api, SagaId(id)).await.map(super::tagged);
@@ -120,9 +122,9 @@ async fn next(
     mut entries: Receiver<Arc<Appended>>,
 ) -> Option<(Result<sse::Event, Infallible>, Receiver<Arc<Appended>>)> {
     let event = match entries.recv().await {
-        // The number of an entry says nothing without its saga: no `Last-Event-ID` can be made of it here.
+        // Without an id: the number of an entry identifies it only within its saga.
         Ok(appended) => event(&appended),
-        Err(RecvError::Lagged(count)) => sse::Event::default().event("lost").data(count.to_string()),
+        Err(RecvError::Lagged(count)) => sse::Event::default().event("gap").data(count.to_string()),
         Err(RecvError::Closed) => return None,
     };
     Some((Ok(event), entries))
@@ -130,7 +132,7 @@ async fn next(
 
 type Events = Vec<Result<sse::Event, Infallible>>;
 
-/// Reads a saga's journal as it grows.
+/// Reads the journal of a saga as it grows.
 struct Reading {
     api: Api,
     saga: SagaId,
@@ -138,11 +140,11 @@ struct Reading {
 }
 
 impl Reading {
-    /// The events of the next page, and after which entry the one behind it begins, unless the saga ends with this one.
+    /// The events of the next page, and the entry after which the following page begins, unless the saga ends with this one.
     async fn page_after(&mut self, after: u32) -> Option<(Events, Option<u32>)> {
         let engine = self.api.engine.clone();
         loop {
-            // A stream has no place for a problem: it ends, and whoever listens comes again.
+            // A stream cannot report an error: it ends, and the client reconnects.
             let ended = engine.row(self.saga).await.ok()??.status.is_final();
             let entries = engine.journal(self.saga, after, PAGE).await.ok()?;
             match entries.last() {
@@ -152,7 +154,7 @@ impl Reading {
                     return Some((entries.iter().map(numbered).collect(), next));
                 }
                 None if ended => return None,
-                // It passes silently when the time is over: then the journal is read again.
+                // After a timeout, the journal is read again.
                 None => drop(timeout(LONGEST_SILENCE, self.news.changed()).await),
             }
         }
@@ -163,6 +165,6 @@ fn event(appended: &Appended) -> sse::Event {
     let entry = convert::journal_entry(appended.seq, &appended.entry);
     let change = Change { saga: appended.saga.0, entry };
     let event = sse::Event::default().event("entry");
-    // What was read from JSON can be written as such.
+    // A value that was decoded from JSON can be encoded.
     event.json_data(change).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! One handler for each route, one file for each kind of thing that routes are about.
+//! The handlers: one for each route, one file for each kind of resource.
 
 mod bulk;
 mod definitions;
@@ -12,20 +12,22 @@ mod token_keys;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::Api;
 use super::extract::Json;
 use super::routes::Group;
-use super::{Api, convert, convert_records};
-use crate::api::problem::Problem;
-use crate::api::sagas::{Saga, StartRequest};
-use crate::engine::Started;
-use crate::engine::operator::Terms;
-use crate::engine::view::{LetterFilter, SagaView};
-use crate::saga::SagaId;
+use crate::http::dto::convert;
+use crate::http::dto::convert_records;
+use crate::http::problem::ErrorResponse;
+use snorri_api::sagas::{Saga, StartRequest};
+use snorri_core::SagaId;
+use snorri_engine::Started;
+use snorri_engine::operations::operator::SubmitOptions;
+use snorri_engine::queries::view::{LetterFilter, SagaView};
 
-/// Most dead letters that a saga names.
+/// Maximum number of dead letters of a saga in a response.
 const MOST_LETTERS: u32 = 20;
 
-/// All routes but those of the health.
+/// All routes except those of health.
 pub(super) fn all() -> Group {
     sagas::routes()
         .and(live::routes())
@@ -37,43 +39,44 @@ pub(super) fn all() -> Group {
         .and(process::routes())
 }
 
-/// Starts a saga. What was started before with the same input is as good.
+/// Starts a saga, or returns the saga that an earlier request with the same input started.
 async fn start(
     api: &Api,
     request: StartRequest,
     idempotency_key: Option<String>,
-) -> Result<Started, Problem> {
-    let started = api.engine.start_on(Terms::of_request(), convert::start(request, idempotency_key)).await?;
+) -> Result<Started, ErrorResponse> {
+    let started =
+        api.engine.start_on(SubmitOptions::of_request(), convert::start(request, idempotency_key)).await?;
     match started.conflict("`Idempotency-Key`") {
         None => Ok(started),
-        Some(detail) => Err(Problem::new(StatusCode::CONFLICT, "key_in_use", detail)),
+        Some(detail) => Err(ErrorResponse::new(StatusCode::CONFLICT, "key_in_use", detail)),
     }
 }
 
-async fn saga_of(api: &Api, id: SagaId) -> Result<Saga, Problem> {
+async fn saga_of(api: &Api, id: SagaId) -> Result<Saga, ErrorResponse> {
     saga_as(api, id, convert::saga).await
 }
 
-/// A saga as `convert` shows it, with the dead letters that are about it.
+/// A saga as `convert` renders it, with its dead letters.
 async fn saga_as(
     api: &Api,
     id: SagaId,
     convert: impl FnOnce(&SagaView) -> Option<Saga>,
-) -> Result<Saga, Problem> {
+) -> Result<Saga, ErrorResponse> {
     let view = api.engine.view(id).await?;
-    let mut saga = view.as_ref().and_then(convert).ok_or_else(Problem::saga_not_found)?;
+    let mut saga = view.as_ref().and_then(convert).ok_or_else(ErrorResponse::saga_not_found)?;
     let filter = LetterFilter { saga: Some(id), ..LetterFilter::default() };
     let letters = api.engine.dead_letters(&filter, MOST_LETTERS).await?;
     saga.dead_letters = letters.iter().map(convert_records::dead_letter_link).collect();
     Ok(saga)
 }
 
-/// With what `If-Match` asks for.
+/// A response with the `ETag` for `If-Match`.
 fn tagged(saga: Saga) -> Response {
     ([(header::ETAG, format!("\"{}\"", saga.seq))], Json(saga)).into_response()
 }
 
-/// What is asked every few seconds, and must be answered also when nothing else is.
+/// The health routes: probes call them every few seconds, and they must answer even under overload.
 pub(super) fn health() -> Group {
     process::health()
 }

@@ -1,4 +1,4 @@
-//! For whoever runs the process: is it alive, can it work, what has it done, and who is asking.
+//! Liveness, readiness, metrics, the identity of the caller and the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use crate::api::problem::Problem;
-use crate::api::records::WhoAmI;
-use crate::engine::health::Availability;
-use crate::engine::load_errors::LoadError;
 use crate::http::extract::Json;
+use crate::http::problem::ErrorResponse;
 use crate::http::roles::Viewer;
 use crate::http::routes::{Group, needs, open};
 use crate::http::{Api, Caller, Readiness};
+use snorri_api::records::WhoAmI;
+use snorri_engine::definitions::load_errors::LoadError;
+use snorri_engine::supervision::health::Availability;
 
-/// What is committed is what the code says, by a test: made anew, it would cost each process some megabytes.
+/// The committed document. A test compares it with the code; generating it would cost each process some megabytes.
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
 pub(super) fn routes() -> Group {
@@ -32,7 +32,7 @@ pub(super) fn health() -> Group {
     Group::default().route(open(routes!(live))).route(open(routes!(ready)))
 }
 
-/// Whether the process can work, and if not, because of what. Why is in the logs.
+/// The readiness of the process and its dependencies. The logs have the reasons.
 #[derive(Debug, Serialize, ToSchema)]
 struct Report {
     ready: bool,
@@ -40,33 +40,34 @@ struct Report {
     database: String,
     /// `ok` or `unavailable`.
     broker: String,
-    /// `ok`, or `unavailable` if this machine's clock is more than 30 s from that of the database.
+    /// `ok`, or `unavailable` if the clock of this machine is more than 30 s from that of the database.
     clock: String,
-    /// `ok`, `unavailable` before they are loaded, or `incomplete` if this process could not load some. Those start no sagas; the process is ready for all others.
+    /// `ok`, `unavailable` before definitions are loaded, or `incomplete` if this process could not load some. Those start no
+    /// sagas; the process is ready for all others.
     definitions: String,
-    /// The definitions that could not be loaded: `name@version`, or the file. `GET /v1/definitions` says why.
+    /// The definitions that could not be loaded: `name@version`, or the file. `GET /v1/definitions` has the reasons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     load_errors: Vec<String>,
-    /// What the start waits for, with the reason for each part.
+    /// The parts that the start waits for, each with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     waiting_for: BTreeMap<String, String>,
 }
 
-/// Ask whether the process answers
+/// Check liveness
 ///
-/// It says nothing of what it depends on. A process of which a task has ended, or makes no progress, is to be restarted.
+/// Does not check the database or the broker. A process in which a task has ended or makes no progress must be restarted.
 #[utoipa::path(get, path = "/livez", tag = "process", responses(
-    (status = 200, description = "It does", body = String, content_type = "text/plain"),
-    (status = 503, description = "It is to be restarted (`not_alive`)", body = Problem, content_type = "application/problem+json")
+    (status = 200, description = "The process is alive", body = String, content_type = "text/plain"),
+    (status = 503, description = "The process must be restarted (`not_alive`)", body = snorri_api::problem::Problem, content_type = "application/problem+json")
 ))]
-async fn live(State(api): State<Api>) -> Result<&'static str, Problem> {
+async fn live(State(api): State<Api>) -> Result<&'static str, ErrorResponse> {
     match api.engine.liveness().fault() {
         None => Ok("ok"),
-        Some(fault) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_alive", fault)),
+        Some(fault) => Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "not_alive", fault)),
     }
 }
 
-/// The readiness of a process that starts.
+/// The readiness of a starting process.
 pub fn starting(readiness: &Readiness) -> Response {
     let waiting = readiness.waiting();
     let report = Report {
@@ -81,13 +82,13 @@ pub fn starting(readiness: &Readiness) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response()
 }
 
-/// Ask whether the process can work
+/// Check readiness
 ///
-/// Once a second the process checks that the database has the right schema and takes a write, and that the broker confirms a
-/// message, and compares the machine's clock with that of the database. This is the last result.
+/// Once a second, the process checks that the database has the right schema and accepts a write and that the broker confirms
+/// a message, and compares the clock of the machine with that of the database. The response is the last result.
 #[utoipa::path(get, path = "/readyz", tag = "process", responses(
-    (status = 200, description = "It can", body = Report),
-    (status = 503, description = "It cannot", body = Report),
+    (status = 200, description = "Ready", body = Report),
+    (status = 503, description = "Not ready", body = Report),
 ))]
 async fn ready(State(api): State<Api>) -> Response {
     let availability = api.engine.health().get();
@@ -112,9 +113,9 @@ fn word(is_available: bool) -> String {
     if is_available { "ok" } else { "unavailable" }.to_owned()
 }
 
-/// Read all metrics
+/// Get the metrics
 #[utoipa::path(get, path = "/metrics", tag = "process", responses(
-    (status = 200, description = "In the OpenMetrics text format", body = String, content_type = "application/openmetrics-text")
+    (status = 200, description = "The metrics in the OpenMetrics text format", body = String, content_type = "application/openmetrics-text")
 ))]
 async fn metrics(State(api): State<Api>) -> Response {
     let mut text = String::new();
@@ -127,15 +128,15 @@ async fn metrics(State(api): State<Api>) -> Response {
     }
 }
 
-/// Ask who the credentials say you are
+/// Get the owner of the credentials
 #[utoipa::path(get, path = "/v1/whoami", tag = "process", responses(
-    (status = 200, description = "You", body = WhoAmI)
+    (status = 200, description = "The name and the role", body = WhoAmI)
 ))]
-async fn who_am_i(caller: Caller) -> Result<Json<WhoAmI>, Problem> {
+async fn who_am_i(caller: Caller) -> Result<Json<WhoAmI>, ErrorResponse> {
     Ok(Json(WhoAmI { name: caller.name, role: caller.role.name().to_owned() }))
 }
 
-/// Read this document
+/// Get this document
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "process", responses(
     (status = 200, description = "OpenAPI 3.1", body = Object)
 ))]

@@ -1,20 +1,23 @@
-//! What is kept beside the sagas: dead letters and the audit.
+//! Dead letters and the audit log.
 
 use axum::extract::State;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::api::interventions::ReasonBody;
-use crate::api::problem::Problem;
-use crate::api::records::{AuditPage, AuditQuery, DeadLetter, DeadLetterPage, DeadLetterQuery};
-use crate::api::sagas::PageQuery;
-use crate::engine::view::{AuditFilter, LetterFilter};
+use crate::http::Api;
+use crate::http::Caller;
+use crate::http::dto::convert;
+use crate::http::dto::convert_records;
 use crate::http::extract::{Json, Paged, Path, limit};
 use crate::http::openapi::{Conflict, NotFound};
+use crate::http::problem::ErrorResponse;
 use crate::http::roles::{Operator, Viewer};
 use crate::http::routes::{Group, needs};
-use crate::http::{Api, Caller, convert, convert_records};
-use crate::saga::SagaId;
+use snorri_api::interventions::ReasonBody;
+use snorri_api::records::{AuditPage, AuditQuery, DeadLetter, DeadLetterPage, DeadLetterQuery};
+use snorri_api::sagas::PageQuery;
+use snorri_core::SagaId;
+use snorri_engine::queries::view::{AuditFilter, LetterFilter};
 
 pub(super) fn routes() -> Group {
     Group::default()
@@ -32,7 +35,7 @@ pub(super) fn routes() -> Group {
 async fn list_dead_letters(
     State(api): State<Api>,
     Paged(query, page): Paged<DeadLetterQuery>,
-) -> Result<Json<DeadLetterPage>, Problem> {
+) -> Result<Json<DeadLetterPage>, ErrorResponse> {
     let limit = limit(page.limit)?;
     let filter = LetterFilter {
         saga: query.saga.map(SagaId),
@@ -50,22 +53,26 @@ async fn list_dead_letters(
     }))
 }
 
-/// Look at a dead letter
+/// Get a dead letter
 #[utoipa::path(get, path = "/v1/dead-letters/{id}", tag = "dead letters",
-    params(("id" = Uuid, Path, description = "The dead letter")), responses(
+    params(("id" = Uuid, Path, description = "The id of the dead letter")), responses(
     (status = 200, description = "The dead letter", body = DeadLetter),
     NotFound
 ))]
-async fn get_dead_letter(State(api): State<Api>, Path(id): Path<Uuid>) -> Result<Json<DeadLetter>, Problem> {
+async fn get_dead_letter(
+    State(api): State<Api>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<DeadLetter>, ErrorResponse> {
     Ok(Json(convert_records::dead_letter(&api.engine.dead_letter(id).await?)))
 }
 
 /// Replay a dead letter
 ///
-/// It goes back to the queue that it was taken from. If the process dies in between, it may be there and still be listed.
+/// Publishes the message to the queue from which it was consumed, and resolves the dead letter. If the process dies in between,
+/// the message is published and the dead letter is still unresolved.
 #[utoipa::path(post, path = "/v1/dead-letters/{id}/replay", tag = "dead letters",
-    params(("id" = Uuid, Path, description = "The dead letter")), request_body = ReasonBody, responses(
-    (status = 200, description = "The dead letter, dealt with", body = DeadLetter),
+    params(("id" = Uuid, Path, description = "The id of the dead letter")), request_body = ReasonBody, responses(
+    (status = 200, description = "The resolved dead letter", body = DeadLetter),
     NotFound, Conflict
 ))]
 async fn replay_dead_letter(
@@ -73,17 +80,17 @@ async fn replay_dead_letter(
     caller: Caller,
     Path(id): Path<Uuid>,
     Json(body): Json<ReasonBody>,
-) -> Result<Json<DeadLetter>, Problem> {
+) -> Result<Json<DeadLetter>, ErrorResponse> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
     Ok(Json(convert_records::dead_letter(&api.engine.replay_letter(id, &by).await?)))
 }
 
 /// Discard a dead letter
 ///
-/// It is kept, and not listed any more.
+/// The dead letter is kept, but listed only with `resolved=true`.
 #[utoipa::path(post, path = "/v1/dead-letters/{id}/discard", tag = "dead letters",
-    params(("id" = Uuid, Path, description = "The dead letter")), request_body = ReasonBody, responses(
-    (status = 200, description = "The dead letter, dealt with", body = DeadLetter),
+    params(("id" = Uuid, Path, description = "The id of the dead letter")), request_body = ReasonBody, responses(
+    (status = 200, description = "The resolved dead letter", body = DeadLetter),
     NotFound, Conflict
 ))]
 async fn discard_dead_letter(
@@ -91,19 +98,19 @@ async fn discard_dead_letter(
     caller: Caller,
     Path(id): Path<Uuid>,
     Json(body): Json<ReasonBody>,
-) -> Result<Json<DeadLetter>, Problem> {
+) -> Result<Json<DeadLetter>, ErrorResponse> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
     Ok(Json(convert_records::dead_letter(&api.engine.discard_letter(id, &by).await?)))
 }
 
-/// List what was changed by hand, newest first
+/// List the audit log, newest first
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery, PageQuery), responses(
-    (status = 200, description = "A page of the audit", body = AuditPage)
+    (status = 200, description = "A page of the audit log", body = AuditPage)
 ))]
 async fn list_audit(
     State(api): State<Api>,
     Paged(query, page): Paged<AuditQuery>,
-) -> Result<Json<AuditPage>, Problem> {
+) -> Result<Json<AuditPage>, ErrorResponse> {
     let limit = limit(page.limit)?;
     let filter = AuditFilter {
         saga: query.saga.map(SagaId),

@@ -1,4 +1,4 @@
-//! Starting sagas, and looking at them.
+//! Starting, finding and reading sagas.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -6,17 +6,18 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::api::journal::{JournalPage, JournalQuery};
-use crate::api::problem::Problem;
-use crate::api::sagas::{
-    Counts, GetQuery, Include, PageQuery, Saga, SagaPage, SagaQuery, StartRequest, Started,
-};
+use crate::http::Api;
+use crate::http::dto::convert;
 use crate::http::extract::{Json, Paged, Path, Query, idempotency_key, limit};
 use crate::http::openapi::{Conflict, NotFound};
+use crate::http::problem::ErrorResponse;
 use crate::http::roles::{Operator, Viewer};
 use crate::http::routes::{Group, needs};
-use crate::http::{Api, convert};
-use crate::saga::SagaId;
+use snorri_api::journal::{JournalPage, JournalQuery};
+use snorri_api::sagas::{
+    Counts, GetQuery, Include, PageQuery, Saga, SagaPage, SagaQuery, StartRequest, Started,
+};
+use snorri_core::SagaId;
 
 const DEFAULT_ENTRIES: u32 = 100;
 
@@ -31,26 +32,26 @@ pub(super) fn routes() -> Group {
 
 /// Start a saga
 ///
-/// Once for each business key: the second start with the same input is answered with the saga that there is. Where the definition
-/// makes no key, an `Idempotency-Key` does the same.
+/// Starts one saga for each business key: a second start with the same input returns the existing saga. If the definition has
+/// no key, `Idempotency-Key` has the same effect.
 #[utoipa::path(post, path = "/v1/sagas", tag = "sagas", request_body = StartRequest, params(
-    ("idempotency-key" = Option<String>, Header, description = "Tells a repetition, from 1 to 255 characters",
+    ("idempotency-key" = Option<String>, Header, description = "Identifies repeated requests, from 1 to 255 characters",
         pattern = "^[!-~]([ -~]{0,253}[!-~])?$")
 ), responses(
-    (status = 201, description = "Started", body = Started, headers(("location" = String, description = "The saga"))),
-    (status = 200, description = "Started before, with the same input", body = Started,
-        headers(("location" = String, description = "The saga"))),
+    (status = 201, description = "Started", body = Started, headers(("location" = String, description = "The path of the saga"))),
+    (status = 200, description = "Started by an earlier request with the same input", body = Started,
+        headers(("location" = String, description = "The path of the saga"))),
     NotFound, Conflict
 ))]
 async fn start_saga(
     State(api): State<Api>,
     headers: HeaderMap,
     Json(body): Json<StartRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     let started = super::start(&api, body, idempotency_key(&headers)?).await?;
     let status = if started.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = [(header::LOCATION, format!("/v1/sagas/{}", started.id))];
-    Ok((status, location, Json(Started::from(started))).into_response())
+    Ok((status, location, Json(convert::started(started))).into_response())
 }
 
 /// List sagas, newest first
@@ -60,7 +61,7 @@ async fn start_saga(
 async fn list_sagas(
     State(api): State<Api>,
     Paged(query, page): Paged<SagaQuery>,
-) -> Result<Json<SagaPage>, Problem> {
+) -> Result<Json<SagaPage>, ErrorResponse> {
     let limit = limit(page.limit)?;
     let query = convert::query(&query, page.after.as_deref())?;
     Ok(Json(convert::saga_page(&api.engine.search(&query, limit).await?)))
@@ -68,27 +69,27 @@ async fn list_sagas(
 
 /// Count sagas
 ///
-/// By definition, version and status. The numbers may be some seconds old where there are very many sagas.
+/// Counts sagas by definition, version and status. With very many sagas, the numbers may be some seconds old.
 #[utoipa::path(get, path = "/v1/sagas/counts", tag = "sagas", responses(
-    (status = 200, description = "Numbers above zero", body = Counts)
+    (status = 200, description = "The numbers above zero", body = Counts)
 ))]
-async fn count_sagas(State(api): State<Api>) -> Result<Json<Counts>, Problem> {
+async fn count_sagas(State(api): State<Api>) -> Result<Json<Counts>, ErrorResponse> {
     let counts = api.engine.counts().await?;
     Ok(Json(Counts { counts: counts.iter().map(convert::count).collect() }))
 }
 
-/// Look at a saga
+/// Get a saga
 #[utoipa::path(get, path = "/v1/sagas/{id}", tag = "sagas",
-    params(("id" = Uuid, Path, description = "The saga"), GetQuery), responses(
-    (status = 200, description = "The saga as it is now", body = Saga,
-        headers(("etag" = String, description = "Its `seq`, for `If-Match`"))),
+    params(("id" = Uuid, Path, description = "The id of the saga"), GetQuery), responses(
+    (status = 200, description = "The saga", body = Saga,
+        headers(("etag" = String, description = "The `seq` of the saga, for `If-Match`"))),
     NotFound
 ))]
 async fn get_saga(
     State(api): State<Api>,
     Path(id): Path<Uuid>,
     Query(query): Query<GetQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     let convert = match query.include {
         Some(Include::Payloads) => convert::saga_with_payloads,
         None => convert::saga,
@@ -96,20 +97,20 @@ async fn get_saga(
     super::saga_as(&api, SagaId(id), convert).await.map(super::tagged)
 }
 
-/// Read a saga's journal
+/// Get the journal of a saga
 #[utoipa::path(get, path = "/v1/sagas/{id}/journal", tag = "sagas",
-    params(("id" = Uuid, Path, description = "The saga"), JournalQuery), responses(
-    (status = 200, description = "Entries in order", body = JournalPage),
+    params(("id" = Uuid, Path, description = "The id of the saga"), JournalQuery), responses(
+    (status = 200, description = "The entries, in order", body = JournalPage),
     NotFound
 ))]
 async fn get_journal(
     State(api): State<Api>,
     Path(id): Path<Uuid>,
     Query(query): Query<JournalQuery>,
-) -> Result<Json<JournalPage>, Problem> {
+) -> Result<Json<JournalPage>, ErrorResponse> {
     let limit = limit(query.limit.or(Some(DEFAULT_ENTRIES)))?;
     let after = query.after.unwrap_or_default();
-    api.engine.row(SagaId(id)).await?.ok_or_else(Problem::saga_not_found)?;
+    api.engine.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
     let entries = api.engine.journal(SagaId(id), after, limit).await?;
     let next = entries.last().map(|last| last.seq).filter(|_| entries.len() >= limit as usize);
     let entries = entries.iter().map(|appended| convert::journal_entry(appended.seq, &appended.entry));

@@ -1,0 +1,214 @@
+//! Collects the decisions of a lane until they are committed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::lane::request::Request;
+use crate::lane::size;
+use crate::operations::dead_letters::{self, Received};
+use crate::operations::operator::AuditContext;
+use snorri_core::input::{Reply, ReplyResult};
+use snorri_core::journal::{EventSource, Fact, Problem, ProblemCode};
+use snorri_core::transition::Wake;
+use snorri_core::{Decision, Entry, Input, SagaId, State, Status, StepPath, Time};
+use snorri_ports::store::{
+    Appended, Attributes, AuditEntry, Batch, DeadLetter, OpenIncidents, OutboxId, OutboxMessage, SagaRow,
+};
+use snorri_wire::envelope::Wire;
+
+/// Decisions that are to be committed together. Later ones about a saga build on earlier ones.
+#[derive(Debug, Default)]
+pub struct BatchBuilder {
+    entries: Vec<Appended>,
+    outbox: Vec<OutboxMessage>,
+    sagas: HashMap<SagaId, SagaRow>,
+    wakes: HashMap<SagaId, Option<Time>>,
+    dead_letters: Vec<DeadLetter>,
+    incidents: HashMap<SagaId, (Time, Vec<String>)>,
+    attributes: Vec<Attributes>,
+    audit: Vec<AuditEntry>,
+    bytes: usize,
+}
+
+/// The code of the incident of a saga that cannot be read or decided about.
+pub(crate) const UNREADABLE: &str = "unreadable";
+
+impl BatchBuilder {
+    /// Adds one decision about a saga in state `before`, and returns the state after it.
+    pub fn add(&mut self, before: &State, audit: Option<&AuditContext>, decision: Decision) -> State {
+        let Decision { entry, state, messages, wake } = decision;
+        self.bytes += size::of_entry(&entry) + messages.iter().map(size::of_message).sum::<usize>();
+        if listed(before) != listed(&state)
+            && let Some(row) = saga_row(&state, entry.at)
+        {
+            self.sagas.insert(state.id, row);
+        }
+        if codes(before) != codes(&state) {
+            self.incidents.insert(state.id, (state.started_at, codes(&state)));
+        }
+        if before.seq == 0
+            && let Some(attributes) = attributes(&state)
+        {
+            self.attributes.push(attributes);
+        }
+        match wake {
+            Wake::Keep => {}
+            Wake::At(at) => {
+                self.wakes.insert(state.id, Some(at));
+            }
+            Wake::Never => {
+                self.wakes.insert(state.id, None);
+            }
+        }
+        self.outbox.extend(
+            messages
+                .into_iter()
+                .map(|message| OutboxMessage { id: OutboxId(Uuid::now_v7()), message: Arc::new(message) }),
+        );
+        self.audit.extend(audit.map(|audit| audit.entry(before, &state, entry.at)));
+        self.entries.push(Appended { saga: state.id, seq: state.seq, entry });
+        state
+    }
+
+    /// Keeps a copy of the message behind `entry` as a dead letter, if the input could only be an error: a reply that could not
+    /// be decoded, or one, direct or by an event, that violates its schema. The journal has only the problem.
+    pub fn keep_unusable(&mut self, wire: &Wire, saga: SagaId, work: &Request, entry: &Entry) {
+        let Some((step, problem)) = problem_of(work, entry) else { return };
+        let received = match &work.options.unreadable {
+            Some(received) => Some(Received::clone(received)),
+            None => received_as(wire, saga, &work.input),
+        };
+        let Some(Received { queue, properties, body }) = received else { return };
+        self.dead_letters.push(DeadLetter {
+            id: Uuid::now_v7(),
+            at: entry.at,
+            queue,
+            code: problem.code.to_string(),
+            reason: problem.message.clone(),
+            saga: Some(saga),
+            step: Some(step.to_string()),
+            properties,
+            body,
+            resolved_at: None,
+        });
+    }
+
+    /// The messages to be sent once the batch is committed.
+    pub fn outbox(&self) -> &[OutboxMessage] {
+        &self.outbox
+    }
+
+    pub fn entries(&self) -> &[Appended] {
+        &self.entries
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.incidents.is_empty()
+    }
+
+    /// The approximate number of bytes of the entries and messages.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Lists a saga among those with incidents although it cannot be read or decided about.
+    pub fn set_aside(&mut self, saga: SagaId, started_at: Time) {
+        let (_, codes) = self.incidents.entry(saga).or_insert((started_at, Vec::new()));
+        codes.push(UNREADABLE.to_owned());
+    }
+
+    /// The batch, with the outbox rows `sent` that it removes. Its messages are not reserved yet.
+    pub fn into_batch(self, sent: Vec<OutboxId>) -> Batch {
+        let incidents = self.incidents.into_iter().map(|(saga, (started_at, codes))| OpenIncidents {
+            saga,
+            started_at,
+            codes,
+        });
+        Batch {
+            entries: self.entries,
+            sagas: self.sagas.into_values().collect(),
+            outbox: self.outbox,
+            sent,
+            wakes: self.wakes.into_iter().collect(),
+            dead_letters: self.dead_letters,
+            incidents: incidents.collect(),
+            attributes: self.attributes,
+            audit: self.audit,
+            ..Batch::default()
+        }
+    }
+}
+
+/// The problem of the message behind `entry`, and the step that the message was for.
+fn problem_of<'a>(work: &'a Request, entry: &'a Entry) -> Option<(&'a StepPath, &'a Problem)> {
+    if work.options.unreadable.is_some()
+        && let Input::Reply(Reply { attempt, result: ReplyResult::Error(problem) }) = &work.input
+    {
+        return Some((&attempt.step, problem));
+    }
+    entry.facts.iter().find_map(|fact| match fact {
+        Fact::RetryScheduled { step, problem, .. }
+        | Fact::Held { step, problem, .. }
+        | Fact::Unknown { step, problem } => problem.is(ProblemCode::Schema).then_some((step, problem)),
+        _ => None,
+    })
+}
+
+/// The message of a reply: its queue, its relevant properties, and its body.
+fn received_as(wire: &Wire, saga: SagaId, input: &Input) -> Option<Received> {
+    match input {
+        Input::Reply(Reply { attempt, result: ReplyResult::Success(body) }) => {
+            let correlation_id = wire.correlation_id(saga, attempt);
+            let properties = json!({"type": "success", "correlation_id": correlation_id});
+            let body = body.to_string().into_bytes();
+            Some(Received { queue: wire.names.replies.clone(), properties, body })
+        }
+        Input::Event(arrival) => {
+            let EventSource::Event { .. } = &arrival.source else { return None };
+            let properties = dead_letters::properties_of(saga, arrival);
+            let body = arrival.body.to_string().into_bytes();
+            Some(Received { queue: wire.names.events.clone(), properties, body })
+        }
+        _ => None,
+    }
+}
+
+/// The columns of a saga's row that change.
+fn listed(state: &State) -> Option<(Status, u32, bool)> {
+    (state.seq > 0).then(|| (state.status(), state.version(), state.paused.is_some()))
+}
+
+/// The codes of the incidents that an operator has to resolve.
+fn codes(state: &State) -> Vec<String> {
+    if state.incidents.is_empty() || state.ended.is_some() {
+        return Vec::new();
+    }
+    let mut codes: Vec<_> =
+        state.incidents.iter().map(|incident| incident.problem.code.to_string()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+fn attributes(state: &State) -> Option<Attributes> {
+    let values = &state.started.as_ref()?.attributes;
+    let attributes = || Attributes { saga: state.id, started_at: state.started_at, values: values.clone() };
+    (!values.is_empty()).then(attributes)
+}
+
+fn saga_row(state: &State, changed_at: Time) -> Option<SagaRow> {
+    let started = state.started.as_ref()?;
+    Some(SagaRow {
+        id: state.id,
+        definition: Arc::clone(&started.definition),
+        version: state.version(),
+        key: started.key.clone(),
+        status: state.status(),
+        paused: state.paused.is_some(),
+        started_at: state.started_at,
+        changed_at,
+    })
+}

@@ -1,0 +1,157 @@
+//! One action on many sagas. It is first tried on all of them, so that the caller sees its effect and can confirm exactly that.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, Stream, StreamExt};
+
+use crate::definitions::computing;
+use crate::operations::operator::{self, AuditContext, Refusal, SubmitOptions};
+use crate::queries::search::Query;
+use crate::{Engine, SubmitError};
+use snorri_core::input::{Intervention, Migrate};
+use snorri_core::journal::By;
+use snorri_core::{Input, Rejection, SagaId, State, Status, Time, transition};
+use snorri_definition::Compiled;
+use snorri_ports::store::{self, SagaRow};
+
+/// Sagas that are changed concurrently.
+const AT_ONCE: usize = 16;
+/// Sagas whose journals are loaded at once for a trial.
+const CHUNK: usize = 200;
+
+/// The action on each saga.
+#[derive(Debug, Clone)]
+pub enum Action {
+    Cancel,
+    Pause,
+    Resume,
+    Retry,
+    Skip,
+    Rollback,
+    Abandon,
+    Migrate { to: Arc<Compiled> },
+}
+
+/// The result for one saga, of the action or of its trial.
+#[derive(Debug)]
+pub struct BulkResult {
+    pub saga: SagaId,
+    /// `None`: there is no such saga any more.
+    pub status: Option<Status>,
+    pub refused: Option<SubmitError>,
+}
+
+impl Action {
+    /// The name in the journal and the audit.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+            Self::Rollback => "rollback",
+            Self::Abandon => "abandon",
+            Self::Migrate { .. } => "migrate",
+        }
+    }
+
+    /// Why the action would be refused for a saga.
+    fn refused(&self, compiled: &Compiled, state: &State, by: &By, now: Time) -> Option<Rejection> {
+        if let Self::Migrate { to } = self
+            && to.definition.version != state.version()
+            && !state.status().is_final()
+        {
+            let obstacles = operator::obstacles(compiled, to, state);
+            return (!obstacles.is_empty()).then_some(Rejection::NotSafe(obstacles));
+        }
+        let decide = || transition(&compiled.definition, state, &self.input(by.clone()), now);
+        computing::decide(compiled, state, decide).err()
+    }
+
+    fn input(&self, by: By) -> Input {
+        let intervene = |action, by| Input::Intervene { action, by };
+        match self {
+            Self::Cancel => Input::Cancel(by),
+            Self::Pause => Input::Pause(by),
+            Self::Resume => Input::Resume(by),
+            Self::Retry => intervene(Intervention::Retry { step: None }, by),
+            Self::Skip => intervene(Intervention::Skip { step: None }, by),
+            Self::Rollback => intervene(Intervention::Rollback, by),
+            Self::Abandon => intervene(Intervention::Abandon, by),
+            Self::Migrate { to } => Input::Migrate(Box::new(Migrate { to: Arc::clone(&to.definition), by })),
+        }
+    }
+}
+
+impl Engine {
+    /// Tries an action on the sagas of a query, up to `limit` of them. Nothing is changed.
+    pub async fn try_bulk(
+        &self,
+        action: &Action,
+        query: &Query,
+        limit: u32,
+        by: &By,
+    ) -> Result<Vec<BulkResult>, Refusal> {
+        let sagas = self.search_all(query, limit).await?;
+        let mut outcomes = Vec::with_capacity(sagas.len());
+        for chunk in sagas.chunks(CHUNK) {
+            let ids: Vec<SagaId> = chunk.iter().map(|row| row.id).collect();
+            let mut loaded = self.reader().load(&ids).await?;
+            for row in chunk {
+                outcomes.push(match loaded.take(row.id) {
+                    Ok(journal) => self.try_one(row, &State::replay(row.id, &journal), action, by).await?,
+                    Err(error) => BulkResult {
+                        saga: row.id,
+                        status: Some(row.status),
+                        refused: Some(SubmitError::Unreadable(error.to_string())),
+                    },
+                });
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn try_one(
+        &self,
+        row: &SagaRow,
+        state: &State,
+        action: &Action,
+        by: &By,
+    ) -> Result<BulkResult, store::Error> {
+        let refused = match self.definitions().find(&row.definition, Some(state.version())).await {
+            Err(crate::definitions::Error::Store(error)) => return Err(error),
+            Err(error) => Some(SubmitError::Unreadable(error.to_string())),
+            Ok(compiled) => action.refused(&compiled, state, by, self.clock().now()).map(Into::into),
+        };
+        Ok(BulkResult { saga: row.id, status: Some(row.status), refused })
+    }
+
+    /// Executes the action, some sagas concurrently. Dropping the stream stops it.
+    pub fn do_bulk(
+        &self,
+        action: Action,
+        sagas: Vec<SagaId>,
+        by: By,
+    ) -> impl Stream<Item = BulkResult> + Send + use<> {
+        let engine = self.clone();
+        stream::iter(sagas)
+            .map(move |saga| {
+                let (engine, action, by) = (engine.clone(), action.clone(), by.clone());
+                async move { engine.do_one(&action, saga, by).await }
+            })
+            .buffered(AT_ONCE)
+    }
+
+    async fn do_one(&self, action: &Action, saga: SagaId, by: By) -> BulkResult {
+        let audit = AuditContext { action: action.name(), step: None, by: by.clone() };
+        let options = SubmitOptions { audit: Some(audit), ..SubmitOptions::of_request() };
+        match self.submit_on(options, saga, action.input(by)).await {
+            Ok(accepted) => BulkResult { saga, status: Some(accepted.status), refused: None },
+            Err(refused) => {
+                let row = self.reader().saga(saga).await.ok().flatten();
+                BulkResult { saga, status: row.map(|row| row.status), refused: Some(refused) }
+            }
+        }
+    }
+}

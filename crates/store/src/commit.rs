@@ -1,0 +1,250 @@
+//! Writes a batch: the hot path of the product.
+//!
+//! On PostgreSQL a batch is one statement, and so one round trip and its own transaction. Each table's rows are passed as
+//! arrays, so that the text is the same for every batch and is parsed and planned once on each connection. Against multi-row
+//! inserts in a transaction (7 to 9 round trips, and a text to build and parse for each size of batch) this took about half the
+//! client's CPU and the same of the server: 0.07 instead of 0.18 ms a saga in batches of 10 entries, 0.010 instead of 0.021 in
+//! batches of 500. Below sea-orm, on bare sqlx, it would be another quarter.
+//!
+//! On SQLite it is one statement for each table, in a transaction, with the rows as one JSON array.
+
+pub(crate) mod claim;
+pub(crate) mod locks;
+pub(crate) mod writer;
+
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{ConnectionTrait, Statement, Value};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::Dialect;
+
+use crate::SqlStore;
+
+use crate::Writer;
+
+use crate::aside;
+
+use crate::session::error;
+use crate::session::error::SqlError;
+use snorri_ports::store::{Appended, Batch, Error, OutboxMessage, SagaRow};
+
+/// The parts do not see each other's rows, and need not, because no row is written by two of them. The journal is the purpose
+/// of the statement: PostgreSQL appends to it first, so that of two writers of the same sagas the second waits there.
+const POSTGRES: &str = "\
+WITH written AS (
+    INSERT INTO saga (id, definition, version, key, status, started_at, changed_at, paused)
+    SELECT id, definition, version, CASE WHEN has_key THEN key END, status, started_at, changed_at, paused
+    FROM unnest($5::uuid[], $6::text[], $7::bigint[], $8::bool[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],
+        $13::bool[]) AS saga (id, definition, version, has_key, key, status, started_at, changed_at, paused)
+    ON CONFLICT (id) DO UPDATE
+    SET version = excluded.version, status = excluded.status, changed_at = excluded.changed_at, paused = excluded.paused
+), queued AS (
+    INSERT INTO outbox (id, saga, reserved_until, holder, message)
+    SELECT id, saga, $14, $22, message FROM unnest($15::uuid[], $16::uuid[], $17::text[]) AS unsent (id, saga, message)
+), sent AS (
+    DELETE FROM outbox WHERE id = ANY($18::uuid[])
+), woken AS (
+    INSERT INTO timer (saga, due) SELECT * FROM unnest($19::uuid[], $20::bigint[])
+    ON CONFLICT (saga) DO UPDATE SET due = excluded.due, holder = NULL
+), unwoken AS (
+    DELETE FROM timer WHERE saga = ANY($21::uuid[])
+)
+INSERT INTO journal (saga, seq, at, entry)
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])";
+
+const SQLITE_JOURNAL: &str = "\
+INSERT INTO journal (saga, seq, at, entry)
+SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1)";
+
+/// `WHERE true` keeps SQLite's parser from taking ON for a join's.
+const SQLITE_SAGA: &str = "\
+INSERT INTO saga (id, definition, version, key, status, started_at, changed_at, paused)
+SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+FROM json_each(?1) WHERE true
+ON CONFLICT (id) DO UPDATE
+SET version = excluded.version, status = excluded.status, changed_at = excluded.changed_at, paused = excluded.paused";
+
+const SQLITE_QUEUED: &str = "\
+INSERT INTO outbox (id, saga, reserved_until, holder, message)
+SELECT unhex(value ->> 0), unhex(value ->> 1), ?2, ?3, value ->> 2 FROM json_each(?1)";
+
+const SQLITE_SENT: &str = "DELETE FROM outbox WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+
+const SQLITE_WOKEN: &str = "\
+INSERT INTO timer (saga, due) SELECT unhex(value ->> 0), value ->> 1 FROM json_each(?1) WHERE true
+ON CONFLICT (saga) DO UPDATE SET due = excluded.due, holder = NULL";
+
+const SQLITE_UNWOKEN: &str = "DELETE FROM timer WHERE saga IN (SELECT unhex(value) FROM json_each(?1))";
+
+pub(super) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), SqlError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    // Writers that want some of the same keys lock them in the same order; otherwise they would deadlock.
+    batch.entries.sort_unstable_by_key(|entry| (entry.saga, entry.seq));
+    batch.sent.sort_unstable();
+    match &store.dialect {
+        Dialect::Postgres => {
+            let statement = postgres_statement(store, batch)?;
+            let committed = store.db.execute_raw(statement).await;
+            committed.inspect_err(|error| store.recycling.observe(error)).map_err(error::of_commit)?;
+            Ok(())
+        }
+        Dialect::Sqlite(writer) => in_sqlite(writer, sqlite_statements(store, &batch)?).await,
+    }
+}
+
+fn postgres_statement(store: &SqlStore, batch: Batch) -> Result<Statement, SqlError> {
+    let rare = aside::parts(&batch)?;
+    let mut values = postgres_values(batch)?;
+    if rare.is_empty() {
+        return Ok(store.statement(POSTGRES, values));
+    }
+    let mut sql = "WITH ".to_owned();
+    for part in rare {
+        values.push(part.rows.into());
+        let rows = format!("${}", values.len());
+        for (name, text) in part.postgres {
+            sql.extend([name, " AS (", &text.replace("$n", &rows), "), "]);
+        }
+    }
+    sql.push_str(POSTGRES.strip_prefix("WITH ").unwrap_or(POSTGRES));
+    Ok(store.statement(sql, values))
+}
+
+fn postgres_values(batch: Batch) -> Result<Vec<Value>, SqlError> {
+    let Batch { entries, sagas, outbox, outbox_reserved_until, outbox_holder, sent, wakes, .. } = batch;
+    let texts = entries.iter().map(|appended| json(&appended.entry)).collect::<Result<Vec<_>, _>>()?;
+    let messages = outbox.iter().map(|unsent| json(&*unsent.message)).collect::<Result<Vec<_>, _>>()?;
+    let woken = || wakes.iter().filter_map(|(saga, due)| due.map(|due| (saga.0, due.0)));
+    let unwoken = wakes.iter().filter(|(_, due)| due.is_none());
+    Ok(vec![
+        uuids(entries.iter().map(|appended| appended.saga.0)),
+        bigints(entries.iter().map(|appended| i64::from(appended.seq))),
+        bigints(entries.iter().map(|appended| appended.entry.at.0)),
+        strings(texts),
+        uuids(sagas.iter().map(|saga| saga.id.0)),
+        strings(sagas.iter().map(|saga| saga.definition.to_string())),
+        bigints(sagas.iter().map(|saga| i64::from(saga.version))),
+        // sea-orm's arrays of strings hold no null.
+        array(ArrayType::Bool, sagas.iter().map(|saga| saga.key.is_some())),
+        strings(sagas.iter().map(|saga| saga.key.clone().unwrap_or_default())),
+        strings(sagas.iter().map(|saga| saga.status.as_str().to_owned())),
+        bigints(sagas.iter().map(|saga| saga.started_at.0)),
+        bigints(sagas.iter().map(|saga| saga.changed_at.0)),
+        array(ArrayType::Bool, sagas.iter().map(|saga| saga.paused)),
+        outbox_reserved_until.0.into(),
+        uuids(outbox.iter().map(|unsent| unsent.id.0)),
+        uuids(outbox.iter().map(|unsent| unsent.message.saga().0)),
+        strings(messages),
+        uuids(sent.iter().map(|id| id.0)),
+        uuids(woken().map(|(saga, _)| saga)),
+        bigints(woken().map(|(_, due)| due)),
+        uuids(unwoken.map(|(saga, _)| saga.0)),
+        outbox_holder.into(),
+    ])
+}
+
+pub(super) fn uuids(values: impl IntoIterator<Item = Uuid>) -> Value {
+    array(ArrayType::Uuid, values)
+}
+
+fn bigints(values: impl IntoIterator<Item = i64>) -> Value {
+    array(ArrayType::BigInt, values)
+}
+
+fn strings(values: impl IntoIterator<Item = String>) -> Value {
+    array(ArrayType::String, values)
+}
+
+fn array<T: Into<Value>>(kind: ArrayType, values: impl IntoIterator<Item = T>) -> Value {
+    Value::Array(kind, Some(Box::new(values.into_iter().map(Into::into).collect())))
+}
+
+/// Appends to the journal, and then writes the other tables as needed.
+struct SqliteStatements {
+    append: Option<Statement>,
+    others: Vec<Statement>,
+}
+
+fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements, SqlError> {
+    let rows = |sql: &str, rows: String| store.statement(sql, [rows.into()]);
+    let append = match &batch.entries[..] {
+        [] => None,
+        entries => Some(rows(SQLITE_JOURNAL, journal_rows(entries)?)),
+    };
+    let mut others = Vec::new();
+    if !batch.sagas.is_empty() {
+        others.push(rows(SQLITE_SAGA, saga_rows(&batch.sagas)?));
+    }
+    if !batch.outbox.is_empty() {
+        let rows = outbox_rows(&batch.outbox)?;
+        let values = [rows.into(), batch.outbox_reserved_until.0.into(), batch.outbox_holder.into()];
+        others.push(store.statement(SQLITE_QUEUED, values));
+    }
+    if !batch.sent.is_empty() {
+        others.push(rows(SQLITE_SENT, json_keys(batch.sent.iter().map(|id| &id.0))));
+    }
+    let woken = batch.wakes.iter().filter_map(|(saga, due)| due.map(|due| (hex(&saga.0), due)));
+    let woken = woken.collect::<Vec<_>>();
+    if !woken.is_empty() {
+        others.push(rows(SQLITE_WOKEN, json(&woken)?));
+    }
+    if woken.len() < batch.wakes.len() {
+        let unwoken = batch.wakes.iter().filter(|(_, due)| due.is_none());
+        others.push(rows(SQLITE_UNWOKEN, json_keys(unwoken.map(|(saga, _)| &saga.0))));
+    }
+    for part in aside::parts(batch)? {
+        others.extend(part.sqlite.iter().map(|sql| rows(sql, part.rows.clone())));
+    }
+    Ok(SqliteStatements { append, others })
+}
+
+fn journal_rows(entries: &[Appended]) -> Result<String, SqlError> {
+    let row = |appended: &Appended| {
+        Ok((hex(&appended.saga.0), appended.seq, appended.entry.at, json(&appended.entry)?))
+    };
+    json(&entries.iter().map(row).collect::<Result<Vec<_>, SqlError>>()?)
+}
+
+fn saga_rows(sagas: &[SagaRow]) -> Result<String, SqlError> {
+    let row = |saga: &SagaRow| {
+        let SagaRow { id, definition, version, key, status, started_at, changed_at, paused } = saga.clone();
+        (hex(&id.0), definition, version, key, status, started_at, changed_at, paused)
+    };
+    json(&sagas.iter().map(row).collect::<Vec<_>>())
+}
+
+fn outbox_rows(outbox: &[OutboxMessage]) -> Result<String, SqlError> {
+    let row = |unsent: &OutboxMessage| {
+        Ok((hex(&unsent.id.0), hex(&unsent.message.saga().0), json(&*unsent.message)?))
+    };
+    json(&outbox.iter().map(row).collect::<Result<Vec<_>, SqlError>>()?)
+}
+
+async fn in_sqlite(writer: &Writer, statements: SqliteStatements) -> Result<(), SqlError> {
+    let writing = writer.begin().await?;
+    if let Some(append) = statements.append {
+        writing.execute(append).await.map_err(error::of_append)?;
+    }
+    for statement in statements.others {
+        writing.execute(statement).await?;
+    }
+    writing.commit().await
+}
+
+/// A JSON array of these keys, for SQLite's `unhex`.
+pub(super) fn json_keys<'a>(keys: impl Iterator<Item = &'a Uuid>) -> String {
+    // Hexadecimal digits need no escaping.
+    let keys = keys.map(|key| format!("\"{}\"", key.simple())).collect::<Vec<_>>();
+    format!("[{}]", keys.join(","))
+}
+
+pub(super) fn hex(key: &Uuid) -> String {
+    key.simple().to_string()
+}
+
+pub(super) fn json(value: &impl Serialize) -> Result<String, SqlError> {
+    Ok(serde_json::to_string(value).map_err(|error| Error::Corrupt(error.to_string()))?)
+}

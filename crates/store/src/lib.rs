@@ -1,0 +1,314 @@
+//! The store on a database: PostgreSQL for production, SQLite for a single process without further services.
+//!
+//! The only crate that uses sea-orm. In reading order:
+//!
+//! - `connect`: options, connections, migrations
+//! - `commit`: writes a batch, the hot path of the product
+//! - `aside`: the rare parts of a batch
+//! - `claim`: claims due timers and unsent messages
+//! - `read`: journals
+//! - `list`, `question`: lists of sagas, and queries by changing conditions
+//! - `definitions`, `records`: definitions; dead letters, the audit, and the runs of schedules
+//! - `buffer`: events and signals that arrived before their saga
+//! - `retain`: finds and deletes sagas that ended long ago
+//! - `token_keys`: the keys of correlation tokens
+//! - `processes`: the processes that are alive, and the rows that they have reserved
+//! - `identity`: the id of the database
+//! - `locks`: whether another session blocks all commits
+//! - `entity`: the table whose statements sea-orm builds
+//! - `error`, `stored`: the meaning of a database's error; rows that cannot be read
+//! - `probe`, `switching`: the writable database, at the start and after a failover
+//! - `recycling`: sessions that are not used again
+//! - `writer`: the connection that writes to SQLite
+//!
+//! The hot paths are one constant SQL text for each database, prepared once on each connection; the others are built by
+//! sea-orm. Every statement is its own transaction where one statement suffices, because a single statement can be dropped
+//! halfway. sea-orm's `begin` may return a connection with a transaction open when it is dropped: on SQLite, a transaction of
+//! several statements has a connection that is closed then.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, ExecResult, QueryResult, Statement, Value};
+use uuid::Uuid;
+
+use crate::session::error::SqlError;
+use snorri_core::{SagaId, Time};
+use snorri_ports::store::{
+    Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, OutboxMessage, Registered, SagaRow,
+    ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
+};
+
+mod aside;
+mod buffer;
+mod commit;
+mod definitions;
+mod entity;
+mod processes;
+mod read;
+mod retain;
+mod session;
+mod token_keys;
+
+use commit::writer::{Alone, Writer};
+use read::stored::Logged;
+pub use session::connect::Options;
+pub use session::probe::ConnectError;
+use session::recycling::Recycling;
+use session::switching::Switch;
+
+/// A [`Store`] on PostgreSQL or SQLite. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct SqlStore {
+    db: DatabaseConnection,
+    dialect: Dialect,
+    /// The longest that a method waits for an answer.
+    patience: Duration,
+    recycling: Recycling,
+    logged: Logged,
+    /// Set if there are several databases.
+    switch: Option<Arc<Switch>>,
+}
+
+#[derive(Debug, Clone)]
+enum Dialect {
+    Postgres,
+    Sqlite(Writer),
+}
+
+impl SqlStore {
+    /// Connects, and migrates the schema if the options ask for that.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if no database is writable, or its schema cannot be migrated.
+    pub async fn connect(options: &Options) -> Result<Self, ConnectError> {
+        session::connect::connect(options).await
+    }
+
+    /// Closes all connections, once their work is done.
+    pub async fn close(&self) {
+        if let Dialect::Sqlite(writer) = &self.dialect {
+            writer.close().await;
+        }
+        // The only error is that it is closed already.
+        let _ = self.db.close_by_ref().await;
+    }
+
+    fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
+        let backend = match self.dialect {
+            Dialect::Postgres => DbBackend::Postgres,
+            Dialect::Sqlite(_) => DbBackend::Sqlite,
+        };
+        Statement::from_sql_and_values(backend, sql, values)
+    }
+
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, SqlError> {
+        Ok(self.db.execute_raw(statement).await.inspect_err(|error| self.recycling.observe(error))?)
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, SqlError> {
+        Ok(self.db.query_all_raw(statement).await.inspect_err(|error| self.recycling.observe(error))?)
+    }
+
+    /// The right to write to SQLite, for as long as it is held.
+    async fn alone(&self) -> Option<Alone> {
+        match &self.dialect {
+            Dialect::Postgres => None,
+            Dialect::Sqlite(writer) => Some(writer.alone().await),
+        }
+    }
+
+    /// The database enforces its own timeouts; this one is for a network that has lost the answer.
+    async fn patiently<T>(&self, work: impl Future<Output = Result<T, SqlError>>) -> Result<T, Error> {
+        let result = match tokio::time::timeout(self.patience, work).await {
+            Ok(result) => result.map_err(Error::from),
+            Err(elapsed) => Err(Error::Unavailable(elapsed.into())),
+        };
+        if let (Err(Error::Unavailable(_)), Some(switch)) = (&result, &self.switch) {
+            switch.search().await;
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn commit(&self, batch: Batch) -> Result<(), Error> {
+        self.patiently(commit::commit(self, batch)).await
+    }
+
+    async fn load(&self, sagas: &[SagaId]) -> Result<Loaded, Error> {
+        self.patiently(read::load(self, sagas)).await
+    }
+
+    async fn heads(&self, sagas: &[SagaId]) -> Result<HashMap<SagaId, u32>, Error> {
+        self.patiently(read::heads(self, sagas)).await
+    }
+
+    async fn claim_due(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<SagaId>, Error> {
+        self.patiently(commit::claim::due(self, now, lease, limit)).await
+    }
+
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxMessage>, Error> {
+        self.patiently(commit::claim::unsent(self, now, lease, limit)).await
+    }
+
+    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error> {
+        self.patiently(processes::give_back(self, messages, at)).await
+    }
+
+    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
+        self.patiently(commit::claim::unsent_commands(self, sagas)).await
+    }
+
+    async fn count_unsent(&self, most: u32) -> Result<u64, Error> {
+        self.patiently(read::count_unsent(self, most)).await
+    }
+
+    async fn register(
+        &self,
+        definition: &StoredDefinition,
+        audit: Option<&AuditEntry>,
+    ) -> Result<Registered, Error> {
+        self.patiently(definitions::register(self, definition, audit)).await
+    }
+
+    async fn set_active(
+        &self,
+        name: &str,
+        version: u32,
+        active: bool,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
+        self.patiently(definitions::set_active(self, name, version, active, audit)).await
+    }
+
+    async fn definitions(&self) -> Result<Vec<StoredDefinition>, Error> {
+        self.patiently(definitions::definitions(self)).await
+    }
+
+    async fn definition(&self, name: &str, version: u32) -> Result<Option<StoredDefinition>, Error> {
+        self.patiently(definitions::definition(self, name, version)).await
+    }
+
+    async fn saga(&self, id: SagaId) -> Result<Option<SagaRow>, Error> {
+        self.patiently(read::list::saga(self, id)).await
+    }
+
+    async fn sagas(&self, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, Error> {
+        self.patiently(read::list::sagas(self, filter, limit)).await
+    }
+
+    async fn buffer_event(&self, event: &BufferedEvent, limits: BufferLimits) -> Result<Buffered, Error> {
+        self.patiently(buffer::insert(self, event, limits)).await
+    }
+
+    async fn buffered_events(&self, saga: SagaId, limit: u32) -> Result<Vec<BufferedEvent>, Error> {
+        self.patiently(buffer::of_saga(self, saga, limit)).await
+    }
+
+    async fn sagas_with_buffered_events(&self, limit: u32) -> Result<Vec<SagaId>, Error> {
+        self.patiently(buffer::started_sagas(self, limit)).await
+    }
+
+    async fn expired_buffered_events(&self, now: Time, limit: u32) -> Result<Vec<BufferedEvent>, Error> {
+        self.patiently(buffer::expired(self, now, limit)).await
+    }
+
+    async fn delete_dead_letters(&self, expired: ExpiredLetters, limit: u32) -> Result<u64, Error> {
+        self.patiently(retain::delete_dead_letters(self, expired, limit)).await
+    }
+
+    async fn schedule_ran(
+        &self,
+        definition: &str,
+        schedule: &str,
+        at: Time,
+        valid_until: Time,
+    ) -> Result<(), Error> {
+        self.patiently(read::records::schedule_ran(self, definition, schedule, at, valid_until)).await
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRun>, Error> {
+        self.patiently(read::records::schedules(self)).await
+    }
+
+    async fn counts(&self) -> Result<Vec<Count>, Error> {
+        self.patiently(read::list::counts(self)).await
+    }
+
+    async fn journal(&self, saga: SagaId, after: u32, limit: u32) -> Result<Vec<Appended>, Error> {
+        self.patiently(read::page(self, saga, after, limit)).await
+    }
+
+    async fn appended_since(&self, at: Time, limit: u32) -> Result<Vec<Appended>, Error> {
+        self.patiently(read::appended_since(self, at, limit)).await
+    }
+
+    async fn dead_letters(&self, filter: &LetterFilter, limit: u32) -> Result<Vec<DeadLetter>, Error> {
+        self.patiently(read::records::dead_letters(self, filter, limit)).await
+    }
+
+    async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>, Error> {
+        self.patiently(read::records::dead_letter(self, id)).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, Error> {
+        self.patiently(read::records::audit(self, filter, limit)).await
+    }
+
+    async fn finished_before(
+        &self,
+        definition: &str,
+        before: Time,
+        after: Option<(Time, SagaId)>,
+        limit: u32,
+    ) -> Result<Vec<(Time, SagaId)>, Error> {
+        self.patiently(retain::finished_before(self, definition, before, after, limit)).await
+    }
+
+    async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error> {
+        self.patiently(retain::delete(self, sagas)).await
+    }
+
+    async fn token_keys(&self) -> Result<Vec<TokenKey>, Error> {
+        self.patiently(token_keys::newest(self)).await
+    }
+
+    async fn add_token_key(&self, key: &TokenKey, audit: Option<&AuditEntry>) -> Result<bool, Error> {
+        self.patiently(token_keys::add(self, key, audit)).await
+    }
+
+    async fn process_seen(&self, process: Uuid, now: Time) -> Result<(), Error> {
+        self.patiently(processes::seen(self, process, now)).await
+    }
+
+    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error> {
+        self.patiently(processes::all(self)).await
+    }
+
+    async fn release(&self, process: Uuid, now: Time) -> Result<(), Error> {
+        self.patiently(processes::release(self, process, now)).await
+    }
+
+    async fn now(&self) -> Result<Option<Time>, Error> {
+        self.patiently(processes::now(self)).await
+    }
+
+    async fn identity(&self) -> Result<Uuid, Error> {
+        self.patiently(session::identity::identity(self)).await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        let check = async {
+            session::connect::check(&self.db).await?;
+            commit::locks::check(self).await
+        };
+        self.patiently(check).await
+    }
+}

@@ -1,0 +1,74 @@
+//! The processes that are alive, and the rows that they have reserved.
+
+use sea_orm::{QueryResult, Value};
+use uuid::Uuid;
+
+use crate::Dialect;
+
+use crate::SqlStore;
+
+use crate::commit;
+use crate::session::error::SqlError;
+use snorri_core::Time;
+use snorri_ports::store::OutboxId;
+
+const POSTGRES_NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+const SEEN: &str = "\
+INSERT INTO process (id, seen_at) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at";
+
+const ALL: &str = "SELECT id, seen_at FROM process ORDER BY id";
+
+/// Each is a statement of its own: if the process dies in between, another executes them all again.
+const RELEASE: [&str; 3] = [
+    "UPDATE outbox SET reserved_until = $2, holder = NULL WHERE holder = $1",
+    "UPDATE timer SET due = $2, holder = NULL WHERE holder = $1",
+    "DELETE FROM process WHERE id = $1 AND seen_at <= $2",
+];
+
+const POSTGRES_GIVE_BACK: &str =
+    "UPDATE outbox SET reserved_until = $1, holder = NULL WHERE id = ANY($2::uuid[])";
+
+const SQLITE_GIVE_BACK: &str = "\
+UPDATE outbox SET reserved_until = ?1, holder = NULL WHERE id IN (SELECT unhex(value) FROM json_each(?2))";
+
+pub(super) async fn now(store: &SqlStore) -> Result<Option<Time>, SqlError> {
+    match store.dialect {
+        Dialect::Sqlite(_) => Ok(None),
+        Dialect::Postgres => {
+            let rows = store.query(store.statement(POSTGRES_NOW, [])).await?;
+            rows.first().map(|row| Ok(Time(row.try_get_by_index(0)?))).transpose()
+        }
+    }
+}
+
+pub(super) async fn seen(store: &SqlStore, process: Uuid, now: Time) -> Result<(), SqlError> {
+    execute(store, SEEN, [process.into(), now.0.into()]).await
+}
+
+pub(super) async fn all(store: &SqlStore) -> Result<Vec<(Uuid, Time)>, SqlError> {
+    let rows = store.query(store.statement(ALL, [])).await?;
+    let process = |row: &QueryResult| Ok((row.try_get_by_index(0)?, Time(row.try_get_by_index(1)?)));
+    rows.iter().map(process).collect()
+}
+
+pub(super) async fn release(store: &SqlStore, process: Uuid, now: Time) -> Result<(), SqlError> {
+    for sql in RELEASE {
+        execute(store, sql, [process.into(), now.0.into()]).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn give_back(store: &SqlStore, messages: &[OutboxId], at: Time) -> Result<(), SqlError> {
+    let (sql, keys): (_, Value) = match store.dialect {
+        Dialect::Postgres => (POSTGRES_GIVE_BACK, commit::uuids(messages.iter().map(|id| id.0))),
+        Dialect::Sqlite(_) => (SQLITE_GIVE_BACK, commit::json_keys(messages.iter().map(|id| &id.0)).into()),
+    };
+    execute(store, sql, [at.0.into(), keys]).await
+}
+
+async fn execute(store: &SqlStore, sql: &str, values: [Value; 2]) -> Result<(), SqlError> {
+    let _alone = store.alone().await;
+    store.execute(store.statement(sql, values)).await?;
+    Ok(())
+}

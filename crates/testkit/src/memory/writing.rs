@@ -1,0 +1,74 @@
+//! Writes a batch.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use super::{Reserved, Tables, Timer};
+use snorri_ports::store::{Batch, OutboxMessage};
+
+impl Tables {
+    /// Whether a batch would append an existing entry.
+    pub(super) fn conflicts(&self, batch: &Batch) -> bool {
+        let mut keys = HashSet::new();
+        let mut taken = |key| self.journal.contains_key(&key) || !keys.insert(key);
+        batch.entries.iter().any(|appended| taken((appended.saga, appended.seq)))
+    }
+
+    /// # Panics
+    ///
+    /// If a database would refuse the batch, so that a simulation finds the origin of such batches.
+    pub(super) fn write(&mut self, batch: Batch) {
+        assert!(all_differ(batch.sagas.iter().map(|saga| saga.id)), "a saga has two rows");
+        assert!(all_differ(batch.incidents.iter().map(|open| open.saga)), "a saga has incidents twice");
+        assert!(all_differ(batch.attributes.iter().map(|of| of.saga)), "a saga has attributes twice");
+        assert!(all_differ(batch.wakes.iter().map(|(saga, _)| *saga)), "a saga has two wake-ups");
+        let queued = batch.outbox.iter().map(|unsent| unsent.id);
+        let sent = batch.sent.iter().copied().collect::<HashSet<_>>();
+        assert!(
+            all_differ(queued.chain(sent)),
+            "a message is queued twice, or sent by the batch that queues it"
+        );
+        let (until, holder) = (batch.outbox_reserved_until, Some(batch.outbox_holder));
+        for appended in batch.entries {
+            self.journal.insert((appended.saga, appended.seq), appended.entry);
+        }
+        for saga in batch.sagas {
+            let row = self.sagas.entry(saga.id).or_insert_with(|| saga.clone());
+            row.version = saga.version;
+            row.status = saga.status;
+            row.changed_at = saga.changed_at;
+            row.paused = saga.paused;
+        }
+        for OutboxMessage { id, message } in batch.outbox {
+            self.outbox.insert(id, Reserved { until, holder, message });
+        }
+        for id in batch.sent {
+            self.outbox.remove(&id);
+        }
+        self.incidents.extend(batch.incidents.into_iter().map(|open| (open.saga, open.codes)));
+        self.attributes.extend(batch.attributes.into_iter().map(|of| (of.saga, of.values)));
+        for letter in batch.dead_letters {
+            self.dead_letters.entry(letter.id).or_insert(letter);
+        }
+        for id in batch.buffered_removed {
+            self.buffered.remove(&id);
+        }
+        for (id, at) in batch.letters_resolved {
+            if let Some(letter) = self.dead_letters.get_mut(&id) {
+                letter.resolved_at.get_or_insert(at);
+            }
+        }
+        self.audit.extend(batch.audit);
+        for (saga, due) in batch.wakes {
+            match due {
+                Some(due) => self.timers.insert(saga, Timer { due, holder: None }),
+                None => self.timers.remove(&saga),
+            };
+        }
+    }
+}
+
+fn all_differ<T: Eq + Hash>(mut items: impl Iterator<Item = T>) -> bool {
+    let mut seen = HashSet::new();
+    items.all(|item| seen.insert(item))
+}
