@@ -19,7 +19,7 @@ fn every_code_has_one_and_every_file_is_listed() {
     let files = files.map(|file| file.expect("a file").path().file_stem().expect("a name").to_owned());
     let files: BTreeSet<_> = files.map(|name| name.into_string().expect("UTF-8")).collect();
     let missing: Vec<_> = files.difference(&listed).collect();
-    assert!(missing.is_empty(), "crates/definition/src/explanation.rs does not list {missing:?}");
+    assert!(missing.is_empty(), "crates/definition/src/diagnostic/explanation.rs does not list {missing:?}");
     let missing: Vec<_> = codes().difference(&listed).cloned().collect();
     assert!(missing.is_empty(), "no file in crates/definition/src/diagnostic/explanations for {missing:?}");
     let unknown: Vec<_> = listed.difference(&codes()).cloned().collect();

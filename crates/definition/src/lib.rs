@@ -5,7 +5,7 @@
 //! [`Diagnostics`] come out. Only [`read_directory`] and [`read_definition`] touch files.
 //!
 //! ```text
-//! text -> source (values with their places) -> decode (all errors at once) -> saga::Definition
+//! text -> source (values with their places) -> decode (all errors at once) -> core::Definition
 //! ```
 //!
 //! It must not depend on storage, on the broker, or on the state of running sagas.

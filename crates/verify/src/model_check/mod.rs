@@ -2,9 +2,9 @@
 //!
 //! It applies the real [`transition`](snorri_core::transition()) to every stimulus in every state, until there are no new
 //! states: an explicit-state exploration, breadth first, so the first path to a state is a shortest one (G. J. Holzmann, "The
-//! SPIN Model Checker", 2003). States with the same future are one (`fingerprint`). The abstraction (`skeleton`) replaces data
-//! by questions, and every answer is tried. Timers become due in every order. `rules` has the rules that must hold, and `story`
-//! renders counterexamples.
+//! SPIN Model Checker", 2003). States with the same future are one (`fingerprint`). The `abstraction` replaces data by questions,
+//! and every answer is tried. Timers become due in every order. `rules` has the rules that must hold, and `counterexample` renders
+//! the paths that break one.
 //!
 //! It is pure, and bounded by the number of states, not by time: the same definition has the same result.
 
