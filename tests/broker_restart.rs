@@ -7,7 +7,6 @@
 mod bed;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,7 @@ const KILLS: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_goes_on_and_nothing_confirmed_is_lost_when_the_broker_is_killed() {
-    if std::env::var_os("SNORRI_TEST_SERVICES_DIR").is_none() {
-        eprintln!("skipped: the broker at SNORRI_TEST_AMQP_URL is not ours to kill");
+    if !bed::is_ours() {
         return;
     }
     let bed = Arc::new(Bed::new(Kind::Amqp).await);
@@ -36,7 +34,7 @@ async fn traffic_goes_on_and_nothing_confirmed_is_lost_when_the_broker_is_killed
     for _ in 0..KILLS {
         let seen = kept.lock().expect("a lock").len();
         eventually("traffic", async || kept.lock().expect("a lock").len() > seen + 200).await;
-        restart_broker().await;
+        bed::service("restart").await;
         eventually("a broker that confirms", async || bed.broker.check().await.is_ok()).await;
     }
     let seen = kept.lock().expect("a lock").len();
@@ -80,10 +78,4 @@ async fn publish_until(stop: CancellationToken, bed: Arc<Bed>) -> (HashSet<Strin
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     (confirmed, unknown)
-}
-
-async fn restart_broker() {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/services.sh");
-    let status = tokio::process::Command::new(script).args(["restart", "broker"]).status().await;
-    assert!(status.expect("the script").success());
 }

@@ -7,10 +7,12 @@
 #   tests/services.sh start   broker|database   start again: same port, same data
 #   tests/services.sh restart broker|database   kill, then start
 #   tests/services.sh block|unblock broker      raise its memory alarm, as a broker without memory would, and end it
+#   tests/services.sh cripple|heal broker       end its dead-letter workers, as their crashes do, and start them
 #   tests/services.sh install PACKAGE           one of the packages that run installs, if it is missing
 #
 # COMMAND finds them through SNORRI_TEST_AMQP_URL and SNORRI_TEST_DATABASE_URL, and RabbitMQ's management API through
-# SNORRI_TEST_MANAGEMENT_URL; when the first two are set already, run starts nothing. Kill, start, restart and block work within COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
+# SNORRI_TEST_MANAGEMENT_URL; when the first two are set already, run starts nothing. All but run and install work within
+# COMMAND only: they need SNORRI_TEST_SERVICES_DIR, which run sets.
 
 set -euo pipefail
 readonly TIMEOUT_SECONDS=120 # of one start or kill: a few seconds do, but a machine that compiles is slow
@@ -24,8 +26,10 @@ main() {
         "kill broker" | "kill database") attach; kill_service "$2" ;;
         "start broker" | "start database") attach; start_service "$2" ;;
         "restart broker" | "restart database") attach; kill_service "$2"; start_service "$2" ;;
-        "block broker") attach; set_memory_limit 1 ;;
-        "unblock broker") attach; set_memory_limit "$MEMORY_LIMIT" ;;
+        "block broker") attach; control set_vm_memory_high_watermark absolute 1 ;;
+        "unblock broker") attach; control set_vm_memory_high_watermark absolute "$MEMORY_LIMIT" ;;
+        "cripple broker") attach; control eval 'ok = supervisor:terminate_child(rabbit_sup, rabbit_fifo_dlx_sup).' ;;
+        "heal broker") attach; control eval '{ok, _} = supervisor:restart_child(rabbit_sup, rabbit_fifo_dlx_sup).' ;;
         *) sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 }
@@ -208,9 +212,9 @@ launch_broker() {
     become broker rabbitmq env "${settings[@]}" rabbitmq-server
 }
 
-set_memory_limit() { # bytes
+control() { # arguments of rabbitmqctl
     local settings=("RABBITMQ_NODENAME=snorri-test-$amqp_port@localhost" "ERL_EPMD_PORT=$epmd_port")
-    (become broker rabbitmq env "${settings[@]}" rabbitmqctl set_vm_memory_high_watermark absolute "$1") >&2
+    (become broker rabbitmq env "${settings[@]}" rabbitmqctl "$@") >&2
 }
 
 # The listener opens last in the boot, so the first byte of the handshake shows that everything else is ready.

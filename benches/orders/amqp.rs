@@ -49,7 +49,6 @@ pub async fn declare_queue(
     if let Some(dead_letters) = dead_letters {
         arguments.insert("x-dead-letter-exchange".into(), text(""));
         arguments.insert("x-dead-letter-routing-key".into(), text(dead_letters));
-        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
         arguments.insert("x-overflow".into(), text("reject-publish"));
     }
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };

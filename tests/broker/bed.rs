@@ -198,3 +198,19 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool)
     });
     assert!(waited.await.is_ok(), "waited in vain for: {what}");
 }
+
+/// Whether the broker was started for these tests, so that they may disturb it.
+pub(crate) fn is_ours() -> bool {
+    let is_ours = std::env::var_os("SNORRI_TEST_SERVICES_DIR").is_some();
+    if !is_ours {
+        eprintln!("not disturbed: the broker at SNORRI_TEST_AMQP_URL is not ours");
+    }
+    is_ours
+}
+
+/// Disturbs the broker.
+pub(crate) async fn service(action: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services.sh");
+    let status = tokio::process::Command::new(script).args([action, "broker"]).status().await;
+    assert!(status.expect("the script").success(), "{action}");
+}

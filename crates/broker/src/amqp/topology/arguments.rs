@@ -51,9 +51,7 @@ pub(in crate::amqp) fn dead_letter_to(arguments: &mut FieldTable, exchange: &str
     if let Some(routing_key) = routing_key {
         arguments.insert(DEAD_LETTER_KEY.into(), text(routing_key));
     }
-    // By default a dead letter can get lost on its way. At-least-once requires reject-publish: a full queue refuses new
-    // messages, and the publisher keeps them.
-    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    // A full queue refuses new messages, and the publisher keeps them: by default it would drop its oldest.
     arguments.insert("x-overflow".into(), text("reject-publish"));
 }
 
