@@ -22,10 +22,9 @@ use snorri_definition::{Read, Source};
 use snorri_engine::Engine;
 use snorri_engine::definitions::Definitions;
 use snorri_engine::intake;
-use snorri_engine::intake::probation;
 use snorri_engine::metrics::Metrics;
 use snorri_engine::timers::token_keys;
-use snorri_ports::broker::{Broker, Handler};
+use snorri_ports::broker::Broker;
 use snorri_ports::clock::{Clock, DatabaseClock, SystemClock};
 use snorri_ports::store::Store;
 use snorri_store::SqlStore;
@@ -35,7 +34,7 @@ use snorri_wire::topology::{self, Names};
 /// A running orchestrator: everything but its HTTP side.
 #[derive(Debug)]
 pub struct Orchestrator {
-    engine: Engine,
+    engine: Arc<Engine>,
     running: snorri_engine::Running,
     metrics: Arc<Registry>,
     broker: Arc<dyn Broker>,
@@ -69,12 +68,12 @@ pub async fn serve_with(
         () = stop.cancelled() => return Ok(()),
         served = &mut serving => return Err(ended_early(served)),
     };
-    for compiled in orchestrator.engine.definitions().all() {
+    for compiled in orchestrator.engine.definitions.all() {
         let definition = &compiled.definition;
         tracing::info!(name = %definition.name, version = definition.version, "definition ready");
     }
     let api = http::Api {
-        engine: orchestrator.engine.clone(),
+        engine: Arc::clone(&orchestrator.engine),
         readiness: readiness.clone(),
         metrics: Arc::clone(&orchestrator.metrics),
         stopping: stop_http.clone(),
@@ -102,7 +101,7 @@ pub async fn serve_with(
 
 /// Finishes accepted work, unless the database or the broker is unavailable: then the rest waits there for another process.
 async fn drain(orchestrator: Orchestrator, serving: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
-    let engine = orchestrator.engine.clone();
+    let engine = Arc::clone(&orchestrator.engine);
     let finish = async {
         serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
         orchestrator.shut_down().await;
@@ -169,26 +168,11 @@ impl Orchestrator {
         };
         let (engine, running) = Engine::spawn(&parts, &config.engine);
         let stop_intake = CancellationToken::new();
-        let intake = [
-            (names.replies, intake::replies(&engine, &config.engine)),
-            (names.starts, intake::starts(&engine, &config.engine)),
-            (names.events, intake::events(&engine, &config.engine)),
-            (names.signals, intake::signals(&engine, &config.engine)),
-            (names.dead_letters, intake::dead_letters(&engine, &config.engine)),
-        ]
-        .map(|(queue, handler)| {
-            let consuming =
-                consume(Arc::clone(&broker), queue, config.engine.prefetch, handler, stop_intake.clone());
-            running.supervisor().spawn("consumer", &stop_intake, consuming)
-        });
-        let handler = intake::probation(&engine, &config.engine);
-        let probation = probation::run(engine.clone(), handler, stop_intake.clone());
-        let mut intake = Vec::from(intake);
-        intake.push(running.supervisor().spawn("probation", &stop_intake, probation));
+        let intake = intake::spawn(&engine, &config.engine, running.supervisor(), &stop_intake);
         Ok(Self { engine, running, metrics: Arc::new(registry), broker, stop_intake, intake })
     }
 
-    pub fn engine(&self) -> &Engine {
+    pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
@@ -212,16 +196,6 @@ impl Orchestrator {
         self.running.shut_down().await;
         self.broker.close().await;
     }
-}
-
-async fn consume(
-    broker: Arc<dyn Broker>,
-    queue: String,
-    prefetch: u16,
-    handler: Handler,
-    stop: CancellationToken,
-) {
-    broker.consume(&queue, prefetch, handler, stop).await;
 }
 
 /// How many times the clock of the database is read at the start. On a busy machine, a single reading may be far off.

@@ -36,11 +36,11 @@ pub async fn outage(engine: &Engine) -> &'static str {
 }
 
 async fn database_is_away(engine: &Engine) -> bool {
-    !matches!(timeout(ANSWER, engine.store().check()).await, Ok(Ok(())))
+    !matches!(timeout(ANSWER, engine.parts.store.check()).await, Ok(Ok(())))
 }
 
 /// Tries the connection only: consumers have stopped by now.
 async fn broker_is_away(engine: &Engine) -> bool {
-    let asked = engine.broker().depth(&engine.wire().names.replies);
+    let asked = engine.parts.broker.depth(&engine.parts.wire.names.replies);
     !matches!(timeout(ANSWER, asked).await, Ok(Ok(_) | Err(broker::Error::Refused(_))))
 }

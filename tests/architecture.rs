@@ -112,6 +112,15 @@ fn files_have_one_subject() {
 }
 
 #[test]
+fn the_engine_is_a_set_of_services() {
+    for (path, code) in sources("crates/engine/src") {
+        let holds_all = code.contains("engine::Engine") || code.contains("impl Engine");
+        let may = ["src/engine.rs", "src/intake.rs"].iter().any(|file| path.ends_with(file));
+        assert!(!holds_all || may, "{}: a service takes what it needs, not the whole engine", path.display());
+    }
+}
+
+#[test]
 fn folders_are_small() {
     let mut counts: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for (path, _) in all().flat_map(|part| texts(&part)) {

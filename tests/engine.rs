@@ -25,8 +25,8 @@ use snorri_core::input::{Attempt, Reply, ReplyResult};
 use snorri_core::journal::{By, Cause, EventSource, Problem, ProblemCode, ReceivedEvent};
 use snorri_core::{Direction, Entry, Input, Rejection, SagaId, Status, StepPath, Time};
 use snorri_engine::definitions::Definitions;
-use snorri_engine::intake;
-use snorri_engine::intake::buffer;
+use snorri_engine::event_buffer;
+use snorri_engine::intake::Intake;
 use snorri_engine::metrics::Metrics;
 use snorri_engine::timers::retention;
 use snorri_engine::{Engine, Options, Parts, Running, StartError, StartRequest, SubmitError};
@@ -44,15 +44,19 @@ use tower::ServiceExt;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
 
-async fn engine(store: &Arc<dyn Store>) -> (Engine, Running) {
+async fn engine(store: &Arc<dyn Store>) -> (Arc<Engine>, Running) {
     engine_with(store, &options()).await
 }
 
-async fn engine_with(store: &Arc<dyn Store>, options: &Options) -> (Engine, Running) {
+async fn engine_with(store: &Arc<dyn Store>, options: &Options) -> (Arc<Engine>, Running) {
     engine_at(store, options, Arc::new(SystemClock)).await
 }
 
-async fn engine_at(store: &Arc<dyn Store>, options: &Options, clock: Arc<dyn Clock>) -> (Engine, Running) {
+async fn engine_at(
+    store: &Arc<dyn Store>,
+    options: &Options,
+    clock: Arc<dyn Clock>,
+) -> (Arc<Engine>, Running) {
     engine_of(store, options, clock, Arc::new(Metrics::new(&mut Registry::default()))).await
 }
 
@@ -61,7 +65,7 @@ async fn engine_of(
     options: &Options,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-) -> (Engine, Running) {
+) -> (Arc<Engine>, Running) {
     let definitions = Arc::new(Definitions::new(Arc::clone(store)));
     definitions.register("order.yaml", ORDER, Time(0)).await.expect("registered");
     let broker = LocalBroker::new(local::Options::default());
@@ -103,7 +107,10 @@ fn options() -> Options {
         poll_batch_size: NonZeroU32::new(100).expect("some"),
         prefetch: 100,
         message_timeout: Duration::from_secs(60),
-        buffered_events: buffer::Options { retention_period: Duration::from_secs(600), max_events: 1_000 },
+        buffered_events: event_buffer::Options {
+            retention_period: Duration::from_secs(600),
+            max_events: 1_000,
+        },
         retention: retention::Options {
             retention_period: retention::Keep::FOREVER,
             dead_letters: retention::Keep::FOREVER,
@@ -130,6 +137,11 @@ fn success(step: &str) -> Input {
     Input::Reply(Reply { attempt, result: ReplyResult::Success(Arc::new(output)) })
 }
 
+/// The handler of one of Snorri's own queues.
+fn handler(queue: &str, engine: &Engine, options: &Options) -> Handler {
+    Arc::new(Intake::new(engine)).handler(&format!("snorri.{queue}"), options)
+}
+
 /// The codes of the dead letters, newest first.
 async fn codes(store: &Arc<dyn Store>) -> Vec<String> {
     let letters = store.dead_letters(&LetterFilter::default(), 1_000).await.expect("dead letters");
@@ -137,21 +149,24 @@ async fn codes(store: &Arc<dyn Store>) -> Vec<String> {
 }
 
 async fn status(engine: &Engine, id: SagaId) -> Status {
-    engine.view(id).await.expect("the store answers").expect("a saga").status()
+    engine.queries.view(id).await.expect("the store answers").expect("a saga").status()
 }
 
 #[tokio::test]
 async fn a_reply_is_not_ignored_because_another_engine_sent_the_command() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let ((one, one_running), (other, other_running)) = (engine(&store).await, engine(&store).await);
-    let id = one.start(start("o-1")).await.expect("started").id;
+    let id = one.starter.start(start("o-1")).await.expect("started").id;
     // `one` has cached the saga as it was before `other` continued it.
-    other.submit(id, success("reserve")).await.expect("accepted");
-    one.submit(id, success("charge")).await.expect("accepted, though nothing was known of the command");
-    other.submit(id, success("ship")).await.expect("accepted");
+    other.submitter.submit(id, success("reserve")).await.expect("accepted");
+    one.submitter
+        .submit(id, success("charge"))
+        .await
+        .expect("accepted, though nothing was known of the command");
+    other.submitter.submit(id, success("ship")).await.expect("accepted");
     assert_eq!(status(&one, id).await, Status::Completed);
 
-    let repeated = one.submit(id, success("ship")).await;
+    let repeated = one.submitter.submit(id, success("ship")).await;
     assert_eq!(repeated, Err(SubmitError::Rejected(Rejection::Duplicate)));
     one_running.shut_down().await;
     other_running.shut_down().await;
@@ -162,11 +177,11 @@ async fn a_forward_command_expires_with_its_attempt_and_an_undo_never() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (engine, running) = engine(&store).await;
     let sent = commands(&engine).await;
-    let id = engine.start(start("o-1")).await.expect("started").id;
-    engine.submit(id, success("reserve")).await.expect("accepted");
+    let id = engine.starter.start(start("o-1")).await.expect("started").id;
+    engine.submitter.submit(id, success("reserve")).await.expect("accepted");
     let attempt = Attempt { step: StepPath::new("charge"), direction: Direction::Forward, number: 1 };
     let refused = ReplyResult::Failure(Problem::of_participant("declined", ""));
-    engine.submit(id, Input::Reply(Reply { attempt, result: refused })).await.expect("accepted");
+    engine.submitter.submit(id, Input::Reply(Reply { attempt, result: refused })).await.expect("accepted");
     early::until("three commands", async || sent.lock().expect("a lock").len() == 3).await;
     for (command, expiration) in sent.lock().expect("a lock").iter() {
         match (command.as_str(), expiration) {
@@ -189,10 +204,10 @@ async fn commands(engine: &Engine) -> Arc<Mutex<Vec<(String, Option<Duration>)>>
         taken.lock().expect("a lock").push((delivery.routing_key, expiration));
         std::future::ready(Ok::<_, tower::BoxError>(Verdict::Ack))
     });
-    let engine = engine.clone();
+    let broker = Arc::clone(&engine.parts.broker);
     tokio::spawn(async move {
         let handler = tower::util::BoxCloneSyncService::new(handler);
-        engine.broker().consume("participants", 10, handler, CancellationToken::new()).await;
+        broker.consume("participants", 10, handler, CancellationToken::new()).await;
     });
     sent
 }
@@ -203,7 +218,7 @@ async fn engines_that_race_for_a_saga_agree() {
     let ((one, one_running), (other, other_running)) = (engine(&store).await, engine(&store).await);
     let starts = (0..200).map(|number| {
         let engine = if number % 2 == 0 { &one } else { &other };
-        engine.start(start(&format!("o-{}", number / 20)))
+        engine.starter.start(start(&format!("o-{}", number / 20)))
     });
     let started = futures_util::future::join_all(starts).await;
     let new = started.iter().filter(|started| started.as_ref().expect("an answer").is_new).count();
@@ -212,14 +227,17 @@ async fn engines_that_race_for_a_saga_agree() {
     for step in ["reserve", "charge", "ship"] {
         let replies = (0..10).flat_map(|number| {
             let id = SagaId::of_key("order", &format!("o-{number}"));
-            [&one, &other, &one].map(|engine| engine.submit(id, success(step)))
+            [&one, &other, &one].map(|engine| engine.submitter.submit(id, success(step)))
         });
         let accepted = futures_util::future::join_all(replies).await;
         assert_eq!(accepted.iter().filter(|result| result.is_ok()).count(), 10, "each reply once, of {step}");
     }
     for number in 0..10 {
-        let view =
-            one.view(SagaId::of_key("order", &format!("o-{number}"))).await.expect("the store answers");
+        let view = one
+            .queries
+            .view(SagaId::of_key("order", &format!("o-{number}")))
+            .await
+            .expect("the store answers");
         let view = view.expect("a saga");
         assert_eq!((view.status(), view.journal.len()), (Status::Completed, 4));
         let output = view.state.ended.and_then(|end| end.output).as_deref().cloned();
@@ -235,8 +253,8 @@ async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (spoiled, sound) = {
         let (engine, running) = engine(&store).await;
-        let spoiled = engine.start(start("o-1")).await.expect("started").id;
-        let sound = engine.start(start("o-2")).await.expect("started").id;
+        let spoiled = engine.starter.start(start("o-1")).await.expect("started").id;
+        let sound = engine.starter.start(start("o-2")).await.expect("started").id;
         running.shut_down().await;
         (spoiled, sound)
     };
@@ -245,11 +263,13 @@ async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
     store.commit(Batch { entries, ..Batch::default() }).await.expect("a commit");
 
     let (engine, running) = engine(&store).await;
-    let (first, second) =
-        tokio::join!(engine.submit(spoiled, success("reserve")), engine.submit(sound, success("reserve")));
+    let (first, second) = tokio::join!(
+        engine.submitter.submit(spoiled, success("reserve")),
+        engine.submitter.submit(sound, success("reserve"))
+    );
     assert!(matches!(first, Err(SubmitError::Unreadable(_))), "{first:?}");
     second.expect("accepted");
-    let again = engine.start(start("o-1")).await;
+    let again = engine.starter.start(start("o-1")).await;
     assert!(matches!(again, Err(StartError::Unreadable(_))), "{again:?}");
     running.shut_down().await;
 }
@@ -290,14 +310,14 @@ fn event(name: &str, body: &serde_json::Value) -> Delivery {
 async fn an_event_starts_a_saga_and_others_and_signals_reach_it() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (engine, running) = engine(&store).await;
-    engine.definitions().register("approved.yaml", APPROVED, Time(0)).await.expect("registered");
+    engine.definitions.register("approved.yaml", APPROVED, Time(0)).await.expect("registered");
     let options = options();
-    let events = || intake::events(&engine, &options);
+    let events = || handler("events", &engine, &options);
     let id = SagaId::of_key("approved", "o-1");
 
     let unwanted = give(events(), event("order.placed", &json!({"id": "o-1", "total": 0}))).await;
     assert_eq!(unwanted, Verdict::Ack);
-    assert!(engine.view(id).await.expect("the store answers").is_none());
+    assert!(engine.queries.view(id).await.expect("the store answers").is_none());
     let broken = give(events(), event("order.placed", &json!({"total": 1}))).await;
     assert_eq!((broken, codes(&store).await), (Verdict::Ack, vec!["refused".to_owned()]));
     for _ in 0..2 {
@@ -314,7 +334,7 @@ async fn an_event_starts_a_saga_and_others_and_signals_reach_it() {
         let headers = headers.map(|(name, value)| (name.to_owned(), HeaderValue::Text(value.to_owned())));
         let properties =
             Properties { kind: Some("go".to_owned()), headers: headers.into(), ..Properties::default() };
-        give(intake::signals(&engine, &options), Delivery { properties, ..Delivery::default() })
+        give(handler("signals", &engine, &options), Delivery { properties, ..Delivery::default() })
     };
     assert_eq!(signal("unknown").await, Verdict::Ack, "it waits for its saga");
     assert_eq!(signal("o-1").await, Verdict::Ack);
@@ -363,7 +383,7 @@ async fn a_missed_schedule_runs_once() {
     let mut running = Vec::new();
     for _ in 0..2 {
         let (engine, tasks) = engine(&store).await;
-        engine.definitions().register("nightly.yaml", NIGHTLY, Time(0)).await.expect("registered");
+        engine.definitions.register("nightly.yaml", NIGHTLY, Time(0)).await.expect("registered");
         running.push((engine, tasks));
     }
     tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -371,7 +391,7 @@ async fn a_missed_schedule_runs_once() {
     assert_eq!(sagas.len(), 1, "{sagas:?}");
     let ran = store.schedules().await.expect("schedules");
     assert_eq!(ran.len(), 1, "{ran:?}");
-    let view = running[0].0.view(sagas[0].id).await.expect("the store answers").expect("a saga");
+    let view = running[0].0.queries.view(sagas[0].id).await.expect("the store answers").expect("a saga");
     let day = &view.state.started.expect("started").input["day"];
     assert_eq!(Time::from_rfc3339(day.as_str().expect("a time")), Some(ran[0].at));
     for (_, tasks) in running {
@@ -396,14 +416,16 @@ async fn what_one_engine_registers_or_retires_counts_for_the_others() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let ((one, one_running), (other, other_running)) = (engine(&store).await, engine(&store).await);
     let by = By { actor: "ann".to_owned(), reason: "a test".to_owned() };
-    one.register("strict.yaml", STRICT, &BTreeMap::new(), &by).await.expect("registered");
+    one.admission.register("strict.yaml", STRICT, &BTreeMap::new(), &by).await.expect("registered");
     let request = |order| StartRequest { definition: "strict".to_owned(), ..start(order) };
-    other.start(request("o-1")).await.expect("found");
+    other.starter.start(request("o-1")).await.expect("found");
 
-    assert!(one.definitions().set_active("strict", 1, false, &by, one.clock().now()).await.expect("retired"));
-    other.refresh().await.expect("refreshed");
+    assert!(
+        one.definitions.set_active("strict", 1, false, &by, one.parts.clock.now()).await.expect("retired")
+    );
+    other.definitions.refresh().await.expect("refreshed");
     for engine in [&one, &other] {
-        let refused = engine.start(request("o-2")).await;
+        let refused = engine.starter.start(request("o-2")).await;
         assert!(matches!(refused, Err(StartError::Inactive(_))), "{refused:?}");
     }
     let audit = store.audit(&AuditFilter::default(), 10).await.expect("the audit");
@@ -438,10 +460,10 @@ async fn a_child_is_kept_as_long_as_its_parent_may_have_it_undone() {
     };
     let (engine, running) = engine_with(&store, &Options { retention, ..options() }).await;
     for source in [PART, WHOLE] {
-        engine.definitions().register("source.yaml", source, Time(0)).await.expect("registered");
+        engine.definitions.register("source.yaml", source, Time(0)).await.expect("registered");
     }
     let whole = StartRequest { definition: "whole".to_owned(), ..StartRequest::default() };
-    let whole = engine.start(whole).await.expect("started").id;
+    let whole = engine.starter.start(whole).await.expect("started").id;
     let finished = Filter { definition: Some("part".to_owned()), ..Filter::default() };
     let ended = async || {
         let parts = store.sagas(&finished, 10).await.expect("sagas");
@@ -454,7 +476,7 @@ async fn a_child_is_kept_as_long_as_its_parent_may_have_it_undone() {
     assert!(ended().await, "many sweeps later it is there");
 
     let go = ReceivedEvent { source: EventSource::Signal("go".into()), id: None, body: json!(null) };
-    engine.submit(whole, Input::Event(Arc::new(go))).await.expect("accepted");
+    engine.submitter.submit(whole, Input::Event(Arc::new(go))).await.expect("accepted");
     while !store.sagas(&Filter::default(), 10).await.expect("sagas").is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -481,18 +503,19 @@ async fn an_event_that_breaks_the_schema_of_a_reply_is_kept_as_it_came() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (engine, running) = engine(&store).await;
     engine
-        .definitions()
+        .definitions
         .register("reserved-by-event.yaml", RESERVED_BY_EVENT, Time(0))
         .await
         .expect("registered");
     let input = json!({"id": "o-1"});
     let id = engine
+        .starter
         .start(StartRequest { definition: "reserved-by-event".to_owned(), input, ..StartRequest::default() })
         .await
         .expect("started")
         .id;
     let body = json!({"order": "o-1"});
-    let verdict = give(intake::events(&engine, &options()), event("stock.reserved", &body)).await;
+    let verdict = give(handler("events", &engine, &options()), event("stock.reserved", &body)).await;
     assert_eq!(verdict, Verdict::Ack);
     let kept = store.dead_letters(&LetterFilter::default(), 10).await.expect("dead letters");
     assert_eq!(kept.len(), 1, "{kept:?}");
@@ -508,12 +531,12 @@ async fn an_event_that_breaks_the_schema_of_a_reply_is_kept_as_it_came() {
 async fn a_reply_that_breaks_its_schema_is_kept() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (engine, running) = engine(&store).await;
-    engine.definitions().register("strict.yaml", STRICT, Time(0)).await.expect("registered");
+    engine.definitions.register("strict.yaml", STRICT, Time(0)).await.expect("registered");
     let request = StartRequest { definition: "strict".to_owned(), ..start("o-1") };
-    let id = engine.start(request).await.expect("started").id;
+    let id = engine.starter.start(request).await.expect("started").id;
     let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
     let result = ReplyResult::Success(Arc::new(json!({"reservation": 7})));
-    engine.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
+    engine.submitter.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
     let of_saga = LetterFilter { saga: Some(id), ..LetterFilter::default() };
     let kept = store.dead_letters(&of_saga, 10).await.expect("dead letters");
     assert_eq!(kept.len(), 1, "{kept:?}");

@@ -39,7 +39,7 @@ const MAX_BODY_BYTES: usize = MAX_PAYLOAD_BYTES + 16 * 1024;
 /// The state of the handlers.
 #[derive(Debug, Clone)]
 pub struct Api {
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
     pub readiness: Readiness,
     pub metrics: Arc<Registry>,
     /// Cancelled when the process stops. Ends unbounded streams.

@@ -12,9 +12,9 @@ use snorri_core::json;
 use snorri_engine::StartError;
 use snorri_engine::StoreError;
 use snorri_engine::SubmitError;
+use snorri_engine::dead_letters::LetterError;
 use snorri_engine::definitions;
-use snorri_engine::operations::dead_letters::LetterError;
-use snorri_engine::operations::operator::Refusal;
+use snorri_engine::operations::interventions::Refusal;
 use snorri_engine::timers::token_keys;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";

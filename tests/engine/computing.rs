@@ -80,23 +80,23 @@ steps:
 async fn a_start_that_takes_too_long_is_refused_and_holds_up_nobody() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (engine, _running) = engine(&store).await;
-    engine.definitions().register("large.yaml", LARGE, Time(0)).await.expect("registered");
+    engine.definitions.register("large.yaml", LARGE, Time(0)).await.expect("registered");
     let request = |input: Value| StartRequest { definition: "large".to_owned(), input, ..start("o-1") };
     let list = |from: usize, count: usize| (from..from + count).collect::<Vec<_>>();
 
     let input = json!({"left": list(0, 1_000), "right": list(1_000, 1_000)});
-    let (run, refused) = others_run_during(|| engine.start(request(input.clone()))).await;
+    let (run, refused) = others_run_during(|| engine.starter.start(request(input.clone()))).await;
     let error = refused.expect_err("a join of two long lists");
     assert_eq!(error.code(), "no_business_key");
     assert!(run && error.to_string().contains("takes more than 200000 steps"), "{error}");
 
     let input = json!({"left": [1], "right": [1], "reference": "ab".repeat(50_000)});
-    let (run, refused) = others_run_during(|| engine.start(request(input.clone()))).await;
+    let (run, refused) = others_run_during(|| engine.starter.start(request(input.clone()))).await;
     let error = refused.expect_err("a long text for a long pattern");
     assert_eq!(error.code(), "invalid_input");
     assert!(run && error.to_string().contains("takes more than 1000000 steps"), "{error}");
 
     let input =
         json!({"left": list(0, 50), "right": list(49, 50), "reference": format!("ab{}", "c".repeat(40))});
-    assert_eq!(engine.start(request(input)).await.expect("started").key.as_deref(), Some("1"));
+    assert_eq!(engine.starter.start(request(input)).await.expect("started").key.as_deref(), Some("1"));
 }

@@ -51,7 +51,7 @@ fn frequent() -> Options {
     Options { outbox_poll_interval: Duration::from_millis(10), ..options() }
 }
 
-async fn shop(options: &Options, clock: Arc<dyn Clock>) -> (Engine, Running, Arc<dyn Store>) {
+async fn shop(options: &Options, clock: Arc<dyn Clock>) -> (Arc<Engine>, Running, Arc<dyn Store>) {
     shop_on(Arc::new(MemoryStore::default()), options, clock).await
 }
 
@@ -59,9 +59,9 @@ async fn shop_on(
     store: Arc<dyn Store>,
     options: &Options,
     clock: Arc<dyn Clock>,
-) -> (Engine, Running, Arc<dyn Store>) {
+) -> (Arc<Engine>, Running, Arc<dyn Store>) {
     let (engine, running) = engine_at(&store, options, clock).await;
-    engine.definitions().register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
+    engine.definitions.register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
     (engine, running, store)
 }
 
@@ -90,7 +90,7 @@ fn go(order: &str, body: &[u8]) -> Delivery {
 }
 
 async fn output(engine: &Engine, id: SagaId) -> Option<Value> {
-    let view = engine.view(id).await.expect("the store answers").expect("a saga");
+    let view = engine.queries.view(id).await.expect("the store answers").expect("a saga");
     view.state.ended.and_then(|end| end.output).as_deref().cloned()
 }
 
@@ -112,14 +112,14 @@ async fn an_event_and_a_signal_wait_for_their_saga() {
     let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
     let id = SagaId::of_key("shipment", "o-1");
     for _ in 0..2 {
-        let event = give(intake::events(&engine, &options), paid("o-1", Some("m-1"))).await;
+        let event = give(handler("events", &engine, &options), paid("o-1", Some("m-1"))).await;
         assert_eq!(event, Verdict::Ack);
     }
-    let came = give(intake::signals(&engine, &options), go("o-1", br#"{"by": "ann"}"#)).await;
+    let came = give(handler("signals", &engine, &options), go("o-1", br#"{"by": "ann"}"#)).await;
     assert_eq!(came, Verdict::Ack);
     assert_eq!(buffered(&store, id).await, 2, "the repeated event is there once");
 
-    engine.start(shipment("o-1")).await.expect("started");
+    engine.starter.start(shipment("o-1")).await.expect("started");
     assert_eq!(status(&engine, id).await, Status::Completed);
     let expected = json!({"paid": {"order": "o-1"}, "approval": {"by": "ann"}});
     assert_eq!(output(&engine, id).await, Some(expected));
@@ -136,16 +136,17 @@ async fn no_event_is_lost_between_the_looks_of_two_engines() {
     let mut engines = Vec::new();
     for _ in 0..3 {
         let (engine, running) = engine_with(&store, &options).await;
-        engine.definitions().register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
+        engine.definitions.register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
         engines.push((engine, running));
     }
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..300 {
         let order = format!("o-{number}");
-        let (starting, receiving) = (engines[number % 3].0.clone(), engines[(number + 1) % 3].0.clone());
-        let handler = intake::events(&receiving, &options);
+        let (starting, receiving) =
+            (Arc::clone(&engines[number % 3].0), Arc::clone(&engines[(number + 1) % 3].0));
+        let handler = handler("events", &receiving, &options);
         let event = paid(&order, None);
-        tasks.spawn(async move { drop(starting.start(shipment(&order)).await.expect("started")) });
+        tasks.spawn(async move { drop(starting.starter.start(shipment(&order)).await.expect("started")) });
         tasks.spawn(async move { assert_eq!(give(handler, event).await, Verdict::Ack) });
     }
     while let Some(done) = tasks.join_next().await {
@@ -153,7 +154,7 @@ async fn no_event_is_lost_between_the_looks_of_two_engines() {
     }
     for number in 0..300 {
         let id = SagaId::of_key("shipment", &format!("o-{number}"));
-        let view = engines[0].0.view(id).await.expect("the store answers").expect("a saga");
+        let view = engines[0].0.queries.view(id).await.expect("the store answers").expect("a saga");
         let step = view.state.step(&StepPath::new("paid")).and_then(|step| step.output()).cloned();
         assert_eq!(step, Some(json!({"order": format!("o-{number}")})), "o-{number}");
         assert_eq!(buffered(&store, id).await, 0);
@@ -186,13 +187,13 @@ async fn an_event_stays_buffered_while_its_saga_cannot_be_read() {
         Arc::new(testkit::FaultyStore::new(Arc::clone(&store), process, Arc::clone(&poisoned)));
     let options = frequent();
     let (engine, running, _) = shop_on(faulty, &options, Arc::new(SystemClock)).await;
-    let event = give(intake::events(&engine, &options), paid("o-1", Some("m-1"))).await;
+    let event = give(handler("events", &engine, &options), paid("o-1", Some("m-1"))).await;
     assert_eq!((event, buffered(&store, id).await), (Verdict::Ack, 1));
 
     poisoned.clear();
-    engine.start(shipment("o-1")).await.expect("started");
+    engine.starter.start(shipment("o-1")).await.expect("started");
     until("it is delivered", async || buffered(&store, id).await == 0).await;
-    let view = engine.view(id).await.expect("the store answers").expect("a saga");
+    let view = engine.queries.view(id).await.expect("the store answers").expect("a saga");
     assert_eq!(
         view.state.step(&StepPath::new("paid")).and_then(|step| step.output()),
         Some(&json!({"order": "o-1"}))
@@ -206,13 +207,13 @@ async fn the_sweep_delivers_what_a_crash_has_left() {
     let options = frequent();
     let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
     let id = SagaId::of_key("shipment", "o-1");
-    engine.start(shipment("o-1")).await.expect("started");
+    engine.starter.start(shipment("o-1")).await.expect("started");
     let left = snorri_ports::store::BufferedEvent {
         id: uuid::Uuid::now_v7(),
         saga: id,
         identity: uuid::Uuid::now_v7(),
-        at: engine.clock().now(),
-        expires_at: engine.clock().now().after(Duration::from_secs(600)),
+        at: engine.parts.clock.now(),
+        expires_at: engine.parts.clock.now().after(Duration::from_secs(600)),
         queue: "snorri.signals".to_owned(),
         matched: false,
         arrival: ReceivedEvent::new(EventSource::Signal("go".into()), Some("m-1".to_owned()), Value::Null),
@@ -220,7 +221,7 @@ async fn the_sweep_delivers_what_a_crash_has_left() {
     let limits = snorri_ports::store::BufferLimits { per_saga: 100, total: 100 };
     store.buffer_event(&left, limits).await.expect("buffered");
     until("it is delivered", async || buffered(&store, id).await == 0).await;
-    let view = engine.view(id).await.expect("the store answers").expect("a saga");
+    let view = engine.queries.view(id).await.expect("the store answers").expect("a saga");
     assert_eq!(view.state.arrivals.len(), 1);
     running.shut_down().await;
 }
@@ -232,9 +233,9 @@ async fn what_waits_too_long_becomes_a_dead_letter() {
     let (engine, running, store) = shop(&options, clock.clone()).await;
     let id = SagaId::of_key("shipment", "o-1");
     for delivery in [paid("o-1", Some("m-1")), paid("o-1", None)] {
-        assert_eq!(give(intake::events(&engine, &options), delivery).await, Verdict::Ack);
+        assert_eq!(give(handler("events", &engine, &options), delivery).await, Verdict::Ack);
     }
-    assert_eq!(give(intake::signals(&engine, &options), go("o-1", b"")).await, Verdict::Ack);
+    assert_eq!(give(handler("signals", &engine, &options), go("o-1", b"")).await, Verdict::Ack);
     clock.advance(Duration::from_secs(599));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!((buffered(&store, id).await, codes(&store).await.len()), (3, 0));
@@ -253,12 +254,12 @@ async fn what_waits_too_long_becomes_a_dead_letter() {
 
 #[tokio::test]
 async fn the_buffer_of_a_saga_and_of_all_is_bounded() {
-    let bounds = buffer::Options { max_events: 102, ..options().buffered_events };
+    let bounds = event_buffer::Options { max_events: 102, ..options().buffered_events };
     let options = Options { buffered_events: bounds, ..options() };
     let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
     let send = async |order: &str, number: usize| {
         let id = format!("m-{number}");
-        give(intake::events(&engine, &options), paid(order, Some(&id))).await
+        give(handler("events", &engine, &options), paid(order, Some(&id))).await
     };
     for number in 0..100 {
         assert_eq!(send("o-1", number).await, Verdict::Ack, "{number}");
@@ -270,7 +271,7 @@ async fn the_buffer_of_a_saga_and_of_all_is_bounded() {
     assert_eq!(send("o-3", 0).await, Verdict::Ack);
     assert_eq!(send("o-4", 0).await, Verdict::Ack);
     assert_eq!(codes(&store).await, ["buffer_full"; 2], "102 in all");
-    engine.start(shipment("o-1")).await.expect("started");
+    engine.starter.start(shipment("o-1")).await.expect("started");
     assert_eq!(buffered(&store, SagaId::of_key("shipment", "o-1")).await, 0);
     assert_eq!(send("o-4", 0).await, Verdict::Ack, "there is room again");
     running.shut_down().await;
@@ -280,7 +281,7 @@ async fn the_buffer_of_a_saga_and_of_all_is_bounded() {
 async fn only_what_some_saga_may_wait_for_is_buffered() {
     let options = options();
     let (engine, running, store) = shop(&options, Arc::new(SystemClock)).await;
-    let signals = |delivery| give(intake::signals(&engine, &options), delivery);
+    let signals = |delivery| give(handler("signals", &engine, &options), delivery);
     let unknown = signal(&[("snorri-definition", "nothing"), ("snorri-key", "o-1")], b"");
     assert_eq!(signals(unknown).await, Verdict::Ack);
     assert_eq!(codes(&store).await, ["unknown_saga"], "there is no such definition");
@@ -292,11 +293,11 @@ async fn only_what_some_saga_may_wait_for_is_buffered() {
     assert_eq!(buffered(&store, id).await, 1, "of an id nothing is known");
 
     let by = By { actor: "ann".to_owned(), reason: "a test".to_owned() };
-    let retired = engine.definitions().set_active("shipment", 1, false, &by, engine.clock().now()).await;
+    let retired = engine.definitions.set_active("shipment", 1, false, &by, engine.parts.clock.now()).await;
     assert!(retired.expect("retired"));
     assert_eq!(signals(go("o-1", b"")).await, Verdict::Ack);
     assert_eq!(codes(&store).await, ["unknown_saga"; 3], "no saga of it starts any more");
-    let verdict = give(intake::events(&engine, &options), paid("o-1", None)).await;
+    let verdict = give(handler("events", &engine, &options), paid("o-1", None)).await;
     assert_eq!(verdict, Verdict::Ack);
     assert_eq!(buffered(&store, SagaId::of_key("shipment", "o-1")).await, 0);
     running.shut_down().await;
@@ -309,9 +310,9 @@ async fn an_event_that_one_saga_accepted_expires_without_a_dead_letter() {
     let options = frequent();
     let (engine, running, store) = shop(&options, clock.clone()).await;
     let other = SHIPMENT.replace("saga: shipment", "saga: pickup");
-    engine.definitions().register("pickup.yaml", &other, Time(0)).await.expect("registered");
-    engine.start(shipment("o-1")).await.expect("started");
-    let verdict = give(intake::events(&engine, &options), paid("o-1", Some("m-1"))).await;
+    engine.definitions.register("pickup.yaml", &other, Time(0)).await.expect("registered");
+    engine.starter.start(shipment("o-1")).await.expect("started");
+    let verdict = give(handler("events", &engine, &options), paid("o-1", Some("m-1"))).await;
     assert_eq!(verdict, Verdict::Ack);
     let pickup = SagaId::of_key("pickup", "o-1");
     assert_eq!(buffered(&store, pickup).await, 1);
@@ -326,11 +327,11 @@ async fn unmatched_events_are_counted_by_exchange_and_name() {
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let bounds = buffer::Options { max_events: 0, ..options().buffered_events };
+    let bounds = event_buffer::Options { max_events: 0, ..options().buffered_events };
     let options = Options { buffered_events: bounds, ..options() };
     let (engine, running) = engine_of(&store, &options, Arc::new(SystemClock), metrics).await;
-    engine.definitions().register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
-    let events = |delivery| give(intake::events(&engine, &options), delivery);
+    engine.definitions.register("shipment.yaml", SHIPMENT, Time(0)).await.expect("registered");
+    let events = |delivery| give(handler("events", &engine, &options), delivery);
     assert_eq!(events(paid("o-1", None)).await, Verdict::Ack);
     assert_eq!(codes(&store).await, ["buffer_full"]);
     assert_eq!(events(event("order.paid", &json!({"no": "key"}))).await, Verdict::Ack);
@@ -351,11 +352,11 @@ async fn a_signal_that_carries_nothing_is_an_empty_object() {
         let clock = TestClock::at("2026-11-21T10:00:00Z");
         let options = Options { timer_interval: Duration::from_millis(10), ..options() };
         let (engine, running, _) = shop(&options, clock.clone()).await;
-        let id = engine.start(shipment("o-1")).await.expect("started").id;
-        assert_eq!(give(intake::events(&engine, &options), paid("o-1", None)).await, Verdict::Ack);
+        let id = engine.starter.start(shipment("o-1")).await.expect("started").id;
+        assert_eq!(give(handler("events", &engine, &options), paid("o-1", None)).await, Verdict::Ack);
         match body {
             Some(body) => {
-                let verdict = give(intake::signals(&engine, &options), go("o-1", body)).await;
+                let verdict = give(handler("signals", &engine, &options), go("o-1", body)).await;
                 assert_eq!(verdict, Verdict::Ack);
             }
             None => clock.advance(Duration::from_secs(3_600)),

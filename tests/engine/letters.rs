@@ -48,7 +48,7 @@ async fn dead_letters_are_bounded_in_age_and_number() {
     assert_eq!(left().await, ids[350..], "the newest stay");
 
     let by = By { actor: "ann".to_owned(), reason: "a test".to_owned() };
-    engine.discard_letter(ids[599], &by).await.expect("discarded");
+    engine.dead_letters.discard(ids[599], &by).await.expect("discarded");
     clock.advance(hour + Duration::from_millis(1));
     until("what was resolved goes first", async || left().await.len() < 250).await;
     assert_eq!(left().await, ids[350..599]);
@@ -85,14 +85,14 @@ async fn dead_letters_share_transactions_and_one_that_is_refused_takes_no_other_
     let options = options();
     let sagas: Vec<_> = (0..100).map(|_| SagaId(uuid::Uuid::now_v7())).collect();
     poisoned.insert(sagas[50]);
-    let replies = intake::replies(&engine, &options);
+    let replies = handler("replies", &engine, &options);
     let verdicts = sagas.iter().map(|saga| give(replies.clone(), reply_about(*saga)));
     let verdicts = futures_util::future::join_all(verdicts).await;
     let count = |verdict| verdicts.iter().filter(|other| **other == verdict).count();
     assert_eq!(count(Verdict::Requeue), 1, "its transaction was given up");
     assert!(matches!(verdicts[50], Verdict::DeadLetter { code: "undecodable", .. }), "{:?}", verdicts[50]);
     assert_eq!(count(Verdict::Ack), 98);
-    let letters = engine.dead_letters(&LetterFilter::default(), 1_000).await.expect("dead letters");
+    let letters = engine.queries.dead_letters(&LetterFilter::default(), 1_000).await.expect("dead letters");
     assert_eq!(letters.len(), 98);
     let made = commits.0.load(Ordering::SeqCst);
     assert!(made <= 20, "{made} transactions for 100 letters, one of which had to be found");
@@ -113,7 +113,7 @@ async fn a_dead_letter_has_the_beginning_of_its_body_and_where_it_was_published(
         body: vec![0xff; 300_000],
         ..Delivery::default()
     };
-    assert_eq!(give(intake::events(&engine, &options), delivery).await, Verdict::Ack);
+    assert_eq!(give(handler("events", &engine, &options), delivery).await, Verdict::Ack);
     let letters = store.dead_letters(&LetterFilter::default(), 10).await.expect("dead letters");
     assert_eq!(
         (letters.len(), letters[0].queue.as_str(), letters[0].body.len()),

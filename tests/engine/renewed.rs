@@ -25,11 +25,14 @@ steps:
 
 /// An engine whose calls follow the script, on a broker with a queue for all commands, and the sagas that its store cannot read
 /// or write.
-pub async fn scripted(script: Vec<Planned>) -> (Engine, Running, Arc<Poisoned>) {
+pub async fn scripted(script: Vec<Planned>) -> (Arc<Engine>, Running, Arc<Poisoned>) {
     observed(script, Arc::new(Unobserved)).await
 }
 
-pub async fn observed(script: Vec<Planned>, observer: Arc<dyn Observer>) -> (Engine, Running, Arc<Poisoned>) {
+pub async fn observed(
+    script: Vec<Planned>,
+    observer: Arc<dyn Observer>,
+) -> (Arc<Engine>, Running, Arc<Poisoned>) {
     let process = Process::new("engine", Arc::new(Script(script)), observer);
     let poisoned = Arc::new(Poisoned::default());
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::default());
@@ -73,7 +76,7 @@ async fn a_command_that_waited_for_the_database_goes_with_a_deadline_in_the_futu
     ])
     .await;
     let sent = commands(&engine).await;
-    engine.start(start("o-1")).await.expect("started");
+    engine.starter.start(start("o-1")).await.expect("started");
     early::until("the command", async || !sent.lock().expect("a lock").is_empty()).await;
     let (command, expiration) = sent.lock().expect("a lock")[0].clone();
     assert_eq!(command, "inventory.reserve");
@@ -96,7 +99,7 @@ async fn a_late_command_does_not_wait_for_the_saga_of_another() {
     let keys: Vec<_> = (0..100).map(|number| format!("o-{number}")).collect();
     let other = keys.iter().find(|key| lane(key) != lane(&&keys[0])).expect("a key of the other lane");
     for key in [&keys[0], other] {
-        engine.start(start(key)).await.expect("started");
+        engine.starter.start(start(key)).await.expect("started");
     }
     let began = tokio::time::Instant::now();
     early::until("a command", async || !sent.lock().expect("a lock").is_empty()).await;
@@ -115,16 +118,16 @@ async fn a_second_attempt_that_has_waited_goes_only_if_it_is_awaited() {
     let refused = Planned { method: "publish", number: 3, fault: Fault::Refuse };
     let (engine, running, _) = scripted(vec![refused]).await;
     let sent = commands(&engine).await;
-    let other = engine.start(start("o-0")).await.expect("started").id;
-    let id = engine.start(start("o-1")).await.expect("started").id;
+    let other = engine.starter.start(start("o-0")).await.expect("started").id;
+    let id = engine.starter.start(start("o-1")).await.expect("started").id;
     let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
     let result = ReplyResult::Error(Problem::new(ProblemCode::UnreadableReply, "not now"));
-    engine.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
+    engine.submitter.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    engine.submit(id, Input::wake()).await.expect("accepted");
-    engine.submit(id, success("reserve")).await.expect("accepted");
+    engine.submitter.submit(id, Input::wake()).await.expect("accepted");
+    engine.submitter.submit(id, success("reserve")).await.expect("accepted");
     tokio::time::sleep(Duration::from_millis(400)).await;
-    engine.submit(other, success("reserve")).await.expect("accepted");
+    engine.submitter.submit(other, success("reserve")).await.expect("accepted");
     tokio::time::sleep(Duration::from_secs(30)).await;
     let sent = sent.lock().expect("a lock").clone();
     let reserved = sent.iter().filter(|(command, _)| command == "inventory.reserve").count();
@@ -142,11 +145,11 @@ async fn a_report_that_the_parent_cannot_take_is_given_to_it_again() {
         input: json!({"id": "o-1"}),
         ..StartRequest::default()
     };
-    let whole = engine.start(request).await.expect("started").id;
+    let whole = engine.starter.start(request).await.expect("started").id;
     let part = SagaId::of_key("part", "o-1");
-    early::until("the child", async || engine.row(part).await.expect("a store").is_some()).await;
+    early::until("the child", async || engine.queries.row(part).await.expect("a store").is_some()).await;
     poisoned.insert(whole);
-    engine.submit(part, success("pay")).await.expect("accepted");
+    engine.submitter.submit(part, success("pay")).await.expect("accepted");
     assert_eq!(status(&engine, part).await, Status::Completed);
     tokio::time::sleep(Duration::from_secs(2)).await;
     poisoned.remove(whole);

@@ -60,7 +60,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 struct Shop {
-    engine: Engine,
+    engine: Arc<Engine>,
     running: Running,
     store: Arc<dyn Store>,
     clock: Arc<TestClock>,
@@ -72,7 +72,9 @@ impl Shop {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let clock = TestClock::at(now);
         let (engine, running) = engine_at(&store, &options(), clock.clone()).await;
-        let shop = Self { engine, running, store, clock, scheduler: Scheduler::default() };
+        let (starter, definitions) = (Arc::clone(&engine.starter), Arc::clone(&engine.definitions));
+        let scheduler = Scheduler::new(starter, definitions, Arc::clone(&store), clock.clone());
+        let shop = Self { engine, running, store, clock, scheduler };
         shop.register(source).await;
         shop
     }
@@ -90,20 +92,20 @@ impl Shop {
             active: true,
         };
         self.store.register(&stored, None).await.expect("registered");
-        self.engine.definitions().load().await.expect("loaded");
+        self.engine.definitions.load().await.expect("loaded");
     }
 
     /// Runs the schedules that are due at a time.
     async fn run(&mut self, now: &str) {
         self.clock.set(now);
-        self.scheduler.run_due(&self.engine).await.expect("the store answers");
+        self.scheduler.run_due().await.expect("the store answers");
     }
 
     /// The inputs of all sagas, in order.
     async fn inputs(&self) -> Vec<String> {
         let mut inputs = Vec::new();
         for saga in self.store.sagas(&Filter::default(), 100).await.expect("sagas") {
-            let view = self.engine.view(saga.id).await.expect("the store answers").expect("a saga");
+            let view = self.engine.queries.view(saga.id).await.expect("the store answers").expect("a saga");
             inputs.push(view.state.started.expect("started").input.to_string());
         }
         inputs.sort();

@@ -165,7 +165,7 @@ impl Clients {
                 let started = tokio::select! {
                     biased;
                     () = process.died() => None,
-                    started = engine.start(request) => started.ok(),
+                    started = engine.starter.start(request) => started.ok(),
                 };
                 if started.is_some() {
                     self.world.story.record(|| format!("{} accepts {name}", process.name()));
@@ -220,7 +220,7 @@ impl Clients {
     }
 
     /// A replica that is working.
-    pub fn any(&self, rng: &mut fastrand::Rng) -> Option<(Engine, Arc<Process>)> {
+    pub fn any(&self, rng: &mut fastrand::Rng) -> Option<(Arc<Engine>, Arc<Process>)> {
         self.replicas[rng.usize(..self.replicas.len())].current()
     }
 }

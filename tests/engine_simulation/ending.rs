@@ -80,7 +80,7 @@ impl Clients {
                 tokio::select! {
                     biased;
                     () = process.died() => {}
-                    started = engine.start(request.clone()) => {
+                    started = engine.starter.start(request.clone()) => {
                         if started.is_ok() {
                             return;
                         }
@@ -105,7 +105,7 @@ impl Clients {
             unfinished.push("the schedule has started nothing".to_owned());
         }
         for replica in &self.replicas {
-            let health = replica.current().map(|(engine, _)| engine.health().get());
+            let health = replica.current().map(|(engine, _)| engine.health.get());
             if !health.is_some_and(|health| health.database && health.broker) {
                 unfinished.push(format!("r{} is not ready: {health:?}", replica.number));
             }

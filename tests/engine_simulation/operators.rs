@@ -6,8 +6,7 @@ use futures_util::FutureExt;
 use snorri_core::input::Intervention;
 use snorri_core::journal::By;
 use snorri_core::{Input, SagaId, Status};
-use snorri_engine::operations::operator::{AuditContext, SubmitOptions};
-use snorri_engine::{Engine, SubmitError};
+use snorri_engine::{AuditContext, Engine, SubmitError, SubmitOptions};
 use snorri_ports::store::{Filter, Store};
 use tokio::time::sleep;
 
@@ -132,5 +131,5 @@ fn kind(input: &Input) -> &'static str {
 async fn ask(engine: &Engine, saga: SagaId, input: Input, expected: Option<u32>) -> Result<u32, SubmitError> {
     let audit = Some(AuditContext { action: kind(&input), step: None, by: by() });
     let options = SubmitOptions { expected, audit, ..SubmitOptions::of_request() };
-    engine.submit_on(options, saga, input).await.map(|accepted| accepted.seq)
+    engine.submitter.submit_on(options, saga, input).await.map(|accepted| accepted.seq)
 }

@@ -8,17 +8,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
-use snorri_engine::Engine;
-use snorri_engine::Options;
-use snorri_engine::Parts;
-use snorri_engine::Running;
 use snorri_engine::definitions::Definitions;
+use snorri_engine::event_buffer;
 use snorri_engine::intake;
-use snorri_engine::intake::buffer;
-use snorri_engine::intake::probation;
 use snorri_engine::metrics::Metrics;
 use snorri_engine::timers::retention;
-use snorri_ports::broker::{Broker, Handler};
+use snorri_engine::{Engine, Options, Parts, Running};
+use snorri_ports::broker::Broker;
 use snorri_ports::clock::{Clock, DatabaseClock};
 use snorri_ports::store::Store;
 use testkit::{FaultyBroker, FaultyStore, ManualClock, Process};
@@ -40,14 +36,14 @@ pub struct Replica {
     pub number: usize,
     /// The clock of the machine that it runs on.
     machine: Arc<ManualClock>,
-    current: Mutex<Option<(Engine, Arc<Process>)>>,
+    current: Mutex<Option<(Arc<Engine>, Arc<Process>)>>,
     stop: CancellationToken,
 }
 
 /// A running process.
 struct Orchestrator {
     process: Arc<Process>,
-    engine: Engine,
+    engine: Arc<Engine>,
     running: Running,
     stop_intake: CancellationToken,
     intake: Vec<JoinHandle<()>>,
@@ -64,7 +60,7 @@ impl Replica {
     }
 
     /// The running engine, and its process.
-    pub fn current(&self) -> Option<(Engine, Arc<Process>)> {
+    pub fn current(&self) -> Option<(Arc<Engine>, Arc<Process>)> {
         self.current.lock().expect("unpoisoned").clone()
     }
 
@@ -73,7 +69,7 @@ impl Replica {
         self.stop.cancel();
     }
 
-    fn set_current(&self, current: Option<(Engine, Arc<Process>)>) {
+    fn set_current(&self, current: Option<(Arc<Engine>, Arc<Process>)>) {
         *self.current.lock().expect("unpoisoned") = current;
     }
 
@@ -96,7 +92,7 @@ impl Replica {
                 started = AssertUnwindSafe(self.start(&world, &process)).catch_unwind() => started.ok().flatten(),
             };
             if let Some(orchestrator) = started {
-                self.set_current(Some((orchestrator.engine.clone(), Arc::clone(&process))));
+                self.set_current(Some((Arc::clone(&orchestrator.engine), Arc::clone(&process))));
                 let is_last = self.work(&world, orchestrator, &name).await;
                 self.set_current(None);
                 if is_last {
@@ -177,23 +173,7 @@ impl Replica {
         let options = options(world.fate.climate());
         let (engine, running) = Engine::spawn(&parts, &options);
         let stop_intake = CancellationToken::new();
-        let names = world.wire.names.clone();
-        let intake = [
-            (names.replies, intake::replies(&engine, &options)),
-            (names.starts, intake::starts(&engine, &options)),
-            (names.events, intake::events(&engine, &options)),
-            (names.signals, intake::signals(&engine, &options)),
-            (names.dead_letters, intake::dead_letters(&engine, &options)),
-        ]
-        .map(|(queue, handler)| {
-            let consuming =
-                consume(Arc::clone(&broker), queue, options.prefetch, handler, stop_intake.clone());
-            running.supervisor().spawn("consumer", &stop_intake, consuming)
-        });
-        let handler = intake::probation(&engine, &options);
-        let probation = probation::run(engine.clone(), handler, stop_intake.clone());
-        let mut intake = Vec::from(intake);
-        intake.push(running.supervisor().spawn("probation", &stop_intake, probation));
+        let intake = intake::spawn(&engine, &options, running.supervisor(), &stop_intake);
         Some(Orchestrator { process: Arc::clone(process), engine, running, stop_intake, intake })
     }
 }
@@ -202,16 +182,6 @@ impl Replica {
 async fn busy_moment(world: &World, after: Duration) {
     sleep(after).await;
     let _ = timeout(Duration::from_secs(3), world.watch.sending.notified()).await;
-}
-
-async fn consume(
-    broker: Arc<dyn Broker>,
-    queue: String,
-    prefetch: u16,
-    handler: Handler,
-    stop: CancellationToken,
-) {
-    broker.consume(&queue, prefetch, handler, stop).await;
 }
 
 impl Orchestrator {
@@ -239,7 +209,7 @@ impl Orchestrator {
             Err(_) => world.watch.violation(|| format!("{name} does not stop within {STOP_LIMIT:?}")),
         }
         world.watch.stopped(name);
-        engine.broker().close().await;
+        engine.parts.broker.close().await;
     }
 }
 
@@ -261,7 +231,10 @@ pub fn options(climate: &Climate) -> Options {
         poll_batch_size: NonZeroU32::new(4).expect("some"),
         prefetch: 8,
         message_timeout: Duration::from_secs(10),
-        buffered_events: buffer::Options { retention_period: Duration::from_secs(600), max_events: 1_000 },
+        buffered_events: event_buffer::Options {
+            retention_period: Duration::from_secs(600),
+            max_events: 1_000,
+        },
         retention: retention::Options {
             retention_period: retention::Keep::FOREVER,
             dead_letters: retention::Keep::FOREVER,

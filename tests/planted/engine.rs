@@ -6,14 +6,14 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "ack_before_commit",
         what: "a reply is acknowledged before it is committed",
-        file: "crates/engine/src/intake.rs",
-        right: "    match engine.submit_on(options, saga, Input::Reply(reply)).await {",
-        wrong: r#"    if snorri_core::planted::is("ack_before_commit") {
-        let engine = engine.clone();
-        tokio::spawn(async move { engine.submit_on(options, saga, Input::Reply(reply)).await });
-        return Verdict::Ack;
-    }
-    match engine.submit_on(options, saga, Input::Reply(reply)).await {"#,
+        file: "crates/engine/src/intake/replies.rs",
+        right: "        match self.submitter.submit_on(options, saga, Input::Reply(reply)).await {",
+        wrong: r#"        if snorri_core::planted::is("ack_before_commit") {
+            let submitter = self.submitter.clone();
+            tokio::spawn(async move { submitter.submit_on(options, saga, Input::Reply(reply)).await });
+            return Verdict::Ack;
+        }
+        match self.submitter.submit_on(options, saga, Input::Reply(reply)).await {"#,
     },
     Fault {
         name: "publish_before_commit",
@@ -57,18 +57,18 @@ pub const FAULTS: [Fault; 30] = [
         name: "stale_state_decides",
         what: "a cached state ignores an input although another process has advanced the saga",
         file: "crates/engine/src/lane.rs",
-        right: "        self.check_ignored(works, results, known).await?;",
+        right: "        check_rejected(&*self.parts.store, requests, results, known).await?;",
         wrong: r#"        if !snorri_core::planted::is("stale_state_decides") {
-            self.check_ignored(works, results, known).await?;
+            check_rejected(&*self.parts.store, requests, results, known).await?;
         }"#,
     },
     Fault {
         name: "one_refuses_all",
         what: "one value that the database cannot hold rejects its whole batch",
         file: "crates/engine/src/lane.rs",
-        right: "            store::Error::Invalid(_) | store::Error::Exhausted(_) if works.len() > 1 => {",
-        wrong: r#"            store::Error::Invalid(why) if snorri_core::planted::is("one_refuses_all") => refuse(works, &why),
-            store::Error::Invalid(_) | store::Error::Exhausted(_) if works.len() > 1 => {"#,
+        right: "            store::Error::Invalid(_) | store::Error::Exhausted(_) if requests.len() > 1 => {",
+        wrong: r#"            store::Error::Invalid(why) if snorri_core::planted::is("one_refuses_all") => refuse(requests, &why),
+            store::Error::Invalid(_) | store::Error::Exhausted(_) if requests.len() > 1 => {"#,
     },
     Fault {
         name: "lost_timer",
@@ -80,16 +80,16 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "timer_without_lease",
         what: "a claimed timer is deleted, even if the process dies",
-        file: "crates/engine/src/timers.rs",
-        right: "        Ok(due) => {\n            let is_full = due.len() >= limit as usize;",
-        wrong: r#"        Ok(due) if snorri_core::planted::is("timer_without_lease") => {
-            let wakes = due.iter().map(|saga| (*saga, None)).collect();
-            let _ = engine.store().commit(store::Batch { wakes, ..Default::default() }).await;
-            join_all(due.into_iter().map(|saga| engine.submit(saga, Input::wake()))).await;
-            false
-        }
-        Ok(due) => {
-            let is_full = due.len() >= limit as usize;"#,
+        file: "crates/engine/src/timers/waker.rs",
+        right: "            Ok(due) => {\n                let is_full = due.len() >= limit as usize;",
+        wrong: r#"            Ok(due) if snorri_core::planted::is("timer_without_lease") => {
+                let wakes = due.iter().map(|saga| (*saga, None)).collect();
+                let _ = self.store.commit(store::Batch { wakes, ..Default::default() }).await;
+                join_all(due.into_iter().map(|saga| self.submitter.submit(saga, Input::wake()))).await;
+                false
+            }
+            Ok(due) => {
+                let is_full = due.len() >= limit as usize;"#,
     },
     Fault {
         name: "stale_command",
@@ -106,8 +106,8 @@ pub const FAULTS: [Fault; 30] = [
         name: "stale_deadline",
         what: "a command that waited for the database is sent with its old deadline",
         file: "crates/engine/src/outbox/publisher.rs",
-        right: "                    if !is_late(&message, self.engine.clock().now()) {",
-        wrong: r#"                    if snorri_core::planted::is("stale_deadline") || !is_late(&message, self.engine.clock().now()) {"#,
+        right: "                    if !is_late(&message, self.parts.clock.now()) {",
+        wrong: r#"                    if snorri_core::planted::is("stale_deadline") || !is_late(&message, self.parts.clock.now()) {"#,
     },
     Fault {
         name: "removed_before_confirm",
@@ -138,13 +138,13 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "leftovers_stay",
         what: "messages that a crashed process left in the outbox are never sent",
-        file: "crates/engine/src/timers.rs",
-        right: "    let limit = options.poll_batch_size.get();\n    match engine.store().claim_unsent",
-        wrong: r#"    if snorri_core::planted::is("leftovers_stay") {
-        return false;
-    }
-    let limit = options.poll_batch_size.get();
-    match engine.store().claim_unsent"#,
+        file: "crates/engine/src/outbox/sweeper.rs",
+        right: "        let limit = self.batch.get();\n",
+        wrong: r#"        if snorri_core::planted::is("leftovers_stay") {
+            return false;
+        }
+        let limit = self.batch.get();
+"#,
     },
     Fault {
         name: "report_removed",
@@ -157,8 +157,8 @@ pub const FAULTS: [Fault; 30] = [
         name: "refused_report_removed",
         what: "a child result is dropped if its parent cannot be written",
         file: "crates/engine/src/operations/children.rs",
-        right: "        matches!(self.submit(saga, reply).await, Ok(_) | Err(SubmitError::Rejected(_)))",
-        wrong: r#"        match self.submit(saga, reply).await {
+        right: "        matches!(self.submitter.submit(saga, reply).await, Ok(_) | Err(SubmitError::Rejected(_)))",
+        wrong: r#"        match self.submitter.submit(saga, reply).await {
             Err(SubmitError::Invalid(_)) => snorri_core::planted::is("refused_report_removed"),
             other => matches!(other, Ok(_) | Err(SubmitError::Rejected(_))),
         }"#,
@@ -228,12 +228,12 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "early_event_lost",
         what: "an event that arrives before its saga is acknowledged and not kept",
-        file: "crates/engine/src/intake/buffer.rs",
-        right: "        self.store().buffer_event(event, limits).await",
+        file: "crates/engine/src/event_buffer.rs",
+        right: "        self.store.buffer_event(event, limits).await",
         wrong: r#"        if snorri_core::planted::is("early_event_lost") {
             return Ok(Buffered::New);
         }
-        self.store().buffer_event(event, limits).await"#,
+        self.store.buffer_event(event, limits).await"#,
     },
     Fault {
         name: "event_acked_anyway",
@@ -246,7 +246,7 @@ pub const FAULTS: [Fault; 30] = [
     Fault {
         name: "letter_dropped",
         what: "a dead letter is acknowledged although the database did not store it",
-        file: "crates/engine/src/operations/dead_letters.rs",
+        file: "crates/engine/src/dead_letters.rs",
         right: "        Err(error) if matches!(*error, store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },",
         wrong: r#"        Err(error) if matches!(*error, store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
         Err(_) if snorri_core::planted::is("letter_dropped") => Verdict::Ack,"#,

@@ -1,29 +1,26 @@
 //! The definitions that can run: compiled, in memory, and backed by the store.
 //!
 //! A registered version is immutable, except that an operator can deactivate it for new sagas. Every stored definition can be
-//! compiled again at any time, also when its file is gone or another process registered it. Every few seconds the process looks
-//! for definitions that others have registered or deactivated.
+//! compiled again at any time, also when its file is gone or another process registered it.
 
-pub(crate) mod admission;
+pub mod admission;
 pub(crate) mod computing;
 pub mod exchanges;
 pub mod load_errors;
 pub mod registration;
+pub mod reload;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
-use crate::Engine;
 use crate::definitions::computing::Pools;
-use crate::definitions::exchanges::{Exchanges, Recheck};
+use crate::definitions::exchanges::Exchanges;
 use crate::definitions::load_errors::{LoadError, LoadErrors};
-use crate::timers::Ticks;
+use crate::definitions::reload::Reload;
 use snorri_core::Time;
 use snorri_core::journal::By;
 use snorri_core::text;
@@ -37,6 +34,9 @@ pub struct Definitions {
     by_name: RwLock<HashMap<String, Versions>>,
     pub(super) load_errors: RwLock<LoadErrors>,
     pub(super) pools: Pools,
+    last_reload: Mutex<Option<Reload>>,
+    /// Notifies that a reload has loaded definitions.
+    loaded: Notify,
 }
 
 type Versions = HashMap<u32, CachedDefinition>;
@@ -48,29 +48,6 @@ struct CachedDefinition {
     is_active: bool,
     exchanges: Exchanges,
 }
-
-/// The shortest time between two reloads of what other processes have registered.
-pub const RELOAD_PAUSE: Duration = Duration::from_millis(500);
-
-/// One reload of what other processes have registered.
-#[derive(Debug)]
-pub(super) struct Reload {
-    pub(super) began: Instant,
-    /// Why it failed, if it did.
-    pub(super) failure: Option<String>,
-}
-
-impl Reload {
-    pub(super) fn result(&self) -> Result<(), Error> {
-        match &self.failure {
-            Some(failure) => Err(store::Error::Unavailable(failure.as_str().into()).into()),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The interval of looking for what other processes have registered or deactivated.
-const REFRESH: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -141,7 +118,14 @@ impl From<computing::Error> for Error {
 
 impl Definitions {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, by_name: RwLock::default(), load_errors: RwLock::default(), pools: Pools::default() }
+        Self {
+            store,
+            by_name: RwLock::default(),
+            load_errors: RwLock::default(),
+            pools: Pools::default(),
+            last_reload: Mutex::default(),
+            loaded: Notify::new(),
+        }
     }
 
     /// Activates or deactivates a version for new sagas. `false`: there was no change.
@@ -338,19 +322,5 @@ pub(super) fn audit_entry(
         definition: Some(format!("{name}@{version}")),
         before,
         after,
-    }
-}
-
-/// Loads what other processes have registered, and checks exchanges again, until `stop` is cancelled.
-pub(super) async fn refresh(engine: Engine, stop: CancellationToken) {
-    let mut ticks = Ticks::new(REFRESH, stop);
-    let mut recheck = Recheck::new(engine.broker().connections());
-    while ticks.next().await {
-        if let Some(which) = recheck.due(engine.broker().connections(), REFRESH) {
-            engine.declare(which).await;
-        }
-        if let Err(error) = engine.refresh().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for new definitions");
-        }
     }
 }

@@ -14,11 +14,13 @@
 //! A bad item affects only itself. A saga that cannot be read or decided about is set aside alone. A batch that the database
 //! refuses because of its content is halved until the cause is alone.
 
+pub(crate) mod audit;
 pub mod batch;
 pub(crate) mod ended;
 pub(crate) mod request;
 pub(crate) mod size;
 pub(crate) mod state_cache;
+pub(crate) mod submitter;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -31,11 +33,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::SubmitError;
 use crate::definitions::{Definitions, computing};
 use crate::lane::batch::BatchBuilder;
 use crate::lane::request::{Accepted, LaneMessage, Request};
-use crate::lane::state_cache::{CachedSaga, StateCache, States};
+use crate::lane::state_cache::{CachedSaga, StateCache, States, check_rejected};
+use crate::lane::submitter::SubmitError;
 use crate::metrics::{BatchCounts, Metrics};
 use crate::outbox::{self, Outbox};
 use crate::supervision::liveness::Progress;
@@ -63,7 +65,7 @@ const ASIDE: NonZeroUsize = NonZeroUsize::new(1_000).expect("it is not zero");
 /// The parts of a lane.
 #[derive(Debug)]
 pub struct LaneParts {
-    pub tasks: mpsc::Receiver<LaneMessage>,
+    pub channel: mpsc::Receiver<LaneMessage>,
     pub store: Arc<dyn Store>,
     pub definitions: Arc<Definitions>,
     pub clock: Arc<dyn Clock>,
@@ -117,32 +119,8 @@ impl Lane {
 
     /// Runs until `stop` is cancelled and all inputs received by then are committed, or the database does not take them.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut tasks = Vec::with_capacity(self.parts.batch_limit);
         let mut is_busy = false;
-        loop {
-            if self.waiting.is_empty() {
-                // Otherwise the sagas of abandoned inputs would stay in it. A start that is trusted wrongly only conflicts.
-                self.doubted.clear();
-                self.parts.progress.rest();
-                let channel = &mut self.parts.tasks;
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled(), if !channel.is_closed() => {
-                        channel.close();
-                        continue;
-                    }
-                    received = channel.recv_many(&mut tasks, self.parts.batch_limit) => {
-                        if received == 0 {
-                            return;
-                        }
-                    }
-                }
-                self.waiting.extend(tasks.drain(..).filter_map(LaneMessage::into_work));
-                if is_busy && !self.parts.commit_delay.is_zero() && !stop.is_cancelled() {
-                    tokio::time::sleep(self.parts.commit_delay).await;
-                }
-            }
-            self.take_more();
+        while self.receive(is_busy, &stop).await {
             is_busy = self.waiting.len() >= BUSY_INPUTS;
             let batch = self.waiting.drain(..self.allowed.min(self.waiting.len())).collect();
             self.parts.progress.step();
@@ -154,25 +132,52 @@ impl Lane {
         }
     }
 
-    /// Adds the inputs received meanwhile.
-    fn take_more(&mut self) {
+    /// Receives the inputs of the next batch. `false`: there are none, and there will be none.
+    async fn receive(&mut self, is_busy: bool, stop: &CancellationToken) -> bool {
+        if self.waiting.is_empty() {
+            // Otherwise the sagas of abandoned inputs would stay in it. A start that is trusted wrongly only conflicts.
+            self.doubted.clear();
+            self.parts.progress.rest();
+            let (channel, limit) = (&mut self.parts.channel, self.parts.batch_limit);
+            let mut messages = Vec::new();
+            let received = loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled(), if !channel.is_closed() => channel.close(),
+                    received = channel.recv_many(&mut messages, limit) => break received,
+                }
+            };
+            if received == 0 {
+                return false;
+            }
+            self.waiting.extend(messages.into_iter().filter_map(LaneMessage::into_request));
+            if is_busy && !self.parts.commit_delay.is_zero() && !stop.is_cancelled() {
+                tokio::time::sleep(self.parts.commit_delay).await;
+            }
+        }
+        self.receive_more();
+        true
+    }
+
+    /// Receives the inputs that have arrived meanwhile.
+    fn receive_more(&mut self) {
         while self.waiting.len() < self.parts.batch_limit
-            && let Ok(task) = self.parts.tasks.try_recv()
+            && let Ok(message) = self.parts.channel.try_recv()
         {
-            self.waiting.extend(task.into_work());
+            self.waiting.extend(message.into_request());
         }
     }
 
     /// Decides and commits a batch. Inputs that failed wait again.
-    async fn handle(&mut self, mut works: Vec<Request>, stop: &CancellationToken) {
+    async fn handle(&mut self, mut requests: Vec<Request>, stop: &CancellationToken) {
         self.sent.extend(self.parts.outbox.take_confirmed());
-        let error = match self.try_handle(&works).await {
+        let error = match self.try_handle(&requests).await {
             Ok(results) => {
-                self.put_back(works.split_off(results.len()));
-                for (work, result) in works.into_iter().zip(results) {
-                    self.doubted.remove(&work.saga);
+                self.put_back(requests.split_off(results.len()));
+                for (request, result) in requests.into_iter().zip(results) {
+                    self.doubted.remove(&request.saga);
                     // The caller may have gone; the decision stands.
-                    let _ = work.done.send(result);
+                    let _ = request.done.send(result);
                 }
                 (self.wait, self.allowed) = (RETRY_FIRST, (self.allowed * 2).min(self.parts.batch_limit));
                 self.commits += 1;
@@ -180,27 +185,30 @@ impl Lane {
             }
             Err(store::Error::Conflict) => {
                 self.parts.metrics.conflicts.inc();
-                return self.put_back(works);
+                return self.put_back(requests);
             }
             Err(error) => error,
         };
-        for work in &works {
-            self.parts.state_cache.forget(work.saga);
-            self.doubted.insert(work.saga);
+        for request in &requests {
+            self.parts.state_cache.forget(request.saga);
+            self.doubted.insert(request.saga);
         }
         match error {
-            store::Error::Invalid(_) | store::Error::Exhausted(_) if works.len() > 1 => {
-                self.allowed = works.len().div_ceil(2);
-                self.put_back(works);
+            store::Error::Invalid(_) | store::Error::Exhausted(_) if requests.len() > 1 => {
+                self.allowed = requests.len().div_ceil(2);
+                self.put_back(requests);
             }
-            store::Error::Invalid(why) if !works.is_empty() => refuse(works, &why),
-            store::Error::Exhausted(_) if !works.is_empty() => self.retry_alone(works, error, stop).await,
+            store::Error::Invalid(why) if !requests.is_empty() => refuse(requests, &why),
+            store::Error::Exhausted(_) if !requests.is_empty() => {
+                self.retry_alone(requests, error, stop).await;
+            }
             error => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot commit, trying again");
                 self.pause(stop).await;
-                self.put_back(works);
-                self.take_more();
-                let tried_again = self.waiting.drain(..).filter_map(|work| work.unless_given_up(&error));
+                self.put_back(requests);
+                self.receive_more();
+                let tried_again =
+                    self.waiting.drain(..).filter_map(|request| request.unless_given_up(&error));
                 self.waiting = tried_again.collect();
             }
         }
@@ -208,18 +216,18 @@ impl Lane {
 
     /// Handles an input that failed although it was alone in its batch. It is tried again after all others, and refused once it
     /// is clear that the input is the cause.
-    async fn retry_alone(&mut self, works: Vec<Request>, error: store::Error, stop: &CancellationToken) {
-        for mut work in works {
-            if work.failures == 0 || work.failed_at < self.commits {
-                work.failures += 1;
-                work.failed_at = self.commits;
+    async fn retry_alone(&mut self, requests: Vec<Request>, error: store::Error, stop: &CancellationToken) {
+        for mut request in requests {
+            if request.failures == 0 || request.failed_at < self.commits {
+                request.failures += 1;
+                request.failed_at = self.commits;
             }
-            tracing::warn!(saga = %work.saga, failures = work.failures,
+            tracing::warn!(saga = %request.saga, failures = request.failures,
                 error = &error as &dyn std::error::Error, "cannot commit one input");
-            if work.failures >= MOST_FAILURES {
-                refuse(vec![work], &error.to_string());
+            if request.failures >= MOST_FAILURES {
+                refuse(vec![request], &error.to_string());
             } else {
-                self.waiting.extend(work.unless_given_up(&error));
+                self.waiting.extend(request.unless_given_up(&error));
             }
         }
         self.pause(stop).await;
@@ -234,29 +242,29 @@ impl Lane {
         self.wait = (self.wait * 2).min(RETRY_MOST);
     }
 
-    fn put_back(&mut self, works: Vec<Request>) {
-        for work in works.into_iter().rev() {
-            self.waiting.push_front(work);
+    fn put_back(&mut self, requests: Vec<Request>) {
+        for request in requests.into_iter().rev() {
+            self.waiting.push_front(request);
         }
     }
 
     /// Decides and commits the first of these inputs: as many as it returns results.
     async fn try_handle(
         &mut self,
-        works: &[Request],
+        requests: &[Request],
     ) -> Result<Vec<Result<Accepted, SubmitError>>, store::Error> {
         let parts = &mut self.parts;
         let (store, definitions) = (&*parts.store, &*parts.definitions);
-        let mut states = parts.state_cache.gather(works, &self.doubted, store, definitions).await?;
-        let mut gathered = BatchBuilder::default();
-        let mut results = Vec::with_capacity(works.len());
-        for work in works {
-            results.push(self.decide(&mut states, work, &mut gathered).await);
-            if gathered.bytes() >= BATCH_BYTES {
+        let mut states = parts.state_cache.gather(requests, &self.doubted, store, definitions).await?;
+        let mut builder = BatchBuilder::default();
+        let mut results = Vec::with_capacity(requests.len());
+        for request in requests {
+            results.push(self.decide(&mut states, request, &mut builder).await);
+            if builder.bytes() >= BATCH_BYTES {
                 break;
             }
         }
-        match self.commit(&works[..results.len()], &results, &states.known, gathered).await {
+        match self.commit(&requests[..results.len()], &results, &states.known, builder).await {
             Ok(()) => self.parts.state_cache.keep(states.known),
             Err(store::Error::Conflict) => {
                 let parts = &mut self.parts;
@@ -270,31 +278,31 @@ impl Lane {
 
     async fn commit(
         &mut self,
-        works: &[Request],
+        requests: &[Request],
         results: &[Result<Accepted, SubmitError>],
         known: &HashMap<SagaId, CachedSaga>,
-        gathered: BatchBuilder,
+        builder: BatchBuilder,
     ) -> Result<(), store::Error> {
-        self.check_ignored(works, results, known).await?;
-        if gathered.is_empty() && self.sent.is_empty() {
+        check_rejected(&*self.parts.store, requests, results, known).await?;
+        if builder.is_empty() && self.sent.is_empty() {
             return Ok(());
         }
         let parts = &self.parts;
-        let mut unsent = gathered.outbox().to_vec();
-        let tally = BatchCounts::of(gathered.entries());
-        let concluded = outbox::conclusions(gathered.entries());
+        let mut unsent = builder.outbox().to_vec();
+        let counts = BatchCounts::of(builder.entries());
+        let concluded = outbox::conclusions(builder.entries());
         let now = parts.clock.now();
         let reserves = parts.outbox.is_available();
         let reserved_until = if reserves { now.after(parts.outbox_lease) } else { now };
         let batch = Batch {
             outbox_reserved_until: reserved_until,
             outbox_holder: parts.process,
-            ..gathered.into_batch(self.sent.clone())
+            ..builder.into_batch(self.sent.clone())
         };
         let committing = parts.metrics.commit_seconds.start();
         parts.store.commit(batch).await?;
         committing.stop();
-        parts.metrics.observe_batch(&tally);
+        parts.metrics.observe_batch(&counts);
         parts.outbox.conclude(&concluded, parts.clock.now());
         if !reserves {
             // Messages to the broker are claimed when the broker is available again.
@@ -305,50 +313,24 @@ impl Lane {
         Ok(())
     }
 
-    /// Checks rejected inputs: another process may have continued a saga whose state is cached here.
-    async fn check_ignored(
-        &self,
-        works: &[Request],
-        results: &[Result<Accepted, SubmitError>],
-        known: &HashMap<SagaId, CachedSaga>,
-    ) -> Result<(), store::Error> {
-        let is_doubtful = |result: &Result<Accepted, SubmitError>| match result {
-            Err(SubmitError::Rejected(ignored)) => !matches!(ignored, Rejection::AlreadyStarted { .. }),
-            Err(SubmitError::Changed { .. }) => true,
-            _ => false,
-        };
-        let doubtful = works.iter().zip(results).filter(|(_, result)| is_doubtful(result));
-        let remembered: HashMap<SagaId, u32> = doubtful
-            .filter_map(|(work, _)| Some((work.saga, known.get(&work.saga)?)))
-            .filter(|(_, known)| known.is_remembered)
-            .map(|(saga, known)| (saga, known.stored_seq()))
-            .collect();
-        if remembered.is_empty() {
-            return Ok(());
-        }
-        let heads = self.parts.store.heads(&remembered.keys().copied().collect::<Vec<_>>()).await?;
-        let is_current = |(saga, seq): (&SagaId, &u32)| heads.get(saga) == Some(seq);
-        if remembered.iter().all(is_current) { Ok(()) } else { Err(store::Error::Conflict) }
-    }
-
     async fn decide(
         &mut self,
         states: &mut States,
-        work: &Request,
-        gathered: &mut BatchBuilder,
+        request: &Request,
+        builder: &mut BatchBuilder,
     ) -> Result<Accepted, SubmitError> {
-        match states.unreadable.get(&work.saga) {
+        match states.unreadable.get(&request.saga) {
             Some(store::Error::Corrupt(why)) => {
                 let why = why.clone();
-                self.set_aside(work.saga, &why, gathered).await;
+                self.set_aside(request.saga, &why, builder).await;
                 return Err(SubmitError::Unreadable(why));
             }
             // It is left to a process that can read it.
             Some(error) => return Err(SubmitError::Unavailable(error.to_string())),
             None => {}
         }
-        let known = states.known.get_mut(&work.saga).ok_or(Rejection::UnknownSaga)?;
-        let Request { input, options, .. } = work;
+        let known = states.known.get_mut(&request.saga).ok_or(Rejection::UnknownSaga)?;
+        let Request { input, options, .. } = request;
         if options.expected.is_some_and(|expected| expected != known.state.seq) {
             return Err(SubmitError::Changed { seq: known.state.seq });
         }
@@ -357,12 +339,12 @@ impl Lane {
         }
         let Some(decided) = self.transition(known, input) else {
             let why = "this program failed to decide about it, which is a mistake of the program".to_owned();
-            self.set_aside(work.saga, &why, gathered).await;
+            self.set_aside(request.saga, &why, builder).await;
             return Err(SubmitError::Unreadable(why));
         };
-        let decision = decided.inspect_err(|ignored| self.parts.metrics.observe_rejected(ignored))?;
-        gathered.keep_unusable(&self.parts.wire, known.state.id, work, &decision.entry);
-        known.advance(gathered.add(&known.state, options.audit.as_ref(), decision));
+        let decision = decided.inspect_err(|rejection| self.parts.metrics.observe_rejected(rejection))?;
+        builder.keep_unusable(&self.parts.wire, known.state.id, request, &decision.entry);
+        known.advance(builder.add(&known.state, options.audit.as_ref(), decision));
         if let Input::Migrate(migrate) = input {
             known.definition = self.parts.definitions.known(&migrate.to.name, Some(migrate.to.version));
         }
@@ -380,21 +362,21 @@ impl Lane {
     }
 
     /// Raises an incident about a saga that cannot be read or decided about, once.
-    async fn set_aside(&mut self, saga: SagaId, why: &str, gathered: &mut BatchBuilder) {
+    async fn set_aside(&mut self, saga: SagaId, why: &str, builder: &mut BatchBuilder) {
         if self.aside.contains(&saga) {
             return;
         }
         tracing::error!(%saga, why, "a saga is set aside: it cannot be read or decided about");
         if let Ok(Some(row)) = self.parts.store.saga(saga).await {
-            gathered.set_aside(saga, row.started_at);
+            builder.set_aside(saga, row.started_at);
             self.aside.put(saga, ());
         }
     }
 }
 
-fn refuse(works: Vec<Request>, why: &str) {
+fn refuse(requests: Vec<Request>, why: &str) {
     tracing::error!(why, "the database cannot hold what an input led to: the input is refused");
-    for work in works {
-        let _ = work.done.send(Err(SubmitError::Invalid(why.to_owned())));
+    for request in requests {
+        let _ = request.done.send(Err(SubmitError::Invalid(why.to_owned())));
     }
 }

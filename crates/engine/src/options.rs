@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::intake::buffer;
-
+use crate::event_buffer;
 use crate::timers::retention;
 
 /// Bounds and times of the engine. The defaults are those of the commented default configuration.
@@ -48,12 +47,12 @@ pub struct Options {
     /// How long one delivery may take before it is returned to the broker.
     #[serde(with = "humantime_serde")]
     pub message_timeout: Duration,
-    pub buffered_events: buffer::Options,
+    pub buffered_events: event_buffer::Options,
     pub retention: retention::Options,
 }
 
 impl Options {
-    pub(super) fn cached_sagas_per_lane(&self) -> NonZeroUsize {
+    pub(crate) fn cached_sagas_per_lane(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.state_cache_size.get() / self.workers.get()).unwrap_or(NonZeroUsize::MIN)
     }
 }

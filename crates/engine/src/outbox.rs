@@ -6,19 +6,24 @@
 pub mod backlog;
 pub mod flow;
 pub(crate) mod publisher;
+pub(crate) mod sweeper;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use crate::lane::submitter::Submitter;
 use crate::outbox::flow::{CommandKey, Conclusion, Flow};
 use crate::outbox::publisher::Publisher;
+use crate::supervision::ticks::Ticks;
 use snorri_core::Time;
 use snorri_ports::store::{Appended, OutboxId, OutboxMessage};
-use snorri_wire::envelope::Wire;
 
+/// How long confirmed messages may stay in the outbox when no commit removes them.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 /// Most batches that wait for a publisher.
 pub(super) const WAITING_LIMIT: usize = 64;
 
@@ -88,10 +93,9 @@ impl Confirmed {
 }
 
 impl Outbox {
-    /// An outbox and its publisher. It encodes messages with `wire`. `availability`: whether the broker takes messages.
+    /// An outbox and its publisher. `availability`: whether the broker takes messages.
     pub fn new(
         confirmed: Confirmed,
-        wire: Wire,
         flow: SharedFlow,
         availability: watch::Receiver<bool>,
     ) -> (Self, Publisher) {
@@ -106,7 +110,7 @@ impl Outbox {
             flow: flow.clone(),
             availability,
         };
-        (outbox, Publisher { batches, claimed, confirmed, passed_over, wire, flow })
+        (outbox, Publisher { batches, claimed, confirmed, passed_over, flow })
     }
 
     /// Whether the broker takes messages. While it does not, committed messages need no reservation.
@@ -185,6 +189,16 @@ impl SharedFlow {
         flow.forget_overdue(now);
         if flow.is_waiting() {
             self.0.ready.notify_one();
+        }
+    }
+}
+
+/// Removes confirmed messages when no commit has removed them for a while.
+pub(crate) async fn flush(submitter: Submitter, confirmed: Confirmed, stop: CancellationToken) {
+    let mut ticks = Ticks::new(FLUSH_INTERVAL, stop);
+    while ticks.next().await {
+        if !confirmed.is_empty() {
+            submitter.flush().await;
         }
     }
 }

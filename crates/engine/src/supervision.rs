@@ -4,6 +4,7 @@ pub mod health;
 pub mod liveness;
 pub(crate) mod running;
 pub(crate) mod tasks;
+pub(crate) mod ticks;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};

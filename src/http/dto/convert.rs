@@ -20,7 +20,7 @@ use snorri_core::outlook::sent::{self, sent_commands};
 use snorri_core::state::{self, Pending, StepOutcome, StepState};
 use snorri_core::{Definition, Direction, Message, Rejection, SagaId, State, StepPath, Time, outlook};
 use snorri_engine::SubmitError;
-use snorri_engine::operations::operator::{self, Preview, Refusal};
+use snorri_engine::operations::interventions::{self, Preview, Refusal};
 use snorri_engine::queries::search::{Found, Query};
 use snorri_engine::queries::view::{Filter, SagaRow, SagaView};
 
@@ -330,7 +330,7 @@ fn emitted_message(message: &Message) -> Option<EmittedMessage> {
     })
 }
 
-pub fn migration(migration: operator::Migration, is_preview: bool) -> Migration {
+pub fn migration(migration: interventions::Migration, is_preview: bool) -> Migration {
     let blocked = |obstacle: Obstacle| Blocked {
         code: obstacle.code.to_owned(),
         step: obstacle.step.map(|step| step.to_string()),

@@ -110,7 +110,7 @@ async fn change_many(
     let query = convert::query(&body.query, None).map_err(|ErrorResponse(problem)| {
         ErrorResponse::invalid_body(problem.detail.clone()).at("/query", problem.detail)
     })?;
-    let outcomes = api.engine.try_bulk(&action, &query, limit, &by).await?;
+    let outcomes = api.engine.bulk.try_on(&action, &query, limit, &by).await?;
     let accepted: Vec<SagaId> =
         outcomes.iter().filter(|one| one.refused.is_none()).map(|one| one.saga).collect();
     let affected = accepted.len() as u64;
@@ -123,7 +123,7 @@ async fn change_many(
                 format!("the action would now change {affected} sagas, not {confirmed}: repeat the dry run");
             Err(ErrorResponse::new(StatusCode::CONFLICT, "confirmed_other", detail))
         }
-        Some(_) => Ok(ndjson(with_sum(found, api.engine.do_bulk(action, accepted, by)))),
+        Some(_) => Ok(ndjson(with_sum(found, api.engine.bulk.run(action, accepted, by)))),
     }
 }
 
@@ -146,7 +146,7 @@ async fn action(api: &Api, body: &BulkRequest) -> Result<Action, ErrorResponse> 
                 let detail = "`migrate` requires `query.definition`";
                 return Err(ErrorResponse::invalid_body(detail).at("/query/definition", "it is missing"));
             };
-            Action::Migrate { to: api.engine.definitions().find(name, body.version).await? }
+            Action::Migrate { to: api.engine.definitions.find(name, body.version).await? }
         }
     })
 }

@@ -57,12 +57,12 @@ async fn register_definition(
     let by = caller.by(body.reason.as_deref().unwrap_or("registered"), body.actor.as_deref())?;
     let file = body.file.as_deref().unwrap_or("definition.yaml");
     if body.check_only {
-        let (compiled, findings) = api.engine.check(file, &body.source, &body.files).await?;
+        let (compiled, findings) = api.engine.admission.check(file, &body.source, &body.files).await?;
         let version = convert_records::version(&compiled, None);
         return Ok(Json(convert_records::with_findings(version, &findings)).into_response());
     }
     let Registration { compiled, is_new, findings } =
-        api.engine.register(file, &body.source, &body.files, &by).await?;
+        api.engine.admission.register(file, &body.source, &body.files, &by).await?;
     let (name, version) = (&compiled.definition.name, compiled.definition.version);
     let registered = version_of(&api, name, version).await?;
     let answer = Json(convert_records::with_findings(registered, &findings));
@@ -78,7 +78,7 @@ async fn register_definition(
     (status = 200, description = "All definitions, with their versions and numbers of sagas", body = Definitions)
 ))]
 async fn list_definitions(State(api): State<Api>) -> Result<Json<Definitions>, ErrorResponse> {
-    let load_errors = api.engine.definitions().load_errors();
+    let load_errors = api.engine.definitions.load_errors();
     let load_errors = load_errors.into_iter().map(convert_records::load_error).collect();
     Ok(Json(Definitions { definitions: summaries(&api).await?, load_errors }))
 }
@@ -142,7 +142,7 @@ async fn get_input_schema(
     State(api): State<Api>,
     Path((name, version)): Path<(String, u32)>,
 ) -> Result<Json<InputSchema>, ErrorResponse> {
-    let compiled = api.engine.definitions().find(&name, Some(version)).await?;
+    let compiled = api.engine.definitions.find(&name, Some(version)).await?;
     Ok(Json(InputSchema(compiled.input_schema.clone().unwrap_or_else(|| serde_json::json!({})))))
 }
 
@@ -157,7 +157,7 @@ async fn get_diff(
     Path(name): Path<String>,
     Query(DiffQuery { from, to }): Query<DiffQuery>,
 ) -> Result<Json<Diff>, ErrorResponse> {
-    let definitions = api.engine.definitions();
+    let definitions = &api.engine.definitions;
     let old = definitions.find(&name, Some(from)).await?;
     let new = definitions.find(&name, Some(to)).await?;
     let compared = diff::diff(&old, &new).map_err(|error| ErrorResponse::invalid_query(error.to_string()))?;
@@ -210,19 +210,19 @@ async fn set_active(
     active: bool,
 ) -> Result<Json<Version>, ErrorResponse> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
-    let now = api.engine.clock().now();
-    api.engine.definitions().set_active(name, version, active, &by, now).await?;
+    let now = api.engine.parts.clock.now();
+    api.engine.definitions.set_active(name, version, active, &by, now).await?;
     version_of(api, name, version).await.map(Json)
 }
 
 async fn version_of(api: &Api, name: &str, version: u32) -> Result<Version, ErrorResponse> {
-    let compiled = api.engine.definitions().find(name, Some(version)).await?;
-    let unusable = convert_records::unusable(api.engine.definitions(), name, version);
+    let compiled = api.engine.definitions.find(name, Some(version)).await?;
+    let unusable = convert_records::unusable(&api.engine.definitions, name, version);
     Ok(convert_records::registered(&compiled, &stored(api, name, version).await?, unusable))
 }
 
 async fn stored(api: &Api, name: &str, version: u32) -> Result<StoredDefinition, ErrorResponse> {
-    let stored = api.engine.stored_definition(name, version).await?;
+    let stored = api.engine.queries.stored_definition(name, version).await?;
     stored.ok_or_else(|| not_found(name, Some(version)))
 }
 
@@ -232,13 +232,13 @@ fn not_found(name: &str, version: Option<u32>) -> ErrorResponse {
 
 async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, ErrorResponse> {
     let mut counts: BTreeMap<(String, u32), Vec<Count>> = BTreeMap::new();
-    for count in api.engine.counts().await?.iter() {
+    for count in api.engine.queries.counts().await?.iter() {
         counts.entry((count.definition.clone(), count.version)).or_default().push(count.clone());
     }
     let mut summaries: Vec<DefinitionSummary> = Vec::new();
-    for stored in api.engine.stored_definitions().await? {
+    for stored in api.engine.queries.stored_definitions().await? {
         let counts = counts.remove(&(stored.name.clone(), stored.version)).unwrap_or_default();
-        let unusable = convert_records::unusable(api.engine.definitions(), &stored.name, stored.version);
+        let unusable = convert_records::unusable(&api.engine.definitions, &stored.name, stored.version);
         let version = convert_records::version_summary(&stored, &counts, unusable);
         match summaries.last_mut() {
             Some(last) if last.name == stored.name => last.versions.push(version),
@@ -253,7 +253,7 @@ async fn summaries(api: &Api) -> Result<Vec<DefinitionSummary>, ErrorResponse> {
     for summary in &mut summaries {
         summary.latest =
             summary.versions.iter().filter(|version| version.active).map(|version| version.version).max();
-        let known = api.engine.definitions().known(&summary.name, summary.latest);
+        let known = api.engine.definitions.known(&summary.name, summary.latest);
         summary.description =
             known.and_then(|compiled| compiled.definition.description.as_deref().map(str::to_owned));
     }

@@ -27,8 +27,8 @@ use snorri_api::interventions::{
 use snorri_core::input::{Intervention, Resolution};
 use snorri_core::journal::{By, EventSource, ReceivedEvent};
 use snorri_core::{Input, Rejection, SagaId, StepPath};
-use snorri_engine::SubmitError;
-use snorri_engine::operations::operator::{self, AuditContext, Refusal, SubmitOptions};
+use snorri_engine::operations::interventions::{self, Refusal};
+use snorri_engine::{AuditContext, SubmitError, SubmitOptions};
 
 pub(super) fn routes() -> Group {
     Group::default()
@@ -271,8 +271,9 @@ async fn restart_saga(request: Request<RestartBody>) -> Result<Response, ErrorRe
     let audit = AuditContext { action: "restart", step: body.from.parse().ok(), by };
     let options =
         SubmitOptions { expected, audit: (!is_preview).then_some(audit), ..SubmitOptions::of_request() };
-    let restarted = api.engine.restart(saga, &body.from, body.repeat_completed, options).await?;
-    let operator::Restarted { preview, is_new, repeated } = restarted;
+    let restarted =
+        api.engine.interventions.restart(saga, &body.from, body.repeat_completed, options).await?;
+    let interventions::Restarted { preview, is_new, repeated } = restarted;
     let id = preview.decision.state.id.0;
     let restarted = Restarted {
         id,
@@ -298,7 +299,7 @@ async fn restart_saga(request: Request<RestartBody>) -> Result<Response, ErrorRe
 ))]
 async fn migrate_saga(request: Request<MigrateBody>) -> Result<Json<Migration>, ErrorResponse> {
     let Request { api, saga, by, is_preview, expected, body } = request;
-    let migration = api.engine.migrate(saga, body.version, by, expected, is_preview).await?;
+    let migration = api.engine.interventions.migrate(saga, body.version, by, expected, is_preview).await?;
     Ok(Json(convert::migration(migration, is_preview)))
 }
 
@@ -344,7 +345,7 @@ impl<B> Request<B> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let preview = api.engine.preview(saga, &input, expected).await?;
+            let preview = api.engine.interventions.preview(saga, &input, expected).await?;
             if is_preview {
                 return convert::intervened(&preview, true);
             }
@@ -353,7 +354,7 @@ impl<B> Request<B> {
                 audit: Some(audit.clone()),
                 ..SubmitOptions::of_request()
             };
-            match api.engine.submit_on(options, saga, input.clone()).await {
+            match api.engine.submitter.submit_on(options, saga, input.clone()).await {
                 Ok(_) => return convert::intervened(&preview, false),
                 Err(SubmitError::Changed { .. }) if expected.is_none() && tries < TRIES => {}
                 Err(error) => return Err(error.into()),

@@ -49,7 +49,7 @@ pub(super) fn routes() -> Group {
     (status = 200, description = "A stream of events", body = Event, content_type = "text/event-stream")
 ))]
 async fn watch_all(State(api): State<Api>) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
-    let entries = stream::unfold(api.engine.feed().subscribe(), next);
+    let entries = stream::unfold(api.engine.feed.subscribe(), next);
     Sse::new(entries.take_until(api.stopping.cancelled_owned())).keep_alive(KeepAlive::default())
 }
 
@@ -70,9 +70,9 @@ async fn watch_saga(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, ErrorResponse> {
     let seen = last_event_id(&headers)?;
-    api.engine.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
+    api.engine.queries.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
     let stopping = api.stopping.clone();
-    let reading = Reading { news: api.engine.feed().watch(SagaId(id)), api, saga: SagaId(id) };
+    let reading = Reading { news: api.engine.feed.watch(SagaId(id)), api, saga: SagaId(id) };
     let pages = stream::unfold((reading, Some(seen.unwrap_or(0))), async |(mut reading, after)| {
         let (events, next) = reading.page_after(after?).await?;
         Some((events, (reading, next)))
@@ -103,9 +103,9 @@ async fn wait_for_saga(
     let until = Instant::now() + Duration::from_secs(seconds.into());
     let answers_stuck = query.stuck.unwrap_or(false);
     // Subscribes before the first read, so that no change after it is missed.
-    let mut news = api.engine.feed().watch(SagaId(id));
+    let mut news = api.engine.feed.watch(SagaId(id));
     loop {
-        let row = api.engine.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
+        let row = api.engine.queries.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
         let is_over = row.status.is_final() || (answers_stuck && row.status == Status::Stuck);
         if is_over || Instant::now() >= until || api.stopping.is_cancelled() {
             return super::saga_of(&api, SagaId(id)).await.map(super::tagged);
@@ -142,11 +142,11 @@ struct Reading {
 impl Reading {
     /// The events of the next page, and the entry after which the following page begins, unless the saga ends with this one.
     async fn page_after(&mut self, after: u32) -> Option<(Events, Option<u32>)> {
-        let engine = self.api.engine.clone();
+        let engine = Arc::clone(&self.api.engine);
         loop {
             // A stream cannot report an error: it ends, and the client reconnects.
-            let ended = engine.row(self.saga).await.ok()??.status.is_final();
-            let entries = engine.journal(self.saga, after, PAGE).await.ok()?;
+            let ended = engine.queries.row(self.saga).await.ok()??.status.is_final();
+            let entries = engine.queries.journal(self.saga, after, PAGE).await.ok()?;
             match entries.last() {
                 Some(last) => {
                     let next = Some(last.seq).filter(|_| !ended || entries.len() >= PAGE as usize);

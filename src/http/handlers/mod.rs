@@ -20,9 +20,8 @@ use crate::http::dto::convert_records;
 use crate::http::problem::ErrorResponse;
 use snorri_api::sagas::{Saga, StartRequest};
 use snorri_core::SagaId;
-use snorri_engine::Started;
-use snorri_engine::operations::operator::SubmitOptions;
 use snorri_engine::queries::view::{LetterFilter, SagaView};
+use snorri_engine::{Started, SubmitOptions};
 
 /// Maximum number of dead letters of a saga in a response.
 const MOST_LETTERS: u32 = 20;
@@ -45,8 +44,11 @@ async fn start(
     request: StartRequest,
     idempotency_key: Option<String>,
 ) -> Result<Started, ErrorResponse> {
-    let started =
-        api.engine.start_on(SubmitOptions::of_request(), convert::start(request, idempotency_key)).await?;
+    let started = api
+        .engine
+        .starter
+        .start_on(SubmitOptions::of_request(), convert::start(request, idempotency_key))
+        .await?;
     match started.conflict("`Idempotency-Key`") {
         None => Ok(started),
         Some(detail) => Err(ErrorResponse::new(StatusCode::CONFLICT, "key_in_use", detail)),
@@ -63,10 +65,10 @@ async fn saga_as(
     id: SagaId,
     convert: impl FnOnce(&SagaView) -> Option<Saga>,
 ) -> Result<Saga, ErrorResponse> {
-    let view = api.engine.view(id).await?;
+    let view = api.engine.queries.view(id).await?;
     let mut saga = view.as_ref().and_then(convert).ok_or_else(ErrorResponse::saga_not_found)?;
     let filter = LetterFilter { saga: Some(id), ..LetterFilter::default() };
-    let letters = api.engine.dead_letters(&filter, MOST_LETTERS).await?;
+    let letters = api.engine.queries.dead_letters(&filter, MOST_LETTERS).await?;
     saga.dead_letters = letters.iter().map(convert_records::dead_letter_link).collect();
     Ok(saga)
 }

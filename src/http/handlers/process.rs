@@ -61,7 +61,7 @@ struct Report {
     (status = 503, description = "The process must be restarted (`not_alive`)", body = snorri_api::problem::Problem, content_type = "application/problem+json")
 ))]
 async fn live(State(api): State<Api>) -> Result<&'static str, ErrorResponse> {
-    match api.engine.liveness().fault() {
+    match api.engine.liveness.fault() {
         None => Ok("ok"),
         Some(fault) => Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "not_alive", fault)),
     }
@@ -91,10 +91,10 @@ pub fn starting(readiness: &Readiness) -> Response {
     (status = 503, description = "Not ready", body = Report),
 ))]
 async fn ready(State(api): State<Api>) -> Response {
-    let availability = api.engine.health().get();
+    let availability = api.engine.health.get();
     let Availability { database, broker, clock } = availability;
     let ready = api.readiness.is_up() && availability.is_complete();
-    let load_errors: Vec<_> = api.engine.definitions().load_errors().iter().map(LoadError::label).collect();
+    let load_errors: Vec<_> = api.engine.definitions.load_errors().iter().map(LoadError::label).collect();
     let definitions = if load_errors.is_empty() { "ok" } else { "incomplete" }.to_owned();
     let report = Report {
         ready,

@@ -44,7 +44,7 @@ async fn list_dead_letters(
         resolved: query.resolved,
         after: convert::position(page.after.as_deref())?,
     };
-    let letters = api.engine.dead_letters(&filter, limit).await?;
+    let letters = api.engine.queries.dead_letters(&filter, limit).await?;
     let last = letters.last().map(|letter| (letter.at, letter.id));
     let next = convert::next(last, letters.len(), limit);
     Ok(Json(DeadLetterPage {
@@ -63,7 +63,7 @@ async fn get_dead_letter(
     State(api): State<Api>,
     Path(id): Path<Uuid>,
 ) -> Result<Json<DeadLetter>, ErrorResponse> {
-    Ok(Json(convert_records::dead_letter(&api.engine.dead_letter(id).await?)))
+    Ok(Json(convert_records::dead_letter(&api.engine.dead_letters.find(id).await?)))
 }
 
 /// Replay a dead letter
@@ -82,7 +82,7 @@ async fn replay_dead_letter(
     Json(body): Json<ReasonBody>,
 ) -> Result<Json<DeadLetter>, ErrorResponse> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
-    Ok(Json(convert_records::dead_letter(&api.engine.replay_letter(id, &by).await?)))
+    Ok(Json(convert_records::dead_letter(&api.engine.dead_letters.replay(id, &by).await?)))
 }
 
 /// Discard a dead letter
@@ -100,7 +100,7 @@ async fn discard_dead_letter(
     Json(body): Json<ReasonBody>,
 ) -> Result<Json<DeadLetter>, ErrorResponse> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
-    Ok(Json(convert_records::dead_letter(&api.engine.discard_letter(id, &by).await?)))
+    Ok(Json(convert_records::dead_letter(&api.engine.dead_letters.discard(id, &by).await?)))
 }
 
 /// List the audit log, newest first
@@ -118,7 +118,7 @@ async fn list_audit(
         action: query.action,
         after: convert::position(page.after.as_deref())?,
     };
-    let entries = api.engine.audit(&filter, limit).await?;
+    let entries = api.engine.queries.audit(&filter, limit).await?;
     let last = entries.last().map(|entry| (entry.at, entry.id));
     let next = convert::next(last, entries.len(), limit);
     Ok(Json(AuditPage { entries: entries.into_iter().map(convert_records::audit_entry).collect(), next }))

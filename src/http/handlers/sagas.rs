@@ -64,7 +64,7 @@ async fn list_sagas(
 ) -> Result<Json<SagaPage>, ErrorResponse> {
     let limit = limit(page.limit)?;
     let query = convert::query(&query, page.after.as_deref())?;
-    Ok(Json(convert::saga_page(&api.engine.search(&query, limit).await?)))
+    Ok(Json(convert::saga_page(&api.engine.queries.search(&query, limit).await?)))
 }
 
 /// Count sagas
@@ -74,7 +74,7 @@ async fn list_sagas(
     (status = 200, description = "The numbers above zero", body = Counts)
 ))]
 async fn count_sagas(State(api): State<Api>) -> Result<Json<Counts>, ErrorResponse> {
-    let counts = api.engine.counts().await?;
+    let counts = api.engine.queries.counts().await?;
     Ok(Json(Counts { counts: counts.iter().map(convert::count).collect() }))
 }
 
@@ -110,8 +110,8 @@ async fn get_journal(
 ) -> Result<Json<JournalPage>, ErrorResponse> {
     let limit = limit(query.limit.or(Some(DEFAULT_ENTRIES)))?;
     let after = query.after.unwrap_or_default();
-    api.engine.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
-    let entries = api.engine.journal(SagaId(id), after, limit).await?;
+    api.engine.queries.row(SagaId(id)).await?.ok_or_else(ErrorResponse::saga_not_found)?;
+    let entries = api.engine.queries.journal(SagaId(id), after, limit).await?;
     let next = entries.last().map(|last| last.seq).filter(|_| entries.len() >= limit as usize);
     let entries = entries.iter().map(|appended| convert::journal_entry(appended.seq, &appended.entry));
     Ok(Json(JournalPage { entries: entries.collect(), next }))

@@ -30,6 +30,6 @@ async fn rotate_token_keys(
     Json(body): Json<ReasonBody>,
 ) -> Result<Json<TokenKey>, ErrorResponse> {
     let by = caller.by(&body.reason, body.actor.as_deref())?;
-    let key = api.engine.rotate_token_keys(&by).await?;
+    let key = api.engine.token_keys.rotate(&by).await?;
     Ok(Json(TokenKey { number: key.number, signs_from: key.signs_from.to_rfc3339() }))
 }

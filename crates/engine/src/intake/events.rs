@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::Engine;
-use crate::SubmitError;
-use crate::definitions::computing;
-use crate::intake;
-use crate::intake::buffer::{self, EarlyArrival};
-use crate::operations::start::StartRequest;
+use crate::definitions::{Definitions, computing};
+use crate::event_buffer::{BufferResult, EarlyArrival, EventBuffer, FULL};
+use crate::intake::verdict::dead_letter;
+use crate::lane::submitter::{SubmitError, Submitter};
+use crate::metrics::Metrics;
+use crate::operations::start::{StartRequest, Starter};
 use snorri_core::definition::{Definition, EventPattern, Trigger};
 use snorri_core::expression::template::Template;
 use snorri_core::expression::{EvaluationError, Expression, Scope, Variable};
@@ -22,7 +22,7 @@ use snorri_core::json::number_text;
 use snorri_core::{Input, Rejection, SagaId};
 use snorri_definition::Compiled;
 use snorri_ports::broker::{Delivery, Verdict};
-use snorri_wire::envelope;
+use snorri_wire::envelope::{self, Wire};
 
 /// The scope of an expression outside of a saga: one variable.
 pub(crate) struct Only<'a>(pub &'static str, pub &'a Value);
@@ -31,6 +31,17 @@ impl Scope for Only<'_> {
     fn variable(&self, name: &str) -> Option<Variable<'_>> {
         (name == self.0).then_some(Variable::Json(self.1))
     }
+}
+
+/// Submits events to the sagas that they start, and to those that they may be about.
+#[derive(Debug)]
+pub(crate) struct Events {
+    pub(crate) starter: Arc<Starter>,
+    pub(crate) submitter: Submitter,
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) event_buffer: Arc<EventBuffer>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) wire: Wire,
 }
 
 /// The results of one event.
@@ -46,56 +57,125 @@ struct EventResult {
     no_room: Vec<SagaId>,
 }
 
-/// Starts sagas by the event, then gives it to the sagas that it may be about: one saga can be both.
-pub(crate) async fn take_in(engine: Engine, delivery: Arc<Delivery>) -> Verdict {
-    let arrival = match engine.wire().decode_event(&delivery) {
-        Ok(arrival) => Arc::new(arrival),
-        Err(undecodable) => return intake::dead_letter("undecodable", undecodable.to_string()),
-    };
-    let trace_id = envelope::trace_id_of(&delivery.properties);
-    let is_known = || engine.definitions().all().iter().any(|compiled| listens(compiled, &arrival.source));
-    if !is_known()
-        && let Err(error) = engine.refresh().await
-    {
-        // Another process has bound the queue for it.
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "cannot look for the definitions of an event"
-        );
-        return Verdict::Requeue;
-    }
-    let mut tally = EventResult::default();
-    for compiled in engine.definitions().latest() {
-        start(&engine, &compiled, &arrival, trace_id.as_deref(), &mut tally).await;
-    }
-    let mut early = Vec::new();
-    for (saga, may_start) in addressees(&engine, &arrival) {
-        match engine.submit(saga, Input::Event(Arc::clone(&arrival))).await {
-            Err(SubmitError::Rejected(Rejection::UnknownSaga)) => early.extend(may_start.then_some(saga)),
-            decided => tally.take(saga, decided.map(|_| ())),
+impl Events {
+    /// Starts sagas by the event, then gives it to the sagas that it may be about: one saga can be both.
+    pub(crate) async fn take_in(&self, delivery: &Delivery) -> Verdict {
+        let arrival = match self.wire.decode_event(delivery) {
+            Ok(arrival) => Arc::new(arrival),
+            Err(undecodable) => return dead_letter("undecodable", undecodable.to_string()),
+        };
+        let trace_id = envelope::trace_id_of(&delivery.properties);
+        let is_known = || self.definitions.all().iter().any(|compiled| listens(compiled, &arrival.source));
+        if !is_known()
+            && let Err(error) = self.definitions.refresh().await
+        {
+            // Another process has bound the queue for it.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot look for the definitions of an event"
+            );
+            return Verdict::Requeue;
         }
+        let mut tally = EventResult::default();
+        for compiled in self.definitions.latest() {
+            self.start(&compiled, &arrival, trace_id.as_deref(), &mut tally).await;
+        }
+        let mut early = Vec::new();
+        for (saga, may_start) in self.addressees(&arrival) {
+            match self.submitter.submit(saga, Input::Event(Arc::clone(&arrival))).await {
+                Err(SubmitError::Rejected(Rejection::UnknownSaga)) => early.extend(may_start.then_some(saga)),
+                decided => tally.take(saga, decided.map(|_| ())),
+            }
+        }
+        for saga in early {
+            self.buffer(saga, &arrival, &mut tally).await;
+        }
+        if tally.is_unmatched() {
+            self.metrics.observe_unmatched_event(&arrival.source, is_known());
+        }
+        tally.verdict()
     }
-    for saga in early {
-        buffer(&engine, saga, &arrival, &mut tally).await;
-    }
-    if tally.is_unmatched() {
-        engine.metrics().observe_unmatched_event(&arrival.source, is_known());
-    }
-    tally.verdict()
-}
 
-/// Buffers an event for a saga that has not started yet.
-async fn buffer(engine: &Engine, saga: SagaId, arrival: &Arc<ReceivedEvent>, tally: &mut EventResult) {
-    let queue = engine.wire().names.events.clone();
-    let early = EarlyArrival { saga, arrival: Arc::clone(arrival), queue, matched: tally.matched };
-    match engine.buffer(early).await {
-        Ok(buffer::BufferResult::Kept) => tally.buffered = true,
-        Ok(buffer::BufferResult::Delivered(decided)) => tally.take(saga, decided),
-        Ok(buffer::BufferResult::Full) => tally.no_room.push(saga),
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot buffer an event now");
-            tally.again = true;
+    /// Buffers an event for a saga that has not started yet.
+    async fn buffer(&self, saga: SagaId, arrival: &Arc<ReceivedEvent>, tally: &mut EventResult) {
+        let queue = self.wire.names.events.clone();
+        let early = EarlyArrival { saga, arrival: Arc::clone(arrival), queue, matched: tally.matched };
+        match self.event_buffer.buffer(early).await {
+            Ok(BufferResult::Kept) => tally.buffered = true,
+            Ok(BufferResult::Delivered(decided)) => tally.take(saga, decided),
+            Ok(BufferResult::Full) => tally.no_room.push(saga),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot buffer an event now");
+                tally.again = true;
+            }
         }
+    }
+
+    async fn start(
+        &self,
+        compiled: &Compiled,
+        arrival: &ReceivedEvent,
+        trace_id: Option<&str>,
+        tally: &mut EventResult,
+    ) {
+        let definition = &compiled.definition;
+        for trigger in &definition.starts {
+            let Trigger::Event { exchange, event, when, input } = trigger else { continue };
+            if !is(&arrival.source, exchange, event) {
+                continue;
+            }
+            let refused = |why: String| format!("`{}` was not started: {why}", definition.name);
+            let mut templates = input.iter().flat_map(Template::expressions);
+            let may_take_long = when.as_ref().is_some_and(Expression::may_take_long)
+                || templates.any(Expression::may_take_long);
+            let make = || input_of(when.as_ref(), input.as_ref(), &arrival.body);
+            let input = match computing::evaluate(may_take_long, &arrival.body, make) {
+                Ok(Some(input)) => input,
+                Ok(None) => continue,
+                Err(error) => {
+                    tally.refused.push(refused(error.to_string()));
+                    continue;
+                }
+            };
+            let request = StartRequest {
+                definition: definition.name.to_string(),
+                version: Some(definition.version),
+                input,
+                message_id: arrival.id.clone(),
+                trace_id: trace_id.map(str::to_owned),
+                ..StartRequest::default()
+            };
+            match self.starter.start(request).await {
+                Ok(started) => {
+                    tally.matched = true;
+                    match started.conflict("message id") {
+                        None => {
+                            tracing::debug!(saga = %started.id, is_new = started.is_new, "started by an event");
+                        }
+                        Some(reason) => tracing::warn!(reason, "an event starts no further saga"),
+                    }
+                }
+                Err(error) if error.is_temporary() => tally.again = true,
+                Err(error) => tally.refused.push(refused(error.to_string())),
+            }
+        }
+    }
+
+    /// The sagas that the event may be about, each once, and whether a saga that has not started can start.
+    fn addressees(&self, arrival: &ReceivedEvent) -> BTreeMap<SagaId, bool> {
+        let mut sagas = BTreeMap::new();
+        for compiled in self.definitions.all() {
+            for pattern in compiled.definition.events() {
+                if is(&arrival.source, &pattern.exchange, &pattern.event)
+                    && let Some(key) = key_of(pattern, &arrival.body)
+                {
+                    let Definition { name, version, .. } = &*compiled.definition;
+                    *sagas.entry(SagaId::of_key(name, &key)).or_default() |=
+                        self.definitions.is_active(name, *version);
+                }
+            }
+        }
+        sagas
     }
 }
 
@@ -120,7 +200,7 @@ impl EventResult {
     fn verdict(self) -> Verdict {
         match self.refused {
             _ if self.again => Verdict::Requeue,
-            refused if !refused.is_empty() => intake::dead_letter("refused", refused.join("; ")),
+            refused if !refused.is_empty() => dead_letter("refused", refused.join("; ")),
             // An event that another saga accepted has found its saga.
             _ if self.matched || self.no_room.is_empty() => Verdict::Ack,
             _ => {
@@ -129,58 +209,8 @@ impl EventResult {
                     "the buffer for events of sagas that have not started has no room; it is about {}",
                     sagas.join(", ")
                 );
-                intake::dead_letter(buffer::FULL, reason)
+                dead_letter(FULL, reason)
             }
-        }
-    }
-}
-
-async fn start(
-    engine: &Engine,
-    compiled: &Compiled,
-    arrival: &ReceivedEvent,
-    trace_id: Option<&str>,
-    tally: &mut EventResult,
-) {
-    let definition = &compiled.definition;
-    for trigger in &definition.starts {
-        let Trigger::Event { exchange, event, when, input } = trigger else { continue };
-        if !is(&arrival.source, exchange, event) {
-            continue;
-        }
-        let refused = |why: String| format!("`{}` was not started: {why}", definition.name);
-        let mut templates = input.iter().flat_map(Template::expressions);
-        let may_take_long =
-            when.as_ref().is_some_and(Expression::may_take_long) || templates.any(Expression::may_take_long);
-        let make = || input_of(when.as_ref(), input.as_ref(), &arrival.body);
-        let input = match computing::evaluate(may_take_long, &arrival.body, make) {
-            Ok(Some(input)) => input,
-            Ok(None) => continue,
-            Err(error) => {
-                tally.refused.push(refused(error.to_string()));
-                continue;
-            }
-        };
-        let request = StartRequest {
-            definition: definition.name.to_string(),
-            version: Some(definition.version),
-            input,
-            message_id: arrival.id.clone(),
-            trace_id: trace_id.map(str::to_owned),
-            ..StartRequest::default()
-        };
-        match engine.start(request).await {
-            Ok(started) => {
-                tally.matched = true;
-                match started.conflict("message id") {
-                    None => {
-                        tracing::debug!(saga = %started.id, is_new = started.is_new, "started by an event");
-                    }
-                    Some(reason) => tracing::warn!(reason, "an event starts no further saga"),
-                }
-            }
-            Err(error) if error.is_temporary() => tally.again = true,
-            Err(error) => tally.refused.push(refused(error.to_string())),
         }
     }
 }
@@ -206,23 +236,6 @@ fn input_of(
         Some(template) => template.render(&scope)?,
         None => body.clone(),
     }))
-}
-
-/// The sagas that the event may be about, each once, and whether a saga that has not started can start.
-fn addressees(engine: &Engine, arrival: &ReceivedEvent) -> BTreeMap<SagaId, bool> {
-    let mut sagas = BTreeMap::new();
-    for compiled in engine.definitions().all() {
-        for pattern in compiled.definition.events() {
-            if is(&arrival.source, &pattern.exchange, &pattern.event)
-                && let Some(key) = key_of(pattern, &arrival.body)
-            {
-                let Definition { name, version, .. } = &*compiled.definition;
-                *sagas.entry(SagaId::of_key(name, &key)).or_default() |=
-                    engine.definitions().is_active(name, *version);
-            }
-        }
-    }
-    sagas
 }
 
 /// The business key that an event names. An event without one is about no saga.

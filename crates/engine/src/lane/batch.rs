@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::dead_letters::letter::{self, Received};
+use crate::lane::audit::AuditContext;
 use crate::lane::request::Request;
 use crate::lane::size;
-use crate::operations::dead_letters::{self, Received};
-use crate::operations::operator::AuditContext;
 use snorri_core::input::{Reply, ReplyResult};
 use snorri_core::journal::{EventSource, Fact, Problem, ProblemCode};
 use snorri_core::transition::Wake;
@@ -75,11 +75,11 @@ impl BatchBuilder {
 
     /// Keeps a copy of the message behind `entry` as a dead letter, if the input could only be an error: a reply that could not
     /// be decoded, or one, direct or by an event, that violates its schema. The journal has only the problem.
-    pub fn keep_unusable(&mut self, wire: &Wire, saga: SagaId, work: &Request, entry: &Entry) {
-        let Some((step, problem)) = problem_of(work, entry) else { return };
-        let received = match &work.options.unreadable {
+    pub fn keep_unusable(&mut self, wire: &Wire, saga: SagaId, request: &Request, entry: &Entry) {
+        let Some((step, problem)) = problem_of(request, entry) else { return };
+        let received = match &request.options.unreadable {
             Some(received) => Some(Received::clone(received)),
-            None => received_as(wire, saga, &work.input),
+            None => received_as(wire, saga, &request.input),
         };
         let Some(Received { queue, properties, body }) = received else { return };
         self.dead_letters.push(DeadLetter {
@@ -143,9 +143,9 @@ impl BatchBuilder {
 }
 
 /// The problem of the message behind `entry`, and the step that the message was for.
-fn problem_of<'a>(work: &'a Request, entry: &'a Entry) -> Option<(&'a StepPath, &'a Problem)> {
-    if work.options.unreadable.is_some()
-        && let Input::Reply(Reply { attempt, result: ReplyResult::Error(problem) }) = &work.input
+fn problem_of<'a>(request: &'a Request, entry: &'a Entry) -> Option<(&'a StepPath, &'a Problem)> {
+    if request.options.unreadable.is_some()
+        && let Input::Reply(Reply { attempt, result: ReplyResult::Error(problem) }) = &request.input
     {
         return Some((&attempt.step, problem));
     }
@@ -168,7 +168,7 @@ fn received_as(wire: &Wire, saga: SagaId, input: &Input) -> Option<Received> {
         }
         Input::Event(arrival) => {
             let EventSource::Event { .. } = &arrival.source else { return None };
-            let properties = dead_letters::properties_of(saga, arrival);
+            let properties = letter::properties_of(saga, arrival);
             let body = arrival.body.to_string().into_bytes();
             Some(Received { queue: wire.names.events.clone(), properties, body })
         }

@@ -2,10 +2,31 @@
 
 use tokio::sync::oneshot;
 
-use crate::SubmitError;
-use crate::operations::operator::SubmitOptions;
+use crate::dead_letters::letter::Received;
+use crate::lane::audit::AuditContext;
+use crate::lane::submitter::SubmitError;
 use snorri_core::{Input, SagaId, Status};
 use snorri_ports::store;
+
+/// The options of submitting an input.
+#[derive(Debug, Clone, Default)]
+pub struct SubmitOptions {
+    /// Accept the input only if the saga's journal has this many entries.
+    pub expected: Option<u32>,
+    /// The caller, if it is an operator: the input is audited.
+    pub audit: Option<AuditContext>,
+    /// The message of an input that could not be decoded: it is kept as a dead letter.
+    pub unreadable: Option<Box<Received>>,
+    /// Fail at once if the database is not available, instead of waiting for it.
+    pub fails_fast: bool,
+}
+
+impl SubmitOptions {
+    /// The options of a request of the admin API, whose caller waits for the answer.
+    pub fn of_request() -> Self {
+        Self { fails_fast: true, ..Self::default() }
+    }
+}
 
 /// One input, and the caller that waits for its result.
 #[derive(Debug)]
@@ -67,9 +88,9 @@ impl Request {
 }
 
 impl LaneMessage {
-    pub(crate) fn into_work(self) -> Option<Request> {
+    pub(crate) fn into_request(self) -> Option<Request> {
         match self {
-            Self::Input(work) => Some(*work),
+            Self::Input(request) => Some(*request),
             Self::Flush => None,
         }
     }

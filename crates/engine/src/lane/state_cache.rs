@@ -8,8 +8,9 @@ use lru::LruCache;
 
 use crate::definitions::{self, Definitions};
 use crate::lane::ended::EndedSagas;
-use crate::lane::request::Request;
-use snorri_core::{Entry, Input, SagaId, State};
+use crate::lane::request::{Accepted, Request};
+use crate::lane::submitter::SubmitError;
+use snorri_core::{Entry, Input, Rejection, SagaId, State};
 use snorri_definition::Compiled;
 use snorri_ports::store::{self, Store};
 
@@ -26,7 +27,7 @@ pub(crate) struct CachedSaga {
     pub(crate) state: State,
     pub(crate) definition: Option<Arc<Compiled>>,
     /// Whether the state was cached by an earlier batch, and not loaded for this one.
-    pub(crate) is_remembered: bool,
+    pub(crate) is_cached: bool,
     /// The state before this batch, once the batch has decided an input.
     before: Option<State>,
 }
@@ -53,7 +54,7 @@ impl StateCache {
             if known.state.ended.is_some() {
                 self.ended.insert(id);
             } else if known.state.seq > 0 {
-                self.running.put(id, CachedSaga { is_remembered: true, before: None, ..known });
+                self.running.put(id, CachedSaga { is_cached: true, before: None, ..known });
             }
         }
     }
@@ -75,7 +76,7 @@ impl StateCache {
             let CachedSaga { state, before, definition, .. } = known;
             let state = before.unwrap_or(state);
             if state.seq > 0 {
-                self.running.put(id, CachedSaga { state, definition, is_remembered: true, before: None });
+                self.running.put(id, CachedSaga { state, definition, is_cached: true, before: None });
             }
         }
         Ok(changed)
@@ -85,14 +86,14 @@ impl StateCache {
     /// is among the `doubted` or has ended: a wrong guess costs the whole batch a second commit.
     pub(crate) async fn gather(
         &mut self,
-        works: &[Request],
+        requests: &[Request],
         doubted: &HashSet<SagaId>,
         store: &dyn Store,
         definitions: &Definitions,
     ) -> Result<States, store::Error> {
-        let mut states = States { known: HashMap::with_capacity(works.len()), ..States::default() };
+        let mut states = States { known: HashMap::with_capacity(requests.len()), ..States::default() };
         let mut missing = HashSet::new();
-        for Request { saga, input, .. } in works {
+        for Request { saga, input, .. } in requests {
             if states.known.contains_key(saga) || missing.contains(saga) {
                 continue;
             }
@@ -116,7 +117,7 @@ impl StateCache {
 
 impl CachedSaga {
     fn of(state: State, definition: Option<Arc<Compiled>>) -> Self {
-        Self { state, definition, is_remembered: false, before: None }
+        Self { state, definition, is_cached: false, before: None }
     }
 
     /// The number of entries of the journal if no other process has written to it.
@@ -175,4 +176,34 @@ async fn definition(
         definitions::Error::Store(error) => error,
         error => store::Error::Corrupt(error.to_string()),
     })
+}
+
+/// Checks the rejected inputs of a batch: another process may have continued a saga whose state was cached.
+///
+/// # Errors
+///
+/// [`store::Error::Conflict`] if one has.
+pub(crate) async fn check_rejected(
+    store: &dyn Store,
+    requests: &[Request],
+    results: &[Result<Accepted, SubmitError>],
+    known: &HashMap<SagaId, CachedSaga>,
+) -> Result<(), store::Error> {
+    let is_doubtful = |result: &Result<Accepted, SubmitError>| match result {
+        Err(SubmitError::Rejected(rejection)) => !matches!(rejection, Rejection::AlreadyStarted { .. }),
+        Err(SubmitError::Changed { .. }) => true,
+        _ => false,
+    };
+    let doubtful = requests.iter().zip(results).filter(|(_, result)| is_doubtful(result));
+    let cached: HashMap<SagaId, u32> = doubtful
+        .filter_map(|(request, _)| Some((request.saga, known.get(&request.saga)?)))
+        .filter(|(_, known)| known.is_cached)
+        .map(|(saga, known)| (saga, known.stored_seq()))
+        .collect();
+    if cached.is_empty() {
+        return Ok(());
+    }
+    let heads = store.heads(&cached.keys().copied().collect::<Vec<_>>()).await?;
+    let is_current = |(saga, seq): (&SagaId, &u32)| heads.get(saga) == Some(seq);
+    if cached.iter().all(is_current) { Ok(()) } else { Err(store::Error::Conflict) }
 }

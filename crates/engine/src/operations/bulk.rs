@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt};
 
-use crate::definitions::computing;
-use crate::operations::operator::{self, AuditContext, Refusal, SubmitOptions};
+use crate::definitions::{self, Definitions, computing};
+use crate::lane::audit::AuditContext;
+use crate::lane::request::SubmitOptions;
+use crate::lane::submitter::{SubmitError, Submitter};
+use crate::operations::interventions::{self, Refusal};
+use crate::queries::Queries;
 use crate::queries::search::Query;
-use crate::{Engine, SubmitError};
 use snorri_core::input::{Intervention, Migrate};
 use snorri_core::journal::By;
 use snorri_core::{Input, Rejection, SagaId, State, Status, Time, transition};
 use snorri_definition::Compiled;
+use snorri_ports::clock::Clock;
 use snorri_ports::store::{self, SagaRow};
 
 /// Sagas that are changed concurrently.
@@ -62,7 +66,7 @@ impl Action {
             && to.definition.version != state.version()
             && !state.status().is_final()
         {
-            let obstacles = operator::obstacles(compiled, to, state);
+            let obstacles = interventions::obstacles(compiled, to, state);
             return (!obstacles.is_empty()).then_some(Rejection::NotSafe(obstacles));
         }
         let decide = || transition(&compiled.definition, state, &self.input(by.clone()), now);
@@ -84,20 +88,29 @@ impl Action {
     }
 }
 
-impl Engine {
+/// Tries and executes bulk actions. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct Bulk {
+    pub(crate) submitter: Submitter,
+    pub(crate) queries: Arc<Queries>,
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Bulk {
     /// Tries an action on the sagas of a query, up to `limit` of them. Nothing is changed.
-    pub async fn try_bulk(
+    pub async fn try_on(
         &self,
         action: &Action,
         query: &Query,
         limit: u32,
         by: &By,
     ) -> Result<Vec<BulkResult>, Refusal> {
-        let sagas = self.search_all(query, limit).await?;
+        let sagas = self.queries.search_all(query, limit).await?;
         let mut outcomes = Vec::with_capacity(sagas.len());
         for chunk in sagas.chunks(CHUNK) {
             let ids: Vec<SagaId> = chunk.iter().map(|row| row.id).collect();
-            let mut loaded = self.reader().load(&ids).await?;
+            let mut loaded = self.queries.load(&ids).await?;
             for row in chunk {
                 outcomes.push(match loaded.take(row.id) {
                     Ok(journal) => self.try_one(row, &State::replay(row.id, &journal), action, by).await?,
@@ -119,37 +132,37 @@ impl Engine {
         action: &Action,
         by: &By,
     ) -> Result<BulkResult, store::Error> {
-        let refused = match self.definitions().find(&row.definition, Some(state.version())).await {
-            Err(crate::definitions::Error::Store(error)) => return Err(error),
+        let refused = match self.definitions.find(&row.definition, Some(state.version())).await {
+            Err(definitions::Error::Store(error)) => return Err(error),
             Err(error) => Some(SubmitError::Unreadable(error.to_string())),
-            Ok(compiled) => action.refused(&compiled, state, by, self.clock().now()).map(Into::into),
+            Ok(compiled) => action.refused(&compiled, state, by, self.clock.now()).map(Into::into),
         };
         Ok(BulkResult { saga: row.id, status: Some(row.status), refused })
     }
 
     /// Executes the action, some sagas concurrently. Dropping the stream stops it.
-    pub fn do_bulk(
+    pub fn run(
         &self,
         action: Action,
         sagas: Vec<SagaId>,
         by: By,
     ) -> impl Stream<Item = BulkResult> + Send + use<> {
-        let engine = self.clone();
+        let bulk = self.clone();
         stream::iter(sagas)
             .map(move |saga| {
-                let (engine, action, by) = (engine.clone(), action.clone(), by.clone());
-                async move { engine.do_one(&action, saga, by).await }
+                let (bulk, action, by) = (bulk.clone(), action.clone(), by.clone());
+                async move { bulk.run_one(&action, saga, by).await }
             })
             .buffered(AT_ONCE)
     }
 
-    async fn do_one(&self, action: &Action, saga: SagaId, by: By) -> BulkResult {
+    async fn run_one(&self, action: &Action, saga: SagaId, by: By) -> BulkResult {
         let audit = AuditContext { action: action.name(), step: None, by: by.clone() };
         let options = SubmitOptions { audit: Some(audit), ..SubmitOptions::of_request() };
-        match self.submit_on(options, saga, action.input(by)).await {
+        match self.submitter.submit_on(options, saga, action.input(by)).await {
             Ok(accepted) => BulkResult { saga, status: Some(accepted.status), refused: None },
             Err(refused) => {
-                let row = self.reader().saga(saga).await.ok().flatten();
+                let row = self.queries.row(saga).await.ok().flatten();
                 BulkResult { saga, status: row.map(|row| row.status), refused: Some(refused) }
             }
         }

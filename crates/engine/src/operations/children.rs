@@ -7,14 +7,22 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::operations::start::{StartError, StartRequest};
-use crate::{Engine, SubmitError};
+use crate::lane::submitter::{SubmitError, Submitter};
+use crate::operations::start::{StartRequest, Starter};
+use crate::operations::start_error::StartError;
 use snorri_core::input::{Attempt, Reply, ReplyResult};
 use snorri_core::journal::{By, Problem, ProblemCode};
 use snorri_core::message::{ChildCommand, ChildCommandKind, ChildResult, idempotency_key};
 use snorri_core::{Direction, Input, Rejection, SagaId};
 
-impl Engine {
+/// Submits the messages between sagas and their parents.
+#[derive(Debug)]
+pub struct Children {
+    pub(crate) starter: Arc<Starter>,
+    pub(crate) submitter: Submitter,
+}
+
+impl Children {
     /// Gives a child the command of its parent. `false`: this is not possible now.
     ///
     /// Every command starts the child first, if it does not exist: commands may be handled in another order than they were
@@ -30,7 +38,7 @@ impl Engine {
             ChildCommandKind::Cancel => (Input::Cancel(by_parent(order)), None),
             ChildCommandKind::Compensate { attempt } => (Input::Compensate { attempt }, Some(attempt)),
         };
-        let result = match self.submit(child, input).await {
+        let result = match self.submitter.submit(child, input).await {
             Ok(_) | Err(SubmitError::Rejected(Rejection::Duplicate)) => return true,
             Err(SubmitError::Unreadable(why)) => {
                 ReplyResult::Failure(Problem::new(ProblemCode::Unreadable, why))
@@ -68,7 +76,7 @@ impl Engine {
             parent: Some(order.parent.clone()),
             ..StartRequest::default()
         };
-        match self.start(request).await {
+        match self.starter.start(request).await {
             Ok(started) if started.same_parent => Ok(started.id),
             Ok(started) => {
                 let message =
@@ -109,7 +117,7 @@ impl Engine {
         let reply = Input::Reply(Reply { attempt, result });
         // Only this reply ends the wait of the parent, which has no timeout: if the parent cannot take it now, it is submitted
         // again.
-        matches!(self.submit(saga, reply).await, Ok(_) | Err(SubmitError::Rejected(_)))
+        matches!(self.submitter.submit(saga, reply).await, Ok(_) | Err(SubmitError::Rejected(_)))
     }
 }
 

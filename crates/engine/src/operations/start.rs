@@ -3,22 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::definitions;
-use crate::operations::operator::SubmitOptions;
-use crate::{Engine, SubmitError};
-use snorri_core::expression::EvaluationError;
-use snorri_core::journal::AnswerTo;
+use crate::definitions::{self, Definitions};
+use crate::event_buffer::EventBuffer;
+use crate::lane::ended::EndedSagas;
+use crate::lane::request::SubmitOptions;
+use crate::lane::submitter::{SubmitError, Submitter};
+use crate::metrics::Metrics;
+use crate::operations::load_state;
+use crate::operations::start_error::StartError;
+use crate::outbox::backlog::Backlog;
 use snorri_core::limits::output_bytes;
-use snorri_core::message::SagaOutcome;
-use snorri_core::{Input, Message, PAYLOAD_LIMITS, Rejection, SagaId, State, journal, transition};
+use snorri_core::{Input, PAYLOAD_LIMITS, Rejection, SagaId, journal, transition};
 use snorri_core::{json, text};
-pub use snorri_definition::InvalidInput;
 use snorri_definition::{Compiled, MAX_ATTRIBUTE_BYTES};
-use snorri_ports::broker::Published;
-use snorri_ports::store;
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{self, Store};
 pub use snorri_wire::envelope::StartRequest;
 
 /// Most attributes of one saga.
@@ -54,91 +55,20 @@ impl Started {
     }
 }
 
-/// Why a saga was not started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    NotFound(definitions::Error),
-    #[error(transparent)]
-    Inactive(definitions::Error),
-    #[error(transparent)]
-    UnusableExchange(definitions::Error),
-    #[error(transparent)]
-    NotLoaded(definitions::Error),
-    /// Too many computations wait: nothing was started.
-    #[error(transparent)]
-    Busy(definitions::Error),
-    #[error("the input does not match the definition's schema: {}", summary(.0))]
-    InvalidInput(Vec<InvalidInput>),
-    #[error("the input has no business key: {0}")]
-    NoKey(#[from] EvaluationError),
-    #[error("an attribute of the saga cannot be made from the input: {0}")]
-    NoAttribute(EvaluationError),
-    #[error("the attributes cannot be taken: {0}")]
-    InvalidAttributes(String),
-    #[error("there is no input: {0}")]
-    NoInput(EvaluationError),
-    #[error("the input is refused: {0}")]
-    InputRefused(json::Error),
-    #[error("the saga of this business key, or of this message, cannot be read: {0}")]
-    Unreadable(String),
-    #[error("the start cannot be stored: {0}")]
-    Invalid(String),
-    /// The outcome is sent to the most addresses already.
-    #[error(transparent)]
-    OutcomeRequest(Rejection),
-    #[error(transparent)]
-    Store(store::Error),
-    /// It may have been started all the same: the same start, repeated, starts it only once if it has a key or a message id.
-    #[error("the database does not take the start: {0}. Repeat it later")]
-    Unavailable(String),
-    #[error("too many messages wait to be sent: start it again later")]
-    Overloaded,
-    #[error("the engine is stopping: start it again elsewhere, or later")]
-    Stopping,
+/// Starts sagas.
+#[derive(Debug)]
+pub struct Starter {
+    pub(crate) submitter: Submitter,
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) event_buffer: Arc<EventBuffer>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) ended: EndedSagas,
 }
 
-impl StartError {
-    /// A stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound(error)
-            | Self::Inactive(error)
-            | Self::UnusableExchange(error)
-            | Self::NotLoaded(error)
-            | Self::Busy(error) => error.code(),
-            Self::InvalidInput(_) => "invalid_input",
-            Self::NoKey(_) => "no_business_key",
-            Self::NoAttribute(_) => "no_attribute",
-            Self::InvalidAttributes(_) => "invalid_attributes",
-            Self::NoInput(_) => "no_input",
-            Self::InputRefused(error) => error.reason.code(),
-            Self::Unreadable(_) => "unreadable",
-            Self::Invalid(_) => "invalid_value",
-            Self::OutcomeRequest(ignored) => ignored.code(),
-            Self::Store(_) | Self::Unavailable(_) => "store_unavailable",
-            Self::Overloaded => "outbox_full",
-            Self::Stopping => "stopping",
-        }
-    }
-
-    /// The errors of the input, as `[{pointer, detail}]`.
-    pub fn details(&self) -> Option<Value> {
-        let Self::InvalidInput(errors) = self else { return None };
-        let place = |error: &InvalidInput| json!({ "pointer": error.path, "detail": error.message });
-        Some(errors.iter().map(place).collect())
-    }
-
-    /// Whether the same start may be accepted later.
-    pub fn is_temporary(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(_) | Self::Unavailable(_) | Self::Busy(_) | Self::Overloaded | Self::Stopping
-        )
-    }
-}
-
-impl Engine {
+impl Starter {
     /// Starts a saga, once for each business key. When this returns, the start is committed.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
         self.start_on(SubmitOptions::default(), request).await
@@ -151,7 +81,7 @@ impl Engine {
         request: StartRequest,
     ) -> Result<Started, StartError> {
         // A running saga continues, with all its children.
-        if self.backlog().is_full() && request.parent.is_none() {
+        if self.backlog.is_full() && request.parent.is_none() {
             return Err(StartError::Overloaded);
         }
         let compiled = self.definition_of(&request).await.map_err(|error| match error {
@@ -177,12 +107,12 @@ impl Engine {
         let start = Input::Start(Box::new(started));
         let submitted = match self.reject_repeated(id, &compiled, &start).await {
             Some(rejection) => Err(SubmitError::Rejected(rejection)),
-            None => self.submit_on(options, id, start).await,
+            None => self.submitter.submit_on(options, id, start).await,
         };
         match submitted {
             Ok(_) => {
                 if compiled.definition.receives_arrivals() {
-                    self.deliver_buffered_of_new(id).await;
+                    self.event_buffer.deliver_to_new(id).await;
                 }
                 Ok(Started { id, key, is_new: true, same_input: true, same_parent: true })
             }
@@ -214,7 +144,7 @@ impl FromInput {
     }
 }
 
-impl Engine {
+impl Starter {
     /// Checks the input, and makes the key and the attributes of it. A large input is handled on a computing thread.
     async fn make_of_input(
         &self,
@@ -235,85 +165,34 @@ impl Engine {
             let made = FromInput::of(&compiled, &request);
             (request, made)
         };
-        let made = self.definitions().pools.inputs.run(make).await;
+        let made = self.definitions.pools.inputs.run(make).await;
         made.map_err(|error| StartError::Busy(error.into()))
-    }
-
-    /// Registers one more address for the outcome of a saga. If the saga has ended, returns the outcome, which the caller must
-    /// send.
-    pub async fn request_outcome(
-        &self,
-        saga: SagaId,
-        to: AnswerTo,
-    ) -> Result<Option<SagaOutcome>, StartError> {
-        // A saga that has ended needs no lane.
-        if let Some(outcome) = self.outcome(saga, to.clone()).await? {
-            return Ok(Some(outcome));
-        }
-        match self.submit(saga, Input::OutcomeRequest(to.clone())).await {
-            Ok(_) | Err(SubmitError::Rejected(Rejection::Duplicate)) => Ok(None),
-            // `None`: it was deleted meanwhile, or is running again because its parent wants it compensated.
-            Err(SubmitError::Rejected(Rejection::Ended)) => {
-                self.outcome(saga, to).await?.map(Some).ok_or(StartError::Stopping)
-            }
-            Err(SubmitError::Rejected(ignored)) => Err(StartError::OutcomeRequest(ignored)),
-            Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
-            Err(SubmitError::Invalid(why)) => Err(StartError::Invalid(why)),
-            Err(SubmitError::Unavailable(why)) => Err(StartError::Unavailable(why)),
-            Err(SubmitError::Changed { .. } | SubmitError::Stopping) => Err(StartError::Stopping),
-        }
-    }
-
-    /// The outcome of a saga that has ended.
-    async fn outcome(&self, saga: SagaId, to: AnswerTo) -> Result<Option<SagaOutcome>, StartError> {
-        let state = self.load_state(saga).await.map_err(|error| match error {
-            store::Error::Corrupt(why) => StartError::Unreadable(why),
-            error => StartError::Store(error),
-        })?;
-        Ok(transition::outcome_for(&state, to, self.clock().now()))
     }
 
     /// The rejection of a start whose saga ended lately in this process. It does not go through the lane, where a whole batch
     /// would wait for the journal. `None`: it has to, because the saga is not known to have ended or cannot be loaded now.
     async fn reject_repeated(&self, saga: SagaId, compiled: &Compiled, start: &Input) -> Option<Rejection> {
-        if !self.0.ended.contains(saga) {
+        if !self.ended.contains(saga) {
             return None;
         }
-        let state = self.load_state(saga).await.ok()?;
-        let decision = transition::transition(&compiled.definition, &state, start, self.clock().now());
+        let state = load_state(&*self.store, saga).await.ok()?;
+        let decision = transition::transition(&compiled.definition, &state, start, self.clock.now());
         let rejection = decision.err()?;
-        self.metrics().observe_rejected(&rejection);
+        self.metrics.observe_rejected(&rejection);
         Some(rejection)
-    }
-
-    async fn load_state(&self, saga: SagaId) -> Result<State, store::Error> {
-        let journal = self.store().load(&[saga]).await?.take(saga)?;
-        Ok(State::replay(saga, &journal))
-    }
-
-    /// Sends an outcome that is in no outbox.
-    pub async fn publish_outcome(&self, outcome: SagaOutcome) -> Published {
-        let message = Message::Outcome(outcome);
-        let Some(publication) = self.wire().publication(&message) else {
-            return Published::Unroutable;
-        };
-        match self.broker().publish(vec![publication]).await[..] {
-            [published] => published,
-            _ => Published::Unknown,
-        }
     }
 
     async fn definition_of(&self, request: &StartRequest) -> Result<Arc<Compiled>, definitions::Error> {
         let (name, version) = (&request.definition, request.version);
         if request.parent.is_some() {
             // A running saga may start its children, whether or not other sagas can be started.
-            return self.definitions().find(name, version).await;
+            return self.definitions.find(name, version).await;
         }
-        match self.definitions().find_to_start(name, version).await {
+        match self.definitions.find_to_start(name, version).await {
             Err(definitions::Error::NotFound { .. }) => {
                 // Another process may just have registered it.
-                self.refresh().await?;
-                self.definitions().find_to_start(name, version).await
+                self.definitions.refresh().await?;
+                self.definitions.find_to_start(name, version).await
             }
             found => found,
         }
@@ -352,11 +231,4 @@ fn attributes(compiled: &Compiled, request: &StartRequest) -> Result<BTreeMap<St
         )));
     }
     Ok(attributes)
-}
-
-fn summary(errors: &[InvalidInput]) -> String {
-    let one = |error: &InvalidInput| {
-        format!("{}: {}", if error.path.is_empty() { "/" } else { &error.path }, error.message)
-    };
-    errors.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -11,14 +11,17 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, future};
 use tokio::sync::{mpsc, watch};
 
+use crate::lane::submitter::{SubmitError, Submitter};
+use crate::metrics::Metrics;
+use crate::operations::children::Children;
 use crate::outbox::flow::{Conclusion, Destination, key_of};
 use crate::outbox::{Confirmed, PassedOver, SharedFlow, WAITING_LIMIT};
 use crate::supervision::tasks::Tasks;
-use crate::{Engine, SubmitError};
 use snorri_core::message::Command;
 use snorri_core::{Direction, Input, Message, Rejection, Time};
 use snorri_ports::broker::{Broker, Publication, Published};
-use snorri_ports::store::{OutboxId, OutboxMessage};
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{OutboxId, OutboxMessage, Store};
 use snorri_wire::envelope::Wire;
 
 /// Most batches whose confirms are awaited concurrently, so that the next need not wait for the last one's.
@@ -37,17 +40,26 @@ pub struct Publisher {
     pub(crate) claimed: mpsc::Receiver<Vec<OutboxMessage>>,
     pub(crate) confirmed: Confirmed,
     pub(crate) passed_over: PassedOver,
-    pub(crate) wire: Wire,
     pub(crate) flow: SharedFlow,
+}
+
+/// The parts that publishers share.
+#[derive(Debug, Clone)]
+pub struct PublisherParts {
+    pub store: Arc<dyn Store>,
+    pub broker: Arc<dyn Broker>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub wire: Wire,
+    pub submitter: Submitter,
+    pub children: Arc<Children>,
 }
 
 /// The parts needed to publish one batch.
 struct Publishing {
+    parts: PublisherParts,
     confirmed: Confirmed,
     passed_over: PassedOver,
-    wire: Wire,
-    broker: Arc<dyn Broker>,
-    engine: Engine,
     flow: SharedFlow,
     availability: watch::Receiver<bool>,
     /// The submissions to sagas.
@@ -56,11 +68,10 @@ struct Publishing {
 
 impl Publisher {
     /// Publishes until every sender is gone.
-    pub async fn run(self, broker: Arc<dyn Broker>, engine: Engine) {
-        let Self { mut batches, mut claimed, confirmed, passed_over, wire, flow } = self;
-        let (availability, tasks) = (broker.availability(), Tasks::new(INTERNAL_LIMIT));
-        let publishing =
-            Publishing { confirmed, passed_over, wire, broker, engine, flow, availability, tasks };
+    pub async fn run(self, parts: PublisherParts) {
+        let Self { mut batches, mut claimed, confirmed, passed_over, flow } = self;
+        let (availability, tasks) = (parts.broker.availability(), Tasks::new(INTERNAL_LIMIT));
+        let publishing = Publishing { parts, confirmed, passed_over, flow, availability, tasks };
         let mut waiting = Vec::new();
         let mut under_way = FuturesUnordered::new();
         // Whether the next messages have waited for room.
@@ -106,7 +117,7 @@ enum Batch {
 
 impl Publishing {
     async fn publish(&self, batch: Batch) {
-        let now = self.engine.clock().now();
+        let now = self.parts.clock.now();
         let is_available = *self.availability.borrow();
         let has_waited = !matches!(batch, Batch::New(_));
         let admitted = match batch {
@@ -133,11 +144,11 @@ impl Publishing {
 
     /// Submits a message between two sagas to its addressee.
     async fn deliver(&self, unsent: OutboxMessage) {
-        let (engine, confirmed) = (self.engine.clone(), self.confirmed.clone());
+        let (children, confirmed) = (Arc::clone(&self.parts.children), self.confirmed.clone());
         let delivery = async move {
             let done = match &*unsent.message {
-                Message::ChildCommand(order) => engine.carry_out(order).await,
-                Message::ChildResult(report) => engine.report(report).await,
+                Message::ChildCommand(order) => children.carry_out(order).await,
+                Message::ChildResult(report) => children.report(report).await,
                 _ => false,
             };
             if done {
@@ -162,19 +173,19 @@ impl Publishing {
         let Message::Command(command) = &*unsent.message else { return Some(unsent) };
         let patience = command.deadline.since(command.sent_at);
         for _ in 0..MAX_RENEWALS {
-            let sent_at = self.engine.clock().now();
-            match self.engine.submit(command.saga, Input::StartClock(command.attempt())).await {
+            let sent_at = self.parts.clock.now();
+            match self.parts.submitter.submit(command.saga, Input::StartClock(command.attempt())).await {
                 Ok(_) => {
                     let deadline = sent_at.after(patience);
                     let message = Message::Command(Command { sent_at, deadline, ..command.clone() });
-                    if !is_late(&message, self.engine.clock().now()) {
+                    if !is_late(&message, self.parts.clock.now()) {
                         return Some(OutboxMessage { message: Arc::new(message), ..unsent });
                     }
                 }
                 Err(SubmitError::Rejected(ignored)) if ignored != Rejection::Paused => {
                     tracing::info!(saga = %command.saga, step = %command.step, direction = %command.direction,
                         reason = %ignored, "a command is not awaited any more, and is not sent");
-                    self.engine.metrics().observe_dropped(ignored.code());
+                    self.parts.metrics.observe_dropped(ignored.code());
                     self.let_go(command);
                     self.confirmed.add([unsent.id]);
                     return None;
@@ -189,20 +200,20 @@ impl Publishing {
 
     /// Frees the place of a command that is not sent.
     fn let_go(&self, command: &Command) {
-        self.flow.conclude(&[(key_of(command), Conclusion::NotTaken)], self.engine.clock().now());
+        self.flow.conclude(&[(key_of(command), Conclusion::NotTaken)], self.parts.clock.now());
     }
 
     async fn send(&self, messages: Vec<OutboxMessage>) {
         if messages.is_empty() {
             return;
         }
-        let metrics = self.engine.metrics();
-        let now = self.engine.clock().now();
+        let metrics = &self.parts.metrics;
+        let now = self.parts.clock.now();
         let publications = messages.iter().filter_map(|unsent| self.publication(unsent, now)).collect();
         let publishing = metrics.publish_seconds.start();
-        let published = self.broker.publish(publications).await;
+        let published = self.parts.broker.publish(publications).await;
         publishing.stop();
-        let now = self.engine.clock().now();
+        let now = self.parts.clock.now();
         let (mut gone, mut taken) = (Vec::with_capacity(messages.len()), Vec::with_capacity(messages.len()));
         let mut unknown = Vec::new();
         for (unsent, published) in messages.into_iter().zip(published) {
@@ -231,8 +242,8 @@ impl Publishing {
         if messages.is_empty() {
             return;
         }
-        let at = self.engine.clock().now().after(PAUSE);
-        if let Err(error) = self.engine.store().give_back(&messages, at).await {
+        let at = self.parts.clock.now().after(PAUSE);
+        if let Err(error) = self.parts.store.give_back(&messages, at).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "the reservation of messages has to pass"
@@ -243,7 +254,7 @@ impl Publishing {
     /// A forward command expires with its attempt, so that no participant takes it after it was given up. A compensation never
     /// expires.
     fn publication(&self, unsent: &OutboxMessage, now: Time) -> Option<Publication> {
-        let mut publication = self.wire.publication(&unsent.message)?;
+        let mut publication = self.parts.wire.publication(&unsent.message)?;
         if let Message::Command(command) = &*unsent.message
             && command.direction == Direction::Forward
         {
@@ -265,8 +276,8 @@ impl Publishing {
         match &*unsent.message {
             Message::Command(command) => {
                 self.let_go(command);
-                self.engine.metrics().observe_unroutable(&command.exchange, &command.name);
-                if self.flow.lock().take_warning(&Destination::of(command), self.engine.clock().now()) {
+                self.parts.metrics.observe_unroutable(&command.exchange, &command.name);
+                if self.flow.lock().take_warning(&Destination::of(command), self.parts.clock.now()) {
                     tracing::warn!(exchange = %command.exchange, routing_key = %command.name, saga = %command.saga,
                         step = %command.step, "no queue is bound for a command: it waits for one");
                 }
@@ -282,9 +293,9 @@ impl Publishing {
     }
 
     async fn submit_then_remove(&self, saga: snorri_core::SagaId, input: Input, id: OutboxId) {
-        let (engine, confirmed) = (self.engine.clone(), self.confirmed.clone());
+        let (submitter, confirmed) = (self.parts.submitter.clone(), self.confirmed.clone());
         let submission = async move {
-            match engine.submit(saga, input).await {
+            match submitter.submit(saga, input).await {
                 Ok(_) | Err(SubmitError::Rejected(_)) => confirmed.add([id]),
                 // The row stays until the saga can be read again.
                 Err(_) => {}

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::Engine;
-use crate::timers::Ticks;
+use crate::supervision::ticks::Ticks;
 use snorri_core::{SagaId, Time};
-use snorri_ports::store::{self, Appended};
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{self, Appended, Store};
 
 const INTERVAL: Duration = Duration::from_millis(250);
 /// How late an entry may become visible.
@@ -102,7 +102,7 @@ struct Published {
 }
 
 /// Publishes entries to watchers, until `stop` is cancelled.
-pub(crate) async fn run(engine: Engine, feed: Feed, stop: CancellationToken) {
+pub(crate) async fn run(reader: Arc<dyn Store>, clock: Arc<dyn Clock>, feed: Feed, stop: CancellationToken) {
     let mut ticks = Ticks::new(INTERVAL, stop);
     let mut published = Published::default();
     let mut from = None;
@@ -111,9 +111,9 @@ pub(crate) async fn run(engine: Engine, feed: Feed, stop: CancellationToken) {
             (published, from) = (Published::default(), None);
             continue;
         }
-        let now = engine.clock().now();
+        let now = clock.now();
         let since = from.get_or_insert(now).before(OVERLAP);
-        match publish_new(&engine, &feed, &mut published, since).await {
+        match publish_new(&*reader, &feed, &mut published, since).await {
             Ok(()) => from = Some(now),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for what happened");
@@ -124,14 +124,14 @@ pub(crate) async fn run(engine: Engine, feed: Feed, stop: CancellationToken) {
 }
 
 async fn publish_new(
-    engine: &Engine,
+    reader: &dyn Store,
     feed: &Feed,
     published: &mut Published,
     since: Time,
 ) -> Result<(), store::Error> {
     let mut since = since;
     loop {
-        let entries = engine.reader().appended_since(since, LOOK).await?;
+        let entries = reader.appended_since(since, LOOK).await?;
         let is_full = entries.len() >= LOOK as usize;
         let last = entries.last().map(|appended| appended.entry.at);
         for appended in entries {

@@ -4,7 +4,7 @@
 //! sagas that have not ended are examined, page after page, until enough are found or enough were examined; the caller
 //! continues from there.
 
-use crate::Engine;
+use crate::queries::Queries;
 use snorri_core::{Direction, SagaId, State, StepPath, Time};
 use snorri_ports::store::{self, Filter, SagaRow};
 
@@ -29,11 +29,11 @@ pub struct Found {
     pub next: Option<(Time, SagaId)>,
 }
 
-impl Engine {
+impl Queries {
     /// Finds at most `limit` sagas. It may return fewer although there are more from `next` on.
     pub async fn search(&self, query: &Query, limit: u32) -> Result<Found, store::Error> {
         let Some(step) = &query.step else {
-            let sagas = self.reader().sagas(&query.filter, limit).await?;
+            let sagas = self.reader.sagas(&query.filter, limit).await?;
             let next = sagas.last().filter(|_| sagas.len() >= limit as usize).map(position);
             return Ok(Found { sagas, next });
         };
@@ -41,11 +41,11 @@ impl Engine {
         let mut found = Found { sagas: Vec::new(), next: None };
         let mut looked_at = 0;
         while looked_at < MOST_LOOKED_AT {
-            let rows = self.reader().sagas(&filter, CHUNK).await?;
+            let rows = self.reader.sagas(&filter, CHUNK).await?;
             let is_last = rows.len() < CHUNK as usize;
             looked_at += rows.len();
             let ids: Vec<SagaId> = rows.iter().map(|row| row.id).collect();
-            let mut loaded = self.reader().load(&ids).await?;
+            let mut loaded = self.reader.load(&ids).await?;
             for row in rows {
                 found.next = Some(position(&row));
                 // The current step of an unreadable saga is unknown.

@@ -3,15 +3,18 @@
 //! The database must take a write, the broker must confirm a message, and this machine's clock must be close to that of the
 //! database. A part that does not answer in time is not available.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::Engine;
+use crate::outbox::backlog::Backlog;
+use crate::supervision::ticks::Ticks;
+use snorri_ports::broker::Broker;
 use snorri_ports::clock::{Clock, SystemClock};
-use snorri_ports::store;
+use snorri_ports::store::{self, Store};
 
 /// How often the parts are checked.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -52,44 +55,49 @@ impl Health {
     }
 }
 
-/// Checks all parts until `stop`, and logs each change once.
-pub(crate) async fn watch(engine: Engine, stop: CancellationToken) {
-    let mut ticks = interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut database, mut broker, mut clock) =
-        (Part::new("database"), Part::new("broker"), Part::new("clock"));
-    let mut difference = Difference::default();
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let checked = tokio::join!(
-            timeout(PATIENCE, check_database(&engine, &mut difference)),
-            timeout(PATIENCE, engine.broker().check())
-        );
-        let availability = Availability {
-            database: database.take(checked.0),
-            broker: broker.take(checked.1),
-            clock: clock.take(Ok(difference.check())),
-        };
-        engine.health().set(availability);
-    }
+/// Checks the parts of a process.
+#[derive(Debug)]
+pub(crate) struct HealthCheck {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) process: Uuid,
+    pub(crate) health: Arc<Health>,
 }
 
-/// Also synchronizes the clock with that of the database, and counts the messages that wait.
-async fn check_database(engine: &Engine, difference: &mut Difference) -> Result<(), store::Error> {
-    let store = engine.store();
-    store.check().await?;
-    let began = Instant::now();
-    if let Some(now) = store.now().await? {
-        let reading = began.elapsed();
-        engine.clock().follow(now, reading);
-        difference.set(SystemClock.now().0 - now.0, reading);
+impl HealthCheck {
+    /// Checks all parts until `stop`, and logs each change once.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ticks = Ticks::new(INTERVAL, stop);
+        let (mut database, mut broker, mut clock) =
+            (Part::new("database"), Part::new("broker"), Part::new("clock"));
+        let mut difference = Difference::default();
+        while ticks.next().await {
+            let checked = tokio::join!(
+                timeout(PATIENCE, self.check_database(&mut difference)),
+                timeout(PATIENCE, self.broker.check())
+            );
+            self.health.set(Availability {
+                database: database.take(checked.0),
+                broker: broker.take(checked.1),
+                clock: clock.take(Ok(difference.check())),
+            });
+        }
     }
-    engine.backlog().set(store.count_unsent(engine.backlog().most()).await?);
-    store.process_seen(engine.process(), engine.clock().now()).await
+
+    /// Also synchronizes the clock with that of the database, and counts the messages that wait.
+    async fn check_database(&self, difference: &mut Difference) -> Result<(), store::Error> {
+        self.store.check().await?;
+        let began = Instant::now();
+        if let Some(now) = self.store.now().await? {
+            let reading = began.elapsed();
+            self.clock.follow(now, reading);
+            difference.set(SystemClock.now().0 - now.0, reading);
+        }
+        self.backlog.set(self.store.count_unsent(self.backlog.most()).await?);
+        self.store.process_seen(self.process, self.clock.now()).await
+    }
 }
 
 /// How far this machine's clock is ahead of that of the database, in milliseconds.

@@ -10,9 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Engine;
 use crate::supervision::Supervisor;
-use crate::timers::Ticks;
+use crate::supervision::ticks::Ticks;
 
 /// The longest time that a lane may work without progress. A step is bounded by the store's longest wait for an answer, which
 /// is about 16 s for each of a few statements.
@@ -82,11 +81,11 @@ impl Liveness {
 }
 
 /// Logs each change of liveness once, until `stop` is cancelled.
-pub(crate) async fn watch(engine: Engine, stop: CancellationToken) {
+pub(crate) async fn watch(liveness: Liveness, stop: CancellationToken) {
     let mut ticks = Ticks::new(INTERVAL, stop);
     let mut was_alive = true;
     while ticks.next().await {
-        let fault = engine.liveness().fault();
+        let fault = liveness.fault();
         match &fault {
             Some(fault) if was_alive => tracing::error!(fault, "this process is to be restarted"),
             None if !was_alive => tracing::info!("this process makes progress again"),

@@ -1,16 +1,22 @@
 //! The tasks of a running engine, and their shutdown.
 
+use std::sync::Arc;
+
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::outbox::Confirmed;
-use crate::{Engine, Supervisor};
-use snorri_ports::store::Batch;
+use crate::supervision::Supervisor;
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{Batch, Store};
 
 /// The engine's tasks, to be stopped in order.
 #[derive(Debug)]
 pub struct Running {
-    pub(crate) engine: Engine,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) process: Uuid,
     pub(crate) supervisor: Supervisor,
     pub(crate) stop_timers: CancellationToken,
     pub(crate) stop_lanes: CancellationToken,
@@ -35,12 +41,11 @@ impl Running {
         join(self.publishers).await;
         let batch = Batch { sent: self.confirmed.take(), ..Batch::default() };
         if !batch.sent.is_empty()
-            && let Err(error) = self.engine.store().commit(batch).await
+            && let Err(error) = self.store.commit(batch).await
         {
             tracing::info!(%error, "some messages will be sent again after the next start");
         }
-        let (engine, now) = (&self.engine, self.engine.clock().now());
-        if let Err(error) = engine.store().release(engine.process(), now).await {
+        if let Err(error) = self.store.release(self.process, self.clock.now()).await {
             tracing::info!(%error, "others take over what this process had reserved once they find that it has ended");
         }
     }

@@ -2,45 +2,57 @@
 //! released at once, before its leases expire.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::Engine;
-use crate::timers::Ticks;
+use crate::outbox::backlog::Freed;
+use crate::supervision::ticks::Ticks;
 use snorri_core::Time;
-use snorri_ports::store;
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{self, Store};
 
 /// How often each process writes that it is alive, and reads which others are.
 const INTERVAL: Duration = Duration::from_millis(350);
 /// The readings in a row without a sign of life after which a process is dead.
 const MISSED: u32 = 4;
 
-/// Writes and reads until `stop`.
-pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
-    let mut ticks = Ticks::new(INTERVAL, stop);
-    let mut observed = Observed::default();
-    while ticks.next().await {
-        if let Err(error) = observe(&engine, &mut observed).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "cannot look for dead processes");
-            // While the database takes no writes, no process can show that it is alive.
-            observed = Observed::default();
-        }
-    }
+/// This process among those that share a store.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) freed: Arc<Freed>,
+    pub(crate) process: Uuid,
 }
 
-async fn observe(engine: &Engine, observed: &mut Observed) -> Result<(), store::Error> {
-    let store = engine.store();
-    store.process_seen(engine.process(), engine.clock().now()).await?;
-    for (process, seen_at) in observed.read(engine.process(), store.processes().await?) {
-        tracing::info!(%process, "a process has died: what it had reserved is taken over");
-        // Up to now, so that rows reserved until then can be claimed. The process is removed unless it wrote again.
-        let now = engine.clock().now().max(seen_at);
-        store.release(process, now).await?;
-        engine.freed().notify();
+impl Processes {
+    /// Writes and reads until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ticks = Ticks::new(INTERVAL, stop);
+        let mut observed = Observed::default();
+        while ticks.next().await {
+            if let Err(error) = self.observe(&mut observed).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "cannot look for dead processes");
+                // While the database takes no writes, no process can show that it is alive.
+                observed = Observed::default();
+            }
+        }
     }
-    Ok(())
+
+    async fn observe(&self, observed: &mut Observed) -> Result<(), store::Error> {
+        self.store.process_seen(self.process, self.clock.now()).await?;
+        for (process, seen_at) in observed.read(self.process, self.store.processes().await?) {
+            tracing::info!(%process, "a process has died: what it had reserved is taken over");
+            // Up to now, so that rows reserved until then can be claimed. The process is removed unless it wrote again.
+            let now = self.clock.now().max(seen_at);
+            self.store.release(process, now).await?;
+            self.freed.notify();
+        }
+        Ok(())
+    }
 }
 
 /// The other processes, and their last readings.

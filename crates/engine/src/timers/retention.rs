@@ -9,6 +9,7 @@ use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -16,10 +17,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::Engine;
-use crate::timers::Ticks;
+use crate::definitions::Definitions;
+use crate::metrics::Metrics;
+use crate::supervision::ticks::Ticks;
 use snorri_core::{Entry, SagaId, State, Time};
-use snorri_ports::store::{self, ExpiredLetters};
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{self, ExpiredLetters, Store};
 
 /// Sagas, or dead letters, of one batch.
 const BATCH: u32 = 200;
@@ -97,138 +100,136 @@ impl Options {
 /// again in the next pass.
 type Positions = HashMap<String, (Time, SagaId)>;
 
-/// Archives and deletes what is old enough, until `stop` is cancelled.
-pub(crate) async fn run(engine: Engine, options: Options, stop: CancellationToken) {
-    let mut ticks = Ticks::new(options.interval, stop.clone());
-    let mut positions = Positions::new();
-    while ticks.next().await {
-        if let Err(error) = sweep(&engine, &options, &mut positions, &stop).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot archive what has ended");
-        }
-        if let Err(error) = sweep_dead_letters(&engine, &options, &stop).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot delete old dead letters");
-        }
-    }
+/// Applies the options.
+#[derive(Debug)]
+pub(crate) struct Retention {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) options: Options,
 }
 
-async fn sweep(
-    engine: &Engine,
-    options: &Options,
-    positions: &mut Positions,
-    stop: &CancellationToken,
-) -> Result<(), Error> {
-    let mut names: Vec<_> =
-        engine.definitions().all().iter().map(|compiled| compiled.definition.name.to_string()).collect();
-    names.dedup();
-    for name in names {
-        let Keep(Some(keep)) = options.keep(&name) else { continue };
-        for _ in 0..ROUNDS {
-            let before = engine.clock().now().before(keep);
-            let after = positions.get(&name).copied();
-            let sagas = engine.store().finished_before(&name, before, after, BATCH).await?;
-            match sagas.last().filter(|_| sagas.len() >= BATCH as usize) {
-                Some(last) => positions.insert(name.clone(), *last),
-                None => positions.remove(&name),
-            };
-            let sagas: Vec<_> = sagas.into_iter().map(|(_, saga)| saga).collect();
-            let deleted = put_away(engine, options, &name, &sagas).await?;
-            if deleted > 0 {
-                tracing::info!(definition = name, deleted, "old sagas are archived and deleted");
+impl Retention {
+    /// Archives and deletes what is old enough, until `stop` is cancelled.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ticks = Ticks::new(self.options.interval, stop.clone());
+        let mut positions = Positions::new();
+        while ticks.next().await {
+            if let Err(error) = self.sweep(&mut positions, &stop).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot archive what has ended");
             }
-            if !positions.contains_key(&name) || stop.is_cancelled() {
+            if let Err(error) = self.sweep_dead_letters(&stop).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot delete old dead letters");
+            }
+        }
+    }
+
+    async fn sweep(&self, positions: &mut Positions, stop: &CancellationToken) -> Result<(), Error> {
+        let mut names: Vec<_> =
+            self.definitions.all().iter().map(|compiled| compiled.definition.name.to_string()).collect();
+        names.dedup();
+        for name in names {
+            let Keep(Some(keep)) = self.options.keep(&name) else { continue };
+            for _ in 0..ROUNDS {
+                let before = self.clock.now().before(keep);
+                let after = positions.get(&name).copied();
+                let sagas = self.store.finished_before(&name, before, after, BATCH).await?;
+                match sagas.last().filter(|_| sagas.len() >= BATCH as usize) {
+                    Some(last) => positions.insert(name.clone(), *last),
+                    None => positions.remove(&name),
+                };
+                let sagas: Vec<_> = sagas.into_iter().map(|(_, saga)| saga).collect();
+                let deleted = self.put_away(&name, &sagas).await?;
+                if deleted > 0 {
+                    tracing::info!(definition = name, deleted, "old sagas are archived and deleted");
+                }
+                if !positions.contains_key(&name) || stop.is_cancelled() {
+                    break;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes dead letters that are too old, and the oldest if there are too many.
+    async fn sweep_dead_letters(&self, stop: &CancellationToken) -> Result<(), store::Error> {
+        let now = self.clock.now();
+        let Keep(all) = self.options.dead_letters;
+        let Keep(resolved) = self.options.resolved_dead_letters;
+        let resolved = resolved.map(|keep| ("resolved", ExpiredLetters::ResolvedBefore(now.before(keep))));
+        let expired = all.map(|keep| ("expired", ExpiredLetters::Before(now.before(keep))));
+        let surplus = ("surplus", ExpiredLetters::Beyond(self.options.max_dead_letters));
+        for (reason, which) in resolved.into_iter().chain(expired).chain([surplus]) {
+            let deleted = self.delete_dead_letters(which, stop).await?;
+            if deleted == 0 {
+                continue;
+            }
+            self.metrics.observe_deleted_letters(reason, deleted);
+            let most = self.options.max_dead_letters;
+            match which {
+                ExpiredLetters::Beyond(_) => tracing::warn!(
+                    deleted,
+                    most,
+                    "there are more dead letters than `max_dead_letters`: the oldest are deleted"
+                ),
+                _ => tracing::info!(deleted, reason, "old dead letters are deleted"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_dead_letters(
+        &self,
+        which: ExpiredLetters,
+        stop: &CancellationToken,
+    ) -> Result<u64, store::Error> {
+        let mut total = 0;
+        for _ in 0..ROUNDS {
+            let deleted = self.store.delete_dead_letters(which, BATCH).await?;
+            total += deleted;
+            if deleted < u64::from(BATCH) || stop.is_cancelled() {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
         }
+        Ok(total)
     }
-    Ok(())
-}
 
-/// Deletes dead letters that are too old, and the oldest if there are too many.
-async fn sweep_dead_letters(
-    engine: &Engine,
-    options: &Options,
-    stop: &CancellationToken,
-) -> Result<(), store::Error> {
-    let now = engine.clock().now();
-    let Keep(all) = options.dead_letters;
-    let Keep(resolved) = options.resolved_dead_letters;
-    let resolved = resolved.map(|keep| ("resolved", ExpiredLetters::ResolvedBefore(now.before(keep))));
-    let expired = all.map(|keep| ("expired", ExpiredLetters::Before(now.before(keep))));
-    let surplus = ("surplus", ExpiredLetters::Beyond(options.max_dead_letters));
-    for (reason, which) in resolved.into_iter().chain(expired).chain([surplus]) {
-        let deleted = delete_dead_letters(engine, which, stop).await?;
-        if deleted == 0 {
-            continue;
+    async fn put_away(&self, definition: &str, sagas: &[SagaId]) -> Result<u64, Error> {
+        let mut loaded = self.store.load(sagas).await?;
+        let (mut free, mut journals) = (Vec::with_capacity(sagas.len()), Vec::with_capacity(sagas.len()));
+        for saga in sagas {
+            // An unreadable journal cannot be archived, and stays.
+            let Ok(journal) = loaded.take(*saga) else { continue };
+            if !self.is_needed(*saga, &journal).await? {
+                free.push(*saga);
+                journals.push(journal);
+            }
         }
-        engine.metrics().observe_deleted_letters(reason, deleted);
-        let most = options.max_dead_letters;
-        match which {
-            ExpiredLetters::Beyond(_) => tracing::warn!(
-                deleted,
-                most,
-                "there are more dead letters than `max_dead_letters`: the oldest are deleted"
-            ),
-            _ => tracing::info!(deleted, reason, "old dead letters are deleted"),
+        if let Some(directory) = self.options.archive.as_ref().filter(|_| !free.is_empty()) {
+            let mut lines = Vec::new();
+            for (saga, journal) in free.iter().zip(&journals).filter(|(_, journal)| !journal.is_empty()) {
+                // Writing to memory does not fail, and values that were read from JSON can be written as JSON.
+                let _ = serde_json::to_writer(&mut lines, &line(*saga, definition, journal));
+                lines.push(b'\n');
+            }
+            let path = directory.join(definition).join(format!("{}.jsonl", day(self.clock.now())));
+            append(path, lines).await?;
         }
+        Ok(self.store.delete_sagas(&free).await?)
     }
-    Ok(())
-}
 
-async fn delete_dead_letters(
-    engine: &Engine,
-    which: ExpiredLetters,
-    stop: &CancellationToken,
-) -> Result<u64, store::Error> {
-    let mut total = 0;
-    for _ in 0..ROUNDS {
-        let deleted = engine.store().delete_dead_letters(which, BATCH).await?;
-        total += deleted;
-        if deleted < u64::from(BATCH) || stop.is_cancelled() {
-            break;
-        }
-        tokio::time::sleep(PAUSE).await;
+    /// Whether the parent of this saga has not ended: it may have this one compensated.
+    async fn is_needed(&self, saga: SagaId, journal: &[Entry]) -> Result<bool, store::Error> {
+        let state = State::replay(saga, journal);
+        let Some(parent) = state.started.as_ref().and_then(|started| started.parent.as_ref()) else {
+            return Ok(false);
+        };
+        let parent = self.store.saga(parent.saga).await?;
+        Ok(parent.is_some_and(|parent| !parent.status.is_final()))
     }
-    Ok(total)
-}
-
-async fn put_away(
-    engine: &Engine,
-    options: &Options,
-    definition: &str,
-    sagas: &[SagaId],
-) -> Result<u64, Error> {
-    let mut loaded = engine.store().load(sagas).await?;
-    let (mut free, mut journals) = (Vec::with_capacity(sagas.len()), Vec::with_capacity(sagas.len()));
-    for saga in sagas {
-        // An unreadable journal cannot be archived, and stays.
-        let Ok(journal) = loaded.take(*saga) else { continue };
-        if !is_needed(engine, *saga, &journal).await? {
-            free.push(*saga);
-            journals.push(journal);
-        }
-    }
-    if let Some(directory) = options.archive.as_ref().filter(|_| !free.is_empty()) {
-        let mut lines = Vec::new();
-        for (saga, journal) in free.iter().zip(&journals).filter(|(_, journal)| !journal.is_empty()) {
-            // Writing to memory does not fail, and values that were read from JSON can be written as JSON.
-            let _ = serde_json::to_writer(&mut lines, &line(*saga, definition, journal));
-            lines.push(b'\n');
-        }
-        let path = directory.join(definition).join(format!("{}.jsonl", day(engine.clock().now())));
-        append(path, lines).await?;
-    }
-    Ok(engine.store().delete_sagas(&free).await?)
-}
-
-/// Whether the parent of this saga has not ended: it may have this one compensated.
-async fn is_needed(engine: &Engine, saga: SagaId, journal: &[Entry]) -> Result<bool, store::Error> {
-    let state = State::replay(saga, journal);
-    let Some(parent) = state.started.as_ref().and_then(|started| started.parent.as_ref()) else {
-        return Ok(false);
-    };
-    let parent = engine.store().saga(parent.saga).await?;
-    Ok(parent.is_some_and(|parent| !parent.status.is_final()))
 }
 
 fn line(saga: SagaId, definition: &str, journal: &[Entry]) -> Value {

@@ -16,15 +16,17 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::Engine;
+use crate::definitions::Definitions;
 use crate::intake::events::Only;
-use crate::operations::start::{StartError, StartRequest, Started};
-use crate::timers::Ticks;
+use crate::operations::start::{StartRequest, Started, Starter};
+use crate::operations::start_error::StartError;
+use crate::supervision::ticks::Ticks;
 use snorri_core::Time;
 use snorri_core::definition::{Definition, Trigger};
 use snorri_core::expression::template::Template;
 use snorri_definition::Compiled;
-use snorri_ports::store;
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{self, Store};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How far ahead the clock of another process may be, so that the times at which it ran a schedule count. Schedules are due at
@@ -32,19 +34,22 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// Starts due schedules, until `stop` is cancelled.
-pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
+pub(crate) async fn run(mut scheduler: Scheduler, stop: CancellationToken) {
     let mut ticks = Ticks::new(INTERVAL, stop);
-    let mut scheduler = Scheduler::default();
     while ticks.next().await {
-        if let Err(error) = scheduler.run_due(&engine).await {
+        if let Err(error) = scheduler.run_due().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for due schedules");
         }
     }
 }
 
-/// The memory of a process about schedules.
-#[derive(Debug, Default)]
+/// Starts sagas by their schedules, and remembers what does not change.
+#[derive(Debug)]
 pub struct Scheduler {
+    starter: Arc<Starter>,
+    definitions: Arc<Definitions>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     /// When definitions were registered, by name and version: immutable.
     registered: HashMap<(String, u32), Time>,
     /// The last time at which each cron expression was due, as of a minute.
@@ -100,30 +105,40 @@ fn digest(input: &Template) -> String {
 }
 
 impl Scheduler {
+    pub fn new(
+        starter: Arc<Starter>,
+        definitions: Arc<Definitions>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (registered, due, warned) = (HashMap::new(), HashMap::new(), HashSet::new());
+        Self { starter, definitions, store, clock, registered, due, warned }
+    }
+
     /// Starts the schedules that are due now.
     ///
     /// # Errors
     ///
     /// If the store does not answer. The next call starts what is due.
-    pub async fn run_due(&mut self, engine: &Engine) -> Result<(), store::Error> {
-        let latest: Vec<Arc<Compiled>> = engine.definitions().latest();
+    pub async fn run_due(&mut self) -> Result<(), store::Error> {
+        let latest: Vec<Arc<Compiled>> = self.definitions.latest();
         let schedules: Vec<_> =
             latest.iter().flat_map(|compiled| Schedule::all_of(&compiled.definition)).collect();
         if schedules.is_empty() {
             return Ok(());
         }
-        let runs = engine.store().schedules().await?.into_iter();
+        let runs = self.store.schedules().await?.into_iter();
         let runs: HashMap<_, _> = runs.map(|run| ((run.definition, run.schedule), run.at)).collect();
         for schedule in &schedules {
-            let now = engine.clock().now();
+            let now = self.clock.now();
             let Some(due) = self.last_due(schedule, now) else { continue };
             let last = match self.last_run(&runs, schedule, now.after(CLOCK_TOLERANCE)) {
                 Some(last) => last,
-                None => self.registered_at(engine, schedule.definition).await?,
+                None => self.registered_at(schedule.definition).await?,
             };
-            if due > last && self.start(engine, schedule, due).await? {
+            if due > last && self.start(schedule, due).await? {
                 let (name, valid_until) = (&schedule.definition.name, now.after(CLOCK_TOLERANCE));
-                engine.store().schedule_ran(name, &schedule.identity, due, valid_until).await?;
+                self.store.schedule_ran(name, &schedule.identity, due, valid_until).await?;
             }
         }
         Ok(())
@@ -153,17 +168,13 @@ impl Scheduler {
         valid.into_iter().max()
     }
 
-    async fn registered_at(
-        &mut self,
-        engine: &Engine,
-        definition: &Definition,
-    ) -> Result<Time, store::Error> {
+    async fn registered_at(&mut self, definition: &Definition) -> Result<Time, store::Error> {
         let key = (definition.name.to_string(), definition.version);
         if let Some(at) = self.registered.get(&key) {
             return Ok(*at);
         }
-        let stored = engine.store().definition(&definition.name, definition.version).await?;
-        let at = stored.map_or_else(|| engine.clock().now(), |stored| stored.registered_at);
+        let stored = self.store.definition(&definition.name, definition.version).await?;
+        let at = stored.map_or_else(|| self.clock.now(), |stored| stored.registered_at);
         self.registered.insert(key, at);
         Ok(at)
     }
@@ -193,19 +204,14 @@ impl Scheduler {
     }
 
     /// Returns whether the run is settled: a saga that can never be started is logged, and not tried again.
-    async fn start(
-        &mut self,
-        engine: &Engine,
-        schedule: &Schedule<'_>,
-        due: Time,
-    ) -> Result<bool, store::Error> {
+    async fn start(&mut self, schedule: &Schedule<'_>, due: Time) -> Result<bool, store::Error> {
         let time = DateTime::<Utc>::from_timestamp_millis(due.0).unwrap_or_default();
         let time = time.to_rfc3339_opts(SecondsFormat::Secs, true);
         let Schedule { definition, cron, .. } = schedule;
-        match start_at(engine, schedule, &time).await {
+        match self.start_at(schedule, &time).await {
             Ok(started) => {
                 tracing::debug!(saga = %started.id, is_new = started.is_new, cron, "started by a schedule");
-                if is_of_another_run(engine, &started, due).await?
+                if self.is_of_another_run(&started, due).await?
                     && self.warns_first(schedule, Warning::KeyInUse)
                 {
                     tracing::warn!(
@@ -231,35 +237,35 @@ impl Scheduler {
         }
     }
 
+    async fn start_at(&self, schedule: &Schedule<'_>, time: &str) -> Result<Started, StartError> {
+        let scope = json!({ "time": time });
+        let input = schedule.input.render(&Only("schedule", &scope)).map_err(StartError::NoInput)?;
+        let request = StartRequest {
+            definition: schedule.definition.name.to_string(),
+            version: Some(schedule.definition.version),
+            input,
+            message_id: Some(format!("schedule/{}/{time}", schedule.identity)),
+            ..StartRequest::default()
+        };
+        self.starter.start(request).await
+    }
+
+    /// Whether the saga that a start found was not started by this run of the schedule.
+    async fn is_of_another_run(&self, started: &Started, due: Time) -> Result<bool, store::Error> {
+        if started.is_new {
+            return Ok(false);
+        }
+        if !started.same_input {
+            return Ok(true);
+        }
+        let saga = self.store.saga(started.id).await?;
+        Ok(saga.is_some_and(|saga| saga.started_at < due))
+    }
+
     /// Whether this is logged for the first time.
     fn warns_first(&mut self, schedule: &Schedule<'_>, warning: Warning) -> bool {
         self.warned.insert((schedule.definition.name.to_string(), schedule.identity.clone(), warning))
     }
-}
-
-async fn start_at(engine: &Engine, schedule: &Schedule<'_>, time: &str) -> Result<Started, StartError> {
-    let scope = json!({ "time": time });
-    let input = schedule.input.render(&Only("schedule", &scope)).map_err(StartError::NoInput)?;
-    let request = StartRequest {
-        definition: schedule.definition.name.to_string(),
-        version: Some(schedule.definition.version),
-        input,
-        message_id: Some(format!("schedule/{}/{time}", schedule.identity)),
-        ..StartRequest::default()
-    };
-    engine.start(request).await
-}
-
-/// Whether the saga that a start found was not started by this run of the schedule.
-async fn is_of_another_run(engine: &Engine, started: &Started, due: Time) -> Result<bool, store::Error> {
-    if started.is_new {
-        return Ok(false);
-    }
-    if !started.same_input {
-        return Ok(true);
-    }
-    let saga = engine.store().saga(started.id).await?;
-    Ok(saga.is_some_and(|saga| saga.started_at < due))
 }
 
 /// The last time until now at which a schedule was due.

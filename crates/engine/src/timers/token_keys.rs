@@ -3,19 +3,21 @@
 //! All processes share them through the store and load new ones every few seconds. A new key signs only after
 //! `SIGNS_AFTER`, when all of them accept it; the one before it is accepted until the next new key signs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::Engine;
-use crate::timers::Ticks;
+use crate::supervision::ticks::Ticks;
 use snorri_core::Time;
 use snorri_core::journal::By;
+use snorri_ports::clock::Clock;
 use snorri_ports::store::{self, AuditEntry, Secret, Store, TokenKey};
-use snorri_wire::envelope::{Key, Keys, SECRET_BYTES};
+use snorri_wire::envelope::{Key, Keyring, Keys, SECRET_BYTES};
 
 /// The interval of looking for new keys.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -57,43 +59,56 @@ pub async fn load(store: &dyn Store, now: Time) -> Result<Keys, Error> {
     in_use(&stored, now).ok_or_else(|| store::Error::Corrupt("there is no token key".to_owned()).into())
 }
 
-/// Loads new keys until `stop` is cancelled.
-pub(crate) async fn refresh(engine: Engine, stop: CancellationToken) {
-    let mut ticks = Ticks::new(REFRESH, stop);
-    while ticks.next().await {
-        engine.load_token_keys().await;
-    }
+/// Keeps the keys of this process up to date, and rotates those of all processes.
+#[derive(Debug)]
+pub struct TokenKeys {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    keyring: Keyring,
+    loaded_at: Mutex<Instant>,
 }
 
-impl Engine {
+impl TokenKeys {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, keyring: Keyring) -> Self {
+        Self { store, clock, keyring, loaded_at: Mutex::new(Instant::now()) }
+    }
+
+    /// Loads new keys every few seconds, until `stop` is cancelled.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut ticks = Ticks::new(REFRESH, stop);
+        while ticks.next().await {
+            self.load().await;
+        }
+    }
+
     /// Makes a new key, which signs after `SIGNS_AFTER`. The key that signs until then stays accepted until the next rotation
     /// takes effect; replies under older keys count as forged.
-    pub async fn rotate_token_keys(&self, by: &By) -> Result<TokenKey, Error> {
-        let now = self.clock().now();
-        let newest = self.store().token_keys().await?.into_iter().next();
+    pub async fn rotate(&self, by: &By) -> Result<TokenKey, Error> {
+        let now = self.clock.now();
+        let newest = self.store.token_keys().await?.into_iter().next();
         let number = newest.as_ref().map_or(1, |newest| newest.number.saturating_add(1));
         if let Some(newest) = newest.filter(|newest| newest.signs_from > now) {
             return Err(Error::Pending { signs_from: newest.signs_from });
         }
         let key = new_key(number, now, now.after(SIGNS_AFTER))?;
-        if !self.store().add_token_key(&key, Some(&audit_entry(&key, by))).await? {
+        if !self.store.add_token_key(&key, Some(&audit_entry(&key, by))).await? {
             return Err(Error::Pending { signs_from: key.signs_from }); // another operator was first
         }
-        self.load_token_keys().await;
+        self.load().await;
         Ok(key)
     }
 
     /// Loads new keys, unless that was done just now. Returns whether it was done.
-    pub(crate) async fn reload_token_keys(&self) -> bool {
-        let is_due = self.0.keys_loaded.lock().await.elapsed() >= RELOAD_PAUSE;
-        is_due && self.load_token_keys().await
+    pub(crate) async fn reload(&self) -> bool {
+        let is_due = self.loaded_at.lock().await.elapsed() >= RELOAD_PAUSE;
+        is_due && self.load().await
     }
 
-    async fn load_token_keys(&self) -> bool {
-        *self.0.keys_loaded.lock().await = Instant::now();
-        match load(self.store(), self.clock().now()).await {
+    async fn load(&self) -> bool {
+        *self.loaded_at.lock().await = Instant::now();
+        match load(&*self.store, self.clock.now()).await {
             Ok(keys) => {
-                self.wire().keys.replace(keys);
+                self.keyring.replace(keys);
                 true
             }
             Err(error) => {
@@ -141,7 +156,7 @@ mod tests {
     use super::*;
     use snorri_core::input::Attempt;
     use snorri_core::{Direction, SagaId, StepPath};
-    use snorri_wire::envelope::{Keyring, Wire};
+    use snorri_wire::envelope::Wire;
     use snorri_wire::topology::Names;
 
     fn stored(number: u32, signs_from: i64) -> TokenKey {

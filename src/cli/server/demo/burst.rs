@@ -81,7 +81,7 @@ async fn one(
         answer: Some(AnswerTo { queue: queue.to_owned(), correlation_id: Some(id) }),
         ..StartRequest::default()
     };
-    engine.start(request).await?;
+    engine.starter.start(request).await?;
     let status = outcome.await.context("there is no outcome message")?;
     Ok((status, began.elapsed()))
 }

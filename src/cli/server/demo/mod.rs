@@ -84,7 +84,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let engine = orchestrator.engine().clone();
     let participants =
         participants::start(orchestrator.broker(), &config.broker.prefix, WATCHED_PACE).await?;
-    let order = engine.definitions().find("order", None).await?;
+    let order = engine.definitions.find("order", None).await?;
     let run = Uuid::now_v7().simple().to_string();
 
     heading("1  A successful order", "every step succeeds");
@@ -126,11 +126,11 @@ async fn follow_order(engine: &Engine, order: &Compiled, input: &Value) -> anyho
         input: input.clone(),
         ..StartRequest::default()
     };
-    let started = engine.start(request).await?;
+    let started = engine.starter.start(request).await?;
     let mut story = Story::new(&order.definition);
     let mut shown = 0;
     loop {
-        let view = engine.view(started.id).await?.context("the saga does not exist")?;
+        let view = engine.queries.view(started.id).await?.context("the saga does not exist")?;
         for line in view.journal[shown..].iter().flat_map(|entry| story.render_entry(entry)) {
             anstream::println!("{line}");
         }

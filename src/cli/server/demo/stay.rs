@@ -31,7 +31,7 @@ async fn begin(orchestrator: &Orchestrator, config: &Config) -> anyhow::Result<(
             input: json!({"orderId": order, "amount": amount}),
             ..StartRequest::default()
         };
-        orchestrator.engine().start(request).await?;
+        orchestrator.engine().starter.start(request).await?;
         tokio::time::sleep(APART).await;
     }
     anstream::println!("Serving http://{} until you press Ctrl-C.", config.http.listen);

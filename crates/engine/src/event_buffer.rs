@@ -16,12 +16,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::operations::dead_letters::of_buffered;
-use crate::timers::Ticks;
-use crate::{Engine, SubmitError};
+use crate::dead_letters::letter::of_buffered;
+use crate::lane::submitter::{SubmitError, Submitter};
+use crate::metrics::Metrics;
+use crate::supervision::ticks::Ticks;
 use snorri_core::journal::{EventSource, ReceivedEvent};
 use snorri_core::{Input, MAX_BUFFERED_EVENTS, Rejection, SagaId};
-use snorri_ports::store::{self, Batch, BufferLimits, Buffered, BufferedEvent, DeadLetter};
+use snorri_ports::clock::Clock;
+use snorri_ports::store::{self, Batch, BufferLimits, Buffered, BufferedEvent, DeadLetter, Store};
 
 /// The code of the dead letter of an event whose saga did not start in time.
 const NOT_STARTED: &str = "saga_not_started";
@@ -46,23 +48,15 @@ pub struct Options {
     pub max_events: u32,
 }
 
-/// The buffer of one process.
+/// Buffers events in the store, and delivers them to their sagas.
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub struct EventBuffer {
+    store: Arc<dyn Store>,
+    submitter: Submitter,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     options: Options,
     accesses: Semaphore,
-}
-
-impl Buffer {
-    pub(crate) fn new(options: Options) -> Self {
-        Self { options, accesses: Semaphore::new(AT_ONCE) }
-    }
-
-    /// Waits until the store may be accessed.
-    async fn access(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.accesses.acquire().await.ok()
-    }
 }
 
 /// An event or signal whose saga has not started.
@@ -75,7 +69,7 @@ pub(crate) struct EarlyArrival {
     pub matched: bool,
 }
 
-/// The result of [`Engine::buffer`].
+/// The result of [`EventBuffer::buffer`].
 pub(crate) enum BufferResult {
     /// It waits for its saga.
     Kept,
@@ -85,29 +79,45 @@ pub(crate) enum BufferResult {
     Full,
 }
 
-impl Engine {
+impl EventBuffer {
+    pub fn new(
+        store: Arc<dyn Store>,
+        submitter: Submitter,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        options: Options,
+    ) -> Self {
+        Self { store, submitter, clock, metrics, options, accesses: Semaphore::new(AT_ONCE) }
+    }
+
+    /// Waits until the store may be accessed.
+    async fn access(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.accesses.acquire().await.ok()
+    }
+
     /// Keeps an event or signal until its saga starts, or delivers it if the saga has started meanwhile.
     pub(crate) async fn buffer(&self, early: EarlyArrival) -> Result<BufferResult, store::Error> {
-        let event = self.buffered(early);
-        let limits = BufferLimits { per_saga: PER_SAGA, total: self.0.buffer.options.max_events };
-        let is_full = match self.insert_buffered(&event, limits).await? {
+        let event = self.buffered_event(early);
+        let limits = BufferLimits { per_saga: PER_SAGA, total: self.options.max_events };
+        let is_full = match self.insert(&event, limits).await? {
             Buffered::Full => true,
             Buffered::New => {
-                self.metrics().observe_buffered_event("buffered");
+                self.metrics.observe_buffered_event("buffered");
                 false
             }
             Buffered::Duplicate => false,
         };
         // The saga may have started, and looked for its buffered events, just before this event was committed.
-        match self.submit(event.saga, Input::Event(Arc::new(event.arrival))).await {
+        match self.submitter.submit(event.saga, Input::Event(Arc::new(event.arrival))).await {
             Err(SubmitError::Rejected(Rejection::UnknownSaga)) if is_full => {
-                self.metrics().observe_buffered_event("full");
+                self.metrics.observe_buffered_event("full");
                 Ok(BufferResult::Full)
             }
             Err(SubmitError::Rejected(Rejection::UnknownSaga)) => Ok(BufferResult::Kept),
             decided @ (Ok(_) | Err(SubmitError::Rejected(_))) => {
                 if !is_full {
-                    self.remove_buffered(vec![event.id], Vec::new()).await?;
+                    self.remove(vec![event.id], Vec::new()).await?;
                 }
                 Ok(BufferResult::Delivered(decided.map(|_| ())))
             }
@@ -118,37 +128,33 @@ impl Engine {
         }
     }
 
-    async fn insert_buffered(
-        &self,
-        event: &BufferedEvent,
-        limits: BufferLimits,
-    ) -> Result<Buffered, store::Error> {
-        let _permit = self.0.buffer.access().await;
-        self.store().buffer_event(event, limits).await
+    async fn insert(&self, event: &BufferedEvent, limits: BufferLimits) -> Result<Buffered, store::Error> {
+        let _permit = self.access().await;
+        self.store.buffer_event(event, limits).await
     }
 
-    async fn load_buffered(&self, saga: SagaId) -> Result<Vec<BufferedEvent>, store::Error> {
-        let _permit = self.0.buffer.access().await;
-        self.store().buffered_events(saga, PER_SAGA).await
+    async fn load(&self, saga: SagaId) -> Result<Vec<BufferedEvent>, store::Error> {
+        let _permit = self.access().await;
+        self.store.buffered_events(saga, PER_SAGA).await
     }
 
-    fn buffered(&self, early: EarlyArrival) -> BufferedEvent {
+    fn buffered_event(&self, early: EarlyArrival) -> BufferedEvent {
         let EarlyArrival { saga, arrival, queue, matched } = early;
         let id = Uuid::now_v7();
         let identity = identity(saga, &arrival).unwrap_or(id);
-        let now = self.clock().now();
+        let now = self.clock.now();
         // An event without an id gets one here, so that the saga recognises it if it is delivered twice.
         let arrival = ReceivedEvent {
             id: arrival.id.clone().or_else(|| Some(identity.to_string())),
             ..ReceivedEvent::clone(&arrival)
         };
-        let expires_at = now.after(self.0.buffer.options.retention_period);
+        let expires_at = now.after(self.options.retention_period);
         BufferedEvent { id, saga, identity, at: now, expires_at, queue, matched, arrival }
     }
 
     /// Delivers what was buffered for a saga that has just started. If that fails, the sweep does it later.
-    pub(crate) async fn deliver_buffered_of_new(&self, saga: SagaId) {
-        if let Err(error) = self.deliver_buffered(saga).await {
+    pub(crate) async fn deliver_to_new(&self, saga: SagaId) {
+        if let Err(error) = self.deliver(saga).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 %saga,
@@ -158,10 +164,10 @@ impl Engine {
     }
 
     /// Delivers the buffered events of a saga that has started, in order of arrival.
-    async fn deliver_buffered(&self, saga: SagaId) -> Result<(), store::Error> {
+    async fn deliver(&self, saga: SagaId) -> Result<(), store::Error> {
         let (mut removed, mut dead_letters) = (Vec::new(), Vec::new());
-        for event in self.load_buffered(saga).await? {
-            match self.submit(saga, Input::Event(Arc::new(event.arrival.clone()))).await {
+        for event in self.load(saga).await? {
+            match self.submitter.submit(saga, Input::Event(Arc::new(event.arrival.clone()))).await {
                 Err(SubmitError::Rejected(Rejection::UnknownSaga)) => break,
                 Err(error) if error.is_temporary() || matches!(error, SubmitError::Unreadable(_)) => break,
                 Err(SubmitError::Rejected(ignored)) => {
@@ -169,15 +175,15 @@ impl Engine {
                     dead_letters.extend(self.refused_signal(&event, &ignored));
                 }
                 Err(error) => {
-                    let (now, reason) = (self.clock().now(), error.to_string());
+                    let (now, reason) = (self.clock.now(), error.to_string());
                     dead_letters.push(of_buffered(&event, now, error.code(), reason));
                 }
                 Ok(_) => {}
             }
-            self.metrics().observe_buffered_event("delivered");
+            self.metrics.observe_buffered_event("delivered");
             removed.push(event.id);
         }
-        self.remove_buffered(removed, dead_letters).await
+        self.remove(removed, dead_letters).await
     }
 
     /// The dead letter of a signal that its saga does not accept. An event that changes nothing becomes no dead letter.
@@ -186,12 +192,12 @@ impl Engine {
             matches!(event.arrival.source, EventSource::Signal(_)) && *ignored != Rejection::Duplicate;
         let letter = || {
             let reason = format!("saga {}: {ignored}", event.saga);
-            of_buffered(event, self.clock().now(), ignored.code(), reason)
+            of_buffered(event, self.clock.now(), ignored.code(), reason)
         };
         is_refused.then(letter)
     }
 
-    async fn remove_buffered(
+    async fn remove(
         &self,
         buffered_removed: Vec<Uuid>,
         dead_letters: Vec<DeadLetter>,
@@ -199,8 +205,54 @@ impl Engine {
         if buffered_removed.is_empty() {
             return Ok(());
         }
-        let _permit = self.0.buffer.access().await;
-        self.store().commit(Batch { buffered_removed, dead_letters, ..Batch::default() }).await
+        let _permit = self.access().await;
+        self.store.commit(Batch { buffered_removed, dead_letters, ..Batch::default() }).await
+    }
+
+    /// Delivers events that a crash has left in the buffer, and removes expired ones, until `stop` is cancelled.
+    pub(crate) async fn run(self: Arc<Self>, interval: Duration, stop: CancellationToken) {
+        let mut ticks = Ticks::new(interval, stop);
+        while ticks.next().await {
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for buffered events");
+            }
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), store::Error> {
+        for saga in self.store.sagas_with_buffered_events(SWEEP_BATCH).await? {
+            match self.deliver(saga).await {
+                // The events of this saga wait; those of other sagas need not.
+                Err(error @ (store::Error::Invalid(_) | store::Error::Corrupt(_))) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, %saga, "cannot deliver buffered events");
+                }
+                delivered => delivered?,
+            }
+        }
+        while self.expire_some().await? {}
+        Ok(())
+    }
+
+    /// Whether there may be more.
+    async fn expire_some(&self) -> Result<bool, store::Error> {
+        let now = self.clock.now();
+        let expired = self.store.expired_buffered_events(now, SWEEP_BATCH).await?;
+        let is_full = expired.len() >= SWEEP_BATCH as usize;
+        let letter = |event: &BufferedEvent| {
+            let kept = humantime::format_duration(event.expires_at.since(event.at));
+            let reason = format!("saga {} did not start within {kept} of this message", event.saga);
+            of_buffered(event, now, NOT_STARTED, reason)
+        };
+        // An event that another saga accepted has found its saga.
+        let dead_letters = expired.iter().filter(|event| !event.matched).map(letter).collect();
+        self.remove(expired.iter().map(|event| event.id).collect(), dead_letters).await?;
+        for event in &expired {
+            self.metrics.observe_buffered_event("expired");
+            if !event.matched {
+                self.metrics.observe_unmatched_event(&event.arrival.source, true);
+            }
+        }
+        Ok(is_full)
     }
 }
 
@@ -212,50 +264,4 @@ fn identity(saga: SagaId, arrival: &ReceivedEvent) -> Option<Uuid> {
         EventSource::Event { exchange, event } => format!("event/{exchange}/{event}"),
     };
     Some(Uuid::new_v5(&saga.0, format!("{source}/{id}").as_bytes()))
-}
-
-/// Delivers events that a crash has left in the buffer, and removes expired ones, until `stop` is cancelled.
-pub(crate) async fn run(engine: Engine, interval: Duration, stop: CancellationToken) {
-    let mut ticks = Ticks::new(interval, stop);
-    while ticks.next().await {
-        if let Err(error) = sweep(&engine).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for buffered events");
-        }
-    }
-}
-
-async fn sweep(engine: &Engine) -> Result<(), store::Error> {
-    for saga in engine.store().sagas_with_buffered_events(SWEEP_BATCH).await? {
-        match engine.deliver_buffered(saga).await {
-            // The events of this saga wait; those of other sagas need not.
-            Err(error @ (store::Error::Invalid(_) | store::Error::Corrupt(_))) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, %saga, "cannot deliver buffered events");
-            }
-            delivered => delivered?,
-        }
-    }
-    while expire_some(engine).await? {}
-    Ok(())
-}
-
-/// Whether there may be more.
-async fn expire_some(engine: &Engine) -> Result<bool, store::Error> {
-    let now = engine.clock().now();
-    let expired = engine.store().expired_buffered_events(now, SWEEP_BATCH).await?;
-    let is_full = expired.len() >= SWEEP_BATCH as usize;
-    let letter = |event: &BufferedEvent| {
-        let kept = humantime::format_duration(event.expires_at.since(event.at));
-        let reason = format!("saga {} did not start within {kept} of this message", event.saga);
-        of_buffered(event, now, NOT_STARTED, reason)
-    };
-    // An event that another saga accepted has found its saga.
-    let dead_letters = expired.iter().filter(|event| !event.matched).map(letter).collect();
-    engine.remove_buffered(expired.iter().map(|event| event.id).collect(), dead_letters).await?;
-    for event in &expired {
-        engine.metrics().observe_buffered_event("expired");
-        if !event.matched {
-            engine.metrics().observe_unmatched_event(&event.arrival.source, true);
-        }
-    }
-    Ok(is_full)
 }

@@ -3,52 +3,22 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::Engine;
-use crate::SubmitError;
-use crate::definitions;
-use crate::definitions::computing;
-use crate::lane::request::Accepted;
-use crate::operations::dead_letters::Received;
+use crate::definitions::{self, Definitions, computing};
+use crate::lane::audit::AuditContext;
+use crate::lane::request::{Accepted, SubmitOptions};
+use crate::lane::submitter::{SubmitError, Submitter};
+use crate::queries::Queries;
 use crate::queries::view::SagaView;
 use snorri_core::input::Migrate;
 use snorri_core::journal::By;
 use snorri_core::migration::{self, Obstacle};
 use snorri_core::restart::{self, CannotRestart};
-use snorri_core::{Decision, Input, Rejection, SagaId, State, StepPath, Time, journal, transition};
+use snorri_core::{Decision, Input, Rejection, SagaId, State, StepPath, journal, transition};
 use snorri_definition::Compiled;
-use snorri_ports::store::{self, AuditEntry};
-
-/// The caller and the action, for the audit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditContext {
-    /// The action as a word: `cancel`, `retry`, ...
-    pub action: &'static str,
-    pub step: Option<StepPath>,
-    pub by: By,
-}
-
-/// The options of submitting an input.
-#[derive(Debug, Clone, Default)]
-pub struct SubmitOptions {
-    /// Accept the input only if the saga's journal has this many entries.
-    pub expected: Option<u32>,
-    /// The caller, if it is an operator: the input is audited.
-    pub audit: Option<AuditContext>,
-    /// The message of an input that could not be decoded: it is kept as a dead letter.
-    pub unreadable: Option<Box<Received>>,
-    /// Fail at once if the database is not available, instead of waiting for it.
-    pub fails_fast: bool,
-}
-
-impl SubmitOptions {
-    /// The options of a request of the admin API, whose caller waits for the answer.
-    pub fn of_request() -> Self {
-        Self { fails_fast: true, ..Self::default() }
-    }
-}
+use snorri_ports::clock::Clock;
+use snorri_ports::store;
 
 /// The consequences that an input would have.
 #[derive(Debug)]
@@ -110,25 +80,6 @@ pub struct Migration {
     pub seq: u32,
 }
 
-impl AuditContext {
-    /// Its entry in the audit.
-    pub(crate) fn entry(&self, before: &State, after: &State, at: Time) -> AuditEntry {
-        AuditEntry {
-            id: Uuid::now_v7(),
-            at,
-            actor: self.by.actor.clone(),
-            action: self.action.to_owned(),
-            reason: self.by.reason.clone(),
-            saga: Some(after.id),
-            seq: Some(after.seq),
-            step: self.step.as_ref().map(ToString::to_string),
-            definition: None,
-            before: summary(before),
-            after: summary(after),
-        }
-    }
-}
-
 /// Most steps that a message names.
 const MOST_NAMES: usize = 5;
 
@@ -156,21 +107,16 @@ pub(crate) fn obstacles(from: &Compiled, to: &Compiled, state: &State) -> Vec<Ob
     obstacles
 }
 
-/// The parts of a saga's state that an operator can change, in short.
-fn summary(state: &State) -> Value {
-    if state.seq == 0 {
-        return Value::Null;
-    }
-    let codes: Vec<&str> = state.incidents.iter().map(|incident| incident.problem.code.as_str()).collect();
-    json!({
-        "status": state.status(),
-        "version": state.version(),
-        "paused": state.paused.is_some(),
-        "incidents": codes,
-    })
+/// Tries and executes interventions.
+#[derive(Debug)]
+pub struct Interventions {
+    pub(crate) submitter: Submitter,
+    pub(crate) queries: Arc<Queries>,
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
-impl Engine {
+impl Interventions {
     /// Decides about an input without changing anything.
     pub async fn preview(
         &self,
@@ -182,7 +128,7 @@ impl Engine {
         if expected.is_some_and(|expected| expected != state.seq) {
             return Err(SubmitError::Changed { seq: state.seq }.into());
         }
-        let decide = || transition(&compiled.definition, &state, input, self.clock().now());
+        let decide = || transition(&compiled.definition, &state, input, self.clock.now());
         let decision = computing::decide(&compiled, &state, decide).map_err(SubmitError::from)?;
         let compiled = match input {
             Input::Migrate(migrate) => self.version(&migrate.to.name, migrate.to.version).await?,
@@ -222,7 +168,7 @@ impl Engine {
         } else {
             let audit = Some(AuditContext { action: "migrate", step: None, by });
             let options = SubmitOptions { expected, audit, ..SubmitOptions::of_request() };
-            migration.seq = self.submit_on(options, saga, input).await?.seq;
+            migration.seq = self.submitter.submit_on(options, saga, input).await?.seq;
         }
         Ok(migration)
     }
@@ -244,13 +190,13 @@ impl Engine {
         }
         let options = SubmitOptions { expected: None, ..options };
         let input = Input::Start(Box::new(started));
-        let decide = || transition(&compiled.definition, &State::new(id), &input, self.clock().now());
+        let decide = || transition(&compiled.definition, &State::new(id), &input, self.clock.now());
         let decision = computing::decide(&compiled, &State::new(id), decide).map_err(SubmitError::from)?;
         let preview = Preview { decision, compiled };
         if options.audit.is_none() {
-            return Ok(Restarted { preview, is_new: self.row(id).await?.is_none(), repeated });
+            return Ok(Restarted { preview, is_new: self.queries.row(id).await?.is_none(), repeated });
         }
-        match self.submit_on(options, id, input).await {
+        match self.submitter.submit_on(options, id, input).await {
             Ok(Accepted { .. }) => Ok(Restarted { preview, is_new: true, repeated }),
             Err(SubmitError::Rejected(Rejection::AlreadyStarted { .. })) => {
                 Ok(Restarted { preview, is_new: false, repeated })
@@ -269,7 +215,7 @@ impl Engine {
         if definition.events().next().is_some() {
             return Err(Refusal::ListensForEvents);
         }
-        self.definitions().check_usable(&compiled).map_err(Refusal::Definition)?;
+        self.definitions.check_usable(&compiled).map_err(Refusal::Definition)?;
         let carried = restart::carry(definition, &state, from)?;
         let first = state.started.as_deref().ok_or(SubmitError::Rejected(Rejection::UnknownSaga))?;
         let started = journal::Started {
@@ -290,11 +236,11 @@ impl Engine {
     }
 
     async fn existing(&self, saga: SagaId) -> Result<SagaView, Refusal> {
-        Ok(self.view(saga).await?.ok_or(SubmitError::Rejected(Rejection::UnknownSaga))?)
+        Ok(self.queries.view(saga).await?.ok_or(SubmitError::Rejected(Rejection::UnknownSaga))?)
     }
 
     async fn version(&self, name: &str, version: u32) -> Result<Arc<Compiled>, Refusal> {
-        self.definitions().find(name, Some(version)).await.map_err(|error| match error {
+        self.definitions.find(name, Some(version)).await.map_err(|error| match error {
             definitions::Error::Store(error) => Refusal::Store(error),
             error => Refusal::Definition(error),
         })

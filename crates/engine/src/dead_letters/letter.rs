@@ -1,16 +1,13 @@
-//! Dead letters: messages that cannot be handled, kept so that operators can inspect, replay or discard them.
-
-use std::sync::Arc;
+//! Dead letters and the messages that they are made of.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::Engine;
-use snorri_core::journal::{By, EventSource, ReceivedEvent};
+use snorri_core::journal::{EventSource, ReceivedEvent};
 use snorri_core::{MAX_PAYLOAD_BYTES, SagaId, Time};
-use snorri_ports::broker::{Cut, Delivery, HeaderValue, Properties, Publication, Published, Verdict};
-use snorri_ports::store::{self, AuditEntry, Batch, BufferedEvent, DeadLetter};
-use snorri_wire::envelope::{self, Keyring, header};
+use snorri_ports::broker::{Cut, Delivery, HeaderValue, Properties, Publication};
+use snorri_ports::store::{BufferedEvent, DeadLetter};
+use snorri_wire::envelope::{self, Keyring, Wire, header};
 
 /// The broker's reason for a message that it has dead-lettered automatically.
 const BROKERS_REASON: &str = "x-first-death-reason";
@@ -37,86 +34,30 @@ impl Received {
     }
 }
 
-/// Why a dead letter was not resolved.
-#[derive(Debug, thiserror::Error)]
-pub enum LetterError {
-    #[error("there is no dead letter with this id")]
-    NotFound,
-    #[error("it was replayed or discarded already")]
-    Resolved,
-    #[error(
-        "it was taken from `{0}`, which is not a queue that Snorri takes messages from: only those are replayed to"
-    )]
-    ForeignQueue(String),
-    #[error(
-        "where the event was published to is not known for sure, so no saga could be found for it: publish it again"
-    )]
-    UnknownOrigin,
-    #[error("no queue is called `{0}` any more")]
-    NoQueue(String),
-    #[error("the broker did not confirm the message: whether it is in its queue again is not known")]
-    Unconfirmed,
-    #[error(transparent)]
-    Store(#[from] store::Error),
-}
-
-impl LetterError {
-    /// A stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "dead_letter_not_found",
-            Self::Resolved => "dead_letter_resolved",
-            Self::ForeignQueue(_) => "foreign_queue",
-            Self::UnknownOrigin => "unknown_origin",
-            Self::NoQueue(_) => "no_queue",
-            Self::Unconfirmed => "broker_unavailable",
-            Self::Store(store::Error::Invalid(_)) => "invalid_value",
-            Self::Store(_) => "store_unavailable",
-        }
-    }
-}
-
-/// Moves a delivery from the broker's dead letters into the store. A delivery that is repeated after a crash is stored twice.
-pub(crate) async fn take_in(engine: Engine, delivery: Arc<Delivery>) -> Verdict {
-    match engine.keep_letter(of_brokers(&engine, &delivery)).await {
-        Ok(()) => Verdict::Ack,
-        Err(_) => Verdict::Requeue,
-    }
-}
-
-/// Keeps an unusable message of `queue`. A message that the database refuses becomes one of the broker's dead letters.
-pub(crate) async fn keep(
-    engine: &Engine,
+/// A dead letter of a delivery of `queue` that cannot be handled.
+pub(crate) fn of_refused(
+    wire: &Wire,
     queue: &str,
     delivery: &Delivery,
-    code: &'static str,
-    reason: String,
-) -> Verdict {
-    tracing::warn!(queue, code, reason, "dead letter");
-    let letter = of_refused(engine, queue, delivery, code, reason.clone());
-    match engine.keep_letter(letter).await {
-        Ok(()) => Verdict::Ack,
-        Err(error) if matches!(*error, store::Error::Invalid(_)) => Verdict::DeadLetter { code, reason },
-        Err(_) => Verdict::Requeue,
-    }
-}
-
-fn of_refused(engine: &Engine, queue: &str, delivery: &Delivery, code: &str, reason: String) -> DeadLetter {
+    (code, reason): (&str, String),
+    at: Time,
+) -> DeadLetter {
     let Delivery { properties, body, exchange, routing_key, .. } = delivery;
     // A replayed message has headers with the exchange and routing key that it was first published to.
     let (exchange, routing_key) =
-        envelope::origin(properties, body, &engine.wire().keys).unwrap_or((exchange, routing_key));
+        envelope::origin(properties, body, &wire.keys).unwrap_or((exchange, routing_key));
     let mut properties = properties.clone();
     let origin = [(header::EXCHANGE, exchange.to_owned()), (header::ROUTING_KEY, routing_key.to_owned())];
     properties.headers.remove(header::ORIGIN);
     let (body, cut) = delivery.beginning(MAX_PAYLOAD_BYTES);
     add_headers(&mut properties, origin.into_iter().chain(cut.iter().flat_map(Cut::headers)));
-    dead_letter(engine, (queue.to_owned(), code.to_owned(), reason), &properties, body.to_vec())
+    dead_letter(wire, (queue.to_owned(), code.to_owned(), reason), &properties, body.to_vec(), at)
 }
 
-fn of_brokers(engine: &Engine, delivery: &Delivery) -> DeadLetter {
+/// A dead letter of a delivery that the broker has dead-lettered.
+pub(crate) fn of_brokers(wire: &Wire, delivery: &Delivery, at: Time) -> DeadLetter {
     let (mut properties, body) = (delivery.properties.clone(), delivery.body.clone());
-    if envelope::origin(&properties, &body, &engine.wire().keys).is_none() {
+    if envelope::origin(&properties, &body, &wire.keys).is_none() {
         // A message that was published directly to the dead letters could claim any exchange.
         for name in ORIGIN {
             properties.headers.remove(name);
@@ -129,22 +70,23 @@ fn of_brokers(engine: &Engine, delivery: &Delivery) -> DeadLetter {
     let code = text(header::CODE).or_else(|| text(BROKERS_REASON)).unwrap_or_else(|| "unknown".to_owned());
     let reason = text(header::REASON).unwrap_or_else(|| format!("the broker gave up delivering it ({code})"));
     let queue = text(header::QUEUE).or_else(|| text(BROKERS_QUEUE)).unwrap_or_default();
-    dead_letter(engine, (queue, code, reason), &properties, body)
+    dead_letter(wire, (queue, code, reason), &properties, body, at)
 }
 
 fn dead_letter(
-    engine: &Engine,
+    wire: &Wire,
     (queue, code, reason): (String, String, String),
     properties: &Properties,
     body: Vec<u8>,
+    at: Time,
 ) -> DeadLetter {
-    let (saga, step) = match engine.wire().addressee(properties) {
+    let (saga, step) = match wire.addressee(properties) {
         Some((saga, step)) => (Some(saga), step.map(|step| step.to_string())),
         None => (None, None),
     };
     DeadLetter {
         id: Uuid::now_v7(),
-        at: engine.clock().now(),
+        at,
         queue,
         code,
         reason,
@@ -161,78 +103,8 @@ fn add_headers(properties: &mut Properties, headers: impl IntoIterator<Item = (&
     properties.headers.extend(headers);
 }
 
-impl Engine {
-    /// Returns once the letter is stored, together with others that come at the same time.
-    async fn keep_letter(&self, letter: DeadLetter) -> Result<(), Arc<store::Error>> {
-        let kept = self.letterbox().put(self.store(), letter).await;
-        kept.inspect_err(|error| {
-            tracing::warn!(error = &**error as &dyn std::error::Error, "cannot keep a dead letter now");
-        })
-    }
-
-    pub async fn dead_letter(&self, id: Uuid) -> Result<DeadLetter, LetterError> {
-        self.store().dead_letter(id).await?.ok_or(LetterError::NotFound)
-    }
-
-    /// Puts a dead letter back into its queue, if that is one of Snorri's own.
-    pub async fn replay_letter(&self, id: Uuid, by: &By) -> Result<DeadLetter, LetterError> {
-        let letter = self.unresolved_letter(id).await?;
-        let wire = self.wire();
-        if !wire.names.is_taken_from(&letter.queue) {
-            return Err(LetterError::ForeignQueue(letter.queue));
-        }
-        let publication = publication(&letter, &wire.keys);
-        if letter.queue == wire.names.events && !publication.properties.headers.contains_key(header::ORIGIN) {
-            return Err(LetterError::UnknownOrigin);
-        }
-        match self.broker().publish(vec![publication]).await[..] {
-            [Published::Confirmed] => self.resolve_letter(letter, "replay_dead_letter", by).await,
-            [Published::Unroutable] => Err(LetterError::NoQueue(letter.queue)),
-            _ => Err(LetterError::Unconfirmed),
-        }
-    }
-
-    /// Marks a dead letter as discarded.
-    pub async fn discard_letter(&self, id: Uuid, by: &By) -> Result<DeadLetter, LetterError> {
-        let letter = self.unresolved_letter(id).await?;
-        self.resolve_letter(letter, "discard_dead_letter", by).await
-    }
-
-    async fn unresolved_letter(&self, id: Uuid) -> Result<DeadLetter, LetterError> {
-        let letter = self.dead_letter(id).await?;
-        if letter.resolved_at.is_some() { Err(LetterError::Resolved) } else { Ok(letter) }
-    }
-
-    async fn resolve_letter(
-        &self,
-        letter: DeadLetter,
-        action: &str,
-        by: &By,
-    ) -> Result<DeadLetter, LetterError> {
-        let now = self.clock().now();
-        let state = |resolved: bool| json!({ "dead_letter": letter.id, "resolved": resolved });
-        let audit = AuditEntry {
-            id: Uuid::now_v7(),
-            at: now,
-            actor: by.actor.clone(),
-            action: action.to_owned(),
-            reason: by.reason.clone(),
-            saga: letter.saga,
-            seq: None,
-            step: letter.step.clone(),
-            definition: None,
-            before: state(false),
-            after: state(true),
-        };
-        let batch =
-            Batch { letters_resolved: vec![(letter.id, now)], audit: vec![audit], ..Batch::default() };
-        self.store().commit(batch).await?;
-        Ok(DeadLetter { resolved_at: Some(now), ..letter })
-    }
-}
-
 /// The message that puts a dead letter back into its queue.
-fn publication(letter: &DeadLetter, keys: &Keyring) -> Publication {
+pub(crate) fn publication(letter: &DeadLetter, keys: &Keyring) -> Publication {
     let mut properties = from_json(&letter.properties);
     // The stored reply was verified on arrival, and the key that signed it may be gone by now.
     if let (Some(HeaderValue::Text(exchange)), Some(HeaderValue::Text(routing_key))) =
