@@ -93,6 +93,37 @@ fn a_child_is_simulated_too() {
     assert_eq!(ended(&report, "compensated"), step(&report, "case").refused);
 }
 
+/// As in the engine: the business key belongs to the child of the first step.
+#[test]
+fn a_child_with_the_business_key_of_another_is_refused() {
+    let compiled =
+        |text: &str| Arc::new(snorri_definition::compile("saga.yaml", text).expect("a definition"));
+    let pick = compiled(
+        "
+saga: pick
+version: 1
+input: { type: object, required: [order], properties: { order: { type: string } } }
+key: ${ input.order }
+steps:
+  - { name: fetch, command: stock.fetch, exchange: e, compensate: none }
+",
+    );
+    let pack = compiled(
+        "
+saga: pack
+version: 1
+input: { type: object, required: [order], properties: { order: { type: string } } }
+steps:
+  - { name: first, saga: pick, version: 1, input: { order: '${ input.order }' } }
+  - { name: second, saga: pick, version: 1, input: { order: '${ input.order }' } }
+",
+    );
+    let plan = Plan::new(pack, vec![pick], 1);
+    let report = simulation::report(&plan, simulate(&plan, 0..20));
+    assert_eq!(ended(&report, "compensated"), 20, "{:?}", report.ends);
+    assert!(format!("{:?}", report.causes).contains("key_in_use"), "{:?}", report.causes);
+}
+
 #[test]
 fn what_cannot_be_meant_is_told() {
     let mut faults = Faults::default();

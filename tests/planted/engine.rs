@@ -157,8 +157,8 @@ pub const FAULTS: [Fault; 30] = [
         name: "refused_report_removed",
         what: "a child result is dropped if its parent cannot be written",
         file: "crates/engine/src/operations/children.rs",
-        right: "        matches!(self.submitter.submit(saga, reply).await, Ok(_) | Err(SubmitError::Rejected(_)))",
-        wrong: r#"        match self.submitter.submit(saga, reply).await {
+        right: "        matches!(submitted, Ok(_) | Err(SubmitError::Rejected(_)))",
+        wrong: r#"        match submitted {
             Err(SubmitError::Invalid(_)) => snorri_core::planted::is("refused_report_removed"),
             other => matches!(other, Ok(_) | Err(SubmitError::Rejected(_))),
         }"#,

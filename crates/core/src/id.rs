@@ -63,6 +63,13 @@ impl SagaId {
         Self::named("message", definition, message_id)
     }
 
+    /// The id of the saga that a start leads to: given by its business key, without one by its message id. `None`: the start
+    /// has neither, and every repetition is another saga.
+    pub fn of_start(definition: &str, key: Option<&str>, message_id: Option<&str>) -> Option<Self> {
+        let of_message = || message_id.map(|message_id| Self::of_message(definition, message_id));
+        key.map(|key| Self::of_key(definition, key)).or_else(of_message)
+    }
+
     fn named(kind: &str, definition: &str, name: &str) -> Self {
         let of_kind = Uuid::new_v5(&Uuid::NAMESPACE_OID, kind.as_bytes());
         let of_definition = Uuid::new_v5(&of_kind, definition.as_bytes());

@@ -150,18 +150,6 @@ impl Command {
     }
 }
 
-impl ChildCommand {
-    /// The attempt that the message wants a reply to, if any.
-    pub fn attempt(&self) -> Option<Attempt> {
-        let (direction, number) = match self.kind {
-            ChildCommandKind::Start => (Direction::Forward, self.parent.attempt),
-            ChildCommandKind::Compensate { attempt } => (Direction::Compensate, attempt),
-            ChildCommandKind::Cancel => return None,
-        };
-        Some(Attempt { step: self.parent.step.clone(), direction, number })
-    }
-}
-
 impl Message {
     /// Whether it is a message between sagas, which does not leave Snorri.
     pub fn is_internal(&self) -> bool {

@@ -95,7 +95,8 @@ impl Starter {
         })?;
         let (request, made) = self.make_of_input(&compiled, request).await?;
         let FromInput { key, attributes } = made?;
-        let id = saga_id(&request, key.as_deref());
+        let id = SagaId::of_start(&request.definition, key.as_deref(), request.message_id.as_deref());
+        let id = id.unwrap_or_else(|| SagaId(Uuid::now_v7()));
         let started = journal::Started {
             key: key.clone(),
             attributes,
@@ -196,16 +197,6 @@ impl Starter {
             }
             found => found,
         }
-    }
-}
-
-/// Given by the business key; without one by the message id of the start, so that its repetition is recognised; without that
-/// every start is another saga.
-fn saga_id(request: &StartRequest, key: Option<&str>) -> SagaId {
-    match (key, &request.message_id) {
-        (Some(key), _) => SagaId::of_key(&request.definition, key),
-        (None, Some(message_id)) => SagaId::of_message(&request.definition, message_id),
-        (None, None) => SagaId(Uuid::now_v7()),
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::script::{Aim, Response};
 use super::start::Only;
 use super::world::{SentMessage, World};
-use snorri_core::input::{Attempt, Input, Reply, ReplyResult};
-use snorri_core::journal::{EventSource, Parent, Problem, ProblemCode, ReceivedEvent};
+use snorri_core::input::{Attempt, Input, Reply};
+use snorri_core::journal::{EventSource, ReceivedEvent};
 use snorri_core::json::number_text;
 use snorri_core::{Direction, Message, Rejection, StepPath};
 
@@ -25,7 +25,7 @@ impl World<'_> {
                     self.sent(&attempt.step, attempt.direction, &command.definition, command.input.get());
                     self.answer(attempt);
                 }
-                None => self.cancel_child(command.parent),
+                None => self.cancel_child(command.cancelled()),
             },
             Message::Event(event) => {
                 self.events.push((event.name, parsed(event.payload.get())));
@@ -60,16 +60,11 @@ impl World<'_> {
     }
 
     /// Rolls back a child that is under way, which reports a failure.
-    fn cancel_child(&mut self, parent: Parent) {
-        let Parent { step, attempt: number, .. } = parent;
-        let attempt = Attempt { step, direction: Direction::Forward, number };
-        let is_its = |input: &Input| matches!(input, Input::Reply(reply) if reply.attempt == attempt);
+    fn cancel_child(&mut self, cancelled: Reply) {
+        let is_its =
+            |input: &Input| matches!(input, Input::Reply(reply) if reply.attempt == cancelled.attempt);
         self.deliveries.retain(|_, input| !is_its(input));
-        let problem = Problem::new(ProblemCode::Cancelled, "the saga that it is part of is rolled back");
-        self.deliver_after(
-            Duration::ZERO,
-            Input::Reply(Reply { attempt, result: ReplyResult::Failure(problem) }),
-        );
+        self.deliver_after(Duration::ZERO, Input::Reply(cancelled));
     }
 
     pub(super) fn deliver(&mut self, input: &Input) {

@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::chance::Chance;
 use super::plan::Plan;
 use super::tally::Tally;
+use snorri_core::child::{key_in_use, refusal};
 use snorri_core::definition::Action;
 use snorri_core::input::{Attempt, Reply, ReplyResult};
-use snorri_core::journal::{By, Parent, Problem, ProblemCode, ReceivedEvent, Started};
-use snorri_core::message::{ChildCommand, ChildCommandKind, Message, idempotency_key};
+use snorri_core::journal::{By, Problem, ReceivedEvent, Started};
+use snorri_core::message::{ChildCommand, Message};
 use snorri_core::transition::Wake;
 use snorri_core::{Direction, Input, Rejection, SagaId, State, StepPath, Time, transition};
 use snorri_definition::Compiled;
@@ -41,11 +42,14 @@ pub(super) fn run(plan: &Plan, number: u64, tally: &mut Tally) {
         tally,
         reason: None,
     };
-    world.begin(&plan.compiled, SagaId(chance.id()), None, Arc::clone(&plan.input), plan.key.clone());
+    let first = world.add(&plan.compiled, SagaId(chance.id()));
+    let started =
+        Started { key: plan.key.clone(), ..plan.compiled.definition.start(Arc::clone(&plan.input)) };
+    world.put_input(BEGINNING, first, Input::Start(Box::new(started)));
     for _ in 0..MOST_EVENTS {
         let Some(Reverse(event)) = world.queue.pop() else { break };
         world.now = event.at;
-        world.happen(event.saga, &event.input);
+        world.happen(event.saga, &event.what);
     }
     world.end();
 }
@@ -74,50 +78,49 @@ pub(super) struct Running<'a> {
 struct Event {
     at: Time,
     order: u64,
+    /// The saga that gets the input, or gives the command.
     saga: usize,
-    input: Input,
+    what: What,
+}
+
+enum What {
+    Input(Input),
+    ChildCommand(ChildCommand),
 }
 
 impl<'a> SimulatedWorld<'a> {
-    fn begin(
-        &mut self,
-        compiled: &'a Compiled,
-        id: SagaId,
-        parent: Option<Parent>,
-        input: Arc<Value>,
-        key: Option<String>,
-    ) -> usize {
-        let started = Started { key, parent, ..compiled.definition.start(input) };
-        let saga = self.sagas.len();
-        self.sagas.push(Running { compiled, state: State::new(id), begun: BTreeMap::new() });
-        self.put(self.now, saga, Input::Start(Box::new(started)));
-        saga
-    }
-
-    fn put(&mut self, at: Time, saga: usize, input: Input) {
+    fn put(&mut self, at: Time, saga: usize, what: What) {
         self.order += 1;
-        self.queue.push(Reverse(Event { at: at.max(self.now), order: self.order, saga, input }));
+        self.queue.push(Reverse(Event { at: at.max(self.now), order: self.order, saga, what }));
     }
 
-    fn happen(&mut self, saga: usize, input: &Input) {
+    fn put_input(&mut self, at: Time, saga: usize, input: Input) {
+        self.put(at, saga, What::Input(input));
+    }
+
+    fn happen(&mut self, saga: usize, what: &What) {
+        match what {
+            // What changes nothing has no effect here, either.
+            What::Input(input) => drop(self.take(saga, input)),
+            What::ChildCommand(command) => self.carry_out(saga, command),
+        }
+    }
+
+    fn take(&mut self, saga: usize, input: &Input) -> Result<(), Rejection> {
         let running = &self.sagas[saga];
-        let decision = match transition(&running.compiled.definition, &running.state, input, self.now) {
-            Ok(decision) => decision,
-            Err(ignored) => return self.ignored(saga, input, &ignored),
-        };
+        let decision = transition(&running.compiled.definition, &running.state, input, self.now)?;
         self.take_note(saga, &decision.entry);
         self.sagas[saga].state = decision.state;
         if let Wake::At(at) = decision.wake {
-            self.put(at, saga, Input::wake());
+            self.put_input(at, saga, Input::wake());
         }
         for message in decision.messages {
             match message {
                 Message::Command(command) => self.reply(saga, command.attempt(), Some(command.deadline)),
-                Message::ChildCommand(command) => self.carry_out(saga, &command),
+                Message::ChildCommand(command) => self.put(self.now, saga, What::ChildCommand(command)),
                 Message::ChildResult(report) => {
                     if let Some(parent) = self.find(report.parent) {
-                        let reply = Reply { attempt: report.attempt, result: report.result };
-                        self.put(self.now, parent, Input::Reply(reply));
+                        self.put_input(self.now, parent, Input::Reply(report.reply()));
                     }
                 }
                 Message::Outcome(_) | Message::Event(_) | Message::Lifecycle(_) => {}
@@ -125,26 +128,55 @@ impl<'a> SimulatedWorld<'a> {
         }
         if saga == 0 && self.cancelled_after == Some(self.sagas[0].state.seq) {
             let by = By { actor: "user".into(), reason: "simulated".into() };
-            self.put(self.now, 0, Input::Cancel(by));
+            self.put_input(self.now, 0, Input::Cancel(by));
+        }
+        Ok(())
+    }
+
+    /// Carries out a child command: a child is started if its definition is known, else a participant replies for it.
+    fn carry_out(&mut self, parent: usize, command: &ChildCommand) {
+        let plan = self.plan;
+        let Some(compiled) = plan.child(&command.definition, command.version) else {
+            return self.answer_for_child(parent, command);
+        };
+        let reply = match self.start_child(compiled, command) {
+            Err(problem) => Some(command.not_started(problem)),
+            Ok(child) => command.input().and_then(|input| {
+                let rejection = self.take(child, &input).err()?;
+                command.rejected(self.sagas[child].state.id, &rejection)
+            }),
+        };
+        if let Some(reply) = reply {
+            self.put_input(self.now, parent, Input::Reply(reply));
         }
     }
 
-    /// Reports the rejected command of a parent to it, like the engine.
-    fn ignored(&mut self, saga: usize, input: &Input, ignored: &Rejection) {
-        let Input::Compensate { attempt } = input else { return };
-        let result = match ignored {
-            Rejection::Duplicate => return,
-            Rejection::AlreadyCompensated => ReplyResult::Success(Arc::default()),
-            ignored => ReplyResult::Failure(Problem::new(ProblemCode::ChildRefused, ignored.to_string())),
+    fn start_child(&mut self, compiled: &'a Compiled, command: &ChildCommand) -> Result<usize, Problem> {
+        let input: Value = serde_json::from_str(command.input.get()).unwrap_or_default();
+        let invalid =
+            |why: String| refusal("invalid_input", format!("the child saga was not started: {why}"));
+        compiled
+            .check_input(&input)
+            .map_err(|_| invalid("its input does not match its schema".to_owned()))?;
+        let key = compiled.key(&input).map_err(|error| invalid(error.to_string()))?;
+        let message_id = command.start_message_id();
+        let id = SagaId::of_start(&command.definition, key.as_deref(), Some(&message_id));
+        let id = id.ok_or_else(|| invalid("it has neither a business key nor a message id".to_owned()))?;
+        let started = Started {
+            key,
+            parent: Some(command.parent.clone()),
+            ..compiled.definition.start(Arc::new(input))
         };
-        let started = self.sagas[saga].state.started.clone();
-        if let Some(parent) = started.as_ref().and_then(|started| started.parent.as_ref())
-            && let Some(above) = self.find(parent.saga)
-        {
-            let attempt =
-                Attempt { step: parent.step.clone(), direction: Direction::Compensate, number: *attempt };
-            self.put(self.now, above, Input::Reply(Reply { attempt, result }));
+        let child = self.find(id).unwrap_or_else(|| self.add(compiled, id));
+        match self.take(child, &Input::Start(Box::new(started))) {
+            Err(Rejection::AlreadyStarted { same_parent: false, .. }) => Err(key_in_use(id)),
+            _ => Ok(child),
         }
+    }
+
+    fn add(&mut self, compiled: &'a Compiled, id: SagaId) -> usize {
+        self.sagas.push(Running { compiled, state: State::new(id), begun: BTreeMap::new() });
+        self.sagas.len() - 1
     }
 
     fn find(&self, id: SagaId) -> Option<usize> {
@@ -184,37 +216,8 @@ impl<'a> SimulatedWorld<'a> {
             }
         };
         if let Some(at) = at {
-            self.put(at, saga, Input::Reply(Reply { attempt, result }));
+            self.put_input(at, saga, Input::Reply(Reply { attempt, result }));
         }
-    }
-
-    /// Carries out a child command: a child is started if its definition is known, else a participant replies for it.
-    fn carry_out(&mut self, parent: usize, command: &ChildCommand) {
-        let plan = self.plan;
-        let Some(compiled) = plan.child(&command.definition, command.version) else {
-            return self.answer_for_child(parent, command);
-        };
-        let key = idempotency_key(command.parent.saga, &command.parent.step, Direction::Forward);
-        let id = SagaId(uuid::Uuid::new_v5(&key, &command.parent.attempt.to_be_bytes()));
-        let child = match self.find(id) {
-            Some(child) => child,
-            None => {
-                let input: Value = serde_json::from_str(command.input.get()).unwrap_or_default();
-                if compiled.check_input(&input).is_err() {
-                    return self.refuse_child(parent, command);
-                }
-                let key = compiled.key(&input).ok().flatten();
-                self.begin(compiled, id, Some(command.parent.clone()), Arc::new(input), key)
-            }
-        };
-        let input = match command.kind {
-            ChildCommandKind::Start => return,
-            ChildCommandKind::Cancel => {
-                Input::Cancel(By { actor: "snorri".into(), reason: "its parent is rolled back".into() })
-            }
-            ChildCommandKind::Compensate { attempt } => Input::Compensate { attempt },
-        };
-        self.put(self.now, child, input);
     }
 
     fn answer_for_child(&mut self, parent: usize, command: &ChildCommand) {
@@ -223,18 +226,6 @@ impl<'a> SimulatedWorld<'a> {
         self.tally.notes.insert(note);
         if let Some(attempt) = command.attempt() {
             self.reply(parent, attempt, None);
-        }
-    }
-
-    fn refuse_child(&mut self, parent: usize, command: &ChildCommand) {
-        if let Some(attempt) = command.attempt() {
-            let result = match attempt.direction {
-                Direction::Forward => {
-                    ReplyResult::Failure(Problem::of_participant("invalid_input", "the child's input"))
-                }
-                Direction::Compensate => ReplyResult::Success(Arc::default()),
-            };
-            self.put(self.now, parent, Input::Reply(Reply { attempt, result }));
         }
     }
 
@@ -249,7 +240,7 @@ impl<'a> SimulatedWorld<'a> {
         let awaited = &wait.awaited;
         if let Some(after) = self.plan.arrival.get(&[path.name(), awaited.name()]).draw(&mut rng) {
             let arrival = ReceivedEvent::new(awaited.source(), Some(path.to_string()), body);
-            self.put(self.now.after(after), saga, Input::Event(Arc::new(arrival)));
+            self.put_input(self.now.after(after), saga, Input::Event(Arc::new(arrival)));
         }
     }
 }
