@@ -9,9 +9,11 @@ use snorri_definition::diagnostic::code;
 use snorri_definition::diagnostic::suggest;
 use snorri_definition::duration;
 use snorri_definition::entry::{DURATION_HELP, bad_value, without_unit};
+use snorri_definition::fields;
 use snorri_definition::source::{Entry, Node, Value};
 
 pub(super) use snorri_definition::entry::{choice, text, wrong_type};
+pub(super) use snorri_definition::fields::mapping;
 
 /// A kind of mapping: its name, and its keys.
 #[derive(Debug)]
@@ -20,66 +22,35 @@ pub(super) struct Shape {
     pub(super) keys: &'static [&'static str],
 }
 
-/// The fields of a mapping of a known shape.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Fields<'a> {
-    pub(super) entries: &'a [Entry],
-    shape: &'static Shape,
-    /// The place that diagnostics for missing keys point at.
-    pub(super) head: &'a Range<usize>,
-}
+pub(super) type Fields<'a> = fields::Fields<'a, Shape>;
 
-impl<'a> Fields<'a> {
-    /// `None` if the node is not a mapping.
-    pub(super) fn of(node: &'a Node, shape: &'static Shape, problems: &mut Problems) -> Option<Self> {
-        let entries = mapping(node, shape.name, problems)?;
-        for entry in entries.iter().filter(|entry| !shape.keys.contains(&entry.key.as_str())) {
-            let message = format!("{} has no `{}`", shape.name, entry.key);
-            problems.report(
-                Diagnostic::new(code::UNKNOWN_KEY, entry.key_span.clone(), message)
-                    .label("unknown key")
-                    .maybe_help(match suggest_field(&entry.key, shape.keys.iter().copied()) {
-                        Some(key) => Some(format!("did you mean `{key}`?")),
-                        None => suggest::did_you_mean(&entry.key, shape.keys.iter().copied()),
-                    }),
-            );
-        }
-        let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
-        Some(Self { entries, shape, head })
+impl fields::Shape for Shape {
+    fn name(&self) -> &'static str {
+        self.name
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&'a Entry> {
-        debug_assert!(self.shape.keys.contains(&key), "{} does not take `{key}`", self.shape.name);
-        self.entries.iter().find(|entry| entry.key == key)
+    fn example(&self) -> &'static str {
+        self.keys.first().copied().unwrap_or_default()
     }
 
-    pub(super) fn require(&self, key: &str, example: &str, problems: &mut Problems) -> Option<&'a Entry> {
-        let entry = self.get(key);
-        if entry.is_none() {
-            let message = format!("{} needs `{key}`", self.shape.name);
-            problems.report(
-                Diagnostic::new(code::MISSING_KEY, self.head.clone(), message)
-                    .label(format!("`{key}` is missing"))
-                    .help(format!("add `{example}`")),
-            );
-        }
-        entry
+    fn takes(&self, key: &str) -> bool {
+        self.keys.contains(&key)
     }
-}
 
-/// The entries of a mapping, whatever their keys.
-pub(super) fn mapping<'a>(node: &'a Node, name: &str, problems: &mut Problems) -> Option<&'a [Entry]> {
-    let Value::Mapping(entries) = &node.value else {
-        let message = match node.value {
-            Value::Null => format!("{name} is empty"),
-            _ => format!("{name} must be a mapping, not {}", node.kind()),
+    fn suggest_keyword(&self, wrong: &str) -> Option<&'static str> {
+        suggest_field(wrong, self.keys.iter().copied())
+    }
+
+    fn stranger(&self, entry: &Entry) -> Diagnostic {
+        let message = format!("{} has no `{}`", self.name, entry.key);
+        let help = match self.suggest_keyword(&entry.key) {
+            Some(key) => Some(format!("did you mean `{key}`?")),
+            None => suggest::did_you_mean(&entry.key, self.keys.iter().copied()),
         };
-        problems.report(
-            Diagnostic::new(code::WRONG_TYPE, node.span.clone(), message).label("expected keys and values"),
-        );
-        return None;
-    };
-    Some(entries)
+        Diagnostic::new(code::UNKNOWN_KEY, entry.key_span.clone(), message)
+            .label("unknown key")
+            .maybe_help(help)
+    }
 }
 
 /// Suggests the nearest of these words, or one with the same beginning: `fail` is short for `failure`.

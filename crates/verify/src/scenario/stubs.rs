@@ -27,7 +27,8 @@ const KINDS: [&str; 6] = ["success", "failure", "error", "no_reply", "unroutable
 /// Decodes a mapping from steps to answers.
 pub(super) fn stubs(entry: Option<&Entry>, reader: &mut ScenarioReader<'_>) -> Stubs {
     let mut stubs = Stubs::default();
-    let entries = entry.and_then(|entry| fields::mapping(&entry.value, "`stubs`", &mut reader.problems));
+    let entries =
+        entry.and_then(|entry| fields::mapping(&entry.value, "`stubs`", "charge", &mut reader.problems));
     for entry in entries.unwrap_or_default() {
         let Some(aim) = reader.aim(&entry.key, &entry.key_span) else { continue };
         if !is_answered(&aim, entry, reader) {
