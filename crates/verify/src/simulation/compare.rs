@@ -47,7 +47,7 @@ pub fn comparison(reports: &[(String, Report)]) -> String {
         base.version,
         count(base.runs),
         base.seed,
-        table(&rows, 2),
+        table(rows),
         notes(reports)
     )
 }

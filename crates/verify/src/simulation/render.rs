@@ -2,7 +2,8 @@
 
 use super::histogram::{Bucket, edge};
 use super::report::{Durations, ENDS, Report};
-use super::table::{bar, count, percent, some, table, time};
+use super::table::{aligned, bar, count, percent, some, table, time};
+use comfy_table::CellAlignment;
 use snorri_core::Direction;
 
 /// The width of the bars.
@@ -41,18 +42,13 @@ fn ends(report: &Report) -> String {
     if report.ends.len() > 1 {
         line("all", report.runs, report.durations);
     }
-    table(&rows, 2)
+    table(rows)
 }
 
 fn bars(report: &Report) -> String {
     let sum = |bucket: &Bucket| bucket.runs.values().sum::<u64>();
     let most = report.histogram.iter().map(sum).max().unwrap_or_default();
-    let width = |texts: &dyn Fn(&Bucket) -> String| {
-        report.histogram.iter().map(|bucket| texts(bucket).chars().count()).max().unwrap_or_default()
-    };
-    let range = |bucket: &Bucket| format!("{} – {}", edge(bucket.from), edge(bucket.to));
-    let (ranges, counts) = (width(&range), width(&|bucket| count(sum(bucket))));
-    let lines = report.histogram.iter().map(|bucket| {
+    let rows = report.histogram.iter().map(|bucket| {
         let runs = sum(bucket);
         let mix = match report.ends.len() {
             0 | 1 => String::new(),
@@ -62,11 +58,10 @@ fn bars(report: &Report) -> String {
                 format!("  {}", parts.join(", "))
             }
         };
-        let bar = bar(runs, most, BAR);
-        let line = format!("  {:>ranges$}   {:>counts$}  {bar}{mix}", range(bucket), count(runs));
-        format!("{}\n", line.trim_end())
+        let range = format!("{} – {}", edge(bucket.from), edge(bucket.to));
+        vec![range, count(runs), format!("{}{mix}", bar(runs, most, BAR))]
     });
-    lines.collect()
+    aligned(rows.collect(), &[CellAlignment::Right, CellAlignment::Right, CellAlignment::Left])
 }
 
 fn causes(report: &Report) -> String {
@@ -87,7 +82,7 @@ fn causes(report: &Report) -> String {
             ]
         })
         .collect();
-    table(&rows, 2)
+    table(rows)
 }
 
 fn steps(report: &Report) -> String {
@@ -124,7 +119,7 @@ fn steps(report: &Report) -> String {
         let took = [step.took.p50, step.took.p99, step.took.max].map(time);
         rows.push(std::iter::once(name).chain(counts.map(some)).chain(took).collect());
     }
-    table(&rows, 2)
+    table(rows)
 }
 
 pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

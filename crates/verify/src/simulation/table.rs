@@ -1,27 +1,21 @@
 //! Formats tables, numbers and bars as text.
 
-/// Formats a table: the first column is aligned left, all others right, without trailing spaces.
-pub(super) fn table(rows: &[Vec<String>], indent: usize) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let widths: Vec<_> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max())
-        .map(Option::unwrap_or_default)
-        .collect();
-    let mut out = String::new();
-    for row in rows {
-        let mut line = " ".repeat(indent);
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let pad = " ".repeat(width - cell.chars().count());
-            if column == 0 {
-                line.push_str(&format!("{cell}{pad}"));
-            } else {
-                line.push_str(&format!("   {pad}{cell}"));
-            }
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
+use comfy_table::{CellAlignment, Table, presets};
+
+/// Formats a table without lines, indented by two: the first column is aligned left, all others right.
+pub(super) fn table(rows: Vec<Vec<String>>) -> String {
+    aligned(rows, &[CellAlignment::Left])
+}
+
+/// Formats a table without lines, indented by two. Columns beyond these alignments are aligned right.
+pub(super) fn aligned(rows: Vec<Vec<String>>, alignments: &[CellAlignment]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if index == 0 { 2 } else { 3 }, 0));
+        column.set_cell_alignment(alignments.get(index).copied().unwrap_or(CellAlignment::Right));
     }
-    out
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// `12,345`.
