@@ -1,9 +1,13 @@
 //! The engine on ports in memory: several engines on the same sagas.
 
+#[path = "engine/children.rs"]
+mod children;
 #[path = "engine/computing.rs"]
 mod computing;
 #[path = "engine/early.rs"]
 mod early;
+#[path = "engine/events.rs"]
+mod events;
 #[path = "engine/letters.rs"]
 mod letters;
 #[path = "engine/renewed.rs"]
@@ -12,6 +16,8 @@ mod renewed;
 mod repeated;
 #[path = "engine/scheduled.rs"]
 mod scheduled;
+#[path = "engine/schemas.rs"]
+mod schemas;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -274,24 +280,6 @@ async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
     running.shut_down().await;
 }
 
-const APPROVED: &str = r#"
-saga: approved
-version: 1
-key: ${ input.id }
-start:
-  - event: order.placed
-    exchange: shop.events
-    when: ${ event.total > 0 }
-    input: { id: "${ event.id }" }
-steps:
-  - name: paid
-    wait: { event: order.paid, exchange: shop.events, correlate: "${ event.order }" }
-    timeout: 1h
-  - name: approval
-    wait: { signal: go }
-    timeout: 1h
-"#;
-
 /// Gives one delivery to an intake, and returns its verdict.
 async fn give(handler: Handler, delivery: Delivery) -> Verdict {
     handler.oneshot(delivery).await.expect("a verdict")
@@ -304,64 +292,6 @@ fn event(name: &str, body: &serde_json::Value) -> Delivery {
         body: body.to_string().into_bytes(),
         ..Delivery::default()
     }
-}
-
-#[tokio::test]
-async fn an_event_starts_a_saga_and_others_and_signals_reach_it() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let (engine, running) = engine(&store).await;
-    engine.definitions.register("approved.yaml", APPROVED, Time(0)).await.expect("registered");
-    let options = options();
-    let events = || handler("events", &engine, &options);
-    let id = SagaId::of_key("approved", "o-1");
-
-    let unwanted = give(events(), event("order.placed", &json!({"id": "o-1", "total": 0}))).await;
-    assert_eq!(unwanted, Verdict::Ack);
-    assert!(engine.queries.view(id).await.expect("the store answers").is_none());
-    let broken = give(events(), event("order.placed", &json!({"total": 1}))).await;
-    assert_eq!((broken, codes(&store).await), (Verdict::Ack, vec!["refused".to_owned()]));
-    for _ in 0..2 {
-        let placed = give(events(), event("order.placed", &json!({"id": "o-1", "total": 1}))).await;
-        assert_eq!(placed, Verdict::Ack, "a repetition is harmless");
-    }
-    assert_eq!(status(&engine, id).await, Status::Running);
-    for order in ["unknown", "o-1"] {
-        assert_eq!(give(events(), event("order.paid", &json!({"order": order}))).await, Verdict::Ack);
-    }
-
-    let signal = |key: &str| {
-        let headers = [("snorri-definition", "approved"), ("snorri-key", key)];
-        let headers = headers.map(|(name, value)| (name.to_owned(), HeaderValue::Text(value.to_owned())));
-        let properties =
-            Properties { kind: Some("go".to_owned()), headers: headers.into(), ..Properties::default() };
-        give(handler("signals", &engine, &options), Delivery { properties, ..Delivery::default() })
-    };
-    assert_eq!(signal("unknown").await, Verdict::Ack, "it waits for its saga");
-    assert_eq!(signal("o-1").await, Verdict::Ack);
-    assert_eq!(status(&engine, id).await, Status::Completed);
-    assert_eq!(signal("o-1").await, Verdict::Ack);
-    assert_eq!(codes(&store).await.len(), 2, "it has ended");
-    running.shut_down().await;
-}
-
-/// The event reaches the queue through the bindings that the definition asks for.
-#[tokio::test]
-async fn definitions_bind_the_events_that_they_listen_for() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let definitions = Definitions::new(Arc::clone(&store));
-    definitions.register("approved.yaml", APPROVED, Time(0)).await.expect("registered");
-    let broker = LocalBroker::new(local::Options::default());
-    broker.declare(&own_topology("snorri")).await.expect("declared");
-    definitions.declare(&broker, &Names::new("snorri")).await.expect("declared");
-    for event in ["order.placed", "order.paid"] {
-        let sent = Publication {
-            exchange: "shop.events".to_owned(),
-            routing_key: event.to_owned(),
-            ..Publication::default()
-        };
-        assert_eq!(broker.publish(vec![sent]).await, [Published::Confirmed], "{event}");
-    }
-    assert_eq!(broker.depth("snorri.events").await.expect("a depth"), 2);
 }
 
 const NIGHTLY: &str = r#"
@@ -433,114 +363,4 @@ async fn what_one_engine_registers_or_retires_counts_for_the_others() {
     assert_eq!(actions, ["deactivate_definition", "register_definition"]);
     one_running.shut_down().await;
     other_running.shut_down().await;
-}
-
-const PART: &str = "
-saga: part
-version: 1
-steps:
-  - { name: look, wait: { signal: never }, timeout: 1h, when: \"${ false }\" }
-";
-
-const WHOLE: &str = "
-saga: whole
-version: 1
-steps:
-  - { name: part, saga: part, version: 1 }
-  - { name: approval, wait: { signal: go }, timeout: 1h }
-";
-
-#[tokio::test]
-async fn a_child_is_kept_as_long_as_its_parent_may_have_it_undone() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let retention = retention::Options {
-        retention_period: retention::Keep::of(Duration::ZERO),
-        interval: Duration::from_millis(10),
-        ..options().retention
-    };
-    let (engine, running) = engine_with(&store, &Options { retention, ..options() }).await;
-    for source in [PART, WHOLE] {
-        engine.definitions.register("source.yaml", source, Time(0)).await.expect("registered");
-    }
-    let whole = StartRequest { definition: "whole".to_owned(), ..StartRequest::default() };
-    let whole = engine.starter.start(whole).await.expect("started").id;
-    let finished = Filter { definition: Some("part".to_owned()), ..Filter::default() };
-    let ended = async || {
-        let parts = store.sagas(&finished, 10).await.expect("sagas");
-        parts.iter().any(|part| part.status == Status::Completed)
-    };
-    while !ended().await {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(ended().await, "many sweeps later it is there");
-
-    let go = ReceivedEvent { source: EventSource::Signal("go".into()), id: None, body: json!(null) };
-    engine.submitter.submit(whole, Input::Event(Arc::new(go))).await.expect("accepted");
-    while !store.sagas(&Filter::default(), 10).await.expect("sagas").is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    running.shut_down().await;
-}
-
-const RESERVED_BY_EVENT: &str = r#"
-saga: reserved-by-event
-version: 1
-key: ${ input.id }
-steps:
-  - name: reserve
-    command: inventory.reserve
-    exchange: shop.commands
-    timeout: 1h
-    reply_events:
-      - { event: stock.reserved, exchange: shop.events, correlate: "${ event.order }", outcome: success }
-    reply: { type: object, required: [reservationId] }
-    compensate: none
-"#;
-
-#[tokio::test]
-async fn an_event_that_breaks_the_schema_of_a_reply_is_kept_as_it_came() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let (engine, running) = engine(&store).await;
-    engine
-        .definitions
-        .register("reserved-by-event.yaml", RESERVED_BY_EVENT, Time(0))
-        .await
-        .expect("registered");
-    let input = json!({"id": "o-1"});
-    let id = engine
-        .starter
-        .start(StartRequest { definition: "reserved-by-event".to_owned(), input, ..StartRequest::default() })
-        .await
-        .expect("started")
-        .id;
-    let body = json!({"order": "o-1"});
-    let verdict = give(handler("events", &engine, &options()), event("stock.reserved", &body)).await;
-    assert_eq!(verdict, Verdict::Ack);
-    let kept = store.dead_letters(&LetterFilter::default(), 10).await.expect("dead letters");
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    let letter = &kept[0];
-    assert_eq!((letter.saga, letter.step.as_deref()), (Some(id), Some("reserve")));
-    assert_eq!((letter.queue.as_str(), letter.code.as_str()), ("snorri.events", "schema"));
-    assert_eq!(letter.properties["headers"]["snorri-exchange"], "shop.events");
-    assert_eq!(letter.body, body.to_string().into_bytes());
-    running.shut_down().await;
-}
-
-#[tokio::test]
-async fn a_reply_that_breaks_its_schema_is_kept() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let (engine, running) = engine(&store).await;
-    engine.definitions.register("strict.yaml", STRICT, Time(0)).await.expect("registered");
-    let request = StartRequest { definition: "strict".to_owned(), ..start("o-1") };
-    let id = engine.starter.start(request).await.expect("started").id;
-    let attempt = Attempt { step: StepPath::new("reserve"), direction: Direction::Forward, number: 1 };
-    let result = ReplyResult::Success(Arc::new(json!({"reservation": 7})));
-    engine.submitter.submit(id, Input::Reply(Reply { attempt, result })).await.expect("accepted");
-    let of_saga = LetterFilter { saga: Some(id), ..LetterFilter::default() };
-    let kept = store.dead_letters(&of_saga, 10).await.expect("dead letters");
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    let body = String::from_utf8(kept[0].body.clone()).expect("text");
-    assert_eq!((kept[0].code.as_str(), body.as_str()), ("schema", r#"{"reservation":7}"#));
-    running.shut_down().await;
 }

@@ -29,7 +29,7 @@ fn proof_of(source: &str, bounds: &Bounds) -> ModelCheck {
     check_model(&compiled(source).definition, &Surroundings::default(), bounds)
 }
 
-fn ends(proof: &ModelCheck) -> String {
+fn ends(model: &ModelCheck) -> String {
     let mut text = String::new();
     let held = |end: &End| {
         let held = end.held.iter().map(|held| {
@@ -38,7 +38,7 @@ fn ends(proof: &ModelCheck) -> String {
         });
         held.collect::<String>()
     };
-    for end in &proof.ends {
+    for end in &model.ends {
         writeln!(text, "{:>16} {}{}", end.paths, end.status.as_str(), held(end)).expect("written");
     }
     text
@@ -50,9 +50,9 @@ mod the_definitions_that_ship {
     #[test]
     fn are_proven_whole() {
         for compiled in shipped() {
-            let proof = check_model(&compiled.definition, &Surroundings::default(), &Bounds::default());
-            assert_eq!(proof.violations, [], "{}", compiled.definition.name);
-            assert!(!proof.is_cut, "{}", compiled.definition.name);
+            let model = check_model(&compiled.definition, &Surroundings::default(), &Bounds::default());
+            assert_eq!(model.violations, [], "{}", compiled.definition.name);
+            assert!(!model.is_cut, "{}", compiled.definition.name);
         }
     }
 
@@ -64,9 +64,9 @@ mod the_definitions_that_ship {
 
     #[test]
     fn have_a_shortest_story_for_each_end() {
-        let proof = proof_of(include_str!("../sagas/bank-transfer.yaml"), &Bounds::default());
-        let compensated = proof.ends.iter().find(|end| end.status.as_str() == "compensated").expect("an end");
-        insta::assert_snapshot!("story_of_a_transfer_undone", compensated.story.join("\n"));
+        let model = proof_of(include_str!("../sagas/bank-transfer.yaml"), &Bounds::default());
+        let compensated = model.ends.iter().find(|end| end.status.as_str() == "compensated").expect("an end");
+        insta::assert_snapshot!("story_of_a_transfer_undone", compensated.trace.join("\n"));
     }
 }
 
@@ -172,11 +172,11 @@ steps:
 {}",
         branches.collect::<String>()
     );
-    let proof = proof_of(&source, &Bounds::default());
+    let model = proof_of(&source, &Bounds::default());
     for kind in 0..8 {
         let name = format!("s{kind}");
         let is_held = |end: &&End| end.held.iter().any(|held| held.step == name);
-        assert!(proof.ends.iter().find(is_held).is_some(), "{name} is never held: {}", ends(&proof));
+        assert!(model.ends.iter().find(is_held).is_some(), "{name} is never held: {}", ends(&model));
     }
 }
 
@@ -187,20 +187,20 @@ mod bounds {
 
     #[test]
     fn that_cut_are_told() {
-        let proof = proof_of(ORDER, &Bounds { states: 100, ..Bounds::default() });
-        assert!(proof.is_cut);
-        assert_eq!(proof.states, 100);
-        insta::assert_snapshot!("what_was_cut", proof.left_out.join("\n"));
+        let model = proof_of(ORDER, &Bounds { states: 100, ..Bounds::default() });
+        assert!(model.is_cut);
+        assert_eq!(model.states, 100);
+        insta::assert_snapshot!("what_was_cut", model.left_out.join("\n"));
     }
 
     #[test]
     fn change_nothing_but_numbers_where_attempts_are_alike() {
         let names = |attempts| {
-            let proof = proof_of(ORDER, &Bounds { attempts, ..Bounds::default() });
+            let model = proof_of(ORDER, &Bounds { attempts, ..Bounds::default() });
             let mut names: Vec<_> =
-                proof.ends.iter().map(|end| format!("{:?} {:?}", end.status, end.held)).collect();
+                model.ends.iter().map(|end| format!("{:?} {:?}", end.status, end.held)).collect();
             names.sort();
-            (names, proof.violations)
+            (names, model.violations)
         };
         assert_eq!(names(2), names(3));
         assert_eq!(names(2), names(5));

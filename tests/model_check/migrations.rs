@@ -72,7 +72,7 @@ fn check(what: &str, found: &Migrations) {
     let stories: Vec<_> = found
         .violations
         .iter()
-        .map(|it| format!("{:?} {:?}\n{}", it.rule, it.step, it.story.join("\n")))
+        .map(|it| format!("{:?} {:?}\n{}", it.rule, it.step, it.trace.join("\n")))
         .collect();
     assert_eq!(stories, Vec::<String>::new(), "{what}");
     assert!(!found.is_cut, "{what}");

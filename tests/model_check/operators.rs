@@ -10,21 +10,21 @@ const EVERYWHERE: Bounds =
     Bounds { states: 20_000, work: 4_000_000, attempts: 2, items: 2, operator: Operator::Everywhere(1) };
 
 /// Violations, except those that a definition can cause.
-fn violations(proof: &ModelCheck) -> Vec<String> {
+fn violations(model: &ModelCheck) -> Vec<String> {
     let own = [Rule::ChildPastPivot, Rule::RefusedBesidePivot];
-    let found = proof.violations.iter().filter(|violation| !own.contains(&violation.rule));
-    found.map(|found| format!("{:?} {:?}\n{}", found.rule, found.step, found.story.join("\n"))).collect()
+    let found = model.violations.iter().filter(|violation| !own.contains(&violation.rule));
+    found.map(|found| format!("{:?} {:?}\n{}", found.rule, found.step, found.trace.join("\n"))).collect()
 }
 
 #[test]
 fn breaks_nothing_in_the_definitions_that_ship() {
     for compiled in shipped() {
         let name = &compiled.definition.name;
-        let proof = check_model(&compiled.definition, &Surroundings::default(), &EVERYWHERE);
-        assert_eq!(violations(&proof), Vec::<String>::new(), "{name}");
-        let is_whole = !proof.left_out.iter().any(|what| what.contains("interventions"));
-        assert!(is_whole && !proof.is_cut, "{name}: {:?}", proof.left_out);
-        assert!(proof.with_operator.states > proof.states, "{name}: {:?}", proof.with_operator);
+        let model = check_model(&compiled.definition, &Surroundings::default(), &EVERYWHERE);
+        assert_eq!(violations(&model), Vec::<String>::new(), "{name}");
+        let is_whole = !model.left_out.iter().any(|what| what.contains("interventions"));
+        assert!(is_whole && !model.is_cut, "{name}: {:?}", model.left_out);
+        assert!(model.with_operator.states > model.states, "{name}: {:?}", model.with_operator);
     }
 }
 
@@ -32,10 +32,10 @@ fn breaks_nothing_in_the_definitions_that_ship() {
 fn may_intervene_twice() {
     let source = include_str!("../../sagas/order.yaml");
     let bounds = Bounds { operator: Operator::Everywhere(2), ..EVERYWHERE };
-    let proof = check_model(&compiled(source).definition, &Surroundings::default(), &bounds);
-    assert_eq!(violations(&proof), Vec::<String>::new());
+    let model = check_model(&compiled(source).definition, &Surroundings::default(), &bounds);
+    assert_eq!(violations(&model), Vec::<String>::new());
     let once = check_model(&compiled(source).definition, &Surroundings::default(), &EVERYWHERE);
-    assert!(once.with_operator.states < proof.with_operator.states);
+    assert!(once.with_operator.states < model.with_operator.states);
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn breaks_nothing_in_unusual_definitions() {
                 continue;
             };
             tried += 1;
-            let proof = check_model(&compiled.definition, &around, &bounds);
-            assert_eq!(violations(&proof), Vec::<String>::new(), "{}", path.display());
+            let model = check_model(&compiled.definition, &around, &bounds);
+            assert_eq!(violations(&model), Vec::<String>::new(), "{}", path.display());
         }
     }
     assert!(tried > 40, "{tried} definitions");
@@ -65,8 +65,8 @@ fn changes_no_figure_of_what_happens_without_one() {
     let source = include_str!("../../sagas/order-fulfilment.yaml");
     let figures = |operator| {
         let bounds = Bounds { operator, ..Bounds::default() };
-        let proof = check_model(&compiled(source).definition, &Surroundings::default(), &bounds);
-        (proof.states, proof.transitions, proof.ends, proof.left_out, proof.with_operator)
+        let model = check_model(&compiled(source).definition, &Surroundings::default(), &bounds);
+        (model.states, model.transitions, model.ends, model.left_out, model.with_operator)
     };
     let (states, transitions, ends, left_out, none) = figures(Operator::Absent);
     assert_eq!((none.states, none.transitions), (0, 0));
@@ -85,8 +85,8 @@ fn who_is_cut_off_is_reported() {
         check_model(&compiled(source).definition, &Surroundings::default(), &bounds)
     };
     let alone = of(20_000, Operator::Absent).states;
-    let proof = of(alone + 1, Operator::Everywhere(1));
-    assert!(!proof.is_cut, "what happens without an operator was explored");
+    let model = of(alone + 1, Operator::Everywhere(1));
+    assert!(!model.is_cut, "what happens without an operator was explored");
     let expected = format!("an operator's interventions beyond {} states", alone + 1);
-    assert!(proof.left_out.contains(&expected), "{:?}", proof.left_out);
+    assert!(model.left_out.contains(&expected), "{:?}", model.left_out);
 }

@@ -45,18 +45,18 @@ fn no_random_run_ends_as_the_exhaustive_check_says_none_can() {
             true => definition().new_tree(&mut runner).expect("a definition").current(),
             false => small_definition().new_tree(&mut runner).expect("a definition").current(),
         };
-        let proof = check_model(&definition, &around, &bounds);
-        if proof.is_cut {
+        let model = check_model(&definition, &around, &bounds);
+        if model.is_cut {
             cut += 1;
             continue;
         }
         compared += 1;
-        states += proof.states;
+        states += model.states;
         let known: BTreeSet<_> =
-            proof.ends.iter().map(|end| format!("{:?}", (end.status, held_of(end)))).collect();
+            model.ends.iter().map(|end| format!("{:?}", (end.status, held_of(end)))).collect();
         let mut seen = BTreeSet::new();
         for seed in 0..RUNS_OF_EACH {
-            let (status, held) = run(&definition, &proof, &mut Random::new(number as u32 * 1_000 + seed));
+            let (status, held) = run(&definition, &model, &mut Random::new(number as u32 * 1_000 + seed));
             let ending = format!("{:?}", (status, held));
             assert!(
                 known.contains(&ending),
@@ -75,7 +75,7 @@ fn held_of(end: &snorri_verify::model_check::End) -> BTreeSet<(String, Option<Di
 }
 
 /// One saga in a world in which anything may happen that participants and the network can do, until nothing does.
-fn run(definition: &Arc<Definition>, proof: &ModelCheck, random: &mut Random) -> Ending {
+fn run(definition: &Arc<Definition>, model: &ModelCheck, random: &mut Random) -> Ending {
     let mut now = Time(0);
     let mut state = State::new(SagaId(Uuid::from_u128(1)));
     let take = |state: &mut State, input: &Input, now: Time| {
@@ -126,7 +126,7 @@ fn run(definition: &Arc<Definition>, proof: &ModelCheck, random: &mut Random) ->
     assert!(is_quiet(&state), "it does not come to rest: {state:#?}");
     let incidents = state.incidents.iter().map(|incident| {
         let step =
-            incident.step.as_ref().map_or_else(String::new, |step| proof.called(step.name()).to_owned());
+            incident.step.as_ref().map_or_else(String::new, |step| model.called(step.name()).to_owned());
         (step, incident.direction)
     });
     let held = if state.status() == Status::Stuck { incidents.collect() } else { BTreeSet::new() };

@@ -44,7 +44,7 @@ async fn tells_programs_the_same() {
     let wrong = &report["files"][0]["scenarios"][1];
     assert_eq!(wrong["differences"][0]["key"], "status");
     assert_eq!(wrong["differences"][0]["got"][0], "status: compensated");
-    assert!(wrong["story"].as_array().is_some_and(|story| story.len() > 5));
+    assert!(wrong["journal"].as_array().is_some_and(|journal| journal.len() > 5));
     assert_eq!(report["coverage"][0]["definition"], "parcel");
     assert_eq!(report["coverage"][0]["total"], 31);
 }

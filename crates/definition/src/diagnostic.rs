@@ -41,7 +41,7 @@ pub struct Diagnostic {
     /// What to write instead.
     pub help: Option<String>,
     /// The counterexample, line by line, where the place alone does not show the cause.
-    pub story: Vec<String>,
+    pub trace: Vec<String>,
 }
 
 /// The diagnostics of a definition, in the order of its source.
@@ -74,7 +74,7 @@ impl Diagnostic {
             label: String::new(),
             also: None,
             help: None,
-            story: Vec::new(),
+            trace: Vec::new(),
         }
     }
 
@@ -83,8 +83,8 @@ impl Diagnostic {
         self
     }
 
-    pub fn story(mut self, story: Vec<String>) -> Self {
-        self.story = story;
+    pub fn trace(mut self, trace: Vec<String>) -> Self {
+        self.trace = trace;
         self
     }
 
@@ -203,7 +203,7 @@ impl fmt::Debug for Diagnostics {
     }
 }
 
-/// `{file, omitted, diagnostics: [{code, severity, message, line, column, end_line, end_column, help, story}]}`.
+/// `{file, omitted, diagnostics: [{code, severity, message, line, column, end_line, end_column, help, trace}]}`.
 impl Serialize for Diagnostics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let lines = render::Lines::of(&self.source);

@@ -31,7 +31,7 @@ Exit codes: 0 no errors (there may be warnings), 1 errors, 2 wrong usage.
 
 Examples:
   snorri check
-  snorri check sagas/order.yaml --stories
+  snorri check sagas/order.yaml --traces
   snorri check --topology --config /etc/snorri/snorri.toml
   snorri check --format sarif > snorri.sarif")]
 pub struct Args {
@@ -43,7 +43,7 @@ pub struct Args {
     format: Format,
     /// Show a shortest path to each outcome
     #[arg(long)]
-    stories: bool,
+    traces: bool,
     /// Treat warnings as errors
     #[arg(long)]
     deny_warnings: bool,
@@ -76,7 +76,7 @@ pub async fn run(args: Args) -> Outcome {
     match args.format {
         Format::Text => {
             for report in &reports {
-                output::print(&render_report(report, args.stories))?;
+                output::print(&render_report(report, args.traces))?;
             }
             output::line(&summary(reports.len(), errors, warnings))?;
         }
@@ -116,12 +116,12 @@ async fn add_topology_findings(args: &Args, reports: &mut [Checked]) -> Result<(
     Ok(())
 }
 
-fn render_report(report: &Checked, stories: bool) -> String {
+fn render_report(report: &Checked, traces: bool) -> String {
     let mut text = report.findings.pretty();
     if !text.is_empty() {
         text.push('\n');
     }
-    let Some((compiled, proof)) = &report.definition else { return text };
+    let Some((compiled, model)) = &report.definition else { return text };
     let sign = match (report.findings.errors(), report.findings.warnings()) {
         (0, 0) => paint(AnsiColor::Green, "✓"),
         (0, _) => paint(AnsiColor::Yellow, "!"),
@@ -131,10 +131,10 @@ fn render_report(report: &Checked, stories: bool) -> String {
     let count = |count: usize, what: &str| {
         format!("{} {what}{}", number(count as f64), if count == 1 { "" } else { "s" })
     };
-    let (states, transitions) = (count(proof.states, "state"), count(proof.transitions, "decision"));
+    let (states, transitions) = (count(model.states, "state"), count(model.transitions, "decision"));
     text.push_str(&format!("{sign} {bold}{}{bold:#}  {states}, {transitions}\n", compiled.label()));
-    let shown = if stories { proof.ends.len() } else { proof.ends.len().min(MOST_ENDS) };
-    let (ends, more) = proof.ends.split_at(shown);
+    let shown = if traces { model.ends.len() } else { model.ends.len().min(MOST_ENDS) };
+    let (ends, more) = model.ends.split_at(shown);
     let width = ends.iter().map(|end| name_of(end).chars().count()).max().unwrap_or_default();
     for end in ends {
         let name = name_of(end);
@@ -142,16 +142,16 @@ fn render_report(report: &Checked, stories: bool) -> String {
         let name = paint(color_of(end.status), &name);
         let paths = if end.paths > 1.0 { "paths" } else { "path" };
         text.push_str(&format!("    {name}{padding}  {:>16} {paths}\n", number(end.paths)));
-        if stories {
-            end.story.iter().for_each(|line| text.push_str(&format!("        {line}\n")));
+        if traces {
+            end.trace.iter().for_each(|line| text.push_str(&format!("        {line}\n")));
         }
     }
     if !more.is_empty() {
-        text.push_str(&format!("    ... and {} more outcomes (--stories lists all)\n", more.len()));
+        text.push_str(&format!("    ... and {} more outcomes (--traces lists all)\n", more.len()));
     }
-    if !proof.left_out.is_empty() {
+    if !model.left_out.is_empty() {
         let dim = Style::new().dimmed();
-        text.push_str(&format!("    {dim}not explored: {}{dim:#}\n", proof.left_out.join("; ")));
+        text.push_str(&format!("    {dim}not explored: {}{dim:#}\n", model.left_out.join("; ")));
     }
     text
 }
@@ -203,20 +203,20 @@ fn summary(definitions: usize, errors: usize, warnings: usize) -> String {
 
 fn as_json(report: &Checked) -> Value {
     let mut document = serde_json::to_value(&report.findings).unwrap_or_default();
-    let Some((compiled, proof)) = &report.definition else { return document };
+    let Some((compiled, model)) = &report.definition else { return document };
     let held = |held: &Held| json!({ "step": held.step, "direction": held.direction });
     let end = |end: &End| {
         let all: Vec<_> = end.held.iter().map(held).collect();
-        json!({ "status": end.status, "held": all, "ways": end.paths, "story": end.story })
+        json!({ "status": end.status, "held": all, "paths": end.paths, "trace": end.trace })
     };
     document["definition"] = compiled.definition.name.as_ref().into();
     document["version"] = compiled.definition.version.into();
-    document["proof"] = json!({
-        "states": proof.states,
-        "transitions": proof.transitions,
-        "ends": proof.ends.iter().map(end).collect::<Vec<_>>(),
-        "left_out": proof.left_out,
-        "is_cut": proof.is_cut,
+    document["model_check"] = json!({
+        "states": model.states,
+        "transitions": model.transitions,
+        "ends": model.ends.iter().map(end).collect::<Vec<_>>(),
+        "left_out": model.left_out,
+        "is_cut": model.is_cut,
     });
     document
 }

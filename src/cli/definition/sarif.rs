@@ -53,9 +53,9 @@ fn uri(file: &str) -> String {
 }
 
 fn result(file: &str, finding: &Value) -> Value {
-    let story = finding["story"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let trace = finding["trace"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let text: Vec<_> =
-        [&finding["message"], &finding["help"]].into_iter().filter_map(Value::as_str).chain(story).collect();
+        [&finding["message"], &finding["help"]].into_iter().filter_map(Value::as_str).chain(trace).collect();
     let region = json!({
         "startLine": finding["line"],
         "startColumn": finding["column"],

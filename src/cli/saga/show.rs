@@ -177,7 +177,7 @@ fn header(saga: &Saga) -> String {
         }
     }
     for (name, value) in &saga.attributes {
-        text += &format!("  {dim}{:<9}{dim:#}{} = {}\n", "attribute", tame(name), tame(value));
+        text += &format!("  {dim}{:<9}{dim:#} {} = {}\n", "attribute", tame(name), tame(value));
     }
     text
 }

@@ -5,11 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::http::handlers;
-
 use crate::http::openapi::links;
-
-/// A text without control and format characters, which all routes reject in a path or a query.
-const VISIBLE: &str = r"^[^\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]*$";
+use snorri_api::schema::VISIBLE;
 
 /// The OpenAPI document of all routes.
 pub fn document() -> Result<String, serde_json::Error> {

@@ -53,7 +53,7 @@ pub(crate) fn text(diagnostics: &Diagnostics, look: Look) -> String {
             text.push_str(&report.to_string());
             text.push('\n');
         }
-        diagnostic.story.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+        diagnostic.trace.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     if omitted > 0 {
         text.push_str(&format!("\n...and {omitted} more\n"));
@@ -153,15 +153,15 @@ pub(crate) struct Json<'a> {
     end_column: usize,
     help: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    story: &'a [String],
+    trace: &'a [String],
 }
 
 impl<'a> Json<'a> {
     pub(crate) fn of(diagnostic: &'a Diagnostic, lines: &Lines<'_>) -> Self {
         let (line, column) = lines.place(diagnostic.span.start);
         let (end_line, end_column) = lines.place(diagnostic.span.end);
-        let Diagnostic { code, severity, message, help, story, .. } = diagnostic;
+        let Diagnostic { code, severity, message, help, trace, .. } = diagnostic;
         let (code, severity, help) = (*code, *severity, help.as_deref());
-        Self { code, severity, message, line, column, end_line, end_column, help, story }
+        Self { code, severity, message, line, column, end_line, end_column, help, trace }
     }
 }

@@ -55,7 +55,7 @@ fn not_reached(compiled: &Compiled, others: &[Arc<Compiled>], model_check: &Mode
     let found = strands.map(|step| Violation {
         rule: Rule::ChildPastPivot,
         step: Some(model_check.called(&step.name).to_owned()),
-        story: vec![
+        trace: vec![
             "the saga is cancelled while the child runs, and the pivot of the child succeeds".to_owned(),
         ],
     });
@@ -107,7 +107,7 @@ fn finding(compiled: &Compiled, violation: &Violation) -> Diagnostic {
     Diagnostic::new(code, span.cloned().unwrap_or(0..0), message)
         .label(label(violation.rule))
         .help(help)
-        .story(violation.story.clone())
+        .trace(violation.trace.clone())
 }
 
 /// The help for violations that no definition can cause.

@@ -242,13 +242,13 @@ fn too_slow(compiled: &Compiled, timeout: Duration, longest: &TimedPath, has_piv
     let (what, until) =
         if has_pivot { ("the steps before the pivot", "the pivot") } else { ("the steps", "the end") };
     let message = format!("{what} can take {sum}, but the saga's timeout is {all}");
-    let mut story: Vec<_> = longest.parts.iter().map(|(_, text)| text.clone()).collect();
-    story.push(format!("{sum} to {until}"));
+    let mut trace: Vec<_> = longest.parts.iter().map(|(_, text)| text.clone()).collect();
+    trace.push(format!("{sum} to {until}"));
     Diagnostic::new(code::TOO_SLOW, compiled.place_of_timeout(), message)
         .label("rolls back a saga whose last attempts would have succeeded")
         .help(format!(
             "raise it to more than {sum}, or have the steps give up sooner: `timeout`, `attempts`, `backoff`"
         ))
-        .story(story)
+        .trace(trace)
         .warning()
 }

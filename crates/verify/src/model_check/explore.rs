@@ -21,7 +21,7 @@ use snorri_core::transition::Decision;
 
 /// One decision on the path to a state: the stimulus in the previous state, and the answer that data gives.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Way {
+pub(super) struct Predecessor {
     pub(super) from: u32,
     pub(super) stimulus: u16,
     pub(super) answer: u16,
@@ -31,13 +31,13 @@ pub(super) struct Way {
 #[derive(Debug)]
 pub(super) struct Reached {
     pub(super) at: u32,
-    pub(super) way: Option<Way>,
+    pub(super) predecessor: Option<Predecessor>,
     pub(super) then: Vec<Stimulus>,
 }
 
 impl Reached {
     pub(super) fn state(at: u32) -> Self {
-        Self { at, way: None, then: Vec::new() }
+        Self { at, predecessor: None, then: Vec::new() }
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Explorer<'a> {
     pub(super) bounds: &'a Bounds,
     pub(super) most_states: usize,
     /// The decision that first reached each state. The first state is the initial one, in which there is no saga yet.
-    pub(super) ways: Vec<Way>,
+    pub(super) predecessors: Vec<Predecessor>,
     pub(super) known: HashMap<u64, u32>,
     /// From state to state, one for each decision. Those without an operator come first.
     pub(super) edges: Vec<(u32, u32)>,
@@ -71,7 +71,7 @@ pub(super) struct Explorer<'a> {
 pub(super) fn explore(definition: &Definition, around: &Surroundings, bounds: &Bounds) -> ModelCheck {
     let mut explorer = Explorer::new(definition, around, bounds);
     explorer.run();
-    explorer.into_proof(definition)
+    explorer.into_model_check(definition)
 }
 
 impl<'a> Explorer<'a> {
@@ -90,7 +90,7 @@ impl<'a> Explorer<'a> {
             prints,
             bounds,
             most_states: bounds.states.min(bounds.work / definition.steps().len().max(1)),
-            ways: Vec::new(),
+            predecessors: Vec::new(),
             known: HashMap::new(),
             edges: Vec::new(),
             layers: Layers::default(),
@@ -122,8 +122,8 @@ impl Explorer<'_> {
 
     /// Adds an initial state.
     pub(super) fn add(&mut self, state: State, answers: Answers) -> u32 {
-        let id = u32::try_from(self.ways.len()).unwrap_or(u32::MAX);
-        self.ways.push(Way { from: id, stimulus: 0, answer: 0 });
+        let id = u32::try_from(self.predecessors.len()).unwrap_or(u32::MAX);
+        self.predecessors.push(Predecessor { from: id, stimulus: 0, answer: 0 });
         self.todo.push_back((id, state, answers));
         id
     }
@@ -165,15 +165,15 @@ impl Explorer<'_> {
             let count = if is_intervention { &mut self.layers.transitions } else { &mut self.transitions };
             *count += decisions.len();
             for (answer, (decision, answers)) in (0..).zip(decisions) {
-                let way = Way { from, stimulus: number, answer };
-                self.reach(way, state, &stimulus, decision, answers);
+                let predecessor = Predecessor { from, stimulus: number, answer };
+                self.reach(predecessor, state, &stimulus, decision, answers);
             }
         }
     }
 
     /// Repeats earlier replies. A repetition must change nothing, so it adds no state and is tried outside the exploration;
     /// what it could change depends on its step and on the situation of the saga, not on the other steps.
-    fn repeat(&mut self, way: Way, state: &State, answers: &Answers) {
+    fn repeat(&mut self, predecessor: Predecessor, state: &State, answers: &Answers) {
         let all = stimulus::all(&self.system.abstraction.definition, state, self.system.around);
         for stimulus in all.into_iter().filter(|one| one.kind.is_repetition()) {
             let Some((path, direction)) = &stimulus.of else { continue };
@@ -188,25 +188,39 @@ impl Explorer<'_> {
                 let definition = &self.system.abstraction.definition;
                 if let Some(broken) = rules::of_decision(definition, state, &stimulus, facts, &decision.state)
                 {
-                    let end = Reached { way: Some(way), then: vec![stimulus.clone()], at: way.from };
+                    let end = Reached {
+                        predecessor: Some(predecessor),
+                        then: vec![stimulus.clone()],
+                        at: predecessor.from,
+                    };
                     self.report(&broken, end);
                 }
             }
         }
     }
 
-    fn reach(&mut self, way: Way, before: &State, stimulus: &Stimulus, decision: Decision, answers: Answers) {
+    fn reach(
+        &mut self,
+        predecessor: Predecessor,
+        before: &State,
+        stimulus: &Stimulus,
+        decision: Decision,
+        answers: Answers,
+    ) {
         let definition = &self.system.abstraction.definition;
         let state = decision.state;
         let facts = &decision.entry.facts;
         let broken = rules::of_decision(definition, before, stimulus, facts, &state);
         let stranded = rules::stranded_by_child(definition, self.system.around, stimulus);
         if let Some(broken) = &broken {
-            self.report(broken, Reached { way: Some(way), then: Vec::new(), at: way.from });
+            self.report(
+                broken,
+                Reached { predecessor: Some(predecessor), then: Vec::new(), at: predecessor.from },
+            );
             return;
         }
         if facts.iter().any(concludes) {
-            self.repeat(way, &state, &answers);
+            self.repeat(predecessor, &state, &answers);
         }
         let is_abandoned = state.ended.is_some() && stimulus.kind == StimulusKind::Operator(Act::Abandon);
         if is_abandoned {
@@ -216,11 +230,11 @@ impl Explorer<'_> {
         let is_intervention = stimulus.kind.is_intervention();
         if is_intervention && !self.known.contains_key(&print) {
             if self.layers.awaited.insert(print) {
-                self.layers.later.push(Later { way, state, answers, print });
+                self.layers.later.push(Later { predecessor, state, answers, print });
             }
             return;
         }
-        if let Some(id) = self.enter(way, state, answers, print, is_intervention)
+        if let Some(id) = self.enter(predecessor, state, answers, print, is_intervention)
             && let Some(stranded) = &stranded
         {
             self.report(stranded, Reached::state(id));
@@ -230,19 +244,19 @@ impl Explorer<'_> {
     /// Adds the state that a decision leads to. Returns its number if it is new.
     pub(super) fn enter(
         &mut self,
-        way: Way,
+        predecessor: Predecessor,
         state: State,
         answers: Answers,
         print: u64,
         is_intervention: bool,
     ) -> Option<u32> {
         let edges = if is_intervention { &mut self.layers.edges } else { &mut self.edges };
-        let full = self.ways.len() >= self.most_states;
+        let full = self.predecessors.len() >= self.most_states;
         let id = match self.known.entry(print) {
             Entry::Occupied(known) => {
                 let to = *known.get();
-                if to != way.from {
-                    edges.push((way.from, to));
+                if to != predecessor.from {
+                    edges.push((predecessor.from, to));
                 }
                 return None;
             }
@@ -252,12 +266,12 @@ impl Explorer<'_> {
                 return None;
             }
             Entry::Vacant(new) => {
-                let id = u32::try_from(self.ways.len()).unwrap_or(u32::MAX);
+                let id = u32::try_from(self.predecessors.len()).unwrap_or(u32::MAX);
                 *new.insert(id)
             }
         };
-        self.ways.push(way);
-        edges.push((way.from, id));
+        self.predecessors.push(predecessor);
+        edges.push((predecessor.from, id));
         if state.ended.is_some() {
             self.layers.ended.push(id);
         }

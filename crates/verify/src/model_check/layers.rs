@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use crate::model_check::Explored;
 use crate::model_check::abstraction::Answers;
-use crate::model_check::explore::{Explorer, Reached, Way};
+use crate::model_check::explore::{Explorer, Predecessor, Reached};
 use crate::model_check::fingerprint;
 use crate::model_check::identity::{self, Fault};
 use crate::model_check::path_count;
@@ -39,7 +39,7 @@ pub(super) struct Layers {
 
 /// A state that an intervention leads to. It is entered once the current layer is explored, if it is still new then.
 pub(super) struct Later {
-    pub(super) way: Way,
+    pub(super) predecessor: Predecessor,
     pub(super) state: State,
     pub(super) answers: Answers,
     pub(super) print: u64,
@@ -63,8 +63,8 @@ impl Explorer<'_> {
     /// Enters the states that need one more intervention.
     pub(super) fn begin_layer(&mut self) {
         self.layers.awaited.clear();
-        for Later { way, state, answers, print } in std::mem::take(&mut self.layers.later) {
-            self.enter(way, state, answers, print, true);
+        for Later { predecessor, state, answers, print } in std::mem::take(&mut self.layers.later) {
+            self.enter(predecessor, state, answers, print, true);
         }
     }
 
@@ -73,7 +73,7 @@ impl Explorer<'_> {
         let faults =
             identity::faults(&self.system, &self.prints, (state, answers), &mut self.layers.compared);
         for Fault { broken, then } in faults {
-            self.report(&broken, Reached { way: None, then, at });
+            self.report(&broken, Reached { predecessor: None, then, at });
         }
     }
 
@@ -82,7 +82,7 @@ impl Explorer<'_> {
         let is_whole = !self.cut && !self.layers.is_cut && self.system.everywhere;
         let Some((alone, _)) = self.layers.alone.filter(|_| is_whole) else { return };
         let edges = self.edges.iter().chain(&self.layers.edges);
-        let leads_out = path_count::lead_to(self.ways.len(), edges, &self.layers.ended);
+        let leads_out = path_count::lead_to(self.predecessors.len(), edges, &self.layers.ended);
         if let Some(at) = (0..alone.states).find(|at| !leads_out[*at]) {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
             self.report(&(Rule::NoWayOut, None), Reached::state(at));
@@ -90,7 +90,7 @@ impl Explorer<'_> {
     }
 
     pub(super) fn explored(&self) -> Explored {
-        Explored { states: self.ways.len(), transitions: self.transitions }
+        Explored { states: self.predecessors.len(), transitions: self.transitions }
     }
 
     /// The figures and the number of edges without an operator, and the figures after interventions.

@@ -82,13 +82,13 @@ fn violations(before: &Explorer<'_>, after: &mut Explorer<'_>) -> Vec<Violation>
     let broken = std::mem::take(&mut after.broken);
     let violations = broken.into_iter().map(|((rule, step), reached)| {
         let first = after.first(&reached, |_| {});
-        let mut story = after.migrated.get(&first).map_or_else(Vec::new, |migrated| {
-            let mut story = before.story(&Reached::state(migrated.of));
-            story.pop();
-            story
+        let mut trace = after.migrated.get(&first).map_or_else(Vec::new, |migrated| {
+            let mut trace = before.trace(&Reached::state(migrated.of));
+            trace.pop();
+            trace
         });
-        story.extend(after.story(&reached));
-        Violation { rule, step, story }
+        trace.extend(after.trace(&reached));
+        Violation { rule, step, trace }
     });
     violations.collect()
 }
@@ -103,7 +103,7 @@ impl Explorer<'_> {
         if decisions.is_empty() {
             let id = self.add(state.clone(), answers.clone());
             self.migrated.insert(id, Migrated { of, state, answers: answers.clone() });
-            let refused = Reached { way: None, then: vec![migration], at: id };
+            let refused = Reached { predecessor: None, then: vec![migration], at: id };
             return self.report(&(Rule::MigrationChanges, None), refused);
         }
         for (decision, given) in decisions {
@@ -113,7 +113,7 @@ impl Explorer<'_> {
             if broken.is_none() && self.known.contains_key(&print) {
                 continue;
             }
-            if self.ways.len() >= self.most_states {
+            if self.predecessors.len() >= self.most_states {
                 self.cut = true;
                 return;
             }

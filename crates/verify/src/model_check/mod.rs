@@ -146,7 +146,7 @@ pub struct End {
     /// The path count. Paths that differ only in steps that are alike count once.
     pub paths: f64,
     /// A shortest path, line by line.
-    pub story: Vec<String>,
+    pub trace: Vec<String>,
 }
 
 /// A step or saga that waits for an operator.
@@ -165,7 +165,7 @@ pub struct Violation {
     /// The step that it is about.
     pub step: Option<String>,
     /// The counterexample, line by line.
-    pub story: Vec<String>,
+    pub trace: Vec<String>,
 }
 
 /// Explores the state space of `definition`.

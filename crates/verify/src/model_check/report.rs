@@ -1,12 +1,12 @@
 //! The result of an exploration, with its counterexamples.
 
-use crate::model_check::explore::{Explorer, Reached, Way};
+use crate::model_check::explore::{Explorer, Predecessor, Reached};
 use crate::model_check::{Bounds, End, ModelCheck, Violation, counterexample, path_count};
 use snorri_core::definition::{Action, Definition};
 use snorri_core::state::Status;
 
 impl Explorer<'_> {
-    pub(super) fn into_proof(mut self, definition: &Definition) -> ModelCheck {
+    pub(super) fn into_model_check(mut self, definition: &Definition) -> ModelCheck {
         let (alone, edges, with_operator) = self.parts();
         let paths = path_count::count(alone.states, &self.edges[..edges]);
         let ends = std::mem::take(&mut self.ends);
@@ -16,7 +16,7 @@ impl Explorer<'_> {
                 status,
                 held,
                 paths: ids.iter().map(|id| paths[*id as usize]).sum(),
-                story: ids.first().map(|id| self.story(&Reached::state(*id))).unwrap_or_default(),
+                trace: ids.first().map(|id| self.trace(&Reached::state(*id))).unwrap_or_default(),
             })
             .collect();
         ends.sort_by(|one, other| {
@@ -28,7 +28,7 @@ impl Explorer<'_> {
         let violations = broken.into_iter().map(|((rule, step), reached)| Violation {
             rule,
             step,
-            story: self.story(&reached),
+            trace: self.trace(&reached),
         });
         let violations = violations.collect();
         let left_out = self.left_out(definition);
@@ -45,23 +45,24 @@ impl Explorer<'_> {
     }
 
     /// Renders the shortest path to a state, the decision after it if there is one, and the stimuli after that.
-    pub(super) fn story(&self, reached: &Reached) -> Vec<String> {
-        let mut ways: Vec<Way> = reached.way.into_iter().collect();
-        let at = self.first(reached, |way| ways.push(way));
+    pub(super) fn trace(&self, reached: &Reached) -> Vec<String> {
+        let mut predecessors: Vec<Predecessor> = reached.predecessor.into_iter().collect();
+        let at = self.first(reached, |predecessor| predecessors.push(predecessor));
         let (mut state, mut answers) = match self.migrated.get(&at) {
             Some(migrated) => (migrated.state.clone(), migrated.answers.clone()),
             None => self.system.beginning(),
         };
         let mut lines = Vec::new();
-        while let Some(way) = ways.pop() {
-            let Some(stimulus) = self.system.moves(&state).into_iter().nth(usize::from(way.stimulus)) else {
+        while let Some(predecessor) = predecessors.pop() {
+            let Some(stimulus) = self.system.moves(&state).into_iter().nth(usize::from(predecessor.stimulus))
+            else {
                 break;
             };
             let mut decisions = self.system.decisions(&state, &answers, &stimulus);
-            if usize::from(way.answer) >= decisions.len() {
+            if usize::from(predecessor.answer) >= decisions.len() {
                 break;
             }
-            let (decision, given) = decisions.swap_remove(usize::from(way.answer));
+            let (decision, given) = decisions.swap_remove(usize::from(predecessor.answer));
             counterexample::describe_stimulus(
                 &self.system.abstraction.definition,
                 &stimulus,
@@ -90,15 +91,15 @@ impl Explorer<'_> {
     }
 
     /// The first state of a path. Calls `visit` with the decisions after it, the last one first.
-    pub(super) fn first(&self, reached: &Reached, mut visit: impl FnMut(Way)) -> u32 {
+    pub(super) fn first(&self, reached: &Reached, mut visit: impl FnMut(Predecessor)) -> u32 {
         let mut at = reached.at;
         loop {
-            let way = self.ways[at as usize];
-            if way.from == at {
+            let predecessor = self.predecessors[at as usize];
+            if predecessor.from == at {
                 return at;
             }
-            visit(way);
-            at = way.from;
+            visit(predecessor);
+            at = predecessor.from;
         }
     }
 
@@ -146,15 +147,15 @@ mod tests {
         let mut explorer = Explorer::new(&compiled.definition, &around, &bounds);
         explorer.run();
         let ship = StepPath::new("ship");
-        let held = (0..explorer.ways.len()).map(|id| explorer.story(&Reached::state(id as u32)));
-        let at = held.into_iter().position(|story| story.last().is_some_and(|end| end.contains("stuck")));
+        let held = (0..explorer.predecessors.len()).map(|id| explorer.trace(&Reached::state(id as u32)));
+        let at = held.into_iter().position(|trace| trace.last().is_some_and(|end| end.contains("stuck")));
         let at = u32::try_from(at.expect("a stuck saga")).expect("few states");
         let then = vec![Act::Skip.on(Some(&ship)), Act::Pause.on(None)];
-        let story = explorer.story(&Reached { at, way: None, then });
+        let trace = explorer.trace(&Reached { at, predecessor: None, then });
         assert_eq!(
-            story[story.len() - 3..],
+            trace[trace.len() - 3..],
             ["an operator skips `ship`", "an operator pauses the saga: refused", "it ends completed"],
-            "{story:#?}"
+            "{trace:#?}"
         );
     }
 }

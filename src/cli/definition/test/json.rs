@@ -44,7 +44,7 @@ fn scenario(file: &FileReport, run: &Run) -> Value {
         "took_millis": run.took.as_secs_f64() * 1000.0,
         "objections": run.observed.objections,
         "differences": run.differing.iter().map(difference).collect::<Vec<_>>(),
-        "story": plain.collect::<Vec<_>>(),
+        "journal": plain.collect::<Vec<_>>(),
     })
 }
 
