@@ -18,13 +18,12 @@
 //! - [`walk`]: what may start next and what must be compensated next, derived from the state
 //! - [`input`]: the inputs of a saga
 //! - [`message`]: the messages that a saga sends
-//! - [`child`]: the protocol between a saga and its children
+//! - [`message::child`]: the protocol between a saga and its children
 //! - [`migration`]: whether a saga can continue with another version of its definition
 //! - [`restart`]: what a new saga takes over from one that has ended
 //! - [`transition`](mod@transition): state and input to journal entry and messages, the one place that decides
 //! - [`outlook`]: what the saga will do next, for people
 
-pub mod child;
 pub mod definition;
 pub mod expression;
 pub mod id;

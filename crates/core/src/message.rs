@@ -1,6 +1,8 @@
 //! The messages of a saga: commands to participants, domain events, child commands and child results, lifecycle events, and the
 //! outcome for the sender of the start.
 
+pub mod child;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

@@ -19,7 +19,6 @@ mod directory;
 pub mod duration;
 pub mod entry;
 mod expression;
-pub mod fields;
 mod files;
 mod identity;
 pub mod language;

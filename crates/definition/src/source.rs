@@ -3,6 +3,8 @@
 //! No other module handles YAML: aliases are followed and merge keys merged here, and everything is bounded before it
 //! is built. Only `true` and `false` are booleans, so that `on` and `no` remain texts.
 
+pub mod fields;
+
 use std::fmt;
 use std::ops::Range;
 

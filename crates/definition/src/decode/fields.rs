@@ -3,8 +3,7 @@
 use crate::code;
 use crate::decode::words::{Shape, Stranger};
 use crate::diagnostic::Diagnostic;
-use crate::fields;
-use crate::source::Entry;
+use crate::source::{Entry, fields};
 
 pub(super) type Fields<'a> = fields::Fields<'a, Shape>;
 

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::lane::submitter::{SubmitError, Submitter};
 use crate::operations::start::{StartRequest, Starter};
-use snorri_core::child::{key_in_use, refusal};
 use snorri_core::input::Reply;
 use snorri_core::journal::{Problem, ProblemCode};
+use snorri_core::message::child::{key_in_use, refusal};
 use snorri_core::message::{ChildCommand, ChildResult};
 use snorri_core::{Input, SagaId};
 

@@ -9,11 +9,10 @@ use snorri_definition::diagnostic::code;
 use snorri_definition::diagnostic::suggest;
 use snorri_definition::duration;
 use snorri_definition::entry::{DURATION_HELP, bad_value, without_unit};
-use snorri_definition::fields;
-use snorri_definition::source::{Entry, Node, Value};
+use snorri_definition::source::{Entry, Node, Value, fields};
 
 pub(super) use snorri_definition::entry::{choice, text, wrong_type};
-pub(super) use snorri_definition::fields::mapping;
+pub(super) use snorri_definition::source::fields::mapping;
 
 /// A kind of mapping: its name, and its keys.
 #[derive(Debug)]

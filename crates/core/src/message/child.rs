@@ -1,6 +1,6 @@
 //! The protocol between a saga and its children: the same in the engine and in simulations.
 //!
-//! Whoever carries out a [`ChildCommand`] first starts the child, if it does not exist: commands may be handled in another order
+//! Carrying out a [`ChildCommand`] first starts the child, if it does not exist: commands may be handled in another order
 //! than they were given. Then the child gets the [input](ChildCommand::input) of the command. A child replies to its parent when
 //! it ends; a command that has no such effect is replied to with [`ChildCommand::not_started`] or [`ChildCommand::rejected`].
 
