@@ -32,6 +32,7 @@ verify: ## Check everything that CI checks: format, words, lints, dependencies, 
 	cargo fmt --all --check
 	cargo test --locked --test words
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo check --manifest-path fuzz/Cargo.toml --locked
 	cargo machete --version >/dev/null 2>&1 || cargo install cargo-machete --locked
 	cargo machete
 	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked

@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use snorri_definition::{self, MAX_SOURCE_BYTES};
+use snorri_definition::MAX_SOURCE_BYTES;
 
 fuzz_target!(|source: &str| {
-    match catalog::compile("fuzz.yaml", source) {
+    match snorri_definition::compile("fuzz.yaml", source) {
         Ok(compiled) => {
             assert!(source.len() <= MAX_SOURCE_BYTES);
-            let same = catalog::diff::diff(&compiled, &compiled).expect("one saga");
+            let same = snorri_definition::diff::diff(&compiled, &compiled).expect("one saga");
             assert!(same.changes.is_empty(), "{same:?}");
         }
         Err(diagnostics) => {

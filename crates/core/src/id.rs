@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::SecondsFormat;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -34,8 +35,17 @@ impl Time {
 
     /// Formats the time as RFC 3339 text, in UTC. A time outside of its range is formatted in milliseconds.
     pub fn to_rfc3339(self) -> String {
+        self.format(SecondsFormat::Millis)
+    }
+
+    /// The same, truncated to seconds: the format of `schedule.time`.
+    pub fn to_rfc3339_seconds(self) -> String {
+        self.format(SecondsFormat::Secs)
+    }
+
+    fn format(self, precision: SecondsFormat) -> String {
         match chrono::DateTime::from_timestamp_millis(self.0) {
-            Some(time) => time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            Some(time) => time.to_rfc3339_opts(precision, true),
             None => format!("{} ms", self.0),
         }
     }

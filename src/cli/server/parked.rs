@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, SecondsFormat};
 use clap::Args as ClapArgs;
 use comfy_table::Cell;
 
@@ -10,6 +9,7 @@ use crate::cli::definition::topology;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, Format, tame};
 use snorri_broker::management::ParkedMessage;
+use snorri_core::Time;
 use snorri_wire::topology::Names;
 
 /// Maximum number of listed messages.
@@ -54,8 +54,8 @@ impl Args {
 }
 
 fn row(message: &ParkedMessage) -> Vec<Cell> {
-    let since = message.suspected_at().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    let since = since.map(|time| output::time(&time.to_rfc3339_opts(SecondsFormat::Secs, true)));
+    let since = message.suspected_at().map(|seconds| Time(seconds.saturating_mul(1_000)));
+    let since = since.map(|time| output::time(&time.to_rfc3339_seconds()));
     let text = |name: &str| message.properties[name].as_str().map(tame);
     vec![
         output::maybe(since.as_ref()),

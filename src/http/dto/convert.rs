@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -119,8 +118,8 @@ fn summary(row: &SagaRow) -> SagaSummary {
         key: row.key.clone(),
         status: row.status,
         paused: row.paused,
-        started_at: rfc3339(row.started_at),
-        changed_at: rfc3339(row.changed_at),
+        started_at: row.started_at.to_rfc3339(),
+        changed_at: row.changed_at.to_rfc3339(),
     }
 }
 
@@ -167,10 +166,10 @@ fn saga_in(definition: &Definition, state: &State, changed_at: Time) -> Option<S
         status: state.status(),
         ended: state.status().is_final(),
         seq: state.seq,
-        paused_at: state.paused.map(rfc3339),
-        started_at: rfc3339(state.started_at),
-        changed_at: rfc3339(changed_at),
-        ended_at: ended.as_ref().map(|end| rfc3339(end.at)),
+        paused_at: state.paused.map(Time::to_rfc3339),
+        started_at: state.started_at.to_rfc3339(),
+        changed_at: changed_at.to_rfc3339(),
+        ended_at: ended.as_ref().map(|end| end.at.to_rfc3339()),
         input: Value::clone(&started.input),
         output: ended.as_ref().and_then(|end| end.output.as_deref().cloned()),
         attributes: started.attributes.clone(),
@@ -255,7 +254,7 @@ fn timer(timer: outlook::Timer) -> Timer {
     Timer {
         step: timer.step.map(|step| step.to_string()),
         kind: timer.kind.to_owned(),
-        at: rfc3339(timer.at),
+        at: timer.at.to_rfc3339(),
     }
 }
 
@@ -268,7 +267,7 @@ fn incident(definition: &Definition, state: &State, incident: &state::Incident) 
         owner: incident.problem.code.owner(),
         message: incident.problem.message.clone(),
         details: incident.problem.details.clone(),
-        since: rfc3339(incident.at),
+        since: incident.at.to_rfc3339(),
         allowed_actions: allowed_actions.into_iter().map(str::to_owned).collect(),
     }
 }
@@ -351,14 +350,8 @@ pub fn journal_entry(seq: u32, entry: &Entry) -> JournalEntry {
     let json = |fact| serde_json::to_value(fact).unwrap_or_default();
     JournalEntry {
         seq,
-        at: rfc3339(entry.at),
+        at: entry.at.to_rfc3339(),
         cause: serde_json::to_value(&entry.cause).unwrap_or_default(),
         facts: entry.facts.iter().map(json).collect(),
     }
-}
-
-/// Formats a time in RFC 3339.
-pub fn rfc3339(time: Time) -> String {
-    DateTime::<Utc>::from_timestamp_millis(time.0)
-        .map_or_else(|| time.0.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

@@ -1,8 +1,8 @@
 //! Conversion of definitions, dead letters and audit entries into the types of the API.
 
-use crate::http::dto::convert::rfc3339;
 use snorri_api::definitions::{Diff, DiffChange, LoadError, StatusCount, Version, VersionSummary};
 use snorri_api::records::{AuditEntry, DeadLetter, DeadLetterLink};
+use snorri_core::Time;
 use snorri_definition::{Compiled, Diagnostics, diff};
 use snorri_engine::definitions::exchanges::Exchanges;
 use snorri_engine::queries::view;
@@ -16,7 +16,7 @@ pub fn version(compiled: &Compiled, stored: Option<&view::StoredDefinition>) -> 
         digest: compiled.digest.clone(),
         description: definition.description.clone(),
         active: stored.is_some_and(|stored| stored.active),
-        registered_at: stored.map(|stored| rfc3339(stored.registered_at)),
+        registered_at: stored.map(|stored| stored.registered_at.to_rfc3339()),
         unusable: None,
         steps: definition.steps().iter().map(|step| step.name.to_string()).collect(),
         diagnostics: None,
@@ -68,7 +68,7 @@ pub fn version_summary(
     VersionSummary {
         version: stored.version,
         active: stored.active,
-        registered_at: rfc3339(stored.registered_at),
+        registered_at: stored.registered_at.to_rfc3339(),
         unusable,
         sagas: counts.iter().map(count).collect(),
     }
@@ -86,7 +86,7 @@ pub fn diff(diff: diff::Diff) -> Diff {
 pub fn dead_letter(letter: &view::DeadLetter) -> DeadLetter {
     DeadLetter {
         id: letter.id,
-        at: rfc3339(letter.at),
+        at: letter.at.to_rfc3339(),
         queue: letter.queue.clone(),
         code: letter.code.clone(),
         reason: letter.reason.clone(),
@@ -94,7 +94,7 @@ pub fn dead_letter(letter: &view::DeadLetter) -> DeadLetter {
         step: letter.step.clone(),
         properties: letter.properties.clone(),
         body: String::from_utf8_lossy(&letter.body).into_owned(),
-        resolved_at: letter.resolved_at.map(rfc3339),
+        resolved_at: letter.resolved_at.map(Time::to_rfc3339),
     }
 }
 
@@ -102,7 +102,7 @@ pub fn dead_letter(letter: &view::DeadLetter) -> DeadLetter {
 pub fn dead_letter_link(letter: &view::DeadLetter) -> DeadLetterLink {
     DeadLetterLink {
         id: letter.id,
-        at: rfc3339(letter.at),
+        at: letter.at.to_rfc3339(),
         code: letter.code.clone(),
         reason: letter.reason.clone(),
         step: letter.step.clone(),
@@ -112,7 +112,7 @@ pub fn dead_letter_link(letter: &view::DeadLetter) -> DeadLetterLink {
 pub fn audit_entry(entry: view::AuditEntry) -> AuditEntry {
     AuditEntry {
         id: entry.id,
-        at: rfc3339(entry.at),
+        at: entry.at.to_rfc3339(),
         actor: entry.actor,
         action: entry.action,
         reason: entry.reason,

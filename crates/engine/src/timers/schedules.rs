@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -205,8 +205,7 @@ impl Scheduler {
 
     /// Returns whether the run is settled: a saga that can never be started is logged, and not tried again.
     async fn start(&mut self, schedule: &Schedule<'_>, due: Time) -> Result<bool, store::Error> {
-        let time = DateTime::<Utc>::from_timestamp_millis(due.0).unwrap_or_default();
-        let time = time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let time = due.to_rfc3339_seconds();
         let Schedule { definition, cron, .. } = schedule;
         match self.start_at(schedule, &time).await {
             Ok(started) => {

@@ -1,10 +1,11 @@
 //! Checks that triggers can start sagas: each schedule is tried at some of the times at which it is due.
 
-use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use chrono::{DateTime, Duration, Utc};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use serde_json::{Value, json};
 
+use snorri_core::Time;
 use snorri_core::definition::Trigger;
 use snorri_core::expression::template::Template;
 use snorri_definition::Compiled;
@@ -60,7 +61,7 @@ fn times(cron: &Cron) -> Vec<String> {
     let mut times = Vec::new();
     for index in 0..TRIED {
         let Ok(due) = cron.find_next_occurrence(&(first + APART * index), true) else { break };
-        let time = due.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let time = Time(due.timestamp_millis()).to_rfc3339_seconds();
         if times.last() != Some(&time) {
             times.push(time);
         }

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{APP_ID, CONTENT_TYPE, header, seconds, traceparent};
 use crate::message::{HeaderValue, Properties, Publication};
 use snorri_core::SagaId;
-use snorri_core::Time;
 use snorri_core::message::{Event, Lifecycle};
 
 /// CloudEvents 1.0 in structured mode: the attributes and the data are all in the body.
@@ -48,7 +46,7 @@ pub(super) fn lifecycle_publication(event: &Lifecycle, exchange: &str) -> Public
         "source": format!("/snorri/definitions/{}", event.definition),
         "type": format!("snorri.{change}"),
         "subject": event.saga,
-        "time": rfc3339(event.at),
+        "time": event.at.to_rfc3339(),
         "datacontenttype": CONTENT_TYPE,
         "data": {
             "saga": event.saga,
@@ -81,9 +79,4 @@ fn headers(saga: SagaId, definition: &str) -> BTreeMap<String, HeaderValue> {
         (header::SAGA.to_owned(), HeaderValue::Text(saga.to_string())),
         (header::DEFINITION.to_owned(), HeaderValue::Text(definition.to_owned())),
     ])
-}
-
-fn rfc3339(at: Time) -> String {
-    let time = DateTime::from_timestamp_millis(at.0).unwrap_or_default();
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
