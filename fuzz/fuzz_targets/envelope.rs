@@ -4,11 +4,11 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire, answer_refused, decode_start};
-use snorri_wire::topology::Names;
-use snorri_ports::broker::{Delivery, HeaderValue, Properties};
 use snorri_core::input::Attempt;
 use snorri_core::{Direction, SagaId, StepPath, Time};
+use snorri_ports::broker::{Delivery, HeaderValue, Properties};
+use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire, answer_refused, decode_start};
+use snorri_wire::topology::Names;
 
 #[derive(Debug, Arbitrary)]
 struct Message {

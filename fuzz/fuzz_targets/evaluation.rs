@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock};
 use cel::Env;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use snorri_core::expression::{MAX_BYTES, Scope, Variable, environment};
 use snorri_core::expression::template::Template;
+use snorri_core::expression::{MAX_BYTES, Scope, Variable, environment};
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(environment()));
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 use cel::Env;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use snorri_core::expression::{Scope, Variable, environment};
 use snorri_core::expression::template::{Template, expressions_in};
+use snorri_core::expression::{Scope, Variable, environment};
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(environment()));
 static INPUT: LazyLock<Value> = LazyLock::new(|| {

@@ -75,7 +75,9 @@ fn property(property: &Property) -> Vec<u8> {
         Property::Any(bytes) => bytes.clone(),
         Property::Short(bytes) => short(bytes),
         Property::Table(of) => long(&entries(of)),
-        Property::Deep(levels) => (0..*levels).fold(long(b""), |inner, _| long(&[b"\0F", &inner[..]].concat())),
+        Property::Deep(levels) => {
+            (0..*levels).fold(long(b""), |inner, _| long(&[b"\0F", &inner[..]].concat()))
+        }
     }
 }
 
@@ -92,9 +94,15 @@ fuzz_target!(|message: Message| {
     header.truncate(MOST_BYTES);
     let deliver = [&DELIVER[..], b"\x01e", &short(&message.routing_key)].concat();
     let bodies: Vec<u8> = message.bodies.iter().flat_map(|body| frame(3, body)).collect();
-    let stream =
-        [frame(1, &deliver), frame(2, &header), HEARTBEAT.to_vec(), bodies, frame(1, &deliver), frame(2, &EMPTY)]
-            .concat();
+    let stream = [
+        frame(1, &deliver),
+        frame(2, &header),
+        HEARTBEAT.to_vec(),
+        bodies,
+        frame(1, &deliver),
+        frame(2, &EMPTY),
+    ]
+    .concat();
     let max_body = message.max_body.map(usize::from);
 
     let through = |chunk: usize| {
@@ -115,7 +123,10 @@ fuzz_target!(|message: Message| {
     let (mut kinds, mut announced, mut came) = (Vec::new(), 0, 0);
     while !rest.is_empty() {
         let (after, frame) = parse_frame(rest).expect("a frame that the client reads");
-        assert!(rest.len() - after.len() <= MOST_BYTES + 4096, "a frame grows by what it is to fit in at most");
+        assert!(
+            rest.len() - after.len() <= MOST_BYTES + 4096,
+            "a frame grows by what it is to fit in at most"
+        );
         rest = after;
         kinds.push(match frame {
             AMQPFrame::Method(..) => 1,
