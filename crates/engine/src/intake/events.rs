@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+use tracing::Instrument;
 
 use crate::definitions::{Definitions, computing};
 use crate::event_buffer::{BufferResult, EarlyArrival, EventBuffer, FULL};
@@ -60,6 +61,11 @@ struct EventResult {
 impl Events {
     /// Starts sagas by the event, then gives it to the sagas that it may be about: one saga can be both.
     pub(crate) async fn take_in(&self, delivery: &Delivery) -> Verdict {
+        let span = tracing::info_span!("event", event = delivery.routing_key);
+        self.distribute(delivery).instrument(span).await
+    }
+
+    async fn distribute(&self, delivery: &Delivery) -> Verdict {
         let arrival = match self.wire.decode_event(delivery) {
             Ok(arrival) => Arc::new(arrival),
             Err(undecodable) => return dead_letter("undecodable", undecodable.to_string()),

@@ -38,10 +38,7 @@ impl Outcomes {
                 self.find(saga, to).await?.map(Some).ok_or(StartError::Stopping)
             }
             Err(SubmitError::Rejected(ignored)) => Err(StartError::OutcomeRequest(ignored)),
-            Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
-            Err(SubmitError::Invalid(why)) => Err(StartError::Invalid(why)),
-            Err(SubmitError::Unavailable(why)) => Err(StartError::Unavailable(why)),
-            Err(SubmitError::Changed { .. } | SubmitError::Stopping) => Err(StartError::Stopping),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -120,12 +120,7 @@ impl Starter {
             Err(SubmitError::Rejected(Rejection::AlreadyStarted { same_input, same_parent })) => {
                 Ok(Started { id, key, is_new: false, same_input, same_parent })
             }
-            Err(SubmitError::Unreadable(why)) => Err(StartError::Unreadable(why)),
-            Err(SubmitError::Invalid(why)) => Err(StartError::Invalid(why)),
-            Err(SubmitError::Unavailable(why)) => Err(StartError::Unavailable(why)),
-            Err(SubmitError::Rejected(_) | SubmitError::Changed { .. } | SubmitError::Stopping) => {
-                Err(StartError::Stopping)
-            }
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::definitions;
+use crate::lane::submitter::SubmitError;
 use snorri_core::Rejection;
 use snorri_core::expression::EvaluationError;
 use snorri_core::json;
@@ -51,6 +52,18 @@ pub enum StartError {
     Overloaded,
     #[error("the engine is stopping: start it again elsewhere, or later")]
     Stopping,
+}
+
+impl From<SubmitError> for StartError {
+    /// A start has no other rejections than those that its callers handle.
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Unreadable(why) => Self::Unreadable(why),
+            SubmitError::Invalid(why) => Self::Invalid(why),
+            SubmitError::Unavailable(why) => Self::Unavailable(why),
+            SubmitError::Rejected(_) | SubmitError::Changed { .. } | SubmitError::Stopping => Self::Stopping,
+        }
+    }
 }
 
 impl StartError {
