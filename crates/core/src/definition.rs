@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::definition::retry::Retry;
 use super::expression::Expression;
 use super::expression::template::Template;
-use super::journal::Problem;
+use super::problem::Problem;
 
 /// One version of a saga, immutable once registered.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::id::{Direction, SagaId, StepPath, Time};
 pub use super::problem::{Problem, ProblemCode};
-use super::state::Status;
+use super::state::status::Status;
 
 /// One accepted input and what it led to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

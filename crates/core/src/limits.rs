@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::json::Limits;
+use crate::json::{Limits, approximate_bytes};
 
 use super::definition::{Action, Block, Definition, StepIndex};
 use super::problem::{Problem, ProblemCode};
@@ -25,7 +25,7 @@ pub const MAX_STEP_EXECUTIONS: u32 = 10_000;
 pub const MAX_JOURNAL_ENTRIES: u32 = 40_000;
 /// Most items of all `for_each` blocks of one saga.
 pub const MAX_ITEMS: usize = 1_000;
-/// Most bytes of all outputs of one saga, as [`output_bytes`] counts them.
+/// Most bytes of all outputs of one saga, as [`approximate_bytes`] counts them.
 pub const MAX_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
 /// How often an operator can raise the limits of one saga.
 pub const MAX_LIMITS_RAISED: u32 = 9;
@@ -55,9 +55,9 @@ impl State {
         MAX_OUTPUT_BYTES.saturating_mul(self.limits_raised as usize + 1)
     }
 
-    /// The bytes of the input and of all outputs, as [`output_bytes`] counts them.
+    /// The bytes of the input and of all outputs, as [`approximate_bytes`] counts them.
     pub fn payload_bytes(&self) -> usize {
-        let input = self.started.as_ref().map_or(0, |started| output_bytes(&started.input));
+        let input = self.started.as_ref().map_or(0, |started| approximate_bytes(&started.input));
         self.output_bytes + input
     }
 
@@ -72,7 +72,7 @@ impl State {
 
     /// Whether an output fits in addition to those that the saga has.
     pub(super) fn check_output(&self, output: &Value) -> Result<(), Problem> {
-        let (bytes, most) = (self.output_bytes + output_bytes(output), self.max_output_bytes());
+        let (bytes, most) = (self.output_bytes + approximate_bytes(output), self.max_output_bytes());
         if bytes <= most {
             return Ok(());
         }
@@ -149,17 +149,4 @@ fn body_of(block: &Block, list: StepIndex) -> Option<&Block> {
 
 fn is_executed(action: &Action) -> bool {
     !matches!(action, Action::Choice(_) | Action::ForEach(_) | Action::Fail { .. })
-}
-
-/// The approximate size of an output as JSON: its texts and keys, and 8 bytes for each other value. The budget of a saga is
-/// counted in these.
-pub fn output_bytes(output: &Value) -> usize {
-    match output {
-        Value::String(text) => text.len() + 2,
-        Value::Array(items) => items.iter().map(output_bytes).sum::<usize>() + 2,
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| name.len() + 4 + output_bytes(value)).sum::<usize>() + 2
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-    }
 }

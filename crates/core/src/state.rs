@@ -20,7 +20,7 @@ pub use step::{Attempts, Compensation, NoRoute, Pending, StepOutcome, StepState}
 use super::definition::{Definition, Step};
 use super::id::{Direction, SagaId, StepPath, Time};
 use super::journal::{AnswerTo, Entry, Fact, Inherited, Problem, SkipReason, Started};
-use super::limits::output_bytes;
+use super::json::approximate_bytes;
 
 /// The state of one saga.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ pub struct State {
     pub incidents: Vec<Incident>,
     /// The number of forward executions: commands (further attempts not counted), events, waits, children.
     pub executions: u32,
-    /// The bytes of all outputs, as [`limits::output_bytes`](super::limits::output_bytes) counts them.
+    /// The bytes of all outputs, as [`json::approximate_bytes`](super::json::approximate_bytes) counts them.
     pub output_bytes: usize,
     /// How often an operator granted the saga its limits once more.
     pub limits_raised: u32,
@@ -173,7 +173,7 @@ impl State {
             }
             Fact::RetryScheduled { step, direction, at, .. } => self.retry_scheduled(step, *direction, *at),
             Fact::Completed { step, output } => {
-                self.output_bytes += output_bytes(output);
+                self.output_bytes += approximate_bytes(output);
                 self.conclude(step, StepOutcome::Completed(Arc::clone(output)));
             }
             Fact::Failed { step, problem } => self.conclude(step, StepOutcome::Failed(problem.clone())),

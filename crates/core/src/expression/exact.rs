@@ -16,7 +16,6 @@ use cel::common::functions::Function;
 use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelString, CelUInt, DYN_TYPE};
 use cel::common::value::{CowVal, Val};
 use cel::{Env, ExecutionError};
-use serde_json::Value;
 
 use crate::expression::budget::Budget;
 use crate::expression::counting::{budget_of, failure};
@@ -334,16 +333,6 @@ fn finite<'b, 'v>(operator: &str, value: Box<dyn Val + 'v>) -> ExactResult<CowVa
             Err(ExecutionError::function_error(operator, "the result is too large, or not a number"))
         }
         _ => Ok(CowVal::Owned(value)),
-    }
-}
-
-/// The JSON of a result that is neither a list nor a map. An error if there is no exact one.
-pub(crate) fn to_json(value: &cel::Value) -> ExactResult<Value, String> {
-    match value {
-        cel::Value::Float(double) if !double.is_finite() => {
-            Err("the result is too large, or not a number".to_owned())
-        }
-        value => value.json().map_err(|error| error.to_string()),
     }
 }
 

@@ -15,7 +15,6 @@ use serde_json::Value;
 
 use super::budget::{Budget, Size};
 use super::{MAX_LIST_ITEMS, Variable};
-use crate::expression::exact;
 
 /// Bytes of a value in a list: a pointer to it, and what it points to.
 const VALUE_BYTES: u64 = 48;
@@ -240,5 +239,10 @@ pub(super) fn to_json(value: &dyn Val) -> Result<Value, String> {
     if let Some(text) = value.downcast_ref::<CelString<'_>>() {
         return Ok(Value::String(text.inner().to_owned()));
     }
-    exact::to_json(&cel::Value::try_from(value).map_err(|error| error.to_string())?)
+    match cel::Value::try_from(value).map_err(|error| error.to_string())? {
+        cel::Value::Float(double) if !double.is_finite() => {
+            Err("the result is too large, or not a number".to_owned())
+        }
+        value => value.json().map_err(|error| error.to_string()),
+    }
 }

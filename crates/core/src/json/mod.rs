@@ -187,5 +187,18 @@ fn nests_deeper(value: &Value, depth: usize, path: &mut Vec<String>) -> bool {
     }
 }
 
+/// The approximate size of a value as JSON: its texts and keys, and 8 bytes for each other value. The limits of a saga are
+/// counted in these.
+pub fn approximate_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(approximate_bytes).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + 4 + approximate_bytes(value)).sum::<usize>() + 2
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
+}
+
 #[cfg(test)]
 mod tests;

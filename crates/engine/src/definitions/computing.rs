@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use snorri_core::State;
-use snorri_core::limits::output_bytes;
+use snorri_core::json::approximate_bytes;
 use snorri_definition::Compiled;
 
 /// A pool for computations. It bounds how many run at once, how many wait, and for how long.
@@ -53,7 +53,7 @@ pub(crate) fn decide<T>(compiled: &Compiled, state: &State, decide: impl FnOnce(
 
 /// Runs an evaluation over a payload: in place, if it may take long.
 pub(crate) fn evaluate<T>(may_take_long: bool, payload: &Value, evaluate: impl FnOnce() -> T) -> T {
-    if may_take_long && output_bytes(payload) > SMALL_PAYLOADS { in_place(evaluate) } else { evaluate() }
+    if may_take_long && approximate_bytes(payload) > SMALL_PAYLOADS { in_place(evaluate) } else { evaluate() }
 }
 
 /// Runs `work` on this thread, while the runtime continues without it. A runtime with one thread waits.

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::operations::load_state;
 use crate::operations::start_error::StartError;
 use crate::outbox::backlog::Backlog;
-use snorri_core::limits::output_bytes;
+use snorri_core::json::approximate_bytes;
 use snorri_core::{Input, PAYLOAD_LIMITS, Rejection, SagaId, journal, transition};
 use snorri_core::{json, text};
 use snorri_definition::{Compiled, MAX_ATTRIBUTE_BYTES};
@@ -152,7 +152,7 @@ impl Starter {
             definition.key.iter().chain(definition.attributes.iter().map(|(_, template)| template));
         let may_take_long =
             templates.any(|template| template.expressions().iter().any(|one| one.may_take_long()));
-        if output_bytes(&request.input) <= SMALL_INPUT_BYTES && !may_take_long {
+        if approximate_bytes(&request.input) <= SMALL_INPUT_BYTES && !may_take_long {
             let made = FromInput::of(compiled, &request);
             return Ok((request, made));
         }

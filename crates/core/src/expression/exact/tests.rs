@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
 use crate::expression::{Expression, Scope, Variable, environment};
 
 struct Input(Value);
