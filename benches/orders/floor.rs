@@ -14,7 +14,7 @@ use serde_json::json;
 use snorri_core::SagaId;
 use snorri_ports::broker::{HeaderValue, Properties, Publication};
 use snorri_ports::clock::{Clock, SystemClock};
-use snorri_wire::envelope::header;
+use snorri_wire::header;
 use uuid::Uuid;
 
 use crate::amqp::{self, Pump};

@@ -21,7 +21,8 @@ use crate::handling;
 use snorri_ports::broker::{
     Broker, Delivery, Error, Handler, HeaderValue, Publication, Published, Topology, Verdict,
 };
-use snorri_wire::envelope::{Keyring, header, sign_origin};
+use snorri_wire::envelope::{Keyring, sign_origin};
+use snorri_wire::header;
 use snorri_wire::observed::ExchangeState;
 
 #[derive(Debug, Clone)]

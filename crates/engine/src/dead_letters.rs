@@ -13,7 +13,8 @@ use snorri_core::journal::By;
 use snorri_ports::broker::{Broker, Delivery, Published, Verdict};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{self, AuditEntry, Batch, DeadLetter, Store};
-use snorri_wire::envelope::{Wire, header};
+use snorri_wire::envelope::Wire;
+use snorri_wire::header;
 
 /// Keeps dead letters, and resolves them on request.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::envelope::header;
+use crate::header;
 
 /// The AMQP properties that Snorri uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

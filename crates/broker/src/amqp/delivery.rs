@@ -10,7 +10,8 @@ use crate::amqp::repair::frames::HASH_BYTES;
 use crate::amqp::session::Handled;
 use crate::handling;
 use snorri_ports::broker::{Cut, Delivery, HeaderValue, Verdict};
-use snorri_wire::envelope::{header, sign_origin};
+use snorri_wire::envelope::sign_origin;
+use snorri_wire::header;
 use snorri_wire::topology::Names;
 
 /// The broker's records of the queues that it moved a message from, the last one first.

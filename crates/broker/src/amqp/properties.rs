@@ -7,7 +7,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString, ShortStringError};
 
 use snorri_ports::broker::{HeaderValue, Properties};
-use snorri_wire::envelope::header::{CUT, MALFORMED};
+use snorri_wire::header::{CUT, MALFORMED};
 
 /// AMQP's `delivery_mode` of a message that survives a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -161,7 +161,7 @@ fn value_bytes(value: &AMQPValue) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use snorri_wire::envelope::header;
+    use snorri_wire::header;
 
     fn properties() -> Properties {
         let text = |text: &str| Some(text.to_owned());

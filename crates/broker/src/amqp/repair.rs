@@ -10,7 +10,7 @@ pub(in crate::amqp) mod stream;
 
 use std::ops::Range;
 
-use snorri_wire::envelope::header::{CUT, MALFORMED};
+use snorri_wire::header::{CUT, MALFORMED};
 
 /// Most levels of nested tables and arrays that are kept. Snorri reads none; RabbitMQ's own `x-death` has two levels.
 const MAX_DEPTH: usize = 8;

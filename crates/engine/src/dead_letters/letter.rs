@@ -7,7 +7,8 @@ use snorri_core::journal::{EventSource, ReceivedEvent};
 use snorri_core::{MAX_PAYLOAD_BYTES, SagaId, Time};
 use snorri_ports::broker::{Cut, Delivery, HeaderValue, Properties, Publication};
 use snorri_ports::store::{BufferedEvent, DeadLetter};
-use snorri_wire::envelope::{self, Keyring, Wire, header};
+use snorri_wire::envelope::{self, Keyring, Wire};
+use snorri_wire::header;
 
 /// The broker's reason for a message that it has dead-lettered automatically.
 const BROKERS_REASON: &str = "x-first-death-reason";

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{APP_ID, CONTENT_TYPE, header, seconds, traceparent};
+use super::{APP_ID, CONTENT_TYPE, seconds, traceparent};
+use crate::header;
 use crate::message::{HeaderValue, Properties, Publication};
 use snorri_core::SagaId;
 use snorri_core::message::{Event, Lifecycle};

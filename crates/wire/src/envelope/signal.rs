@@ -1,6 +1,7 @@
 //! Decodes messages that are no replies: signals to one saga, and domain events.
 
-use super::{Undecodable, body, check_name, header, kind};
+use super::{Undecodable, body, check_name, kind};
+use crate::header;
 use crate::message::{Delivery, HeaderValue};
 use snorri_core::journal::{EventSource, ReceivedEvent};
 use snorri_core::{MAX_PAYLOAD_BYTES, SagaId};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json as to_json};
 
-use super::{APP_ID, CONTENT_TYPE, Undecodable, body, check_name, header, kind, seconds};
+use super::{APP_ID, CONTENT_TYPE, Undecodable, body, check_name, kind, seconds};
+use crate::header;
 use crate::message::{Delivery, HeaderValue, Properties, Publication};
 use snorri_core::journal::{AnswerTo, Parent};
 use snorri_core::text::escape;

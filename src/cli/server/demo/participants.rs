@@ -14,7 +14,7 @@ use snorri_ports::broker::{
     Broker, Delivery, Error, HeaderValue, Properties, Publication, Published, QueueDeclaration, Topology,
     Verdict,
 };
-use snorri_wire::envelope::header;
+use snorri_wire::header;
 
 /// Payments above this amount are refused.
 pub const LIMIT: u64 = 10_000;
