@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::commit::{hex, json, json_keys};
+use crate::parameters::{code, hex, hex_digits, json, json_keys, text};
 use crate::session::error::SqlError;
 use snorri_ports::store::{Attributes, AuditEntry, Batch, DeadLetter, OpenIncidents};
 
@@ -15,9 +15,6 @@ pub(super) struct Part {
     pub sqlite: &'static [&'static str],
     pub rows: String,
 }
-
-/// The longest code of an incident by which sagas are found: an index cannot hold text of any length.
-const LONGEST_CODE: usize = 200;
 
 /// An unchanged row is not deleted and inserted again, because parts of one statement do not see each other's changes.
 const POSTGRES_INCIDENTS: [(&str, &str); 2] = [
@@ -131,16 +128,6 @@ pub(super) fn parts(batch: &Batch) -> Result<Vec<Part>, SqlError> {
     Ok(parts)
 }
 
-/// PostgreSQL's texts cannot hold a NUL.
-pub(super) fn text(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-/// The code of an incident in its stored form.
-pub(super) fn code(code: &str) -> String {
-    text(code).chars().take(LONGEST_CODE).collect()
-}
-
 fn incident_rows(incidents: &[OpenIncidents]) -> Result<String, SqlError> {
     let row = |open: &OpenIncidents| {
         (hex(&open.saga.0), open.started_at, open.codes.iter().map(|open| code(open)).collect::<Vec<_>>())
@@ -164,18 +151,6 @@ fn letter_rows(letters: &[DeadLetter]) -> Result<String, SqlError> {
         Ok((hex(id), *at, text(queue), text(code), text(reason), saga, step, properties, body, *resolved_at))
     };
     json(&letters.iter().map(row).collect::<Result<Vec<_>, SqlError>>()?)
-}
-
-/// Bytes as hexadecimal digits. Not with `format!`: a body of 256 KiB would keep a thread busy for many milliseconds.
-fn hex_digits(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        digits.push(DIGITS[usize::from(byte >> 4)]);
-        digits.push(DIGITS[usize::from(byte & 0xf)]);
-    }
-    digits
 }
 
 pub(super) fn audit_rows<'a>(entries: impl IntoIterator<Item = &'a AuditEntry>) -> Result<String, SqlError> {

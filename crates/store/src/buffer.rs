@@ -6,11 +6,10 @@
 use sea_orm::{QueryResult, Value};
 use uuid::Uuid;
 
-use crate::SqlStore;
-use crate::aside::text;
-use crate::commit::json;
+use crate::parameters::{json, text};
 use crate::read::stored::read_json;
 use crate::session::error::SqlError;
+use crate::sql_store::SqlStore;
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{BufferLimits, Buffered, BufferedEvent};
 

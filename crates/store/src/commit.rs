@@ -14,20 +14,14 @@ pub(crate) mod writer;
 
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, Statement, Value};
-use serde::Serialize;
-use uuid::Uuid;
-
-use crate::Dialect;
-
-use crate::SqlStore;
-
-use crate::Writer;
 
 use crate::aside;
-
+use crate::commit::writer::Writer;
+use crate::parameters::{array, bigints, hex, json, json_keys, strings, uuids};
 use crate::session::error;
 use crate::session::error::SqlError;
-use snorri_ports::store::{Appended, Batch, Error, OutboxMessage, SagaRow};
+use crate::sql_store::{Dialect, SqlStore};
+use snorri_ports::store::{Appended, Batch, OutboxMessage, SagaRow};
 
 /// The parts do not see each other's rows, and need not, because no row is written by two of them. The journal is the purpose
 /// of the statement: PostgreSQL appends to it first, so that of two writers of the same sagas the second waits there.
@@ -77,7 +71,7 @@ ON CONFLICT (saga) DO UPDATE SET due = excluded.due, holder = NULL";
 
 const SQLITE_UNWOKEN: &str = "DELETE FROM timer WHERE saga IN (SELECT unhex(value) FROM json_each(?1))";
 
-pub(super) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), SqlError> {
+pub(crate) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), SqlError> {
     if batch.is_empty() {
         return Ok(());
     }
@@ -144,22 +138,6 @@ fn postgres_values(batch: Batch) -> Result<Vec<Value>, SqlError> {
         uuids(unwoken.map(|(saga, _)| saga.0)),
         outbox_holder.into(),
     ])
-}
-
-pub(super) fn uuids(values: impl IntoIterator<Item = Uuid>) -> Value {
-    array(ArrayType::Uuid, values)
-}
-
-fn bigints(values: impl IntoIterator<Item = i64>) -> Value {
-    array(ArrayType::BigInt, values)
-}
-
-fn strings(values: impl IntoIterator<Item = String>) -> Value {
-    array(ArrayType::String, values)
-}
-
-fn array<T: Into<Value>>(kind: ArrayType, values: impl IntoIterator<Item = T>) -> Value {
-    Value::Array(kind, Some(Box::new(values.into_iter().map(Into::into).collect())))
 }
 
 /// Appends to the journal, and then writes the other tables as needed.
@@ -232,19 +210,4 @@ async fn in_sqlite(writer: &Writer, statements: SqliteStatements) -> Result<(), 
         writing.execute(statement).await?;
     }
     writing.commit().await
-}
-
-/// A JSON array of these keys, for SQLite's `unhex`.
-pub(super) fn json_keys<'a>(keys: impl Iterator<Item = &'a Uuid>) -> String {
-    // Hexadecimal digits need no escaping.
-    let keys = keys.map(|key| format!("\"{}\"", key.simple())).collect::<Vec<_>>();
-    format!("[{}]", keys.join(","))
-}
-
-pub(super) fn hex(key: &Uuid) -> String {
-    key.simple().to_string()
-}
-
-pub(super) fn json(value: &impl Serialize) -> Result<String, SqlError> {
-    Ok(serde_json::to_string(value).map_err(|error| Error::Corrupt(error.to_string()))?)
 }

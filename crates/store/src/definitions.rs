@@ -2,15 +2,14 @@
 
 use sea_orm::{EntityTrait, QueryOrder, Statement, Value};
 
-use crate::Dialect;
-use crate::SqlStore;
-use crate::Writer;
 use crate::aside;
-use crate::commit;
+use crate::commit::writer::Writer;
 use crate::entity::definition;
+use crate::parameters;
 use crate::read::list::parse_version;
 use crate::read::stored::read_json;
 use crate::session::error::SqlError;
+use crate::sql_store::{Dialect, SqlStore};
 use snorri_core::Time;
 use snorri_ports::store::{AuditEntry, Error, Registered, StoredDefinition};
 
@@ -32,7 +31,7 @@ pub(super) async fn register(
         i64::from(*version).into(),
         digest.as_str().into(),
         source.as_str().into(),
-        commit::json(files)?.into(),
+        parameters::json(files)?.into(),
         registered_at.0.into(),
         (*active).into(),
     ];

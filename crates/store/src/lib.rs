@@ -2,9 +2,11 @@
 //!
 //! The only crate that uses sea-orm. In reading order:
 //!
-//! - `connect`: options, connections, migrations
+//! - `sql_store`: the connections, and running a statement on them
+//! - `connect`, `settings`: connections, migrations; options and what each session is set to
 //! - `commit`: writes a batch, the hot path of the product
 //! - `aside`: the rare parts of a batch
+//! - `parameters`: the parameters of statements
 //! - `claim`: claims due timers and unsent messages
 //! - `read`: journals
 //! - `list`, `question`: lists of sagas, and queries by changing conditions
@@ -27,15 +29,10 @@
 //! several statements has a connection that is closed then.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, ExecResult, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use crate::session::error::SqlError;
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
@@ -48,37 +45,18 @@ mod buffer;
 mod commit;
 mod definitions;
 mod entity;
+mod parameters;
 mod processes;
 mod read;
 mod retain;
 mod session;
+mod sql_store;
 mod token_keys;
 
-use commit::writer::{Alone, Writer};
-use read::stored::Logged;
-pub use session::connect::Options;
 pub use session::probe::ConnectError;
-use session::recycling::Recycling;
-use session::switching::Switch;
-
-/// A [`Store`] on PostgreSQL or SQLite. Clones share their connections.
-#[derive(Debug, Clone)]
-pub struct SqlStore {
-    db: DatabaseConnection,
-    dialect: Dialect,
-    /// The longest that a method waits for an answer.
-    patience: Duration,
-    recycling: Recycling,
-    logged: Logged,
-    /// Set if there are several databases.
-    switch: Option<Arc<Switch>>,
-}
-
-#[derive(Debug, Clone)]
-enum Dialect {
-    Postgres,
-    Sqlite(Writer),
-}
+pub use session::settings::Options;
+use sql_store::Dialect;
+pub use sql_store::SqlStore;
 
 impl SqlStore {
     /// Connects, and migrates the schema if the options ask for that.
@@ -97,42 +75,6 @@ impl SqlStore {
         }
         // The only error is that it is closed already.
         let _ = self.db.close_by_ref().await;
-    }
-
-    fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
-        let backend = match self.dialect {
-            Dialect::Postgres => DbBackend::Postgres,
-            Dialect::Sqlite(_) => DbBackend::Sqlite,
-        };
-        Statement::from_sql_and_values(backend, sql, values)
-    }
-
-    async fn execute(&self, statement: Statement) -> Result<ExecResult, SqlError> {
-        Ok(self.db.execute_raw(statement).await.inspect_err(|error| self.recycling.observe(error))?)
-    }
-
-    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, SqlError> {
-        Ok(self.db.query_all_raw(statement).await.inspect_err(|error| self.recycling.observe(error))?)
-    }
-
-    /// The right to write to SQLite, for as long as it is held.
-    async fn alone(&self) -> Option<Alone> {
-        match &self.dialect {
-            Dialect::Postgres => None,
-            Dialect::Sqlite(writer) => Some(writer.alone().await),
-        }
-    }
-
-    /// The database enforces its own timeouts; this one is for a network that has lost the answer.
-    async fn patiently<T>(&self, work: impl Future<Output = Result<T, SqlError>>) -> Result<T, Error> {
-        let result = match tokio::time::timeout(self.patience, work).await {
-            Ok(result) => result.map_err(Error::from),
-            Err(elapsed) => Err(Error::Unavailable(elapsed.into())),
-        };
-        if let (Err(Error::Unavailable(_)), Some(switch)) = (&result, &self.switch) {
-            switch.search().await;
-        }
-        result
     }
 }
 

@@ -3,11 +3,9 @@
 use sea_orm::{QueryResult, Value};
 use uuid::Uuid;
 
-use crate::Dialect;
+use crate::sql_store::{Dialect, SqlStore};
 
-use crate::SqlStore;
-
-use crate::commit;
+use crate::parameters;
 use crate::session::error::SqlError;
 use snorri_core::Time;
 use snorri_ports::store::OutboxId;
@@ -61,8 +59,10 @@ pub(super) async fn release(store: &SqlStore, process: Uuid, now: Time) -> Resul
 
 pub(super) async fn give_back(store: &SqlStore, messages: &[OutboxId], at: Time) -> Result<(), SqlError> {
     let (sql, keys): (_, Value) = match store.dialect {
-        Dialect::Postgres => (POSTGRES_GIVE_BACK, commit::uuids(messages.iter().map(|id| id.0))),
-        Dialect::Sqlite(_) => (SQLITE_GIVE_BACK, commit::json_keys(messages.iter().map(|id| &id.0)).into()),
+        Dialect::Postgres => (POSTGRES_GIVE_BACK, parameters::uuids(messages.iter().map(|id| id.0))),
+        Dialect::Sqlite(_) => {
+            (SQLITE_GIVE_BACK, parameters::json_keys(messages.iter().map(|id| &id.0)).into())
+        }
     };
     execute(store, sql, [at.0.into(), keys]).await
 }

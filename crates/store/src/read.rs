@@ -10,11 +10,10 @@ use std::collections::HashMap;
 use sea_orm::{QueryResult, Value};
 use uuid::Uuid;
 
-use crate::Dialect;
-use crate::SqlStore;
-use crate::commit;
+use crate::parameters;
 use crate::read::stored::read_json;
 use crate::session::error::SqlError;
+use crate::sql_store::{Dialect, SqlStore};
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{Appended, Error, Loaded};
 
@@ -66,8 +65,8 @@ async fn of_sagas(
     sagas: &[SagaId],
 ) -> Result<Vec<QueryResult>, SqlError> {
     let (sql, keys): (_, Value) = match store.dialect {
-        Dialect::Postgres => (postgres, commit::uuids(sagas.iter().map(|saga| saga.0))),
-        Dialect::Sqlite(_) => (sqlite, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
+        Dialect::Postgres => (postgres, parameters::uuids(sagas.iter().map(|saga| saga.0))),
+        Dialect::Sqlite(_) => (sqlite, parameters::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
     };
     store.query(store.statement(sql, [keys])).await
 }

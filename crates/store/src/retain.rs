@@ -6,13 +6,12 @@
 use sea_orm::{QueryResult, Statement};
 use uuid::Uuid;
 
-use crate::Dialect;
-use crate::SqlStore;
-use crate::Writer;
-use crate::commit;
+use crate::commit::writer::Writer;
+use crate::parameters;
 use crate::read::list::{FINAL, versions};
 use crate::read::question::Question;
 use crate::session::error::SqlError;
+use crate::sql_store::{Dialect, SqlStore};
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{Error, ExpiredLetters};
 
@@ -64,14 +63,14 @@ fn finished(
 pub(super) async fn delete(store: &SqlStore, sagas: &[SagaId]) -> Result<u64, SqlError> {
     match &store.dialect {
         Dialect::Postgres => {
-            let keys = commit::uuids(sagas.iter().map(|saga| saga.0));
+            let keys = parameters::uuids(sagas.iter().map(|saga| saga.0));
             let rows = store.query(store.statement(postgres(), [keys])).await?;
             let count: i64 =
                 rows.first().ok_or_else(|| Error::Corrupt("no count".to_owned()))?.try_get_by_index(0)?;
             Ok(count.unsigned_abs())
         }
         Dialect::Sqlite(writer) => {
-            let keys = commit::json_keys(sagas.iter().map(|saga| &saga.0));
+            let keys = parameters::json_keys(sagas.iter().map(|saga| &saga.0));
             in_sqlite(store, writer, keys).await
         }
     }
@@ -123,7 +122,7 @@ async fn in_sqlite(store: &SqlStore, writer: &Writer, keys: String) -> Result<u6
     let gone = writing.query(store.statement(sql, [keys.into()])).await?;
     let id = |row: &QueryResult| Ok(row.try_get_by_index::<Uuid>(0)?);
     let gone = gone.iter().map(id).collect::<Result<Vec<_>, SqlError>>()?;
-    let keys = commit::json_keys(gone.iter());
+    let keys = parameters::json_keys(gone.iter());
     for table in TABLES {
         let sql = format!("DELETE FROM {table} WHERE saga IN (SELECT unhex(value) FROM json_each(?1))");
         writing.execute(store.statement(sql, [keys.as_str().into()])).await?;

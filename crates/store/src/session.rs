@@ -5,4 +5,5 @@ pub(crate) mod error;
 pub(crate) mod identity;
 pub(crate) mod probe;
 pub(crate) mod recycling;
+pub(crate) mod settings;
 pub(crate) mod switching;

@@ -2,10 +2,10 @@
 
 use sea_orm::QueryResult;
 
-use crate::SqlStore;
 use crate::definitions::change;
 use crate::read::list::parse_version;
 use crate::session::error::SqlError;
+use crate::sql_store::SqlStore;
 use snorri_core::Time;
 use snorri_ports::store::{AuditEntry, Error, MAX_TOKEN_KEYS, Secret, TokenKey};
 

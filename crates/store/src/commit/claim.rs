@@ -6,11 +6,10 @@
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
-use crate::Dialect;
-use crate::SqlStore;
-use crate::commit;
+use crate::parameters;
 use crate::read::stored::read_json;
 use crate::session::error::SqlError;
+use crate::sql_store::{Dialect, SqlStore};
 use snorri_core::{Message, SagaId, Time};
 use snorri_ports::store::{Lease, OutboxId, OutboxMessage, UnsentCommand};
 
@@ -62,7 +61,7 @@ pub(crate) async fn due(
             let writing = writer.begin().await?;
             let due = store.statement(SQLITE_DUE, [now.0.into(), i64::from(limit).into()]);
             let claimed = sagas(&writing.query(due).await?)?;
-            let keys = commit::json_keys(claimed.iter().map(|saga| &saga.0));
+            let keys = parameters::json_keys(claimed.iter().map(|saga| &saga.0));
             let leasing =
                 store.statement(SQLITE_LEASE_DUE, [until.0.into(), keys.into(), lease.holder.into()]);
             writing.execute(leasing).await?;
@@ -101,8 +100,10 @@ pub(crate) async fn unsent_commands(
     sagas: &[SagaId],
 ) -> Result<Vec<UnsentCommand>, SqlError> {
     let (sql, keys): (_, sea_orm::Value) = match store.dialect {
-        Dialect::Postgres => (POSTGRES_OF_SAGAS, commit::uuids(sagas.iter().map(|saga| saga.0))),
-        Dialect::Sqlite(_) => (SQLITE_OF_SAGAS, commit::json_keys(sagas.iter().map(|saga| &saga.0)).into()),
+        Dialect::Postgres => (POSTGRES_OF_SAGAS, parameters::uuids(sagas.iter().map(|saga| saga.0))),
+        Dialect::Sqlite(_) => {
+            (SQLITE_OF_SAGAS, parameters::json_keys(sagas.iter().map(|saga| &saga.0)).into())
+        }
     };
     let rows = store.query(store.statement(sql, [keys])).await?;
     Ok(store.logged.readable(rows.iter().map(message)).into_iter().filter_map(unsent_command).collect())

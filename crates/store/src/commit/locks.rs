@@ -1,7 +1,7 @@
 //! Whether another session blocks all commits.
 
 use crate::session::error::SqlError;
-use crate::{Dialect, SqlStore};
+use crate::sql_store::{Dialect, SqlStore};
 use snorri_ports::store::Error;
 
 /// A lock on a table that every commit writes to, in a mode that excludes writers. A lock that is waited for blocks later

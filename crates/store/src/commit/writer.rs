@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, ExecResult, QueryResult,
-    SqlxSqliteConnector, Statement, TransactionTrait,
+    SqliteTransactionMode, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::session::connect::to_write;
 use crate::session::error::SqlError;
 
 /// SQLite lets one transaction write at a time, and a connection that finds it busy polls, up to 100 ms later. Waiting here
@@ -77,5 +76,14 @@ impl Writing {
         transaction.commit().await?;
         *place = Some(connection);
         Ok(())
+    }
+}
+
+/// Begins a transaction that, in SQLite, takes the right to write at once: one that reads first could not get it later if
+/// another process wrote meanwhile.
+pub(crate) fn to_write() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
     }
 }

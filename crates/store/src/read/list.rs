@@ -11,10 +11,10 @@
 use sea_orm::{QueryResult, Statement};
 use uuid::Uuid;
 
-use crate::SqlStore;
-use crate::aside::{code, text};
+use crate::parameters::{code, text};
 use crate::read::question::Question;
 use crate::session::error::SqlError;
+use crate::sql_store::SqlStore;
 use snorri_core::{SagaId, Status, Time};
 use snorri_ports::store::{Count, Error, Filter, SagaRow};
 

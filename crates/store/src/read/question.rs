@@ -3,7 +3,7 @@
 use sea_orm::{Statement, Value};
 use uuid::Uuid;
 
-use crate::SqlStore;
+use crate::sql_store::SqlStore;
 use snorri_core::Time;
 
 /// A select, its conditions, and the values that they name.

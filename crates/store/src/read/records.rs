@@ -4,10 +4,10 @@ use sea_orm::{QueryResult, Value};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::SqlStore;
-use crate::aside::text;
+use crate::parameters::text;
 use crate::read::question::Question;
 use crate::session::error::SqlError;
+use crate::sql_store::SqlStore;
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{AuditEntry, AuditFilter, DeadLetter, LetterFilter, ScheduleRun};
 

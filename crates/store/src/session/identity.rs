@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::SqlStore;
 use crate::session::error::SqlError;
+use crate::sql_store::SqlStore;
 use snorri_ports::store::Error;
 
 const MAKE: &str = "INSERT INTO identity (number, id) VALUES (1, $1) ON CONFLICT (number) DO NOTHING";

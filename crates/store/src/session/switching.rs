@@ -10,9 +10,9 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::session::connect::{Options, session_settings};
 use crate::session::probe::find_writable;
 use crate::session::recycling::Recycling;
+use crate::session::settings::{Options, session_settings};
 
 /// How long each database has to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
