@@ -10,14 +10,15 @@ use async_rs::Runtime;
 use futures_util::StreamExt;
 use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties, Event};
+use lapin::{Connection, ConnectionProperties, Event};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::amqp::calls::within;
+use crate::amqp::options::Options;
 use crate::amqp::repair::stream::{self, Kit, Repaired};
 use crate::amqp::topology;
 use crate::amqp::topology::known::Known;
-use crate::amqp::{Options, within};
 use snorri_ports::addresses::Shown;
 use snorri_ports::broker::Error;
 
@@ -296,29 +297,4 @@ async fn connect_to(url: &str, options: &Options, purpose: Purpose) -> Result<Co
     };
     let connecting = Connection::connector(uri, stream::runtime(), socket, properties);
     within(timeout, "connecting", connecting).await
-}
-
-/// Opens a channel.
-pub(super) async fn channel(connection: &Connection, options: &Options) -> Result<Channel, Error> {
-    within(options.operation_timeout, "opening a channel", connection.create_channel()).await
-}
-
-/// Closes a channel. Everything sent on it before has then reached the broker. A failure has the same effect.
-pub(super) async fn close_channel(channel: &Channel, options: &Options) {
-    let closed = channel.close(200, "OK".into());
-    if let Err(error) = within(options.operation_timeout, "closing a channel", closed).await {
-        tracing::debug!(%error, "could not close a channel");
-    }
-}
-
-/// The meaning of lapin's error: a refusal, or a temporary problem.
-pub(super) fn connection_error(error: &lapin::Error) -> Error {
-    // The broker's numbers for: access refused, not found, precondition failed, command invalid, not allowed.
-    const REFUSALS: [u16; 5] = [403, 404, 406, 503, 530];
-    match error.kind() {
-        lapin::ErrorKind::ProtocolError(reply) if REFUSALS.contains(&reply.get_id()) => {
-            Error::Refused(reply.to_string())
-        }
-        _ => Error::Unavailable(error.to_string()),
-    }
 }

@@ -3,6 +3,12 @@
 //! Each connection (or cancellation by the broker) begins a new session: its own channel, its own delivery tags. A delivery
 //! that is in the handler when a session ends continues, but cannot be settled any more: the broker delivers it again.
 
+mod acks;
+mod delivery;
+mod prefetch;
+mod session;
+mod subscriptions;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,14 +17,16 @@ use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use tokio_util::sync::CancellationToken;
 
-use crate::amqp::connection::{self, Link};
-use crate::amqp::prefetch::Prefetch;
+use crate::amqp::calls::{self, within};
+use crate::amqp::connection::Link;
+use crate::amqp::consumer::prefetch::Prefetch;
+use crate::amqp::consumer::session::{InHandler, Session};
+use crate::amqp::consumer::subscriptions::Lost;
+use crate::amqp::options::Options;
 use crate::amqp::properties::short;
 use crate::amqp::publisher::Publisher;
-use crate::amqp::session::{InHandler, Lost, Session};
 use crate::amqp::topology;
 use crate::amqp::topology::known::Known;
-use crate::amqp::{Options, within};
 use snorri_ports::broker::{Error, Handler};
 
 /// The pause before a session is tried again; it doubles up to the longest.
@@ -131,7 +139,7 @@ impl Consumer<'_> {
             let around = self.known.around(self.queue, self.options);
             topology::restore(connection, self.known, &around, self.options).await?;
         }
-        let channel = connection::channel(connection, self.options).await?;
+        let channel = calls::open_channel(connection, self.options).await?;
         let prefetch = Prefetch::new(self.prefetch);
         let deliveries = self.consume(&channel, prefetch.least()).await?;
         tracing::info!(queue = self.queue, "consuming");

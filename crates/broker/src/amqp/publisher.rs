@@ -16,12 +16,13 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
 use tokio::sync::Semaphore;
 
-use crate::amqp::connection::{self, Link, connection_error};
+use crate::amqp::calls::{self, connection_error, within};
+use crate::amqp::connection::Link;
+use crate::amqp::options::Options;
 use crate::amqp::properties::{short, to_amqp};
 use crate::amqp::returns::{Answer, Returned, conclude};
 use crate::amqp::topology;
 use crate::amqp::topology::known::Known;
-use crate::amqp::{Options, within};
 use snorri_ports::broker::{Error, Publication, Published};
 
 /// Most messages in flight on a channel. More do not add speed, but a longer wait when one is stuck.
@@ -195,7 +196,7 @@ impl Publisher {
                 None => break,
             }
         }
-        let channel = connection::channel(&live.connection, &self.options).await?;
+        let channel = calls::open_channel(&live.connection, &self.options).await?;
         let confirming = channel.confirm_select(ConfirmSelectOptions { nowait: false });
         within(self.options.operation_timeout, "asking for confirms", confirming).await?;
         Ok((live.generation, channel))

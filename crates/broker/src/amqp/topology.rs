@@ -12,7 +12,7 @@ use std::time::Duration;
 use lapin::Connection;
 use lapin::types::{AMQPValue, FieldTable};
 
-use crate::amqp::Options;
+use crate::amqp::options::Options;
 use crate::amqp::topology::arguments::{NO_LIMIT, dead_letter_to, other_database, quorum, returning, text};
 use crate::amqp::topology::declarer::{Declarer, Failure};
 use crate::amqp::topology::known::Known;

@@ -2,7 +2,7 @@
 
 use lapin::types::{AMQPValue, FieldTable, LongString};
 
-use crate::amqp::Options;
+use crate::amqp::options::Options;
 use snorri_ports::broker::{Error, QueueDeclaration};
 use snorri_wire::topology::Names;
 

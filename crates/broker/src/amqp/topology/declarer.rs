@@ -7,9 +7,9 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
-use crate::amqp::connection::{self, connection_error};
+use crate::amqp::calls::{self, connection_error, within};
+use crate::amqp::options::Options;
 use crate::amqp::properties::short;
-use crate::amqp::{Options, within};
 use snorri_ports::broker::Error;
 use snorri_wire::observed::Exchange;
 
@@ -112,7 +112,7 @@ impl<'a> Declarer<'a> {
     /// Closes the channel.
     pub(in crate::amqp) async fn finish(self) {
         if let Some(channel) = self.channel {
-            connection::close_channel(&channel, self.options).await;
+            calls::close_channel(&channel, self.options).await;
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Declarer<'a> {
         match &self.channel {
             Some(channel) if channel.status().connected() => Ok(channel.clone()),
             _ => {
-                let channel = connection::channel(self.connection, self.options).await;
+                let channel = calls::open_channel(self.connection, self.options).await;
                 Ok(self.channel.insert(channel.map_err(Failure::Other)?).clone())
             }
         }

@@ -6,7 +6,7 @@
 
 use lapin::Connection;
 
-use crate::amqp::Options;
+use crate::amqp::options::Options;
 use crate::amqp::topology::declarer::{Declarer, Failure};
 use snorri_ports::broker::Error;
 use snorri_wire::observed::{Exchange, ExchangeKind, ExchangeState};

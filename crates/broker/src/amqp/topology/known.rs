@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::amqp::Options;
+use crate::amqp::options::Options;
 use snorri_ports::broker::{QueueDeclaration, Topology};
 use snorri_wire::topology::Names;
 

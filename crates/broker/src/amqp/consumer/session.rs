@@ -14,11 +14,11 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::amqp::acks::{Acks, Settlements};
+use crate::amqp::calls::{self, within};
 use crate::amqp::consumer::Consumer;
-use crate::amqp::prefetch::Prefetch;
-use crate::amqp::subscriptions::Subscriptions;
-use crate::amqp::{connection, within};
+use crate::amqp::consumer::acks::{Acks, Settlements};
+use crate::amqp::consumer::prefetch::Prefetch;
+use crate::amqp::consumer::subscriptions::{Lost, Subscriptions};
 use snorri_ports::broker::Error;
 
 /// Approximate bytes of bodies that the handler has at a time. Its data takes several times as much.
@@ -34,15 +34,6 @@ pub(super) struct Handled {
     pub(super) ack: bool,
     /// The size of its body.
     pub(super) bytes: usize,
-}
-
-/// Why a session ended without being stopped.
-pub(super) struct Lost(pub(super) String);
-
-impl<E: std::fmt::Display> From<E> for Lost {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
-    }
 }
 
 pub(super) struct Session<'a> {
@@ -138,7 +129,7 @@ impl<'a> Session<'a> {
         }
         send(&self.channel, &self.acks.take(), self.consumer.options.operation_timeout).await?;
         // Only when the channel is closed have the acknowledgements certainly arrived.
-        connection::close_channel(&self.channel, self.consumer.options).await;
+        calls::close_channel(&self.channel, self.consumer.options).await;
         Ok(())
     }
 

@@ -5,9 +5,9 @@ use lapin::types::{AMQPValue, FieldTable};
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::consumer::Consumer;
+use crate::amqp::consumer::session::Handled;
 use crate::amqp::properties::{self, from_amqp};
 use crate::amqp::repair::frames::HASH_BYTES;
-use crate::amqp::session::Handled;
 use crate::handling;
 use snorri_ports::broker::{Cut, Delivery, HeaderValue, Verdict};
 use snorri_wire::envelope::sign_origin;

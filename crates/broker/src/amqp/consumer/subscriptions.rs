@@ -8,9 +8,17 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::BasicCancelOptions;
 
+use crate::amqp::calls::within;
 use crate::amqp::consumer::Consumer;
-use crate::amqp::session::Lost;
-use crate::amqp::within;
+
+/// Why a session ended without being stopped.
+pub(super) struct Lost(pub(super) String);
+
+impl<E: std::fmt::Display> From<E> for Lost {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
 
 pub(super) struct Subscriptions {
     lasting: lapin::Consumer,
