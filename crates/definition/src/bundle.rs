@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use jsonschema::draft202012;
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::code;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::files::{Files, Reference, Refusal, is_reference};
-use crate::schema;
 use crate::source::{Node, Value};
 
 /// Bundles the schema in `node` with all that it refers to. Reports references that cannot be used, and returns `None` then.
@@ -81,7 +81,7 @@ impl Bundle<'_, '_, '_> {
                     Json::Bool(true)
                 }
             };
-            if let Some(message) = schema::first_error(&file) {
+            if let Some(message) = first_error(&file) {
                 let message = format!("`{path}` is not a JSON Schema: {message}");
                 let refusal = Refusal { message, help: "correct the file; see JSON Schema 2020-12".into() };
                 self.refuse("", refusal, code::SCHEMA_FILE, at);
@@ -142,6 +142,13 @@ fn rewrite(json: &mut Json, replace: &mut impl FnMut(&str) -> Option<String>) {
         }
         _ => {}
     }
+}
+
+/// The first reason why a value is not a JSON Schema.
+fn first_error(json: &Json) -> Option<String> {
+    let validator = draft202012::meta::validator();
+    let error = validator.iter_errors(json).next()?;
+    Some(format!("at `{}`: {}", error.instance_path(), error.masked()))
 }
 
 /// The references in a schema, with their places.

@@ -151,13 +151,6 @@ fn report_slow_patterns(node: &Node, problems: &mut Problems) {
     }
 }
 
-/// The first reason why a value is not a JSON Schema.
-pub(super) fn first_error(json: &Json) -> Option<String> {
-    let validator = draft202012::meta::validator();
-    let error = validator.iter_errors(json).next()?;
-    Some(format!("at `{}`: {}", error.instance_path(), error.masked()))
-}
-
 /// Looks up the property `name` in `schema`, a part of `root`. Returns only what is certain: a schema that names its properties
 /// and refuses all others has only these, whatever its other keywords are.
 pub(super) fn lookup<'a>(root: &'a Json, mut schema: &'a Json, name: &str) -> Lookup<'a> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::code;
-use crate::decode::fields::Fields;
+use crate::decode::fields::DefinitionFields;
 use crate::decode::policy::{Patience, StepDefaults};
 use crate::decode::words::COMPENSATION;
 use crate::decode::{Context, event, scalar, template};
@@ -18,7 +18,7 @@ const ON_TIMEOUT: [(&str, OnTimeout); 3] =
 
 /// Decodes a command step.
 pub(super) fn decode(
-    fields: Fields<'_>,
+    fields: DefinitionFields<'_>,
     index: usize,
     defaults: &StepDefaults<'_>,
     cx: &mut Context<'_>,
@@ -39,13 +39,13 @@ pub(super) fn decode(
 }
 
 fn forward(
-    fields: Fields<'_>,
+    fields: DefinitionFields<'_>,
     index: usize,
     defaults: &StepDefaults<'_>,
     cx: &mut Context<'_>,
 ) -> Option<CommandAction> {
     let name = name(fields, "inventory.reserve", cx)?;
-    let own = fields.get("exchange").map(|entry| exchange(entry, cx));
+    let own = fields.get("exchange").map(|entry| scalar::exchange(entry, &mut cx.problems));
     let exchange = own.or_else(|| defaults.exchange.clone());
     if exchange.is_none() && !cx.exchange_reported {
         // Reported once: `exchange` under `defaults` holds for all commands.
@@ -86,9 +86,9 @@ fn compensation(
             return None;
         }
     }
-    let fields = Fields::of(&entry.value, &COMPENSATION, &mut cx.problems)?;
+    let fields = DefinitionFields::of(&entry.value, &COMPENSATION, &mut cx.problems)?;
     let name = name(fields, "inventory.release", cx)?;
-    let own = fields.get("exchange").map(|entry| exchange(entry, cx));
+    let own = fields.get("exchange").map(|entry| scalar::exchange(entry, &mut cx.problems));
     let Patience { timeout, unroutable_timeout, retry } =
         defaults.compensation(fields, step.timeout, &mut cx.problems);
     let scope = Scope::compensation(index);
@@ -124,13 +124,8 @@ fn not_a_compensation(entry: &Entry) -> Diagnostic {
     Diagnostic::new(code::WRONG_TYPE, span.clone(), message).help(help)
 }
 
-fn name(fields: Fields<'_>, example: &str, cx: &mut Context<'_>) -> Option<Arc<str>> {
+fn name(fields: DefinitionFields<'_>, example: &str, cx: &mut Context<'_>) -> Option<Arc<str>> {
     let entry = fields.require("command", &format!("command: {example}"), &mut cx.problems)?;
     // The error is reported; the rest of the command is checked all the same.
     Some(scalar::address(entry, &mut cx.problems).unwrap_or_default().into())
-}
-
-/// Decodes an exchange. Reports an invalid one, and returns an empty name then.
-pub(super) fn exchange(entry: &Entry, cx: &mut Context<'_>) -> Arc<str> {
-    scalar::address(entry, &mut cx.problems).unwrap_or_default().into()
 }

@@ -6,8 +6,7 @@ use croner::parser::{CronParser, Seconds, Year};
 
 use crate::code;
 use crate::decode::Context;
-use crate::decode::command;
-use crate::decode::fields::Fields;
+use crate::decode::fields::DefinitionFields;
 use crate::decode::rules::reach;
 use crate::decode::scalar;
 use crate::decode::template;
@@ -26,7 +25,7 @@ pub(super) fn replies(entry: Option<&Entry>, scope: Scope, cx: &mut Context<'_>)
     let example = "write it like `reply_events: [{ event: stock.reserved, ... }]`";
     let items = list(entry, example, &mut cx.problems);
     let reply = |item: &Node| {
-        let fields = Fields::of(item, &REPLY_EVENT, &mut cx.problems)?;
+        let fields = DefinitionFields::of(item, &REPLY_EVENT, &mut cx.problems)?;
         let event = pattern(fields, scope, cx);
         let result = fields
             .require("outcome", "outcome: success", &mut cx.problems)
@@ -37,7 +36,11 @@ pub(super) fn replies(entry: Option<&Entry>, scope: Scope, cx: &mut Context<'_>)
 }
 
 /// Decodes an event with its exchange and its correlation.
-pub(super) fn pattern(fields: Fields<'_>, scope: Scope, cx: &mut Context<'_>) -> Option<EventPattern> {
+pub(super) fn pattern(
+    fields: DefinitionFields<'_>,
+    scope: Scope,
+    cx: &mut Context<'_>,
+) -> Option<EventPattern> {
     let event = name(fields, cx);
     let exchange = exchange(fields, cx);
     let correlate = fields
@@ -66,15 +69,15 @@ pub(super) fn pattern(fields: Fields<'_>, scope: Scope, cx: &mut Context<'_>) ->
     Some(EventPattern { exchange: exchange?, event: event?, correlate: correlate?, matches })
 }
 
-fn name(fields: Fields<'_>, cx: &mut Context<'_>) -> Option<Arc<str>> {
+fn name(fields: DefinitionFields<'_>, cx: &mut Context<'_>) -> Option<Arc<str>> {
     let entry = fields.require("event", "event: order.placed", &mut cx.problems)?;
     scalar::address(entry, &mut cx.problems).map(Into::into)
 }
 
 /// Decodes the exchange of an event, for which there is no default.
-pub(super) fn exchange(fields: Fields<'_>, cx: &mut Context<'_>) -> Option<Arc<str>> {
+pub(super) fn exchange(fields: DefinitionFields<'_>, cx: &mut Context<'_>) -> Option<Arc<str>> {
     let entry = fields.require("exchange", "exchange: shop.events", &mut cx.problems)?;
-    Some(command::exchange(entry, cx))
+    Some(scalar::exchange(entry, &mut cx.problems))
 }
 
 /// Decodes the triggers of a saga.
@@ -92,7 +95,7 @@ fn start(node: &Node, cx: &mut Context<'_>) -> Option<Trigger> {
 }
 
 fn by_event(node: &Node, cx: &mut Context<'_>) -> Option<Trigger> {
-    let fields = Fields::of(node, &EVENT_START, &mut cx.problems)?;
+    let fields = DefinitionFields::of(node, &EVENT_START, &mut cx.problems)?;
     let event = name(fields, cx);
     let exchange = exchange(fields, cx);
     let scope = Scope::only_event("start");
@@ -114,7 +117,7 @@ fn by_event(node: &Node, cx: &mut Context<'_>) -> Option<Trigger> {
 }
 
 fn schedule(node: &Node, cx: &mut Context<'_>) -> Option<Trigger> {
-    let fields = Fields::of(node, &SCHEDULE_START, &mut cx.problems)?;
+    let fields = DefinitionFields::of(node, &SCHEDULE_START, &mut cx.problems)?;
     let cron = fields.get("schedule").and_then(|entry| cron(entry, &mut cx.problems));
     let input = fields.get("input").map_or_else(
         || Template::Literal(serde_json::json!({})),

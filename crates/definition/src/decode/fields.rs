@@ -5,9 +5,9 @@ use crate::decode::words::{Shape, Stranger};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Entry, fields};
 
-pub(super) type Fields<'a> = fields::Fields<'a, Shape>;
+pub(super) type DefinitionFields<'a> = fields::Fields<'a, Shape>;
 
-impl fields::Shape for Shape {
+impl fields::MappingKind for Shape {
     fn name(&self) -> &'static str {
         self.name
     }

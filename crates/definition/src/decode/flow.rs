@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::code;
-use crate::decode::fields::Fields;
+use crate::decode::fields::DefinitionFields;
 use crate::decode::foreign;
 use crate::decode::name::DEFAULT_ITEM;
 use crate::decode::words::{AWAITED, BRANCH, FAILURE, UNTIL};
@@ -22,7 +22,7 @@ const ON_WAIT_TIMEOUT: [(&str, OnWaitTimeout); 3] =
     [("fail", OnWaitTimeout::Fail), ("continue", OnWaitTimeout::Continue), ("hold", OnWaitTimeout::Hold)];
 
 /// Decodes the conditions of a choice. Its lists of steps are part of the tree.
-pub(super) fn choice(fields: Fields<'_>, index: usize, cx: &mut Context<'_>) -> Option<Action> {
+pub(super) fn choice(fields: DefinitionFields<'_>, index: usize, cx: &mut Context<'_>) -> Option<Action> {
     let Value::Sequence(branches) = &fields.get("choice")?.value.value else { return None };
     let conditions: Vec<_> = branches
         .iter()
@@ -59,7 +59,7 @@ fn condition(branch: &Node, is_last: bool, index: usize, cx: &mut Context<'_>) -
         }
         (None, _) => {
             // The other keys of the branch have been checked with the tree.
-            let fields = Fields::known(branch, &BRANCH)?;
+            let fields = DefinitionFields::known(branch, &BRANCH)?;
             if fields.misspelt("default").is_some() {
                 return None;
             }
@@ -69,7 +69,7 @@ fn condition(branch: &Node, is_last: bool, index: usize, cx: &mut Context<'_>) -
     }
 }
 
-pub(super) fn for_each(fields: Fields<'_>, index: usize, cx: &mut Context<'_>) -> Option<ForEach> {
+pub(super) fn for_each(fields: DefinitionFields<'_>, index: usize, cx: &mut Context<'_>) -> Option<ForEach> {
     let list = fields.get("for_each").and_then(|entry| template::expression(entry, Scope::step(index), cx));
     let concurrency = fields
         .get("concurrency")
@@ -81,7 +81,7 @@ pub(super) fn for_each(fields: Fields<'_>, index: usize, cx: &mut Context<'_>) -
     Some(ForEach { list: list?, item, concurrency: concurrency.unwrap_or(1), output, steps })
 }
 
-pub(super) fn wait(fields: Fields<'_>, index: usize, cx: &mut Context<'_>) -> Option<Wait> {
+pub(super) fn wait(fields: DefinitionFields<'_>, index: usize, cx: &mut Context<'_>) -> Option<Wait> {
     let timeout = fields
         .require("timeout", "timeout: 24h", &mut cx.problems)
         .and_then(|entry| scalar::duration(entry, &mut cx.problems));
@@ -99,7 +99,7 @@ fn awaited(entry: &Entry, index: usize, cx: &mut Context<'_>) -> Option<Awaited>
         cx.problems.report(scalar::wrong_type(entry, "a mapping").help(help));
         return None;
     }
-    let fields = Fields::of(&entry.value, &AWAITED, &mut cx.problems)?;
+    let fields = DefinitionFields::of(&entry.value, &AWAITED, &mut cx.problems)?;
     let Some(signal) = fields.get("signal") else {
         if fields.has(foreign::is_several) {
             return None;
@@ -127,7 +127,7 @@ fn awaited(entry: &Entry, index: usize, cx: &mut Context<'_>) -> Option<Awaited>
 pub(super) fn sleep(entry: &Entry, index: usize, cx: &mut Context<'_>) -> Option<Sleep> {
     match &entry.value.value {
         Value::Mapping(_) => {
-            let fields = Fields::of(&entry.value, &UNTIL, &mut cx.problems)?;
+            let fields = DefinitionFields::of(&entry.value, &UNTIL, &mut cx.problems)?;
             let until = fields.require("until", "until: \"${ input.departure }\"", &mut cx.problems)?;
             template::expression(until, Scope::step(index), cx).map(Sleep::Until)
         }
@@ -147,7 +147,12 @@ pub(super) fn sleep(entry: &Entry, index: usize, cx: &mut Context<'_>) -> Option
     }
 }
 
-pub(super) fn child(fields: Fields<'_>, index: usize, is_pivot: bool, cx: &mut Context<'_>) -> Option<Child> {
+pub(super) fn child(
+    fields: DefinitionFields<'_>,
+    index: usize,
+    is_pivot: bool,
+    cx: &mut Context<'_>,
+) -> Option<Child> {
     let definition = fields.get("saga").and_then(|entry| name::saga(entry, &mut cx.problems));
     let version = fields
         .require("version", "version: 1", &mut cx.problems)
@@ -167,7 +172,7 @@ fn stays(entry: &Entry, problems: &mut Problems) -> bool {
     is_none
 }
 
-pub(super) fn publish(fields: Fields<'_>, index: usize, cx: &mut Context<'_>) -> Option<Publish> {
+pub(super) fn publish(fields: DefinitionFields<'_>, index: usize, cx: &mut Context<'_>) -> Option<Publish> {
     let event: Option<Arc<str>> =
         fields.get("publish").and_then(|entry| scalar::address(entry, &mut cx.problems)).map(Into::into);
     let exchange = event::exchange(fields, cx);
@@ -176,7 +181,7 @@ pub(super) fn publish(fields: Fields<'_>, index: usize, cx: &mut Context<'_>) ->
 }
 
 pub(super) fn fail(entry: &Entry, index: usize, cx: &mut Context<'_>) -> Option<Action> {
-    let fields = Fields::of(&entry.value, &FAILURE, &mut cx.problems)?;
+    let fields = DefinitionFields::of(&entry.value, &FAILURE, &mut cx.problems)?;
     let code = fields
         .require("code", "code: too_risky", &mut cx.problems)
         .and_then(|entry| scalar::address(entry, &mut cx.problems));

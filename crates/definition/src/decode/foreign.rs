@@ -1,7 +1,5 @@
 //! Keywords of other workflow languages, each with its counterpart here, if there is one.
 
-use crate::decode::words::Shape;
-
 /// Keys of other languages, and what to do instead.
 struct Foreign {
     keys: &'static [&'static str],
@@ -73,11 +71,11 @@ pub(super) fn step(key: &str) -> Option<(String, &'static str)> {
     Some((message, foreign.help))
 }
 
-/// The help for a key that is unknown in `shape`: a step, or `wait`.
-pub(super) fn help(key: &str, shape: &Shape) -> Option<String> {
+/// The help for a key that is unknown in a mapping that `takes` others: a step, or `wait`.
+pub(super) fn help(key: &str, takes: impl Fn(&str) -> bool) -> Option<String> {
     let applicable: &[&Foreign] = match () {
-        () if shape.takes("signal") => &[&FIRST_OF],
-        () if shape.takes("name") => &[&GOTO, &LOOP, &CATCH],
+        () if takes("signal") => &[&FIRST_OF],
+        () if takes("name") => &[&GOTO, &LOOP, &CATCH],
         () => &[],
     };
     let foreign = applicable.iter().find(|foreign| foreign.keys.contains(&key))?;

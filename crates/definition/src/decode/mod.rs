@@ -9,6 +9,7 @@ mod fields;
 mod flow;
 mod foreign;
 mod name;
+mod outline;
 mod policy;
 mod rules;
 mod scalar;
@@ -30,13 +31,14 @@ use super::files::Files;
 use super::literal;
 use super::schema::{self, Schema};
 use super::source::{Entry, Node, Value};
-use fields::Fields;
+use fields::DefinitionFields;
+use outline::Outline;
 use policy::{Policies, StepDefaults};
 use snorri_core::Definition;
 use snorri_core::definition::{Block, OnCompensationFailure, OnLateReply, Step};
 use snorri_core::expression::environment;
 use snorri_core::expression::template::Template;
-use tree::{Outline, Tree};
+use tree::Tree;
 use words::SAGA;
 
 /// Each is a row of the store, and an index entry.
@@ -159,7 +161,7 @@ fn saga(root: &Node, cx: &mut Context<'_>) -> Option<(Definition, Option<Schema>
         );
         return None;
     }
-    let fields = Fields::of(root, &SAGA, &mut cx.problems)?;
+    let fields = DefinitionFields::of(root, &SAGA, &mut cx.problems)?;
     let name = fields
         .require("saga", "saga: order", &mut cx.problems)
         .and_then(|entry| name::saga(entry, &mut cx.problems));
@@ -190,7 +192,7 @@ fn saga(root: &Node, cx: &mut Context<'_>) -> Option<(Definition, Option<Schema>
     Some((definition, input))
 }
 
-fn settings(fields: Fields<'_>, definition: &mut Definition, problems: &mut Problems) {
+fn settings(fields: DefinitionFields<'_>, definition: &mut Definition, problems: &mut Problems) {
     definition.description =
         fields.get("description").and_then(|entry| scalar::text(entry, problems)).map(str::to_owned);
     definition.timeout = fields.get("timeout").and_then(|entry| scalar::duration(entry, problems));
@@ -207,7 +209,10 @@ fn settings(fields: Fields<'_>, definition: &mut Definition, problems: &mut Prob
 }
 
 /// Decodes the steps. Without any it returns an empty body, so that the rest of the file is checked.
-fn steps<'a>(fields: Fields<'a>, cx: &mut Context<'_>) -> Option<(Vec<Step>, Block, Vec<Outline<'a>>)> {
+fn steps<'a>(
+    fields: DefinitionFields<'a>,
+    cx: &mut Context<'_>,
+) -> Option<(Vec<Step>, Block, Vec<Outline<'a>>)> {
     let policies = Policies::of(fields.get("policies"), &mut cx.problems);
     let defaults = StepDefaults::of(fields.get("defaults"), policies, &mut cx.problems);
     let Some(entry) = fields.require("steps", "steps:` and a list below it, `- name: ...", &mut cx.problems)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::code;
 use crate::decode::scalar;
 use crate::diagnostic::{Diagnostic, Problems};
-use crate::expression::RESERVED;
+use crate::expression::reserved::RESERVED;
 use crate::source::{Entry, Value};
 
 const MOST_BYTES: usize = 100;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::code;
-use crate::decode::fields::Fields;
+use crate::decode::fields::DefinitionFields;
 use crate::decode::scalar;
 use crate::decode::words::{DEFAULT_COMPENSATION, DEFAULTS, POLICY, RETRY};
 use crate::diagnostic::{Diagnostic, Problems};
@@ -64,16 +64,17 @@ pub(super) struct StepDefaults<'a> {
 
 impl Timing {
     /// Decodes the fields, and fills the rest from their policy.
-    fn of(fields: Fields<'_>, policies: &Policies<'_>, problems: &mut Problems) -> Self {
+    fn of(fields: DefinitionFields<'_>, policies: &Policies<'_>, problems: &mut Problems) -> Self {
         let policy = fields.get("policy").and_then(|entry| policies.find(entry, problems));
         Self::decode(fields, problems).or(policy.unwrap_or_default())
     }
 
-    fn decode(fields: Fields<'_>, problems: &mut Problems) -> Self {
+    fn decode(fields: DefinitionFields<'_>, problems: &mut Problems) -> Self {
         let timeout = fields.get("timeout").and_then(|entry| scalar::duration(entry, problems));
         let unroutable_timeout =
             fields.get("unroutable_timeout").and_then(|entry| scalar::duration(entry, problems));
-        let retry = fields.get("retry").and_then(|entry| Fields::of(&entry.value, &RETRY, problems));
+        let retry =
+            fields.get("retry").and_then(|entry| DefinitionFields::of(&entry.value, &RETRY, problems));
         let Some(fields) = retry else {
             return Self { timeout, unroutable_timeout, ..Self::default() };
         };
@@ -114,7 +115,7 @@ impl<'a> Policies<'a> {
             return Self::default();
         };
         let policies = policies.iter().filter_map(|policy| {
-            let fields = Fields::of(&policy.value, &POLICY, problems)?;
+            let fields = DefinitionFields::of(&policy.value, &POLICY, problems)?;
             Some((policy.key.as_str(), Timing::decode(fields, problems)))
         });
         Self(policies.collect())
@@ -144,7 +145,8 @@ impl<'a> Policies<'a> {
 impl<'a> StepDefaults<'a> {
     pub(super) fn of(entry: Option<&Entry>, policies: Policies<'a>, problems: &mut Problems) -> Self {
         let mut defaults = Self { policies, ..Self::default() };
-        let Some(fields) = entry.and_then(|entry| Fields::of(&entry.value, &DEFAULTS, problems)) else {
+        let Some(fields) = entry.and_then(|entry| DefinitionFields::of(&entry.value, &DEFAULTS, problems))
+        else {
             return defaults;
         };
         let exchange = fields.get("exchange").map(|entry| scalar::address(entry, problems));
@@ -152,7 +154,7 @@ impl<'a> StepDefaults<'a> {
         defaults.forward = Timing::of(fields, &defaults.policies, problems);
         let compensation = fields.get("compensation");
         if let Some(fields) =
-            compensation.and_then(|entry| Fields::of(&entry.value, &DEFAULT_COMPENSATION, problems))
+            compensation.and_then(|entry| DefinitionFields::of(&entry.value, &DEFAULT_COMPENSATION, problems))
         {
             defaults.compensation = Timing::of(fields, &defaults.policies, problems);
         }
@@ -160,7 +162,7 @@ impl<'a> StepDefaults<'a> {
     }
 
     /// Decodes the patience with a command.
-    pub(super) fn forward(&self, fields: Fields<'_>, problems: &mut Problems) -> Patience {
+    pub(super) fn forward(&self, fields: DefinitionFields<'_>, problems: &mut Problems) -> Patience {
         let timing = Timing::of(fields, &self.policies, problems).or(self.forward);
         timing.patience(builtin::TIMEOUT, builtin::RETRY)
     }
@@ -168,7 +170,7 @@ impl<'a> StepDefaults<'a> {
     /// Decodes the patience with a compensation, whose step has the timeout `timeout`.
     pub(super) fn compensation(
         &self,
-        fields: Fields<'_>,
+        fields: DefinitionFields<'_>,
         timeout: Duration,
         problems: &mut Problems,
     ) -> Patience {

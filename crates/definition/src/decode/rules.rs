@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::code;
-use crate::decode::tree::{Outline, Tree};
+use crate::decode::outline::Outline;
+use crate::decode::tree::Tree;
 use crate::decode::words::BRANCH;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::literal;

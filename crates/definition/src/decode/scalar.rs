@@ -1,6 +1,7 @@
 //! Decodes addresses, booleans, numbers and durations.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::code;
@@ -42,6 +43,11 @@ pub(super) fn address<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<&
     };
     problems.report(diagnostic);
     None
+}
+
+/// The name of an exchange. Reports an invalid one, and returns an empty name then.
+pub(super) fn exchange(entry: &Entry, problems: &mut Problems) -> Arc<str> {
+    address(entry, problems).unwrap_or_default().into()
 }
 
 fn example(key: &str) -> &'static str {

@@ -1,14 +1,12 @@
 //! Decodes a step of any kind.
 
-use std::ops::Range;
-
-use crate::decode::fields::Fields;
+use crate::decode::fields::DefinitionFields;
+use crate::decode::outline::Outline;
 use crate::decode::policy::StepDefaults;
-use crate::decode::tree::Outline;
 use crate::decode::words::{CHILD, CHOICE, COMMAND, FAIL, FOR_EACH, PUBLISH, SLEEP, Shape, WAIT};
 use crate::decode::{Context, command, flow, name, scalar, template};
-use crate::expression::{Scope, Why};
-use crate::source::{Entry, Value};
+use crate::expression::Scope;
+use crate::source::Entry;
 use snorri_core::definition::{Action, Kind, Step, StepIndex};
 
 pub(super) fn decode(
@@ -29,8 +27,8 @@ pub(super) fn decode(
     };
     // The keys of blocks were checked with the tree.
     let fields = match outline.kind {
-        "choice" | "for_each" => Fields::known(outline.node, shape)?,
-        _ => Fields::of(outline.node, shape, &mut cx.problems)?,
+        "choice" | "for_each" => DefinitionFields::known(outline.node, shape)?,
+        _ => DefinitionFields::of(outline.node, shape, &mut cx.problems)?,
     };
     let entry = match outline.kind {
         "command" => fields.require("name", "name: reserve", &mut cx.problems),
@@ -60,7 +58,7 @@ pub(super) fn decode(
 
 fn action(
     outline: &Outline<'_>,
-    fields: Fields<'_>,
+    fields: DefinitionFields<'_>,
     index: usize,
     pivot: bool,
     defaults: &StepDefaults<'_>,
@@ -76,19 +74,4 @@ fn action(
         "publish" => flow::publish(fields, index, cx).map(Box::new).map(Action::Publish),
         _ => flow::fail(fields.get("fail")?, index, cx),
     }
-}
-
-/// The keywords by which a step may have no output although the saga continues, each with its place.
-pub(super) fn absences(entries: &[Entry], kind: &str) -> Vec<(Why, Range<usize>)> {
-    let why = |entry: &Entry| match (entry.key.as_str(), &entry.value.value) {
-        ("optional", Value::Bool(true)) => Some(Why::Optional),
-        ("when", _) if kind != "choice" => Some(Why::Skipped),
-        ("on_timeout", Value::String(word)) if kind == "wait" && word == "continue" => Some(Why::TimedOut),
-        _ => None,
-    };
-    let mut found: Vec<_> =
-        entries.iter().filter_map(|entry| Some((why(entry)?, entry.value.span.clone()))).collect();
-    // A condition of the reader may show that a step was not skipped, but nothing else.
-    found.sort_by_key(|(why, _)| *why == Why::Skipped);
-    found
 }

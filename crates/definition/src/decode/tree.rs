@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::code;
-use crate::decode::fields::Fields;
+use crate::decode::fields::DefinitionFields;
 use crate::decode::foreign;
 use crate::decode::name::{self, DEFAULT_ITEM};
-use crate::decode::step;
+use crate::decode::outline::Outline;
 use crate::decode::words::{BRANCH, CHOICE, COMMAND, FOR_EACH, KINDS, PARALLEL, STEP};
 use crate::diagnostic::{Diagnostic, Problems};
-use crate::expression::{Hop, ListOf, Named};
+use crate::expression::{Hop, ListOf, Named, Why};
 use crate::source::{Entry, Node, Value};
 use crate::suggest;
 use snorri_core::definition::{Block, StepIndex};
@@ -33,17 +33,6 @@ pub(super) struct Tree<'a> {
     pub(super) given: Vec<Given<'a>>,
     /// The number of steps without a name, of each kind.
     counts: HashMap<&'static str, usize>,
-}
-
-/// A step before it is decoded.
-#[derive(Debug)]
-pub(super) struct Outline<'a> {
-    pub(super) node: &'a Node,
-    pub(super) kind: &'static str,
-    /// The place to report for the step as a whole.
-    pub(super) span: Range<usize>,
-    /// Whether it has a name of its own.
-    pub(super) is_named: bool,
 }
 
 /// A name in the definition.
@@ -68,22 +57,6 @@ struct List<'a, 'b> {
     /// The owner of this list, and whether it may have no steps.
     owner: &'static str,
     may_be_empty: bool,
-}
-
-impl<'a> Outline<'a> {
-    pub(super) fn get(&self, key: &str) -> Option<&'a Entry> {
-        let Value::Mapping(entries) = &self.node.value else { return None };
-        let is_misspelt = |entry: &&Entry| {
-            let is_unknown = self.kind == "command" && !COMMAND.takes(&entry.key);
-            is_unknown && COMMAND.suggest_keyword(&entry.key).is_some_and(|meant| meant == key)
-        };
-        entries.iter().find(|entry| entry.key == key).or_else(|| entries.iter().find(is_misspelt))
-    }
-
-    /// The place of a key whose value is `true`.
-    pub(super) fn flag(&self, key: &str) -> Option<&'a Range<usize>> {
-        self.get(key).filter(|entry| entry.value.value == Value::Bool(true)).map(|entry| &entry.key_span)
-    }
 }
 
 impl<'a> Tree<'a> {
@@ -158,7 +131,7 @@ impl<'a> Tree<'a> {
         problems: &mut Problems,
     ) -> Option<Block> {
         let Value::Mapping(entries) = &node.value else {
-            Fields::of(node, &STEP, problems);
+            DefinitionFields::of(node, &STEP, problems);
             return None;
         };
         let kind = kind_of(entries, problems)?;
@@ -214,7 +187,7 @@ impl<'a> Tree<'a> {
             gives_up: kind == "command"
                 && has("on_timeout", &Value::String("unknown".into()))
                 && !has("optional", &Value::Bool(true)),
-            absences: step::absences(entries, kind),
+            absences: absences(entries, kind),
         });
         self.given.extend(name.as_ref().map(|(name, span)| Given {
             name,
@@ -233,7 +206,7 @@ impl<'a> Tree<'a> {
         within: &[usize],
         problems: &mut Problems,
     ) -> Option<Block> {
-        let fields = Fields::of(node, &PARALLEL, problems)?;
+        let fields = DefinitionFields::of(node, &PARALLEL, problems)?;
         if let Some(entry) = fields.get("name")
             && let Some(name) = name::step(entry, problems)
         {
@@ -262,12 +235,12 @@ impl<'a> Tree<'a> {
         within: &[usize],
         problems: &mut Problems,
     ) -> Option<Block> {
-        let fields = Fields::of(node, &CHOICE, problems)?;
+        let fields = DefinitionFields::of(node, &CHOICE, problems)?;
         let entry = fields.get("choice")?;
         let branches = branches(entry, "begin each branch with a dash: `- when: ...`", problems)?;
         let mut blocks = Vec::with_capacity(branches.len());
         for (branch, node) in branches.iter().enumerate() {
-            let Some(fields) = Fields::of(node, &BRANCH, problems) else { continue };
+            let Some(fields) = DefinitionFields::of(node, &BRANCH, problems) else { continue };
             let default_branch = fields.get("default").or_else(|| fields.misspelt("default"));
             let steps = default_branch.or_else(|| fields.require("steps", "steps: [...]", problems));
             let Some(steps) = steps else { continue };
@@ -296,7 +269,7 @@ impl<'a> Tree<'a> {
         within: &[usize],
         problems: &mut Problems,
     ) -> Option<Block> {
-        let fields = Fields::of(node, &FOR_EACH, problems)?;
+        let fields = DefinitionFields::of(node, &FOR_EACH, problems)?;
         let head = &fields.get("for_each")?.key_span;
         let own = fields.get("as").map(|entry| (name::item(entry, problems), &entry.value.span));
         let (item, span) = own.unwrap_or((Some(DEFAULT_ITEM), head));
@@ -320,6 +293,21 @@ impl<'a> Tree<'a> {
         );
         Some(Block::ForEach(StepIndex(index), Box::new(body)))
     }
+}
+
+/// The keywords by which a step may have no output although the saga continues, each with its place.
+fn absences(entries: &[Entry], kind: &str) -> Vec<(Why, Range<usize>)> {
+    let why = |entry: &Entry| match (entry.key.as_str(), &entry.value.value) {
+        ("optional", Value::Bool(true)) => Some(Why::Optional),
+        ("when", _) if kind != "choice" => Some(Why::Skipped),
+        ("on_timeout", Value::String(word)) if kind == "wait" && word == "continue" => Some(Why::TimedOut),
+        _ => None,
+    };
+    let mut found: Vec<_> =
+        entries.iter().filter_map(|entry| Some((why(entry)?, entry.value.span.clone()))).collect();
+    // A condition of the reader may show that a step was not skipped, but nothing else.
+    found.sort_by_key(|(why, _)| *why == Why::Skipped);
+    found
 }
 
 /// The text of an entry, and its place.

@@ -162,7 +162,7 @@ impl Shape {
         match homes.as_slice() {
             [] => Stranger::Unknown(match self.suggest_keyword(key) {
                 Some(meant) => Some(format!("did you mean `{meant}`?")),
-                None if let Some(help) = foreign::help(key, self) => Some(help),
+                None if let Some(help) = foreign::help(key, |other| self.takes(other)) => Some(help),
                 None => suggest::did_you_mean(key, self.keys()),
             }),
             [home] => Stranger::Misplaced(match suggest::nearest(key, self.keys()) {

@@ -7,6 +7,7 @@ mod function;
 mod growth;
 mod path;
 mod reads;
+pub(super) mod reserved;
 mod scope;
 mod sight;
 mod syntax;
@@ -27,57 +28,6 @@ pub(super) use growth::check as check_growth;
 pub(super) use reads::reads;
 pub(super) use scope::{Hop, ListOf, Named, Names, Scope};
 pub(super) use types::{Known, Wanted, Why, check as check_types};
-
-/// The names with a meaning of their own in expressions, which no step can have.
-pub(super) const RESERVED: [&str; 41] = [
-    "input",
-    "saga",
-    "event",
-    "schedule",
-    "item", // ours
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "namespace",
-    "null",
-    "package",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while", // CEL's words
-    "bool",
-    "bytes",
-    "double",
-    "duration",
-    "dyn",
-    "int",
-    "list",
-    "map",
-    "null_type",
-    "string",
-    "timestamp",
-    "type",
-    "uint",
-    "optional",
-    "optional_type", // CEL's types
-];
-/// How many of them, at the end, are types: an expression may name those.
-const TYPES: usize = 15;
-
-fn is_type(name: &str) -> bool {
-    RESERVED[RESERVED.len() - TYPES..].contains(&name)
-}
 
 /// Deepest nesting of an expression's parts. Evaluating recurses, and two thousand `+` in a row, which fit the longest
 /// source, overflow the stack of a thread.

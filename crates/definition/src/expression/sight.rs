@@ -4,8 +4,8 @@ use super::super::code;
 use super::super::diagnostic::Diagnostic;
 use super::super::schema::{self, Lookup};
 use super::super::suggest;
-use super::is_type;
 use super::path::{Path, PathField};
+use super::reserved::is_type;
 use super::scope::{At, Hop, ListOf, Names, Scope, Sight};
 
 /// Checks a path.

@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Problems};
 use crate::source::{Entry, Node, Value};
 
 /// A kind of mapping: its name, as in "a step has no ...", and its keys.
-pub trait Shape: Debug + 'static {
+pub trait MappingKind: Debug + 'static {
     fn name(&self) -> &'static str;
 
     /// One of its keys, as an example.
@@ -23,43 +23,43 @@ pub trait Shape: Debug + 'static {
     fn stranger(&self, entry: &Entry) -> Diagnostic;
 }
 
-/// The fields of a mapping of a known shape.
+/// The fields of a mapping of a known kind.
 #[derive(Debug)]
-pub struct Fields<'a, S: Shape> {
+pub struct Fields<'a, S: MappingKind> {
     pub entries: &'a [Entry],
-    shape: &'static S,
+    kind: &'static S,
     /// The place that diagnostics for missing keys point at.
     pub head: &'a Range<usize>,
 }
 
-impl<S: Shape> Clone for Fields<'_, S> {
+impl<S: MappingKind> Clone for Fields<'_, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<S: Shape> Copy for Fields<'_, S> {}
+impl<S: MappingKind> Copy for Fields<'_, S> {}
 
-impl<'a, S: Shape> Fields<'a, S> {
+impl<'a, S: MappingKind> Fields<'a, S> {
     /// The fields of `node`; checks its keys. `None` if it is no mapping.
-    pub fn of(node: &'a Node, shape: &'static S, problems: &mut Problems) -> Option<Self> {
-        let entries = mapping(node, shape.name(), shape.example(), problems)?;
-        for entry in entries.iter().filter(|entry| !shape.takes(&entry.key)) {
-            problems.report_with(|| shape.stranger(entry));
+    pub fn of(node: &'a Node, kind: &'static S, problems: &mut Problems) -> Option<Self> {
+        let entries = mapping(node, kind.name(), kind.example(), problems)?;
+        for entry in entries.iter().filter(|entry| !kind.takes(&entry.key)) {
+            problems.report_with(|| kind.stranger(entry));
         }
-        Self::known(node, shape)
+        Self::known(node, kind)
     }
 
     /// The fields of `node`, whose keys have been checked before.
-    pub fn known(node: &'a Node, shape: &'static S) -> Option<Self> {
+    pub fn known(node: &'a Node, kind: &'static S) -> Option<Self> {
         let Value::Mapping(entries) = &node.value else { return None };
         let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
-        Some(Self { entries, shape, head })
+        Some(Self { entries, kind, head })
     }
 
     /// The entry of a key that may be left out.
     pub fn get(&self, key: &str) -> Option<&'a Entry> {
-        debug_assert!(self.shape.takes(key), "{} does not take `{key}`", self.shape.name());
+        debug_assert!(self.kind.takes(key), "{} does not take `{key}`", self.kind.name());
         self.entries.iter().find(|entry| entry.key == key)
     }
 
@@ -71,8 +71,8 @@ impl<'a, S: Shape> Fields<'a, S> {
     /// The entry of a wrong key that is probably this one. The wrong key has been reported.
     pub fn misspelt(&self, key: &str) -> Option<&'a Entry> {
         self.entries.iter().find(|entry| {
-            !self.shape.takes(&entry.key)
-                && self.shape.suggest_keyword(&entry.key).is_some_and(|meant| meant == key)
+            !self.kind.takes(&entry.key)
+                && self.kind.suggest_keyword(&entry.key).is_some_and(|meant| meant == key)
         })
     }
 
@@ -81,7 +81,7 @@ impl<'a, S: Shape> Fields<'a, S> {
     pub fn require(&self, key: &str, example: &str, problems: &mut Problems) -> Option<&'a Entry> {
         let entry = self.get(key).or_else(|| self.misspelt(key));
         if entry.is_none() {
-            let message = format!("{} needs `{key}`", self.shape.name());
+            let message = format!("{} needs `{key}`", self.kind.name());
             problems.report(
                 Diagnostic::new(code::MISSING_KEY, self.head.clone(), message)
                     .label(format!("`{key}` is missing"))

@@ -23,7 +23,7 @@ pub(super) struct Shape {
 
 pub(super) type Fields<'a> = fields::Fields<'a, Shape>;
 
-impl fields::Shape for Shape {
+impl fields::MappingKind for Shape {
     fn name(&self) -> &'static str {
         self.name
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::code;
-use crate::decode::tree::Outline;
+use crate::decode::outline::Outline;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::expression::{ListOf, Names, reads};
 use crate::source::{Entry, Node, Value as Written};

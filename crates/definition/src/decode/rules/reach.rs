@@ -1,7 +1,7 @@
 //! Finds conditions that are constant, and steps that are never reached.
 
 use crate::code;
-use crate::decode::tree::Outline;
+use crate::decode::outline::Outline;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::source::{Entry, Node, Value as Written};
 use snorri_core::Definition;

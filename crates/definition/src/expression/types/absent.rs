@@ -7,9 +7,9 @@ use cel::common::ast::Expr;
 use super::super::super::code;
 use super::super::super::diagnostic::Diagnostic;
 use super::extent::Text;
-use super::infer::{Missing, Typed, Typing};
+use super::infer::Typing;
 use super::missing::{self, Place};
-use super::value::{Absence, Type, Why};
+use super::value::{Absence, Missing, Type, Typed, Why};
 use super::wanted::Wanted;
 use super::{guard, report};
 

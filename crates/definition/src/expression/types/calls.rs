@@ -5,9 +5,9 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, operators};
 
 use super::super::function;
 use super::guard::{self, facts};
-use super::infer::{Typed, Typing};
+use super::infer::Typing;
 use super::kind::Kinds;
-use super::value::Type;
+use super::value::{Type, Typed};
 use super::{operators as table, report};
 
 impl<'a> Typing<'a> {

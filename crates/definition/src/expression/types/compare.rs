@@ -6,9 +6,9 @@ use super::super::super::code;
 use super::super::super::diagnostic::Diagnostic;
 use super::super::super::suggest;
 use super::extent::Text;
-use super::infer::Typed;
 use super::kind::Kinds;
 use super::report;
+use super::value::Typed;
 use cel::IdedExpr;
 
 /// Checks `left == right`, or `left != right`.

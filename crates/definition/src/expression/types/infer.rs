@@ -4,34 +4,13 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, MapExpr, operators};
 
 use super::super::super::diagnostic::Diagnostic;
-use super::super::is_type;
+use super::super::reserved::is_type;
 use super::super::scope::{Names, Scope};
 use super::extent::Text;
 use super::guard::{self, facts};
 use super::kind::Kinds;
-use super::value::{Absence, Type};
+use super::value::{Missing, Type, Typed};
 use super::{compare, operators as table, report};
-
-/// A field that may be missing when it is read.
-pub(super) struct Missing<'a> {
-    pub(super) expression: &'a IdedExpr,
-    pub(super) path: String,
-    /// Its type, or that of its operand if it is not known.
-    pub(super) of: Type,
-    /// The field of the schema that is probably meant.
-    pub(super) meant: Option<String>,
-    /// It is compared with null, to find out whether it is present: with `==`, or with `!=`.
-    pub(super) is_compared_with_null: Option<bool>,
-    /// It is read from an output that may be missing: why, and that output.
-    pub(super) absence: Option<(Absence, &'a IdedExpr)>,
-}
-
-/// A part of an expression, and its type.
-#[derive(Clone)]
-pub(super) struct Typed<'a> {
-    pub(super) expression: &'a IdedExpr,
-    pub(super) of: Type,
-}
 
 pub(super) struct Typing<'a> {
     pub(super) text: Text<'a>,

@@ -7,10 +7,9 @@ use super::super::super::code;
 use super::super::super::diagnostic::Diagnostic;
 use super::super::function;
 use super::super::scope::{At, Names, Scope};
-use super::absent;
 use super::extent::Text;
-use super::infer::Missing;
 use super::kind::Kinds;
+use super::value::Missing;
 use super::wanted::Wanted;
 
 /// The place of an expression, and the type that it must have there.
@@ -34,9 +33,6 @@ pub(super) fn report_missing(
     missing: &Missing<'_>,
     place: &Place<'_>,
 ) -> Option<Diagnostic> {
-    if let Some((absence, output)) = missing.absence {
-        return absent::report_absence(text, root, missing, (absence, output), place);
-    }
     let &Place { scope, names, wanted } = place;
     let harm = harm(scope, names, wanted);
     let name = missing.path.rsplit('.').next().unwrap_or_default();

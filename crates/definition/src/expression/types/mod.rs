@@ -52,7 +52,10 @@ pub(crate) fn check(
         found.extend(wanted.check(&text, &whole));
     }
     let place = missing::Place { scope, names, wanted };
-    found.extend(missing.iter().filter_map(|missing| missing::report_missing(&text, root, missing, &place)));
+    found.extend(missing.iter().filter_map(|missing| match missing.absence {
+        Some(absence) => absent::report_absence(&text, root, missing, absence, &place),
+        None => missing::report_missing(&text, root, missing, &place),
+    }));
     found.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
     found
 }

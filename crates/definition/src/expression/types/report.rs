@@ -6,9 +6,9 @@ use cel::common::ast::{Expr, LiteralValue};
 use super::super::super::code;
 use super::super::super::diagnostic::Diagnostic;
 use super::extent::Text;
-use super::infer::Typed;
 use super::kind::Kinds;
 use super::operators::is_ordering;
+use super::value::Typed;
 
 /// "`input.amount` is an integer".
 pub(super) fn is(text: &Text<'_>, typed: &Typed<'_>) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cel::IdedExpr;
 use cel::common::ast::LiteralValue;
 use serde_json::Value as Json;
 
@@ -48,6 +49,27 @@ pub(crate) struct Type {
     pub(super) is_vouched: bool,
     /// Why it may be null, although its schema does not allow that.
     pub(super) absence: Option<Absence>,
+}
+
+/// A field that may be missing when it is read.
+pub(super) struct Missing<'a> {
+    pub(super) expression: &'a IdedExpr,
+    pub(super) path: String,
+    /// Its type, or that of its operand if it is not known.
+    pub(super) of: Type,
+    /// The field of the schema that is probably meant.
+    pub(super) meant: Option<String>,
+    /// It is compared with null, to find out whether it is present: with `==`, or with `!=`.
+    pub(super) is_compared_with_null: Option<bool>,
+    /// It is read from an output that may be missing: why, and that output.
+    pub(super) absence: Option<(Absence, &'a IdedExpr)>,
+}
+
+/// A part of an expression, and its type.
+#[derive(Clone)]
+pub(super) struct Typed<'a> {
+    pub(super) expression: &'a IdedExpr,
+    pub(super) of: Type,
 }
 
 /// A field, and whether it is there.

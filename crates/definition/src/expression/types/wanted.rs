@@ -4,9 +4,9 @@ use super::super::super::code;
 use super::super::super::diagnostic::Diagnostic;
 use super::super::scope::{At, Scope};
 use super::extent::Text;
-use super::infer::Typed;
 use super::kind::Kinds;
 use super::report;
+use super::value::Typed;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
