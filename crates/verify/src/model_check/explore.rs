@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use crate::model_check::abstraction::{Abstraction, Answers};
 use crate::model_check::fingerprint::{self, Fingerprints};
-use crate::model_check::layers::{Later, Layers};
-use crate::model_check::migrate::Migrated;
 use crate::model_check::operator::Act;
+use crate::model_check::record::{Later, Layers, Migrated, Predecessor, Reached};
 use crate::model_check::rules::{self, Broken, Rule};
 use crate::model_check::stimulus::{self, Stimulus, StimulusKind, is_quiet};
 use crate::model_check::system::System;
@@ -18,28 +17,6 @@ use snorri_core::id::StepPath;
 use snorri_core::journal::Fact;
 use snorri_core::state::{State, Status};
 use snorri_core::transition::Decision;
-
-/// One decision on the path to a state: the stimulus in the previous state, and the answer that data gives.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Predecessor {
-    pub(super) from: u32,
-    pub(super) stimulus: u16,
-    pub(super) answer: u16,
-}
-
-/// Where a violation was found: in a state, or after a decision and perhaps further stimuli.
-#[derive(Debug)]
-pub(super) struct Reached {
-    pub(super) at: u32,
-    pub(super) predecessor: Option<Predecessor>,
-    pub(super) then: Vec<Stimulus>,
-}
-
-impl Reached {
-    pub(super) fn state(at: u32) -> Self {
-        Self { at, predecessor: None, then: Vec::new() }
-    }
-}
 
 /// The status in which sagas end, and the incidents that hold them.
 type Ending = (&'static str, BTreeSet<Held>);

@@ -2,48 +2,16 @@
 //!
 //! A layer has only states that no earlier layer has, so the first one is the state space without an operator.
 
-use std::collections::HashSet;
-
 use crate::model_check::Explored;
 use crate::model_check::abstraction::Answers;
-use crate::model_check::explore::{Explorer, Predecessor, Reached};
+use crate::model_check::explore::Explorer;
 use crate::model_check::fingerprint;
 use crate::model_check::identity::{self, Fault};
 use crate::model_check::path_count;
+use crate::model_check::record::{Later, Reached};
 use crate::model_check::rules::Rule;
 use crate::model_check::stimulus::Stimulus;
 use snorri_core::state::State;
-
-/// The state of the exploration by layers.
-#[derive(Default)]
-pub(super) struct Layers {
-    /// The number of interventions before the current layer.
-    pub(super) current: u32,
-    /// The figures before the first intervention, and the number of edges then.
-    pub(super) alone: Option<(Explored, usize)>,
-    /// The states of the next layer.
-    pub(super) later: Vec<Later>,
-    /// Their fingerprints.
-    pub(super) awaited: HashSet<u64>,
-    /// From state to state, one for each intervention.
-    pub(super) edges: Vec<(u32, u32)>,
-    /// The number of decisions on interventions.
-    pub(super) transitions: usize,
-    /// The states that have ended, except by being abandoned.
-    pub(super) ended: Vec<u32>,
-    /// The situations that have been compared or explored.
-    compared: HashSet<u64>,
-    /// Whether the bound was reached after the first intervention.
-    pub(super) is_cut: bool,
-}
-
-/// A state that an intervention leads to. It is entered once the current layer is explored, if it is still new then.
-pub(super) struct Later {
-    pub(super) predecessor: Predecessor,
-    pub(super) state: State,
-    pub(super) answers: Answers,
-    pub(super) print: u64,
-}
 
 impl Explorer<'_> {
     /// The interventions to try in a state, by their number: each in every state, or once for each situation.

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model_check::abstraction::{Abstraction, Answers};
-use crate::model_check::explore::{Explorer, Reached};
+use crate::model_check::explore::Explorer;
 use crate::model_check::operator::Act;
+use crate::model_check::record::{Migrated, Reached};
 use crate::model_check::rules::{self, Rule};
 use crate::model_check::stimulus::is_quiet;
 use crate::model_check::{Bounds, Explored, Surroundings, Violation};
@@ -32,15 +33,6 @@ pub struct Migrations {
     pub violations: Vec<Violation>,
     /// Whether the bound on states was reached.
     pub is_cut: bool,
-}
-
-/// An initial state of the exploration of the new version.
-#[derive(Debug)]
-pub(super) struct Migrated {
-    /// The state of the old version.
-    of: u32,
-    pub(super) state: State,
-    pub(super) answers: Answers,
 }
 
 /// Tries a migration in every state that sagas of `from` reach without an operator, and explores what follows.

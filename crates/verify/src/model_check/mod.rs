@@ -17,6 +17,7 @@ mod layers;
 mod migrate;
 mod operator;
 mod path_count;
+mod record;
 mod report;
 mod rules;
 mod stimulus;

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::model_check::stimulus::{Stimulus, StimulusKind};
 use snorri_core::definition::{Definition, Step};
 use snorri_core::id::{Direction, StepPath};
 use snorri_core::input::{Input, Intervention, Migrate, Resolution};
@@ -36,11 +35,6 @@ pub(super) const OF_SAGA: [Act; 6] =
     [Act::Retry, Act::Rollback, Act::Abandon, Act::RaiseLimits, Act::Pause, Act::Resume];
 
 impl Act {
-    pub(super) fn on(self, step: Option<&StepPath>) -> Stimulus {
-        let of = step.map(|step| (step.clone(), Direction::Forward));
-        Stimulus { kind: StimulusKind::Operator(self), of }
-    }
-
     /// Its name in the journal and in `allowed_actions`.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -106,21 +100,25 @@ impl Act {
 
 /// The interventions to explore in a state: those that lead to another state. An intervention that names no step is explored
 /// only where it does more than one that names a step.
-pub(super) fn choices(definition: &Definition, state: &State, with_pauses: bool) -> Vec<Stimulus> {
+pub(super) fn choices<'a>(
+    definition: &Definition,
+    state: &'a State,
+    with_pauses: bool,
+) -> Vec<(Act, Option<&'a StepPath>)> {
     let is_allowed = |act: &Act, step| act.is_allowed(definition, state, step);
     let mut found = Vec::new();
     if !state.incidents.is_empty() {
         for path in steps_with_incidents(state) {
             let acts = OF_STEP.iter().filter(|act| is_allowed(act, Some(path)));
-            found.extend(acts.map(|act| act.on(Some(path))));
+            found.extend(acts.map(|act| (*act, Some(path))));
         }
         let held = state.steps.keys().filter(|step| held(state, step).is_some()).count();
         let acts = [Act::Retry, Act::Rollback, Act::Abandon];
         let acts = acts.iter().filter(|act| is_allowed(act, None) && (**act != Act::Retry || held > 1));
-        found.extend(acts.map(|act| act.on(None)));
+        found.extend(acts.map(|act| (*act, None)));
     }
     if with_pauses && is_allowed(&Act::Pause, None) {
-        found.push(Act::Pause.on(None));
+        found.push((Act::Pause, None));
     }
     found
 }

@@ -1,6 +1,7 @@
 //! The result of an exploration, with its counterexamples.
 
-use crate::model_check::explore::{Explorer, Predecessor, Reached};
+use crate::model_check::explore::Explorer;
+use crate::model_check::record::{Predecessor, Reached};
 use crate::model_check::{Bounds, End, ModelCheck, Violation, counterexample, path_count};
 use snorri_core::definition::{Action, Definition};
 use snorri_core::state::Status;

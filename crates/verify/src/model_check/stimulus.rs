@@ -78,6 +78,14 @@ impl StimulusKind {
     }
 }
 
+impl Act {
+    /// The intervention as a stimulus.
+    pub(super) fn on(self, step: Option<&StepPath>) -> Stimulus {
+        let of = step.map(|step| (step.clone(), Direction::Forward));
+        Stimulus { kind: StimulusKind::Operator(self), of }
+    }
+}
+
 /// All stimuli in `state`, those that lead to an end fastest first.
 pub(super) fn all(definition: &Definition, state: &State, around: &Surroundings) -> Vec<Stimulus> {
     let mut found = Vec::new();

@@ -79,7 +79,8 @@ impl System<'_> {
     }
 
     pub(super) fn choices(&self, state: &State) -> Vec<Stimulus> {
-        operator::choices(&self.abstraction.definition, state, self.everywhere)
+        let choices = operator::choices(&self.abstraction.definition, state, self.everywhere);
+        choices.into_iter().map(|(act, step)| act.on(step)).collect()
     }
 
     fn late_calls(&self) -> bool {

@@ -1,15 +1,17 @@
 //! Decodes a scenario file into its scenarios, and reports all problems.
 
+mod expected;
+mod fields;
+mod scripted_event;
+pub(super) mod start;
+mod stubs;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::expected;
-use super::fields::{self, Fields, Shape};
-use super::listed::ListedItem;
-use super::script::{Aim, Place, Scenario, Spot, Stubs, Suite};
-use super::scripted_event::scripted_events;
-use super::start::{self, Begin};
-use super::stubs;
+use super::script::{Aim, ListedItem, Place, Scenario, Spot, Stubs, Suite};
+use fields::{Fields, Shape};
+use scripted_event::scripted_events;
 use snorri_core::definition::Step;
 use snorri_core::{Direction, StepPath, Time};
 use snorri_definition::Compiled;
@@ -19,6 +21,7 @@ use snorri_definition::diagnostic::Problems;
 use snorri_definition::diagnostic::code;
 use snorri_definition::diagnostic::suggest;
 use snorri_definition::source::{self, Entry, Node, Value};
+use start::Begin;
 
 const FILE: Shape = Shape {
     name: "a scenario file",

@@ -5,14 +5,7 @@ use std::ops::Range;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::expect;
-use super::script::Line;
-
-/// An item of such a list: its place, and its number of repetitions.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct ListedItem {
-    pub(super) span: Range<usize>,
-    pub(super) times: usize,
-}
+use super::script::{Line, ListedItem};
 
 /// The text of an item.
 struct Written<'a> {

@@ -19,14 +19,9 @@
 pub mod coverage;
 mod decode;
 pub mod expect;
-mod expected;
-mod fields;
 mod listed;
 mod participants;
 pub mod script;
-mod scripted_event;
-mod start;
-mod stubs;
 pub mod update;
 pub mod world;
 mod yaml;

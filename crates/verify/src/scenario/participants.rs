@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::decode::start::Only;
 use super::script::{Aim, Response};
-use super::start::Only;
 use super::world::{SentMessage, World};
 use snorri_core::input::{Attempt, Input, Reply};
 use snorri_core::journal::{EventSource, ReceivedEvent};

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::listed::ListedItem;
 use snorri_core::input::{Intervention, ReplyResult};
 use snorri_core::journal::{Problem, ReceivedEvent};
 use snorri_core::{Direction, Status, StepPath, Time};
@@ -48,6 +47,13 @@ pub(super) struct Place {
     pub(super) parts: Vec<(String, Spot)>,
     /// The items of the keys that have lists.
     pub(super) lists: Vec<(String, Vec<ListedItem>)>,
+}
+
+/// An item of a list: its place, and its number of repetitions.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ListedItem {
+    pub(super) span: Range<usize>,
+    pub(super) times: usize,
 }
 
 /// An entry of a mapping: its key, and the first line of its value.
@@ -137,7 +143,7 @@ impl Stubs {
 /// An event of a scenario besides the answers of participants. Events happen in the order in which they are written.
 #[derive(Debug, Clone)]
 pub(super) struct ScriptedEvent {
-    pub(super) what: What,
+    pub(super) what: ScriptedAction,
     pub(super) at: Option<Duration>,
     pub(super) after: Option<After>,
     /// Counted from the end of `after`, or from the previous event.
@@ -157,7 +163,7 @@ pub(super) enum After {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum What {
+pub(super) enum ScriptedAction {
     Cancel {
         reason: String,
     },

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::decode::plain;
 use super::expect::{self, Section, YamlText};
-use super::listed::{self, ListedItem};
-use super::script::{Place, Scenario, Spot};
+use super::listed;
+use super::script::{ListedItem, Place, Scenario, Spot};
 use super::world::Observed;
 
 /// Most characters of a line with an `expect` in braces.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::script::{After, Aim, Scenario, ScriptedEvent, What};
+use super::script::{After, Aim, Scenario, ScriptedAction, ScriptedEvent};
 use snorri_core::input::{Attempt, Input, Reply};
 use snorri_core::journal::{By, Entry, Fact, Parent, Started};
 use snorri_core::state::Incident;
@@ -98,7 +98,7 @@ enum Next {
 impl World<'_> {
     fn play(&mut self) {
         // The parent is given in the start input, so any saga can be started as a child.
-        let is_part = self.scenario.when.iter().any(|event| matches!(event.what, What::Compensate));
+        let is_part = self.scenario.when.iter().any(|event| matches!(event.what, ScriptedAction::Compensate));
         let parent = Parent {
             saga: SagaId::of_message("scenario", "parent"),
             step: StepPath::new("part"),
@@ -181,25 +181,27 @@ impl World<'_> {
         self.last_happened = self.now;
         let by = |reason: &str| By { actor: "scenario".to_owned(), reason: reason.to_owned() };
         let input = match &event.what {
-            What::Stop => return true,
-            What::Cancel { reason } => Input::Cancel(by(reason)),
-            What::Pause => Input::Pause(by("pause")),
-            What::Resume => Input::Resume(by("resume")),
-            What::Compensate => Input::Compensate { attempt: 1 },
-            What::ReceivedEvent(arrival) => {
+            ScriptedAction::Stop => return true,
+            ScriptedAction::Cancel { reason } => Input::Cancel(by(reason)),
+            ScriptedAction::Pause => Input::Pause(by("pause")),
+            ScriptedAction::Resume => Input::Resume(by("resume")),
+            ScriptedAction::Compensate => Input::Compensate { attempt: 1 },
+            ScriptedAction::ReceivedEvent(arrival) => {
                 self.check_correlation(arrival);
                 Input::Event(Arc::clone(arrival))
             }
-            What::Reply { aim, attempt, result } => {
+            ScriptedAction::Reply { aim, attempt, result } => {
                 let path = self.resolve(aim);
                 let latest = self.state.step(&path).map_or(1, |step| step.attempts(aim.direction).last);
                 let number = attempt.unwrap_or(latest);
                 let attempt = Attempt { step: path, direction: aim.direction, number };
                 Input::Reply(Reply { attempt, result: result.clone() })
             }
-            What::Intervene(action) => Input::Intervene { action: action.clone(), by: by(&event.label) },
+            ScriptedAction::Intervene(action) => {
+                Input::Intervene { action: action.clone(), by: by(&event.label) }
+            }
         };
-        let is_reply = matches!(event.what, What::Reply { .. });
+        let is_reply = matches!(event.what, ScriptedAction::Reply { .. });
         match (self.take(&input), &event.refused) {
             (Ok(()), None) => {}
             (Err(ignored), Some(code)) if code.as_ref().is_none_or(|code| code == ignored.code()) => {}

@@ -17,6 +17,7 @@ mod observe;
 mod plan;
 mod render;
 mod report;
+mod schema;
 mod table;
 mod tally;
 mod wants;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
 use serde_json::{Map, Value, json};
 
-use super::example;
+use super::schema;
 use snorri_core::Definition;
 use snorri_core::definition::{Action, Sleep};
 use snorri_core::expression::Expression;
@@ -199,7 +199,7 @@ impl Want {
     pub fn put_into(&self, value: &mut Value, schema: Option<&Value>) {
         let (root, mut schema) = (schema, schema);
         let made = |schema: Option<&Value>| {
-            let made = schema.zip(root).map(|(schema, root)| example::of_schema(schema, root, 0));
+            let made = schema.zip(root).map(|(schema, root)| schema::of_schema(schema, root, 0));
             made.filter(|made| !made.is_null())
         };
         let mut at = value;
@@ -215,7 +215,7 @@ impl Want {
                 at.as_object_mut().map(|fields| fields.entry(name.clone()).or_insert(Value::Null))
             };
             let field = (!is_item).then_some(name.as_str());
-            schema = schema.zip(root).and_then(|(schema, root)| example::within(schema, root, field));
+            schema = schema.zip(root).and_then(|(schema, root)| schema::within(schema, root, field));
             match next {
                 Some(next) => at = next,
                 None => return,

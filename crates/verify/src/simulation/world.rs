@@ -49,7 +49,7 @@ pub(super) fn run(plan: &Plan, number: u64, tally: &mut Tally) {
     for _ in 0..MOST_EVENTS {
         let Some(Reverse(event)) = world.queue.pop() else { break };
         world.now = event.at;
-        world.happen(event.saga, &event.what);
+        world.happen(event.saga, &event.kind);
     }
     world.end();
 }
@@ -80,29 +80,29 @@ struct Event {
     order: u64,
     /// The saga that gets the input, or gives the command.
     saga: usize,
-    what: What,
+    kind: EventKind,
 }
 
-enum What {
+enum EventKind {
     Input(Input),
     ChildCommand(ChildCommand),
 }
 
 impl<'a> SimulatedWorld<'a> {
-    fn put(&mut self, at: Time, saga: usize, what: What) {
+    fn put(&mut self, at: Time, saga: usize, kind: EventKind) {
         self.order += 1;
-        self.queue.push(Reverse(Event { at: at.max(self.now), order: self.order, saga, what }));
+        self.queue.push(Reverse(Event { at: at.max(self.now), order: self.order, saga, kind }));
     }
 
     fn put_input(&mut self, at: Time, saga: usize, input: Input) {
-        self.put(at, saga, What::Input(input));
+        self.put(at, saga, EventKind::Input(input));
     }
 
-    fn happen(&mut self, saga: usize, what: &What) {
-        match what {
+    fn happen(&mut self, saga: usize, kind: &EventKind) {
+        match kind {
             // What changes nothing has no effect here, either.
-            What::Input(input) => drop(self.take(saga, input)),
-            What::ChildCommand(command) => self.carry_out(saga, command),
+            EventKind::Input(input) => drop(self.take(saga, input)),
+            EventKind::ChildCommand(command) => self.carry_out(saga, command),
         }
     }
 
@@ -117,7 +117,7 @@ impl<'a> SimulatedWorld<'a> {
         for message in decision.messages {
             match message {
                 Message::Command(command) => self.reply(saga, command.attempt(), Some(command.deadline)),
-                Message::ChildCommand(command) => self.put(self.now, saga, What::ChildCommand(command)),
+                Message::ChildCommand(command) => self.put(self.now, saga, EventKind::ChildCommand(command)),
                 Message::ChildResult(report) => {
                     if let Some(parent) = self.find(report.parent) {
                         self.put_input(self.now, parent, Input::Reply(report.reply()));

@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::decode::ScenarioReader;
+use super::super::script::{Expected, ExpectedIncident, Line};
+use super::ScenarioReader;
 use super::fields::{self, Fields, Shape};
-use super::script::{Expected, ExpectedIncident, Line};
 use snorri_core::Status;
 use snorri_definition::Diagnostic;
 use snorri_definition::diagnostic::code;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::decode::ScenarioReader;
+use super::super::script::{After, Aim, ScriptedAction, ScriptedEvent};
+use super::ScenarioReader;
 use super::expected::STATUSES;
 use super::fields::{self, Fields, Shape};
-use super::script::{After, Aim, ScriptedEvent, What};
 use super::stubs;
 use snorri_core::definition::{Action, Awaited};
 use snorri_core::input::{Intervention, ReplyResult, Resolution};
@@ -134,41 +134,45 @@ fn scripted_event(node: &Node, reader: &mut ScenarioReader<'_>) -> Option<Script
 }
 
 /// Interventions wait until the saga is stuck.
-fn default_after(what: &What) -> Option<After> {
-    matches!(what, What::Intervene(_)).then_some(After::Status(Status::Stuck))
+fn default_after(what: &ScriptedAction) -> Option<After> {
+    matches!(what, ScriptedAction::Intervene(_)).then_some(After::Status(Status::Stuck))
 }
 
 /// The events that need no value.
-fn plain(word: &str) -> Option<What> {
+fn plain(word: &str) -> Option<ScriptedAction> {
     Some(match word {
-        "cancel" => What::Cancel { reason: "by the scenario".to_owned() },
-        "pause" => What::Pause,
-        "resume" => What::Resume,
-        "compensate" => What::Compensate,
-        "stop" => What::Stop,
-        "retry" => What::Intervene(Intervention::Retry { step: None }),
-        "skip" => What::Intervene(Intervention::Skip { step: None }),
-        "rollback" => What::Intervene(Intervention::Rollback),
-        "abandon" => What::Intervene(Intervention::Abandon),
+        "cancel" => ScriptedAction::Cancel { reason: "by the scenario".to_owned() },
+        "pause" => ScriptedAction::Pause,
+        "resume" => ScriptedAction::Resume,
+        "compensate" => ScriptedAction::Compensate,
+        "stop" => ScriptedAction::Stop,
+        "retry" => ScriptedAction::Intervene(Intervention::Retry { step: None }),
+        "skip" => ScriptedAction::Intervene(Intervention::Skip { step: None }),
+        "rollback" => ScriptedAction::Intervene(Intervention::Rollback),
+        "abandon" => ScriptedAction::Intervene(Intervention::Abandon),
         _ => return None,
     })
 }
 
-fn what(entry: &Entry, fields: Fields<'_>, reader: &mut ScenarioReader<'_>) -> Option<What> {
+fn what(entry: &Entry, fields: Fields<'_>, reader: &mut ScenarioReader<'_>) -> Option<ScriptedAction> {
     let is_named = entry.value.value != Value::Null;
     Some(match entry.key.as_str() {
         "cancel" if is_named => {
-            What::Cancel { reason: fields::text(entry, &mut reader.problems)?.to_owned() }
+            ScriptedAction::Cancel { reason: fields::text(entry, &mut reader.problems)?.to_owned() }
         }
-        "signal" => What::ReceivedEvent(Arc::new(signal(entry, fields, reader)?)),
-        "event" => What::ReceivedEvent(Arc::new(event(entry, fields, reader)?)),
+        "signal" => ScriptedAction::ReceivedEvent(Arc::new(signal(entry, fields, reader)?)),
+        "event" => ScriptedAction::ReceivedEvent(Arc::new(event(entry, fields, reader)?)),
         "reply" => reply(entry, fields, reader)?,
-        "retry" if is_named => What::Intervene(Intervention::Retry { step: Some(step(entry, reader)?) }),
-        "skip" if is_named => What::Intervene(Intervention::Skip { step: Some(step(entry, reader)?) }),
+        "retry" if is_named => {
+            ScriptedAction::Intervene(Intervention::Retry { step: Some(step(entry, reader)?) })
+        }
+        "skip" if is_named => {
+            ScriptedAction::Intervene(Intervention::Skip { step: Some(step(entry, reader)?) })
+        }
         "resolve" => {
             let step = step(entry, reader)?;
             let outcome = resolution(fields, reader)?;
-            What::Intervene(Intervention::Resolve { step, outcome })
+            ScriptedAction::Intervene(Intervention::Resolve { step, outcome })
         }
         word => plain(word)?,
     })
@@ -237,7 +241,7 @@ fn id(fields: Fields<'_>, reader: &mut ScenarioReader<'_>) -> Option<String> {
 }
 
 /// A late or repeated reply.
-fn reply(entry: &Entry, fields: Fields<'_>, reader: &mut ScenarioReader<'_>) -> Option<What> {
+fn reply(entry: &Entry, fields: Fields<'_>, reader: &mut ScenarioReader<'_>) -> Option<ScriptedAction> {
     let text = fields::text(entry, &mut reader.problems)?;
     let (aim, attempt) = attempt(entry, text, reader)?;
     if !stubs::is_sent(reader, &aim) {
@@ -256,7 +260,7 @@ fn reply(entry: &Entry, fields: Fields<'_>, reader: &mut ScenarioReader<'_>) -> 
         Some(entry) => stubs::result(entry, reader)?,
         None => ReplyResult::Success(Arc::default()),
     };
-    Some(What::Reply { aim, attempt, result })
+    Some(ScriptedAction::Reply { aim, attempt, result })
 }
 
 /// `ship`, or `ship#2` for its second attempt.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::decode::ScenarioReader;
+use super::super::script::{Aim, Answer, Response, Stubs, problem};
+use super::ScenarioReader;
 use super::fields::{self, Fields, Shape};
-use super::script::{Aim, Answer, Response, Stubs, problem};
 use snorri_core::Direction;
 use snorri_core::definition::{Action, EventPattern};
 use snorri_core::input::ReplyResult;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::decode::ScenarioReader;
+use super::ScenarioReader;
 use super::fields::{self, Fields, Shape};
 use snorri_core::definition::Trigger;
 use snorri_core::expression::{EvaluationError, Scope, Variable};
@@ -25,7 +25,10 @@ pub(super) struct Begin {
 }
 
 /// The scope of an expression outside of a saga: one variable.
-pub(super) struct Only<'a>(pub(super) &'static str, pub(super) &'a Json);
+pub(in crate::scenario) struct Only<'a>(
+    pub(in crate::scenario) &'static str,
+    pub(in crate::scenario) &'a Json,
+);
 
 impl Scope for Only<'_> {
     fn variable(&self, name: &str) -> Option<Variable<'_>> {
