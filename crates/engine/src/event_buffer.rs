@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::dead_letters::letter::of_buffered;
-use crate::lane::submitter::{SubmitError, Submitter};
+use crate::lane::request::SubmitError;
+use crate::lane::submitter::Submitter;
 use crate::metrics::Metrics;
 use crate::supervision::ticks::Ticks;
 use snorri_core::journal::{EventSource, ReceivedEvent};

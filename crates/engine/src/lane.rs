@@ -35,9 +35,8 @@ use uuid::Uuid;
 
 use crate::definitions::{Definitions, computing};
 use crate::lane::batch::BatchBuilder;
-use crate::lane::request::{Accepted, LaneMessage, Request};
+use crate::lane::request::{Accepted, LaneMessage, Request, SubmitError};
 use crate::lane::state_cache::{CachedSaga, StateCache, States, check_rejected};
-use crate::lane::submitter::SubmitError;
 use crate::metrics::{BatchCounts, Metrics};
 use crate::outbox::{self, Outbox};
 use crate::supervision::liveness::Progress;

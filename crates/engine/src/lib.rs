@@ -24,8 +24,8 @@ pub mod timers;
 
 pub use engine::{Engine, Parts};
 pub use lane::audit::AuditContext;
-pub use lane::request::{Accepted, SubmitOptions};
-pub use lane::submitter::{SubmitError, Submitter};
+pub use lane::request::{Accepted, SubmitError, SubmitOptions};
+pub use lane::submitter::Submitter;
 pub use operations::start::{StartRequest, Started};
 pub use operations::start_error::StartError;
 pub use options::Options;

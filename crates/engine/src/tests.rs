@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
-use crate::lane::request::{Accepted, LaneMessage};
-use crate::lane::submitter::{SubmitError, Submitter};
+use crate::lane::request::{Accepted, LaneMessage, SubmitError};
+use crate::lane::submitter::Submitter;
 use crate::metrics::Metrics;
 use snorri_core::{Input, Rejection, SagaId, Status, Time};
 use testkit::ManualClock;

@@ -6,8 +6,8 @@ use tracing::Instrument;
 
 use crate::dead_letters::letter::Received;
 use crate::intake::verdict::{dead_letter, undecodable_letter};
-use crate::lane::request::SubmitOptions;
-use crate::lane::submitter::{SubmitError, Submitter};
+use crate::lane::request::{SubmitError, SubmitOptions};
+use crate::lane::submitter::Submitter;
 use crate::metrics::Metrics;
 use crate::timers::token_keys::TokenKeys;
 use snorri_core::input::{Reply, ReplyResult};

@@ -4,8 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::dead_letters::letter::Received;
 use crate::lane::audit::AuditContext;
-use crate::lane::submitter::SubmitError;
-use snorri_core::{Input, SagaId, Status};
+use snorri_core::{Input, Rejection, SagaId, Status};
 use snorri_ports::store;
 
 /// The options of submitting an input.
@@ -66,6 +65,48 @@ pub struct Accepted {
     /// The number of the saga's journal entries so far.
     pub seq: u32,
     pub status: Status,
+}
+
+/// Why an input was not journaled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The stored saga cannot be read, or the decision about it failed: an operator has to examine it.
+    #[error("the saga is set aside: {0}")]
+    Unreadable(String),
+    /// The database cannot hold the consequences of the input: sending it again does not help.
+    #[error("the input cannot be stored: {0}")]
+    Invalid(String),
+    /// The saga has changed since the caller read it.
+    #[error("the saga has {seq} journal entries by now: read it again")]
+    Changed { seq: u32 },
+    /// The database did not take the input, or only a newer version of this program can handle it. If the database's answer was
+    /// lost, it may have taken the input all the same: repeat the input.
+    #[error("it cannot be taken now: {0}")]
+    Unavailable(String),
+    /// The input was not decided: submit it to another process, or later.
+    #[error("the engine is stopping")]
+    Stopping,
+}
+
+impl SubmitError {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => rejection.code(),
+            Self::Unreadable(_) => "unreadable",
+            Self::Invalid(_) => "invalid_value",
+            Self::Changed { .. } => "changed",
+            Self::Unavailable(_) => "store_unavailable",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// Whether the same input may be taken later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Stopping | Self::Unavailable(_) | Self::Changed { .. })
+    }
 }
 
 impl Request {

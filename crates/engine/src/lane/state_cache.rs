@@ -8,8 +8,7 @@ use lru::LruCache;
 
 use crate::definitions::{self, Definitions};
 use crate::lane::ended::EndedSagas;
-use crate::lane::request::{Accepted, Request};
-use crate::lane::submitter::SubmitError;
+use crate::lane::request::{Accepted, Request, SubmitError};
 use snorri_core::{Entry, Input, Rejection, SagaId, State};
 use snorri_definition::Compiled;
 use snorri_ports::store::{self, Store};

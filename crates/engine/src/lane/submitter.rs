@@ -4,55 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::lane::request::{Accepted, LaneMessage, Request, SubmitOptions};
-use snorri_core::{Input, Rejection, SagaId};
+use crate::lane::request::{Accepted, LaneMessage, Request, SubmitError, SubmitOptions};
+use snorri_core::{Input, SagaId};
 
 /// The senders of all lanes of a process. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Submitter {
     lanes: Arc<[mpsc::Sender<LaneMessage>]>,
-}
-
-/// Why an input was not journaled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// The stored saga cannot be read, or the decision about it failed: an operator has to examine it.
-    #[error("the saga is set aside: {0}")]
-    Unreadable(String),
-    /// The database cannot hold the consequences of the input: sending it again does not help.
-    #[error("the input cannot be stored: {0}")]
-    Invalid(String),
-    /// The saga has changed since the caller read it.
-    #[error("the saga has {seq} journal entries by now: read it again")]
-    Changed { seq: u32 },
-    /// The database did not take the input, or only a newer version of this program can handle it. If the database's answer was
-    /// lost, it may have taken the input all the same: repeat the input.
-    #[error("it cannot be taken now: {0}")]
-    Unavailable(String),
-    /// The input was not decided: submit it to another process, or later.
-    #[error("the engine is stopping")]
-    Stopping,
-}
-
-impl SubmitError {
-    /// A stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Rejected(rejection) => rejection.code(),
-            Self::Unreadable(_) => "unreadable",
-            Self::Invalid(_) => "invalid_value",
-            Self::Changed { .. } => "changed",
-            Self::Unavailable(_) => "store_unavailable",
-            Self::Stopping => "stopping",
-        }
-    }
-
-    /// Whether the same input may be taken later.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Stopping | Self::Unavailable(_) | Self::Changed { .. })
-    }
 }
 
 impl Submitter {

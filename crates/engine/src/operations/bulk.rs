@@ -6,8 +6,8 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::definitions::{self, Definitions, computing};
 use crate::lane::audit::AuditContext;
-use crate::lane::request::SubmitOptions;
-use crate::lane::submitter::{SubmitError, Submitter};
+use crate::lane::request::{SubmitError, SubmitOptions};
+use crate::lane::submitter::Submitter;
 use crate::operations::interventions::{self, Refusal};
 use crate::queries::Queries;
 use crate::queries::search::Query;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::lane::submitter::{SubmitError, Submitter};
+use crate::lane::request::SubmitError;
+use crate::lane::submitter::Submitter;
 use crate::operations::start::{StartRequest, Starter};
 use snorri_core::input::Reply;
 use snorri_core::journal::{Problem, ProblemCode};

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::definitions::{self, Definitions, computing};
 use crate::lane::audit::AuditContext;
-use crate::lane::request::{Accepted, SubmitOptions};
-use crate::lane::submitter::{SubmitError, Submitter};
+use crate::lane::request::{Accepted, SubmitError, SubmitOptions};
+use crate::lane::submitter::Submitter;
 use crate::queries::Queries;
 use crate::queries::view::SagaView;
 use snorri_core::input::Migrate;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::lane::submitter::{SubmitError, Submitter};
+use crate::lane::request::SubmitError;
+use crate::lane::submitter::Submitter;
 use crate::operations::load_state;
 use crate::operations::start_error::StartError;
 use snorri_core::journal::AnswerTo;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::definitions;
-use crate::lane::submitter::SubmitError;
+use crate::lane::request::SubmitError;
 use snorri_core::Rejection;
 use snorri_core::expression::EvaluationError;
 use snorri_core::json;

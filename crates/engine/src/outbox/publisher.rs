@@ -11,7 +11,8 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, future};
 use tokio::sync::{mpsc, watch};
 
-use crate::lane::submitter::{SubmitError, Submitter};
+use crate::lane::request::SubmitError;
+use crate::lane::submitter::Submitter;
 use crate::metrics::Metrics;
 use crate::operations::children::Children;
 use crate::outbox::flow::{Conclusion, Destination, key_of};
