@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::shutdown;
-use crate::startup::{Failure, Startup};
+use crate::startup::{Startup, StartupFailure};
 use snorri_broker::amqp::{self, AmqpBroker};
 use snorri_broker::local::{self, LocalBroker};
 use snorri_core::{MAX_PAYLOAD_BYTES, Time};
@@ -202,7 +202,7 @@ impl Orchestrator {
 const CLOCK_READINGS: u32 = 5;
 
 /// The clock of the database, which all processes on it share.
-async fn clock_of(store: &dyn Store) -> Result<Arc<dyn Clock>, Failure> {
+async fn clock_of(store: &dyn Store) -> Result<Arc<dyn Clock>, StartupFailure> {
     let Some(now) = store.now().await? else { return Ok(Arc::new(SystemClock)) };
     let clock = DatabaseClock::starting_at(now);
     for _ in 0..CLOCK_READINGS {
@@ -234,7 +234,7 @@ async fn open_store(
 }
 
 /// The encoder and decoder of messages. The first process that starts on a database creates its key.
-async fn wire(config: &Config, store: &dyn Store, now: Time) -> Result<Wire, Failure> {
+async fn wire(config: &Config, store: &dyn Store, now: Time) -> Result<Wire, StartupFailure> {
     let keys = token_keys::load(store, now).await?;
     let reply_exchange = Some(config.broker.reply_exchange.clone()).filter(|name| !name.is_empty());
     let reply_to = config.broker.reply_to_pattern.clone();
@@ -264,14 +264,15 @@ async fn open_broker(
         confirm_timeout: config.engine.outbox_lease * 2 / 3,
         ..amqp::Options::at(addresses.clone())
     };
-    let connect =
-        async || AmqpBroker::connect(&options).await.map_err(|error| Failure::of_broker(&error, addresses));
+    let connect = async || {
+        AmqpBroker::connect(&options).await.map_err(|error| StartupFailure::of_broker(&error, addresses))
+    };
     Ok(Arc::new(startup.reach("broker", connect).await?))
 }
 
 /// Declares the queues and exchanges of Snorri.
-async fn declare_own(config: &Config, broker: &dyn Broker, wire: &Wire) -> Result<(), Failure> {
-    let failed = |error| Failure::of_broker(&error, &config.broker.url);
+async fn declare_own(config: &Config, broker: &dyn Broker, wire: &Wire) -> Result<(), StartupFailure> {
+    let failed = |error| StartupFailure::of_broker(&error, &config.broker.url);
     broker.declare(&topology::own_topology(&config.broker.prefix)).await.map_err(failed)?;
     if let Some(exchange) = &wire.reply_exchange {
         broker.declare(&topology::reply_topology(&wire.names, exchange)).await.map_err(failed)?;

@@ -16,24 +16,24 @@ pub const DEFAULT: &str = include_str!("snorri.toml");
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    pub startup: Startup,
-    pub database: Database,
-    pub broker: Broker,
-    pub definitions: Definitions,
+    pub startup: StartupConfig,
+    pub database: DatabaseConfig,
+    pub broker: BrokerConfig,
+    pub definitions: DefinitionsConfig,
     pub engine: snorri_engine::Options,
     pub http: http::Options,
-    pub log: Log,
+    pub log: LogConfig,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Startup {
+pub struct StartupConfig {
     pub wait_for: WaitFor,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Database {
+pub struct DatabaseConfig {
     /// One or several: the writable one is used.
     pub url: Addresses,
     pub max_connections: u32,
@@ -43,7 +43,7 @@ pub struct Database {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Broker {
+pub struct BrokerConfig {
     /// One or several, tried in turn.
     pub url: Addresses,
     pub prefix: String,
@@ -55,13 +55,13 @@ pub struct Broker {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Definitions {
+pub struct DefinitionsConfig {
     pub directory: PathBuf,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Log {
+pub struct LogConfig {
     pub format: LogFormat,
     pub filter: String,
 }

@@ -42,13 +42,13 @@ impl TryFrom<String> for WaitFor {
 
 /// Why a part cannot be used.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct StartupFailure {
     /// Waiting does not help: an operator has to change something.
     is_permanent: bool,
     reason: String,
 }
 
-impl Failure {
+impl StartupFailure {
     fn passing(reason: impl Into<String>) -> Self {
         Self { is_permanent: false, reason: reason.into() }
     }
@@ -68,7 +68,7 @@ impl Failure {
     }
 }
 
-impl From<ConnectError> for Failure {
+impl From<ConnectError> for StartupFailure {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::Unavailable(reason) => Self::passing(reason),
@@ -77,7 +77,7 @@ impl From<ConnectError> for Failure {
     }
 }
 
-impl From<store::Error> for Failure {
+impl From<store::Error> for StartupFailure {
     fn from(error: store::Error) -> Self {
         let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
         let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
@@ -92,7 +92,7 @@ impl From<store::Error> for Failure {
     }
 }
 
-impl From<token_keys::Error> for Failure {
+impl From<token_keys::Error> for StartupFailure {
     fn from(error: token_keys::Error) -> Self {
         match error {
             token_keys::Error::Store(error) => error.into(),
@@ -101,7 +101,7 @@ impl From<token_keys::Error> for Failure {
     }
 }
 
-impl From<definitions::Error> for Failure {
+impl From<definitions::Error> for StartupFailure {
     fn from(error: definitions::Error) -> Self {
         match error {
             definitions::Error::Store(error) => error.into(),
@@ -136,7 +136,7 @@ impl Startup {
     pub async fn reach<T>(
         &self,
         part: &'static str,
-        try_once: impl AsyncFn() -> Result<T, Failure>,
+        try_once: impl AsyncFn() -> Result<T, StartupFailure>,
     ) -> anyhow::Result<T> {
         let mut pause = PAUSE_MIN;
         let mut last: Option<String> = None;
@@ -150,9 +150,9 @@ impl Startup {
                     return Ok(reached);
                 }
                 Some(Err(failure)) => failure,
-                None => Failure::passing(last.as_deref().unwrap_or("no answer in time")),
+                None => StartupFailure::passing(last.as_deref().unwrap_or("no answer in time")),
             };
-            let Failure { is_permanent, reason } = failure;
+            let StartupFailure { is_permanent, reason } = failure;
             if is_permanent {
                 bail!("the {part} cannot be used: {reason}");
             }
@@ -195,7 +195,7 @@ mod tests {
         let startup = startup("forever");
         let reached = startup.reach("database", async || {
             tries.set(tries.get() + 1);
-            if tries.get() < 100 { Err(Failure::passing("not yet")) } else { Ok(tries.get()) }
+            if tries.get() < 100 { Err(StartupFailure::passing("not yet")) } else { Ok(tries.get()) }
         });
         assert_eq!(reached.await.expect("reached"), 100);
     }
@@ -203,7 +203,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_is_bounded_and_a_refusal_ends_it() {
         let began = Instant::now();
-        let refused = async || Err::<(), _>(Failure::passing("connection refused"));
+        let refused = async || Err::<(), _>(StartupFailure::passing("connection refused"));
         let error = startup("10s").reach("broker", refused).await.expect_err("unavailable");
         assert_eq!(error.to_string(), "the broker is not available: connection refused");
         assert!((9..=10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
@@ -214,9 +214,10 @@ mod tests {
         hanging.await.expect_err("unavailable");
         assert_eq!(began.elapsed().as_secs(), 3);
 
-        for (wait_for, failure) in
-            [("forever", Failure::permanent("wrong password")), ("0", Failure::passing("connection refused"))]
-        {
+        for (wait_for, failure) in [
+            ("forever", StartupFailure::permanent("wrong password")),
+            ("0", StartupFailure::passing("connection refused")),
+        ] {
             let failure = Cell::new(Some(failure));
             let once = async || Err::<(), _>(failure.take().expect("it is tried once"));
             startup(wait_for).reach("database", once).await.expect_err("unavailable");

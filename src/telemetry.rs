@@ -11,7 +11,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{LogConfig, LogFormat};
 use snorri_core::text;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum Error {
 }
 
 /// Sends logs to standard error, for the lifetime of the process. The `silenced` targets are off, whatever the filter.
-pub fn init(options: &Log, silenced: &[&str]) -> Result<(), Error> {
+pub fn init(options: &LogConfig, silenced: &[&str]) -> Result<(), Error> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter(options, silenced)?);
     let set = match options.format {
         LogFormat::Pretty => builder
@@ -74,7 +74,7 @@ impl<W: Write> Write for EscapedJson<W> {
 }
 
 /// The filter of `options`, without the `silenced` targets.
-pub fn filter(options: &Log, silenced: &[&str]) -> Result<EnvFilter, Error> {
+pub fn filter(options: &LogConfig, silenced: &[&str]) -> Result<EnvFilter, Error> {
     let mut filter = EnvFilter::builder().parse(&options.filter)?;
     for target in silenced {
         filter = filter.add_directive(format!("{target}=off").parse()?);
@@ -89,9 +89,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Kept {
+    impl Write for CapturedLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("unpoisoned").write(bytes)
         }
@@ -101,7 +101,7 @@ mod tests {
         }
     }
 
-    impl Kept {
+    impl CapturedLog {
         fn text(&self) -> String {
             String::from_utf8(self.0.lock().expect("unpoisoned").clone()).expect("text")
         }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn nothing_invisible_is_logged_as_text() {
-        let kept = Kept::default();
+        let kept = CapturedLog::default();
         let writer = kept.clone();
         let subscriber = tracing_subscriber::fmt()
             .fmt_fields(EscapedFields)
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn nothing_invisible_is_logged_as_json() {
-        let kept = Kept::default();
+        let kept = CapturedLog::default();
         let writer = kept.clone();
         let subscriber =
             tracing_subscriber::fmt().json().with_writer(EscapedJson(move || writer.clone())).finish();

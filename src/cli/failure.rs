@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::cli::saga::story::paint;
+use crate::cli::color::paint;
 use snorri_api::problem::Problem;
 use snorri_core::text::escape_styled;
 
 /// The result of a command that uses a server.
-pub type Outcome = Result<ExitCode, Failure>;
+pub type CommandResult = Result<ExitCode, Failure>;
 
 /// The exit codes, as `--help` and `docs/cli.md` document them.
 pub mod exit {

@@ -1,10 +1,11 @@
 //! The command line: one file for each subcommand, or for a few similar ones.
 //!
 //! `client` calls the admin API, `remote` selects the server, `sources` reads definitions from files, `output` prints results,
-//! and `failure` prints errors and has the exit codes.
+//! `failure` prints errors and has the exit codes, and `color` has the colours of both.
 
 pub mod client;
-pub mod completions;
+pub mod color;
+mod completions;
 pub mod definition;
 pub mod failure;
 pub mod output;
@@ -13,13 +14,12 @@ pub mod remote;
 pub mod saga;
 pub mod server;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::crypto;
-use failure::Outcome;
+use failure::CommandResult;
 use saga::interventions::examples;
 
 /// A saga orchestrator for RabbitMQ.
@@ -138,7 +138,7 @@ impl Cli {
     }
 }
 
-async fn dispatch(command: Command) -> Outcome {
+async fn dispatch(command: Command) -> CommandResult {
     match command {
         Command::Demo(args) => server::demo::run(args).await?,
         Command::Graph(args) => definition::graph::run(args)?,
@@ -177,13 +177,4 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Audit(args) => server::audit::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints a text and a line ending.
-fn print(text: &str) -> anyhow::Result<()> {
-    // The reader may have closed the pipe.
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
 }

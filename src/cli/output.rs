@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::color::color_of;
 use crate::cli::failure::Failure;
-use crate::cli::saga::story::color_of;
 use snorri_core::Status;
 use snorri_core::text;
 
@@ -52,6 +52,15 @@ pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     out.write_all(text::escape_styled(text).as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// Prints a text as it is, with a line ending.
+pub fn print_plain(text: &str) -> anyhow::Result<()> {
+    // The reader may have closed the pipe.
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 pub fn line(text: &str) -> Result<(), Failure> {

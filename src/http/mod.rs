@@ -15,6 +15,7 @@ mod options;
 mod problem;
 mod readiness;
 mod roles;
+mod route_limits;
 mod routes;
 
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::http::problem::PROBLEM_JSON;
 use crate::http::roles::Role;
-use crate::http::routes::Limits;
+use crate::http::route_limits::Limits;
 use snorri_api::journal::Change;
 use snorri_api::problem::{At, Problem};
 

@@ -21,6 +21,7 @@ use crate::http::openapi;
 use crate::http::problem::ErrorResponse;
 use crate::http::problem::unauthenticated;
 use crate::http::roles::{Access, Open, Role};
+use crate::http::route_limits::Limits;
 use crate::http::{Api, Caller, MAX_BODY_BYTES};
 use snorri_core::text;
 
@@ -29,15 +30,6 @@ pub struct Route<A> {
     methods: UtoipaMethodRouter<Api>,
     limits: Limits,
     access: PhantomData<A>,
-}
-
-/// The limits of a request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Whether the response has a time limit.
-    pub timed: bool,
-    /// The maximum size of the body. `None`: the body is streamed, with any length.
-    pub body: Option<usize>,
 }
 
 /// Routes that require a role.
@@ -156,8 +148,8 @@ impl Guarded {
 /// Checks the role of the caller and the query parameters of the request.
 fn may_enter(request: &Request, role: Option<Role>, known: &[String]) -> Result<(), ErrorResponse> {
     if let Some(needed) = role {
-        let entrance = request.extensions().get::<Entrance>();
-        let caller = match entrance.map(|Entrance(caller)| caller) {
+        let authentication = request.extensions().get::<AuthenticationResult>();
+        let caller = match authentication.map(|AuthenticationResult(caller)| caller) {
             Some(Ok(caller)) => caller,
             Some(Err(problem)) => return Err(ErrorResponse::clone(problem)),
             None => return Err(unauthenticated("no credentials were given")),
@@ -198,7 +190,7 @@ fn check_visible(encoded: &str) -> Result<(), ErrorResponse> {
 
 /// The result of the authentication: an extension of every request.
 #[derive(Debug, Clone)]
-pub(super) struct Entrance(pub Result<Caller, ErrorResponse>);
+pub(super) struct AuthenticationResult(pub Result<Caller, ErrorResponse>);
 
 /// The documented query parameters of all methods of a path: Axum applies the guard to the path.
 fn query_parameters(paths: &Paths) -> Vec<String> {

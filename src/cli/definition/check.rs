@@ -8,12 +8,12 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
 
+use crate::cli::color::{color_of, paint};
 use crate::cli::definition::sarif;
 use crate::cli::definition::sources::{self, Checked};
 use crate::cli::definition::topology;
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::failure::{CommandResult, Failure};
 use crate::cli::output::{self, counted};
-use crate::cli::saga::story::{color_of, paint};
 use snorri_core::Direction;
 use snorri_verify::model_check::{Bounds, End, Held};
 
@@ -39,8 +39,8 @@ pub struct Args {
     #[arg(default_value = "sagas")]
     paths: Vec<PathBuf>,
     /// Output for people, for programs, or for code review (SARIF 2.1.0)
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    format: CheckFormat,
     /// Show a shortest path to each outcome
     #[arg(long)]
     traces: bool,
@@ -61,30 +61,30 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum CheckFormat {
     Text,
     Json,
     Sarif,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> CommandResult {
     let mut reports = tokio::task::block_in_place(|| reports(&args))?;
     // The other findings are reported even if the broker does not answer.
     let checked_topology = add_topology_findings(&args, &mut reports).await;
     let errors: usize = reports.iter().map(|report| report.findings.errors()).sum();
     let warnings: usize = reports.iter().map(|report| report.findings.warnings()).sum();
     match args.format {
-        Format::Text => {
+        CheckFormat::Text => {
             for report in &reports {
                 output::print(&render_report(report, args.traces))?;
             }
             output::line(&summary(reports.len(), errors, warnings))?;
         }
-        Format::Json => {
+        CheckFormat::Json => {
             let definitions: Vec<_> = reports.iter().map(as_json).collect();
             output::json(&json!({ "definitions": definitions, "errors": errors, "warnings": warnings }))?;
         }
-        Format::Sarif => {
+        CheckFormat::Sarif => {
             let findings: Vec<_> = reports.iter().map(|report| &report.findings).collect();
             output::json(&sarif::log(&findings))?;
         }

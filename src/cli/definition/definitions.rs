@@ -7,11 +7,11 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args as ClapArgs, Subcommand};
 use comfy_table::Cell;
 
+use crate::cli::color::paint;
 use crate::cli::definition::sources;
-use crate::cli::failure::{EXIT_CODES, Failure, Outcome, diagnosed, exit};
+use crate::cli::failure::{CommandResult, EXIT_CODES, Failure, diagnosed, exit};
 use crate::cli::output::{self, Format, tame};
 use crate::cli::remote::{Remote, Session};
-use crate::cli::saga::story::paint;
 use snorri_api::definitions::{
     DefinitionSummary, Definitions, Diff, DiffQuery, RegisterRequest, Version, VersionSummary,
 };
@@ -31,13 +31,13 @@ Examples:
 {EXIT_CODES}"))]
 pub struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: DefinitionsAction,
     #[command(flatten)]
     remote: Remote,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum DefinitionsAction {
     /// List definitions
     List,
     /// Show a definition with its versions and numbers of sagas
@@ -86,13 +86,13 @@ struct Switch {
     actor: Option<String>,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> CommandResult {
     let session = args.remote.open()?;
     let session = &session;
     match args.action {
-        Action::List => list(session).await?,
-        Action::Show { name } => show(session, &name).await?,
-        Action::Check { files, offline } => {
+        DefinitionsAction::List => list(session).await?,
+        DefinitionsAction::Show { name } => show(session, &name).await?,
+        DefinitionsAction::Check { files, offline } => {
             if offline {
                 check_offline(&files)?;
                 return Ok(ExitCode::SUCCESS);
@@ -101,20 +101,20 @@ pub async fn run(args: Args) -> Outcome {
                 check(session, &file).await?;
             }
         }
-        Action::Register { files, reason, actor } => {
+        DefinitionsAction::Register { files, reason, actor } => {
             let actor = session.actor(actor.as_deref()).await?;
             for file in files {
                 register(session, &file, reason.clone(), actor.clone()).await?;
             }
         }
-        Action::Diff { name, from, to } => return diff(session, &name, from, to).await,
-        Action::Activate(switch) => set_active(session, switch, "activate").await?,
-        Action::Deactivate(switch) => set_active(session, switch, "deactivate").await?,
-        Action::Source { name, of_version } => {
+        DefinitionsAction::Diff { name, from, to } => return diff(session, &name, from, to).await,
+        DefinitionsAction::Activate(switch) => set_active(session, switch, "activate").await?,
+        DefinitionsAction::Deactivate(switch) => set_active(session, switch, "deactivate").await?,
+        DefinitionsAction::Source { name, of_version } => {
             let path = ["definitions", &name, "versions", &of_version.to_string(), "source"];
             output::raw(&session.client.get(&path).await?.text)?;
         }
-        Action::InputSchema { name, of_version } => {
+        DefinitionsAction::InputSchema { name, of_version } => {
             let path = ["definitions", &name, "versions", &of_version.to_string(), "input-schema"];
             output::json_text(&session.client.get(&path).await?.text)?;
         }
@@ -269,7 +269,7 @@ async fn register(
     output::line(&format!("{sign} {what} {}@{}", version.name, version.version))
 }
 
-async fn diff(session: &Session, name: &str, from: u32, to: u32) -> Outcome {
+async fn diff(session: &Session, name: &str, from: u32, to: u32) -> CommandResult {
     let answer = session.client.find(&["definitions", name, "diff"], &DiffQuery { from, to }).await?;
     let diff: Diff = answer.read()?;
     if session.format == Format::Json {

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
 
+use crate::cli::color::paint;
 use crate::cli::definition::sources;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, ReportFormat};
-use crate::cli::saga::story::paint;
 use snorri_definition::diff::{Change, Diff, Whom, diff};
 
 /// Exit code: there is a breaking change.

@@ -3,9 +3,9 @@
 use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
 
+use crate::cli::color::paint;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, ReportFormat};
-use crate::cli::saga::story::paint;
 use snorri_definition::diagnostic::explanation::{Explanation, ExplanationPart, explain, explanations};
 
 #[derive(Debug, ClapArgs)]

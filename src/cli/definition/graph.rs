@@ -26,7 +26,7 @@ pub struct Args {
     definition: String,
     /// The format; default: by the extension of the output, or svg
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<GraphFormat>,
     /// The output file; default: standard output
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum GraphFormat {
     Svg,
     Mermaid,
     Dot,
@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let format = match (args.format, args.output.as_deref()) {
         (Some(format), _) => format,
         (None, Some(path)) => of_name(path)?,
-        (None, None) => Format::Svg,
+        (None, None) => GraphFormat::Svg,
     };
     let compiled = named::definition(&args.definition)?;
     let options = Options { title: args.title, compensation: !args.no_compensation };
@@ -68,9 +68,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Grows::Right => Direction::Right,
     };
     let text = match format {
-        Format::Svg => graph::svg::write(&graph),
-        Format::Mermaid => graph::mermaid::write(&graph, direction),
-        Format::Dot => graph::dot::write(&graph, direction),
+        GraphFormat::Svg => graph::svg::write(&graph),
+        GraphFormat::Mermaid => graph::mermaid::write(&graph, direction),
+        GraphFormat::Dot => graph::dot::write(&graph, direction),
     };
     match args.output {
         Some(path) => {
@@ -82,12 +82,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// The format by the extension of a file.
-fn of_name(path: &Path) -> Result<Format, Failure> {
+fn of_name(path: &Path) -> Result<GraphFormat, Failure> {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some("svg") | None => Ok(Format::Svg),
-        Some("mmd" | "mermaid") => Ok(Format::Mermaid),
-        Some("dot" | "gv") => Ok(Format::Dot),
+        Some("svg") | None => Ok(GraphFormat::Svg),
+        Some("mmd" | "mermaid") => Ok(GraphFormat::Mermaid),
+        Some("dot" | "gv") => Ok(GraphFormat::Dot),
         Some(other) => Err(Failure::usage(format!(
             "unknown extension .{other} of {}: use .svg, .mmd, .mermaid, .dot or .gv, or --format",
             path.display()

@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 
-use crate::cli::print;
+use crate::cli::output::print_plain;
 use crate::http;
 use snorri_definition::language;
 
@@ -27,5 +27,5 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         true => http::document()?,
         false => serde_json::to_string_pretty(&language::schema())?,
     };
-    print(&schema)
+    print_plain(&schema)
 }

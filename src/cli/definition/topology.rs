@@ -41,7 +41,7 @@ impl Args {
 }
 
 /// The management API of the configured broker.
-pub fn open(config: Option<&Path>, url: Option<&str>) -> Result<(Management, config::Broker), Failure> {
+pub fn open(config: Option<&Path>, url: Option<&str>) -> Result<(Management, config::BrokerConfig), Failure> {
     let config::Config { broker, .. } = config::load(config, Vec::new()).map_err(anyhow::Error::from)?;
     let access = Access::new(broker.url.first(), url)?;
     Ok((Management::new(access)?, broker))

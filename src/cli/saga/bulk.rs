@@ -8,11 +8,11 @@ use comfy_table::Cell;
 use indicatif::ProgressBar;
 use reqwest::Method;
 
-use crate::cli::failure::{EXIT_CODES, Failure, Outcome, exit};
+use crate::cli::color::paint;
+use crate::cli::failure::{CommandResult, EXIT_CODES, Failure, exit};
 use crate::cli::output::{self, Format, tame};
 use crate::cli::remote::{Remote, Session};
 use crate::cli::saga::list::Filter;
-use crate::cli::saga::story::paint;
 use snorri_api::bulk::{BulkAction, BulkLine, BulkRequest};
 use snorri_api::sagas::SagaQuery;
 
@@ -87,7 +87,7 @@ impl From<Action> for BulkAction {
 
 /// The result of one request.
 #[derive(Debug, Default)]
-struct Report {
+struct BulkResult {
     matching: u64,
     affected: u64,
     was_dry: bool,
@@ -100,7 +100,7 @@ struct Report {
     lines: Vec<String>,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> CommandResult {
     let session = args.remote.open()?;
     let mut request = BulkRequest {
         action: args.action.into(),
@@ -155,10 +155,10 @@ async fn send(
     session: &Session,
     request: &BulkRequest,
     bar: Option<&ProgressBar>,
-) -> Result<Report, Failure> {
+) -> Result<BulkResult, Failure> {
     let call = session.client.request(Method::POST, &["bulk"]).json(request);
     let mut lines = session.client.lines(call).await?;
-    let mut report = Report::default();
+    let mut report = BulkResult::default();
     while let Some((line, value)) = lines.next_value::<BulkLine>().await? {
         match (session.format, bar) {
             (Format::Json, Some(_)) => output::json_text(&line)?,
@@ -174,7 +174,7 @@ async fn send(
     Ok(report)
 }
 
-fn take(report: &mut Report, line: BulkLine, bar: Option<&ProgressBar>) {
+fn take(report: &mut BulkResult, line: BulkLine, bar: Option<&ProgressBar>) {
     match line {
         BulkLine::Summary { matching, affected, dry_run } => {
             (report.matching, report.affected, report.was_dry) = (matching, affected, dry_run);
@@ -202,7 +202,7 @@ fn take(report: &mut Report, line: BulkLine, bar: Option<&ProgressBar>) {
 }
 
 /// Renders the result of the dry run.
-fn render_dry_run(found: &Report) -> String {
+fn render_dry_run(found: &BulkResult) -> String {
     let mut text = String::new();
     if !found.rows.is_empty() {
         text += &output::table(&["saga", "status", "would change", "why not"], found.rows.clone());

@@ -7,10 +7,10 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::color::{color_of, paint};
 use crate::cli::failure::{EXIT_CODES, Failure};
 use crate::cli::output::{self, Format, brief, tame};
 use crate::cli::remote::{Remote, Session};
-use crate::cli::saga::story::{color_of, paint};
 use crate::cli::saga::target::Target;
 use snorri_api::interventions::{
     EmittedMessage, Intervened, PreviewQuery, ReasonBody, ResolveBody, ResolvedAs, StepBody,

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use anstyle::AnsiColor;
 use clap::Args as ClapArgs;
 
-use crate::cli::failure::{EXIT_CODES, Outcome, exit};
+use crate::cli::color::paint;
+use crate::cli::failure::{CommandResult, EXIT_CODES, exit};
 use crate::cli::output::{self, Format, tame};
 use crate::cli::remote::Remote;
 use crate::cli::saga::interventions::{How, request};
-use crate::cli::saga::story::paint;
 use snorri_api::interventions::{MigrateBody, Migration};
 
 #[derive(Debug, ClapArgs)]
@@ -31,7 +31,7 @@ pub struct Args {
     remote: Remote,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> CommandResult {
     let session = args.remote.open()?;
     let actor = session.actor(args.how.actor.as_deref()).await?;
     let body = MigrateBody { version: args.to, reason: args.how.reason.clone(), actor };

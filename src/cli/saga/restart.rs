@@ -3,11 +3,11 @@
 use anstyle::AnsiColor;
 use clap::Args as ClapArgs;
 
+use crate::cli::color::paint;
 use crate::cli::failure::{EXIT_CODES, Failure};
 use crate::cli::output::{self, Format, tame};
 use crate::cli::remote::Remote;
 use crate::cli::saga::interventions::{How, render_outcome, request};
-use crate::cli::saga::story::paint;
 use snorri_api::interventions::{RestartBody, Restarted};
 
 #[derive(Debug, ClapArgs)]

@@ -6,10 +6,11 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use clap::Args as ClapArgs;
 
+use crate::cli::color::{color_of, paint};
 use crate::cli::failure::{EXIT_CODES, Failure};
 use crate::cli::output::{self, Format, brief, tame, time};
 use crate::cli::remote::{Remote, Session, quoted};
-use crate::cli::saga::story::{Story, color_of, lasted, paint};
+use crate::cli::saga::render::{JournalRenderer, lasted};
 use crate::cli::saga::target::Target;
 use snorri_api::journal::{JournalEntry, JournalPage, JournalQuery};
 use snorri_api::records::DeadLetterLink;
@@ -105,8 +106,8 @@ pub fn sort_steps(saga: &mut Saga, entries: &[JournalEntry]) {
 
 /// Renders the journal of a saga.
 pub fn render_saga(saga: &Saga, entries: &[JournalEntry]) -> String {
-    let mut story = Story::of_steps(Time::from_rfc3339(&saga.started_at), names(saga));
-    let lines = entries.iter().flat_map(|entry| story.render_api_entry(entry));
+    let mut renderer = JournalRenderer::of_steps(Time::from_rfc3339(&saga.started_at), names(saga));
+    let lines = entries.iter().flat_map(|entry| renderer.render_api_entry(entry));
     let lines = lines.map(|line| format!("  {line}\n"));
     section("Journal") + &lines.collect::<String>()
 }

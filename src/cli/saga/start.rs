@@ -10,10 +10,10 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use reqwest::Method;
 
-use crate::cli::failure::{EXIT_CODES, Failure, Outcome, exit};
+use crate::cli::color::paint;
+use crate::cli::failure::{CommandResult, EXIT_CODES, Failure, exit};
 use crate::cli::output::{self, Format};
 use crate::cli::remote::{Remote, Session};
-use crate::cli::saga::story::paint;
 use snorri_api::sagas::{BulkStarted, StartRequest, Started};
 
 /// Maximum lines and bytes of one request: within the limits of the server, and small enough to show progress.
@@ -63,7 +63,7 @@ fn attribute(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> CommandResult {
     let session = args.remote.open()?;
     match &args.from_file {
         Some(file) => many(&session, file).await,
@@ -71,7 +71,7 @@ pub async fn run(args: Args) -> Outcome {
     }
 }
 
-async fn one(session: &Session, args: &Args) -> Outcome {
+async fn one(session: &Session, args: &Args) -> CommandResult {
     let input = match (&args.input, &args.input_file) {
         (Some(text), _) => text.clone(),
         (None, Some(file)) => {
@@ -116,7 +116,7 @@ struct Tally {
     refused: u64,
 }
 
-async fn many(session: &Session, file: &Path) -> Outcome {
+async fn many(session: &Session, file: &Path) -> CommandResult {
     let mut text = String::new();
     open(file)?.read_to_string(&mut text).with_context(|| format!("cannot read {}", file.display()))?;
     let lines: Vec<&str> = text.lines().collect();

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use tokio::time::Instant;
 
-use crate::cli::failure::{Outcome, exit};
+use crate::cli::color::{color_of, paint};
+use crate::cli::failure::{CommandResult, exit};
 use crate::cli::output::{self, Format, tame};
 use crate::cli::remote::Remote;
-use crate::cli::saga::story::{color_of, paint};
 use crate::cli::saga::target::Target;
 use snorri_api::sagas::{Saga, WaitQuery};
 use snorri_core::Status;
@@ -37,7 +37,7 @@ pub struct Args {
     remote: Remote,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args) -> CommandResult {
     let session = args.remote.open()?;
     let id = args.saga.segment();
     let began = Instant::now();

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::cli::failure::{EXIT_CODES, Failure};
 use crate::cli::output::{self, Format};
 use crate::cli::remote::{Remote, Session};
+use crate::cli::saga::render::JournalRenderer;
 use crate::cli::saga::show::names;
-use crate::cli::saga::story::Story;
 use crate::cli::saga::target::Target;
 use snorri_api::journal::{Change, JournalEntry};
 use snorri_api::sagas::Saga;
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Number of attempts without a response, after which the command fails.
 const ATTEMPTS: u32 = 30;
 /// Maximum number of sagas whose start times are kept. Beyond it, times restart.
-const STORIES: usize = 1_000;
+const MAX_RENDERERS: usize = 1_000;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = format!("\
@@ -59,10 +59,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 async fn one(session: &Session, id: &str) -> Result<(), Failure> {
     let saga: Saga = session.client.get(&["sagas", id]).await?.read()?;
     let steps: Vec<_> = names(&saga).map(str::to_owned).collect();
-    let mut story = Story::of_steps(Time::from_rfc3339(&saga.started_at), steps.iter().map(String::as_str));
+    let mut renderer =
+        JournalRenderer::of_steps(Time::from_rfc3339(&saga.started_at), steps.iter().map(String::as_str));
     let (mut seen, mut failures) = (0, 0);
     loop {
-        match follow(session, id, &mut story, &mut seen).await {
+        match follow(session, id, &mut renderer, &mut seen).await {
             Ok(()) => {}
             Err(Failure::Unreachable { .. }) if failures < ATTEMPTS => failures += 1,
             Err(failure) => return Err(failure),
@@ -78,7 +79,12 @@ async fn one(session: &Session, id: &str) -> Result<(), Failure> {
 }
 
 /// Prints one stream to its end, and updates the last printed entry.
-async fn follow(session: &Session, id: &str, story: &mut Story<'_>, seen: &mut u32) -> Result<(), Failure> {
+async fn follow(
+    session: &Session,
+    id: &str,
+    renderer: &mut JournalRenderer<'_>,
+    seen: &mut u32,
+) -> Result<(), Failure> {
     let mut request = session.client.request(Method::GET, &["sagas", id, "events"]);
     if *seen > 0 {
         request = request.header("last-event-id", seen.to_string());
@@ -90,14 +96,14 @@ async fn follow(session: &Session, id: &str, story: &mut Story<'_>, seen: &mut u
             continue;
         }
         *seen = entry.seq;
-        print_entry(session.format, &event.data, "", &story.render_api_entry(&entry))?;
+        print_entry(session.format, &event.data, "", &renderer.render_api_entry(&entry))?;
     }
     Ok(())
 }
 
 async fn all(session: &Session, definition: Option<&str>) -> Result<(), Failure> {
     let query: Vec<_> = definition.map(|name| ("definition", name)).into_iter().collect();
-    let mut stories: BTreeMap<Uuid, Story<'static>> = BTreeMap::new();
+    let mut renderers: BTreeMap<Uuid, JournalRenderer<'static>> = BTreeMap::new();
     let mut failures = 0;
     loop {
         let request = session.client.request(Method::GET, &["sagas", "events"]).query(&query);
@@ -106,7 +112,7 @@ async fn all(session: &Session, definition: Option<&str>) -> Result<(), Failure>
                 failures = 0;
                 loop {
                     match stream.next_event().await {
-                        Ok(Some(event)) => change(session, &event.data, &mut stories)?,
+                        Ok(Some(event)) => change(session, &event.data, &mut renderers)?,
                         Ok(None) | Err(Failure::Unreachable { .. }) => break,
                         Err(failure) => return Err(failure),
                     }
@@ -124,14 +130,14 @@ async fn all(session: &Session, definition: Option<&str>) -> Result<(), Failure>
 fn change(
     session: &Session,
     data: &str,
-    stories: &mut BTreeMap<Uuid, Story<'static>>,
+    renderers: &mut BTreeMap<Uuid, JournalRenderer<'static>>,
 ) -> Result<(), Failure> {
     let change: Change = serde_json::from_str(data).context("not an event of Snorri")?;
-    if stories.len() >= STORIES && !stories.contains_key(&change.saga) {
-        stories.clear();
+    if renderers.len() >= MAX_RENDERERS && !renderers.contains_key(&change.saga) {
+        renderers.clear();
     }
-    let story = stories.entry(change.saga).or_insert_with(|| Story::of_steps(None, []));
-    let lines = story.render_api_entry(&change.entry);
+    let renderer = renderers.entry(change.saga).or_insert_with(|| JournalRenderer::of_steps(None, []));
+    let lines = renderer.render_api_entry(&change.entry);
     print_entry(session.format, data, &change.saga.to_string(), &lines)
 }
 

@@ -6,10 +6,10 @@ use anstyle::AnsiColor;
 use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 
+use crate::cli::color::paint;
 use crate::cli::definition::sources::{self, Loaded};
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::cli::saga::story::paint;
 use crate::config::{self as settings, Config};
 use crate::{http, telemetry};
 use snorri_verify::model_check::Bounds;
@@ -25,11 +25,11 @@ Examples:
   snorri config check --config /etc/snorri/snorri.toml")]
 pub struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: ConfigAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum ConfigAction {
     /// Validate the configuration of `serve`
     Check {
         /// A configuration file (TOML)
@@ -42,7 +42,7 @@ enum Action {
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let Action::Check { config: file, definitions } = args.action;
+    let ConfigAction::Check { config: file, definitions } = args.action;
     let flags = definitions.map(|directory| ("definitions.directory", directory)).into_iter().collect();
     let config = settings::load(file.as_deref(), flags).map_err(anyhow::Error::from)?;
     telemetry::filter(&config.log, &[]).map_err(anyhow::Error::from)?;

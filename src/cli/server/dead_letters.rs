@@ -26,7 +26,7 @@ Examples:
 {EXIT_CODES}"))]
 pub struct Args {
     #[command(subcommand)]
-    action: Option<Action>,
+    action: Option<LetterAction>,
     #[command(flatten)]
     parked: parked::Args,
     #[command(flatten)]
@@ -34,15 +34,15 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum LetterAction {
     /// List dead letters, newest first
     List(List),
     /// Show a dead letter with its properties and its body
     Show { id: Uuid },
     /// Publish a dead letter to the queue from which it was consumed
-    Replay(Resolve),
+    Replay(ResolveLetter),
     /// Resolve a dead letter without replaying it
-    Discard(Resolve),
+    Discard(ResolveLetter),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -68,7 +68,7 @@ struct List {
 }
 
 #[derive(Debug, ClapArgs)]
-struct Resolve {
+struct ResolveLetter {
     id: Uuid,
     /// The reason, for the audit log
     #[arg(long, short, value_name = "TEXT")]
@@ -84,16 +84,16 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         return args.parked.list(session.format).await;
     };
     match action {
-        Action::List(list) => found(&session, list).await?,
-        Action::Show { id } => {
+        LetterAction::List(list) => found(&session, list).await?,
+        LetterAction::Show { id } => {
             let answer = session.client.get(&["dead-letters", &id.to_string()]).await?;
             match session.format {
                 Format::Json => output::json_text(&answer.text)?,
                 Format::Table => output::print(&render_letter(&answer.read()?, &session.flags))?,
             }
         }
-        Action::Replay(letter) => resolve(&session, letter, "replay", "replayed").await?,
-        Action::Discard(letter) => resolve(&session, letter, "discard", "discarded").await?,
+        LetterAction::Replay(letter) => resolve(&session, letter, "replay", "replayed").await?,
+        LetterAction::Discard(letter) => resolve(&session, letter, "discard", "discarded").await?,
     }
     Ok(())
 }
@@ -156,7 +156,7 @@ fn render_letter(letter: &DeadLetter, flags: &str) -> String {
     text
 }
 
-async fn resolve(session: &Session, letter: Resolve, path: &str, done: &str) -> Result<(), Failure> {
+async fn resolve(session: &Session, letter: ResolveLetter, path: &str, done: &str) -> Result<(), Failure> {
     let actor = session.actor(letter.actor.as_deref()).await?;
     let body = ReasonBody { reason: letter.reason, actor };
     let answer = session.client.post(&["dead-letters", &letter.id.to_string(), path], &body).await?;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use clap::builder::PossibleValuesParser;
 
-use crate::cli::print;
+use crate::cli::output::print_plain;
 use crate::http::{Role, hash, random};
 
 #[derive(Debug, ClapArgs)]
@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (name, role, hash) = (toml_text(&args.name), &args.role, hash(&token));
     // To standard error, so that standard output has only the configuration.
     anstream::eprintln!("token:  {token}\nsha256: {hash}\n");
-    print(&format!("[[http.auth.tokens]]\nname = {name}\nrole = \"{role}\"\nsha256 = \"{hash}\""))
+    print_plain(&format!("[[http.auth.tokens]]\nname = {name}\nrole = \"{role}\"\nsha256 = \"{hash}\""))
 }
 
 /// Formats a TOML string: a JSON string in which DEL is escaped as well.

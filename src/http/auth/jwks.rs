@@ -20,7 +20,7 @@ const LARGEST_SET: usize = 1024 * 1024;
 pub(super) struct Keys {
     origin: Origin,
     refresh: Duration,
-    known: RwLock<Known>,
+    cached: RwLock<CachedKeys>,
     /// Held while fetching, so that there is one fetch at a time.
     asking: Mutex<()>,
 }
@@ -32,7 +32,7 @@ enum Origin {
 }
 
 #[derive(Debug)]
-struct Known {
+struct CachedKeys {
     keys: JwkSet,
     asked: Instant,
 }
@@ -50,8 +50,8 @@ impl Keys {
                 JwkSet::default()
             }
         };
-        let known = RwLock::new(Known { keys, asked: Instant::now() });
-        Ok(Self { origin: from, refresh, known, asking: Mutex::default() })
+        let cached = RwLock::new(CachedKeys { keys, asked: Instant::now() });
+        Ok(Self { origin: from, refresh, cached, asking: Mutex::default() })
     }
 
     /// The key with this id. Without an id, the only key of the set.
@@ -67,23 +67,23 @@ impl Keys {
             return found;
         }
         match self.origin.fetch().await {
-            Ok(keys) => *self.known.write().await = Known { keys, asked: Instant::now() },
+            Ok(keys) => *self.cached.write().await = CachedKeys { keys, asked: Instant::now() },
             Err(why) => {
                 tracing::warn!(why, "cannot fetch the keys of the issuer; the cached keys remain in use");
-                self.known.write().await.asked = Instant::now();
+                self.cached.write().await.asked = Instant::now();
             }
         }
         self.look(id).await.0
     }
 
     async fn look(&self, id: Option<&str>) -> (Option<Jwk>, Duration) {
-        let known = self.known.read().await;
-        let found = match (id, &known.keys.keys[..]) {
-            (Some(id), _) => known.keys.find(id),
+        let cached = self.cached.read().await;
+        let found = match (id, &cached.keys.keys[..]) {
+            (Some(id), _) => cached.keys.find(id),
             (None, [only]) => Some(only),
             (None, _) => None,
         };
-        (found.cloned(), known.asked.elapsed())
+        (found.cloned(), cached.asked.elapsed())
     }
 }
 

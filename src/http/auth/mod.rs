@@ -13,7 +13,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::problem::unauthenticated;
-use super::routes::Entrance;
+use super::routes::AuthenticationResult;
 use super::{Caller, Role};
 use crate::http::problem::ErrorResponse;
 use jwt::Jwt;
@@ -88,7 +88,7 @@ pub(super) async fn authenticate(
     if let Ok(caller) = &caller {
         request.extensions_mut().insert(caller.clone());
     }
-    request.extensions_mut().insert(Entrance(caller));
+    request.extensions_mut().insert(AuthenticationResult(caller));
     next.run(request).await
 }
 

@@ -38,16 +38,16 @@ pub(in crate::http) async fn receive(timeout: Duration, request: Request, next: 
 pub(in crate::http) async fn work(request: Request, next: Next) -> Response {
     let working = request.extensions().get::<Slot>().map(Slot::work);
     let response = next.run(request).await;
-    response.map(|body| Body::new(Kept { body, _working: working }))
+    response.map(|body| Body::new(BusyBody { body, _working: working }))
 }
 
 /// The body of a response. Its connection is busy until it is dropped.
-struct Kept {
+struct BusyBody {
     body: Body,
     _working: Option<Working>,
 }
 
-impl HttpBody for Kept {
+impl HttpBody for BusyBody {
     type Data = Bytes;
     type Error = axum::Error;
 

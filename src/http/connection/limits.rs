@@ -16,12 +16,12 @@ use tower_governor::{GovernorError, GovernorLayer};
 
 use crate::http::Options;
 use crate::http::problem::ErrorResponse;
-use crate::http::routes::Entrance;
+use crate::http::routes::AuthenticationResult;
 
 /// How often the counters of silent callers are removed.
 const FORGETTING: Duration = Duration::from_secs(60);
 
-type Config = GovernorConfig<ByCaller, NoOpMiddleware>;
+type RateLimitConfig = GovernorConfig<ByCaller, NoOpMiddleware>;
 
 /// The key of a counter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,8 +37,10 @@ impl KeyExtractor for ByCaller {
     type Key = Counted;
 
     fn extract<T>(&self, request: &Request<T>) -> Result<Counted, GovernorError> {
-        match request.extensions().get::<Entrance>() {
-            Some(Entrance(Ok(caller))) if caller.authenticated => Ok(Counted::Caller(caller.name.clone())),
+        match request.extensions().get::<AuthenticationResult>() {
+            Some(AuthenticationResult(Ok(caller))) if caller.authenticated => {
+                Ok(Counted::Caller(caller.name.clone()))
+            }
             _ => {
                 let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
                 Ok(Counted::Peer(peer.map(|ConnectInfo(address)| address.ip())))
@@ -54,12 +56,13 @@ pub(in crate::http) fn rate(
 ) -> Option<GovernorLayer<ByCaller, NoOpMiddleware, Body>> {
     let period = Duration::from_secs(1).checked_div(options.requests_per_second)?;
     let mut builder = GovernorConfigBuilder::default().key_extractor(ByCaller);
-    let config: Arc<Config> = Arc::new(builder.period(period).burst_size(options.burst.max(1)).finish()?);
+    let config: Arc<RateLimitConfig> =
+        Arc::new(builder.period(period).burst_size(options.burst.max(1)).finish()?);
     tokio::spawn(forget(Arc::clone(&config), stop.clone()));
     Some(GovernorLayer::new(config).error_handler(refused))
 }
 
-async fn forget(config: Arc<Config>, stop: CancellationToken) {
+async fn forget(config: Arc<RateLimitConfig>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(FORGETTING)).await.is_some() {
         config.limiter().retain_recent();
     }

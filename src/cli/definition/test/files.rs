@@ -17,13 +17,13 @@ use snorri_verify::scenario;
 
 /// The loaded definitions, by their paths.
 #[derive(Debug, Default)]
-pub(super) struct Definitions {
-    known: BTreeMap<PathBuf, Known>,
+pub(super) struct LoadedDefinitions {
+    known: BTreeMap<PathBuf, LoadedDefinition>,
     directories: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct LoadedDefinition {
     compiled: Result<Arc<Compiled>, Diagnostics>,
     /// Whether the definition is requested, or only in the same directory.
     is_asked_for: bool,
@@ -32,7 +32,7 @@ struct Known {
 }
 
 /// Finds the files of scenarios at these paths.
-pub(super) fn find(paths: &[PathBuf], definitions: &mut Definitions) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn find(paths: &[PathBuf], definitions: &mut LoadedDefinitions) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -96,7 +96,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("cannot read {}: {error}", path.display()))
 }
 
-impl Definitions {
+impl LoadedDefinitions {
     /// Loads all definitions of a directory, because they are checked together.
     fn read_directory(&mut self, directory: &Path) -> Result<(), Failure> {
         if self.directories.iter().any(|read| read == directory) {
@@ -106,7 +106,7 @@ impl Definitions {
         let failure = |error| Failure::usage(format!("{:#}", anyhow::Error::from(error)));
         for source in sources.map_err(failure)? {
             let compiled = sources::compiled(&source).map(Arc::new);
-            let known = Known { compiled, is_asked_for: false, findings: None };
+            let known = LoadedDefinition { compiled, is_asked_for: false, findings: None };
             self.known.entry(source.path).or_insert(known);
         }
         self.directories.push(directory.to_owned());

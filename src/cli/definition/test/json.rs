@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Covered, FileReport, Report, Run};
-use crate::cli::saga::story::Story;
+use super::{Covered, FileReport, Run, TestReport};
+use crate::cli::saga::render::JournalRenderer;
 use snorri_verify::scenario::Section;
 
 /// `{passed, failed, took_millis, files, coverage, broken, updated}`.
-pub(super) fn document(report: &Report) -> Value {
+pub(super) fn document(report: &TestReport) -> Value {
     let failed = report.failed();
     json!({
         "passed": report.runs().count() - failed,
@@ -31,8 +31,8 @@ fn file(file: &FileReport) -> Value {
 }
 
 fn scenario(file: &FileReport, run: &Run) -> Value {
-    let mut story = Story::new(&file.compiled.definition);
-    let lines = run.observed.entries.iter().flat_map(|entry| story.render_entry(entry));
+    let mut renderer = JournalRenderer::new(&file.compiled.definition);
+    let lines = run.observed.entries.iter().flat_map(|entry| renderer.render_entry(entry));
     let plain = lines.map(|line| anstream::adapter::strip_str(&line).to_string());
     json!({
         "name": run.scenario.name,

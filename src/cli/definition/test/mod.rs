@@ -14,9 +14,9 @@ use anyhow::anyhow;
 use clap::Args as ClapArgs;
 use tokio::time::Instant;
 
-use crate::cli::failure::{Failure, Outcome, exit};
+use crate::cli::failure::{CommandResult, Failure, exit};
 use crate::cli::output::{self, ReportFormat};
-use files::Definitions;
+use files::LoadedDefinitions;
 use snorri_definition::Compiled;
 use snorri_definition::Diagnostics;
 use snorri_definition::diagnostic::suggest;
@@ -66,7 +66,7 @@ fn percent(text: &str) -> Result<u8, String> {
 
 /// The results of all files.
 #[derive(Debug, Default)]
-struct Report {
+struct TestReport {
     files: Vec<FileReport>,
     /// The coverage of each requested definition, in the order of their files.
     covered: Vec<Covered>,
@@ -118,7 +118,7 @@ impl Run {
     }
 }
 
-impl Report {
+impl TestReport {
     fn runs(&self) -> impl Iterator<Item = &Run> {
         self.files.iter().flat_map(|file| &file.runs)
     }
@@ -134,7 +134,7 @@ impl Report {
     }
 }
 
-pub fn run(args: &Args) -> Outcome {
+pub fn run(args: &Args) -> CommandResult {
     let report = made(args)?;
     match args.format {
         ReportFormat::Text => output::print(&report::text(&report, args))?,
@@ -147,11 +147,11 @@ pub fn run(args: &Args) -> Outcome {
     })
 }
 
-fn made(args: &Args) -> Result<Report, Failure> {
+fn made(args: &Args) -> Result<TestReport, Failure> {
     let began = Instant::now();
-    let mut definitions = Definitions::default();
+    let mut definitions = LoadedDefinitions::default();
     let paths = files::find(&args.paths, &mut definitions)?;
-    let mut report = Report::default();
+    let mut report = TestReport::default();
     for path in paths {
         if let Some(file) = tested(&path, args, &mut definitions, &mut report)? {
             report.files.push(file);
@@ -188,8 +188,8 @@ fn no_match(text: &str, names: &[String]) -> Failure {
 fn tested(
     path: &PathBuf,
     args: &Args,
-    definitions: &mut Definitions,
-    report: &mut Report,
+    definitions: &mut LoadedDefinitions,
+    report: &mut TestReport,
 ) -> Result<Option<FileReport>, Failure> {
     let source = files::read(path)?;
     let compiled = match definitions.definition_of(path, &source)? {
@@ -240,7 +240,7 @@ fn runs(compiled: &Compiled, suite: Suite, args: &Args) -> (Vec<Run>, Vec<String
     (runs, others.into_iter().map(|scenario| scenario.name).collect())
 }
 
-fn covered(files: &[FileReport], definitions: &Definitions) -> Vec<Covered> {
+fn covered(files: &[FileReport], definitions: &LoadedDefinitions) -> Vec<Covered> {
     let of = |compiled: &Arc<Compiled>| {
         let definition = &compiled.definition;
         let mut coverage = Coverage::of(definition);

@@ -6,16 +6,17 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 
-use super::{Args, Covered, FileReport, Report, Run};
+use super::{Args, Covered, FileReport, Run, TestReport};
+use crate::cli::color::paint;
 use crate::cli::output::{counted, tame};
-use crate::cli::saga::story::{Story, lasted, paint};
+use crate::cli::saga::render::{JournalRenderer, lasted};
 use snorri_definition::Diagnostics;
 use snorri_verify::scenario::Section;
 
 /// Maximum width of the column of names.
 const WIDEST: usize = 90;
 
-pub(super) fn text(report: &Report, args: &Args) -> String {
+pub(super) fn text(report: &TestReport, args: &Args) -> String {
     let mut text = String::new();
     for diagnostics in &report.broken {
         text.push_str(&diagnostics.pretty());
@@ -85,8 +86,8 @@ fn failure(text: &mut String, file: &FileReport, run: &Run) {
         difference(text, section);
     }
     line(text, "      what happened:");
-    let mut story = Story::new(&file.compiled.definition);
-    for entry_line in run.observed.entries.iter().flat_map(|entry| story.render_entry(entry)) {
+    let mut renderer = JournalRenderer::new(&file.compiled.definition);
+    for entry_line in run.observed.entries.iter().flat_map(|entry| renderer.render_entry(entry)) {
         line(text, &format!("      {entry_line}"));
     }
 }
@@ -109,7 +110,7 @@ fn difference(text: &mut String, section: &Section) {
     }
 }
 
-fn coverage(text: &mut String, report: &Report, args: &Args) {
+fn coverage(text: &mut String, report: &TestReport, args: &Args) {
     line(text, "Covered outcomes:");
     let width = report.covered.iter().map(|covered| covered.compiled.label().len()).max().unwrap_or_default();
     for Covered { compiled, coverage } in &report.covered {
@@ -149,7 +150,7 @@ fn each_outcome(text: &mut String, outcomes: &[snorri_verify::scenario::coverage
     }
 }
 
-fn summary(text: &mut String, report: &Report, args: &Args) {
+fn summary(text: &mut String, report: &TestReport, args: &Args) {
     let (all, failed) = (report.runs().count(), report.failed());
     let broken: usize = report.broken.iter().map(Diagnostics::errors).sum();
     let passed = match failed {

@@ -62,14 +62,14 @@ pub(super) struct View {
     seen: Seen,
     /// The index of the selected saga, through both lists.
     at: usize,
-    story: Option<Story>,
+    opened: Option<OpenedSaga>,
     /// Why the shown data is outdated.
     pub trouble: Option<String>,
 }
 
 /// An opened saga.
 #[derive(Debug)]
-struct Story {
+struct OpenedSaga {
     text: String,
     scroll: u16,
 }
@@ -85,30 +85,30 @@ impl View {
     }
 
     pub fn chosen(&self) -> Option<Uuid> {
-        if self.story.is_some() {
+        if self.opened.is_some() {
             return None;
         }
         self.rows().nth(self.at).map(|row| row.id)
     }
 
     pub fn open(&mut self, text: &str) {
-        self.story = Some(Story { text: text.to_owned(), scroll: 0 });
+        self.opened = Some(OpenedSaga { text: text.to_owned(), scroll: 0 });
     }
 
     pub fn press(&mut self, key: Key) {
         let last = self.rows().count().saturating_sub(1);
-        match (&mut self.story, key) {
-            (story, Key::Back) => *story = None,
-            (Some(story), key) => {
-                let most = u16::try_from(story.text.lines().count()).unwrap_or(u16::MAX).saturating_sub(1);
+        match (&mut self.opened, key) {
+            (opened, Key::Back) => *opened = None,
+            (Some(opened), key) => {
+                let most = u16::try_from(opened.text.lines().count()).unwrap_or(u16::MAX).saturating_sub(1);
                 let scroll = match key {
-                    Key::Up => story.scroll.saturating_sub(1),
-                    Key::Down => story.scroll.saturating_add(1),
-                    Key::PageUp => story.scroll.saturating_sub(PAGE),
-                    Key::PageDown => story.scroll.saturating_add(PAGE),
-                    _ => story.scroll,
+                    Key::Up => opened.scroll.saturating_sub(1),
+                    Key::Down => opened.scroll.saturating_add(1),
+                    Key::PageUp => opened.scroll.saturating_sub(PAGE),
+                    Key::PageDown => opened.scroll.saturating_add(PAGE),
+                    _ => opened.scroll,
                 };
-                story.scroll = scroll.min(most);
+                opened.scroll = scroll.min(most);
             }
             (None, Key::Up) => self.at = self.at.saturating_sub(1),
             (None, Key::Down) => self.at = (self.at + 1).min(last),
@@ -124,14 +124,14 @@ impl View {
 
     pub fn draw(&self, frame: &mut Frame<'_>) {
         let [main, foot] = Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(frame.area());
-        match &self.story {
-            Some(story) => {
-                let text = Paragraph::new(story.text.as_str()).scroll((story.scroll, 0));
+        match &self.opened {
+            Some(opened) => {
+                let text = Paragraph::new(opened.text.as_str()).scroll((opened.scroll, 0));
                 frame.render_widget(text.block(Block::bordered().title(" Saga ")), main);
             }
             None => self.draw_lists(frame, main),
         }
-        let keys = if self.story.is_some() {
+        let keys = if self.opened.is_some() {
             "esc back  ↑↓ scroll  q quit"
         } else {
             "↑↓ choose  enter show  q quit"
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_story_is_scrolled_and_left() {
+    fn an_opened_saga_is_scrolled_and_left() {
         let mut view = View::default();
         view.open("one\ntwo\nthree");
         view.press(Key::Down);

@@ -15,7 +15,7 @@ use tower::util::BoxCloneSyncService;
 
 use super::participants::LIMIT;
 use crate::app::Orchestrator;
-use crate::cli::saga::story::{color_of, paint};
+use crate::cli::color::{color_of, paint};
 use snorri_core::Status;
 use snorri_core::journal::AnswerTo;
 use snorri_engine::{Engine, StartRequest};
@@ -26,7 +26,7 @@ const REFUSED_EVERY: usize = 10;
 const PREFETCH: u16 = 200;
 
 /// The receivers of outcomes, by correlation id.
-type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<String>>>>;
+type PendingOutcomes = Arc<Mutex<HashMap<String, oneshot::Sender<String>>>>;
 
 pub async fn run(
     orchestrator: &Orchestrator,
@@ -39,7 +39,7 @@ pub async fn run(
     let broker = orchestrator.broker();
     let answers = QueueDeclaration { name: queue.clone(), bindings: Vec::new(), dead_letters: None };
     broker.declare(&Topology { exchanges: Vec::new(), queues: vec![answers] }).await?;
-    let waiting = Waiting::default();
+    let waiting = PendingOutcomes::default();
     let stop = CancellationToken::new();
     let listening = tokio::spawn({
         let (queue, waiting, stop) = (queue.clone(), Arc::clone(&waiting), stop.clone());
@@ -67,7 +67,7 @@ pub async fn run(
 async fn one(
     engine: &Engine,
     queue: &str,
-    waiting: &Waiting,
+    waiting: &PendingOutcomes,
     id: String,
     number: usize,
 ) -> anyhow::Result<(String, Duration)> {
@@ -86,7 +86,7 @@ async fn one(
     Ok((status, began.elapsed()))
 }
 
-async fn receive_outcome(waiting: Waiting, delivery: Delivery) -> Result<Verdict, tower::BoxError> {
+async fn receive_outcome(waiting: PendingOutcomes, delivery: Delivery) -> Result<Verdict, tower::BoxError> {
     let (Some(id), Some(status)) = (delivery.properties.correlation_id, delivery.properties.kind) else {
         return Ok(Verdict::Ack);
     };

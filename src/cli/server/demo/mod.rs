@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::Orchestrator;
-use crate::cli::saga::story::Story;
+use crate::cli::saga::render::JournalRenderer;
 use crate::config;
 use crate::http::Readiness;
 use crate::startup::Startup;
@@ -127,11 +127,11 @@ async fn follow_order(engine: &Engine, order: &Compiled, input: &Value) -> anyho
         ..StartRequest::default()
     };
     let started = engine.starter.start(request).await?;
-    let mut story = Story::new(&order.definition);
+    let mut renderer = JournalRenderer::new(&order.definition);
     let mut shown = 0;
     loop {
         let view = engine.queries.view(started.id).await?.context("the saga does not exist")?;
-        for line in view.journal[shown..].iter().flat_map(|entry| story.render_entry(entry)) {
+        for line in view.journal[shown..].iter().flat_map(|entry| renderer.render_entry(entry)) {
             anstream::println!("{line}");
         }
         shown = view.journal.len();

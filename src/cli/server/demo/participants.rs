@@ -35,7 +35,7 @@ const SERVICES: [(&str, &[&str]); 3] = [
 ];
 
 /// A reply to publish, and the receiver of the result.
-type Waiting = (Publication, oneshot::Sender<Published>);
+type PendingReply = (Publication, oneshot::Sender<Published>);
 
 /// How long a participant works on a command.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +101,7 @@ impl Participants {
 
 /// Executes a command and replies, as the wire contract requires of a participant.
 async fn answer(
-    replies: mpsc::Sender<Waiting>,
+    replies: mpsc::Sender<PendingReply>,
     pace: Arc<AtomicU64>,
     delivery: Delivery,
 ) -> Result<Verdict, tower::BoxError> {
@@ -132,7 +132,7 @@ async fn answer(
 }
 
 /// Publishes replies in batches: a burst would otherwise wait for single confirms.
-async fn send_replies(broker: Arc<dyn Broker>, mut waiting: mpsc::Receiver<Waiting>) {
+async fn send_replies(broker: Arc<dyn Broker>, mut waiting: mpsc::Receiver<PendingReply>) {
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, REPLIES_WAITING).await > 0 {
         let (replies, senders): (Vec<_>, Vec<_>) = batch.drain(..).unzip();

@@ -5,21 +5,22 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
+use crate::cli::color::{color_of, paint};
 use crate::cli::output::tame;
 use snorri_api::journal::JournalEntry;
 use snorri_core::journal::{EventSource, Fact, Problem, SkipReason, Started, StopReason};
-use snorri_core::{Definition, Direction, Entry, Status, StepPath, Time};
+use snorri_core::{Definition, Direction, Entry, StepPath, Time};
 
 /// Renders the entries of one saga, each once, in order.
 #[derive(Debug)]
-pub struct Story<'a> {
+pub struct JournalRenderer<'a> {
     /// Has the names of the commands. `None`: they are omitted.
     definition: Option<&'a Definition>,
     began: Option<Time>,
     step_width: usize,
 }
 
-impl<'a> Story<'a> {
+impl<'a> JournalRenderer<'a> {
     pub fn new(definition: &'a Definition) -> Self {
         let step_width = definition.steps().iter().map(|step| step.name.len()).max().unwrap_or_default();
         Self { definition: Some(definition), began: None, step_width }
@@ -180,22 +181,6 @@ impl<'a> Story<'a> {
                 &command.name
             })
     }
-}
-
-/// The colour of a status.
-pub fn color_of(status: Status) -> AnsiColor {
-    match status {
-        Status::Completed => AnsiColor::Green,
-        Status::Running => AnsiColor::Cyan,
-        Status::Compensating | Status::Compensated => AnsiColor::Yellow,
-        Status::Stuck | Status::Abandoned => AnsiColor::Magenta,
-    }
-}
-
-/// `text` in a colour.
-pub fn paint(color: AnsiColor, text: &str) -> String {
-    let style = color.on_default();
-    format!("{style}{text}{style:#}")
 }
 
 fn arrived(source: &EventSource) -> String {
