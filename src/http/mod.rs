@@ -17,11 +17,7 @@ mod readiness;
 mod roles;
 mod route_limits;
 mod routes;
-
-use std::sync::Arc;
-
-use prometheus_client::registry::Registry;
-use tokio_util::sync::CancellationToken;
+mod state;
 
 pub use auth::{hash, random};
 pub use caller::Caller;
@@ -31,18 +27,4 @@ pub use openapi::document::document;
 pub use options::Options;
 pub use readiness::Readiness;
 pub use roles::Role;
-use snorri_core::MAX_PAYLOAD_BYTES;
-use snorri_engine::Engine;
-
-/// Maximum size of the body of a request: the input of a saga and the fields around it.
-const MAX_BODY_BYTES: usize = MAX_PAYLOAD_BYTES + 16 * 1024;
-
-/// The state of the handlers.
-#[derive(Debug, Clone)]
-pub struct Api {
-    pub engine: Arc<Engine>,
-    pub readiness: Readiness,
-    pub metrics: Arc<Registry>,
-    /// Cancelled when the process stops. Ends unbounded streams.
-    pub stopping: CancellationToken,
-}
+pub use state::Api;

@@ -22,7 +22,8 @@ use crate::http::problem::ErrorResponse;
 use crate::http::problem::unauthenticated;
 use crate::http::roles::{Access, Open, Role};
 use crate::http::route_limits::Limits;
-use crate::http::{Api, Caller, MAX_BODY_BYTES};
+use crate::http::state::MAX_BODY_BYTES;
+use crate::http::{Api, Caller};
 use snorri_core::text;
 
 /// Methods of one path with the same required role and limits.

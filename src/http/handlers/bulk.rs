@@ -14,13 +14,13 @@ use utoipa_axum::routes;
 
 use crate::http::Api;
 use crate::http::Caller;
-use crate::http::MAX_BODY_BYTES;
 use crate::http::dto::convert;
 use crate::http::extract::{Json, content_type, read, unsupported};
 use crate::http::openapi::{Conflict, NotFound};
 use crate::http::problem::ErrorResponse;
 use crate::http::roles::{Operator, Role};
 use crate::http::routes::{Group, needs};
+use crate::http::state::MAX_BODY_BYTES;
 use snorri_api::bulk::{BulkAction, BulkLine, BulkRequest};
 use snorri_api::sagas::{BulkStarted, StartRequest};
 use snorri_core::SagaId;
