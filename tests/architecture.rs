@@ -1,10 +1,14 @@
 //! The rules of the house: which crate may depend on which, held by Cargo, and how the source is cut into files.
 
+#[path = "architecture/imports.rs"]
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use imports::Crate;
 use serde_json::Value;
 
 /// The crates, and those of ours that each may depend on.
@@ -38,6 +42,9 @@ const MAX_LINES: usize = 400;
 
 /// Most source files of a folder.
 const MAX_FILES: usize = 15;
+
+/// The names of types that each module may use for its own, as the standard library does.
+const REPEATED: [&str; 3] = ["Args", "Error", "Options"];
 
 /// What only `app` constructs.
 const CONSTRUCTORS: [&str; 4] =
@@ -130,8 +137,81 @@ fn folders_are_small() {
     assert!(large.is_empty(), "more than {MAX_FILES} files: {large:?}");
 }
 
+#[test]
+fn imports_point_one_way() {
+    for part in all() {
+        let sources = sources(&part);
+        let files = sources.iter().filter(|(path, _)| !is_test(path));
+        let code = Crate::read(files.map(|(path, code)| {
+            (path.strip_prefix(root().join(&part)).expect("below the crate"), code.as_str())
+        }));
+        assert_eq!(code.refused_circles(), [], "{part}: a circle of imports");
+    }
+}
+
+#[test]
+fn circles_are_found() {
+    let refused = |files: &[(&str, &str)]| {
+        Crate::read(files.iter().map(|(path, code)| (Path::new(path), *code))).refused_circles().len()
+    };
+    let message = ("message.rs", "use crate::envelope::header::CUT;");
+    let header = ("envelope/header.rs", "pub const CUT: u8 = 1;");
+    assert_eq!(
+        refused(&[message, header, ("envelope.rs", "pub mod header;\nuse crate::message::Delivery;")]),
+        0
+    );
+    let uses_message = ("envelope/header.rs", "use crate::{message, text};\nconst CUT: u8 = message::ONE;");
+    assert_eq!(refused(&[message, uses_message]), 1, "between folders");
+    assert_eq!(
+        refused(&[("a.rs", "use super::b::{B, C as D};"), ("b.rs", "struct B(crate::a::A);")]),
+        1,
+        "siblings"
+    );
+    let reexporting = [
+        ("lib.rs", "mod a;\nmod b;\npub use b::B;"),
+        ("a.rs", "use crate::B;"),
+        ("b.rs", "use crate::a::{self, A};"),
+    ];
+    assert_eq!(refused(&reexporting), 1, "through a file that exports the name again");
+    let parent =
+        [("a.rs", "mod b;\nstruct A(b::B);"), ("a/b.rs", "use super::A;"), ("a/c.rs", "use super::b::B;")];
+    assert_eq!(refused(&parent), 0, "a file and its folder");
+    let below = [("a.rs", "use b::c::C;"), ("a/b.rs", "mod c;"), ("a/b/c.rs", "use crate::a::A;")];
+    assert_eq!(refused(&below), 1, "a file and a folder of its folder");
+}
+
+#[test]
+fn a_type_has_a_name_of_its_own() {
+    for part in all() {
+        let mut homes: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        for (path, code) in sources(&part).into_iter().filter(|(path, _)| !is_test(path)) {
+            for name in code.lines().filter_map(defined_type) {
+                homes.entry(name.to_owned()).or_default().push(path.clone());
+            }
+        }
+        let repeated: Vec<_> = homes
+            .into_iter()
+            .filter(|(name, homes)| homes.len() > 1 && !REPEATED.contains(&name.as_str()))
+            .collect();
+        assert_eq!(repeated, [], "{part}: one name for several types");
+    }
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether a file has only tests.
+fn is_test(path: &Path) -> bool {
+    path.with_extension("").components().any(|part| part.as_os_str() == "tests")
+}
+
+/// The name of the type that a line defines. Those within a function or an `impl` are indented.
+fn defined_type(line: &str) -> Option<&str> {
+    let public = line.strip_prefix("pub").map(|rest| rest.trim_start_matches(|c| c != ' ').trim_start());
+    let (word, rest) = public.unwrap_or(line).split_once(' ')?;
+    let is_type = ["struct", "enum", "union", "trait", "type"].contains(&word);
+    is_type.then(|| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next())?
 }
 
 /// The packages of the workspace, and what each depends on, tests aside.
