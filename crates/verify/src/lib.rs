@@ -11,3 +11,5 @@ pub mod graph;
 pub mod model_check;
 pub mod scenario;
 pub mod simulation;
+
+mod virtual_time;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::decode::start::Only;
 use super::script::{Aim, Response};
-use super::world::{SentMessage, World};
+use super::world::{SAGA, SentMessage, World};
 use snorri_core::input::{Attempt, Input, Reply};
 use snorri_core::journal::{EventSource, ReceivedEvent};
 use snorri_core::json::number_text;
@@ -55,15 +55,14 @@ impl World<'_> {
     }
 
     fn deliver_after(&mut self, delay: Duration, input: Input) {
-        self.deliveries.insert((self.now.after(delay), self.delivered), input);
-        self.delivered += 1;
+        self.time.schedule(self.time.now().after(delay), SAGA, input);
     }
 
     /// Rolls back a child that is under way, which reports a failure.
     fn cancel_child(&mut self, cancelled: Reply) {
         let is_its =
             |input: &Input| matches!(input, Input::Reply(reply) if reply.attempt == cancelled.attempt);
-        self.deliveries.retain(|_, input| !is_its(input));
+        self.time.retain(|input| !is_its(input));
         self.deliver_after(Duration::ZERO, Input::Reply(cancelled));
     }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::script::{After, Aim, Scenario, ScriptedAction, ScriptedEvent};
+use crate::virtual_time::{Due, VirtualTime};
 use snorri_core::input::{Attempt, Input, Reply};
 use snorri_core::journal::{By, Entry, Fact, Parent, Started};
 use snorri_core::state::Incident;
-use snorri_core::{
-    Definition, Direction, Rejection, SagaId, State, Status, StepPath, Time, outlook, transition,
-};
+use snorri_core::{Definition, Direction, Rejection, SagaId, State, Status, StepPath, Time, outlook};
 use snorri_definition::Compiled;
 
 /// Most inputs of one run. The bound of the journal is reached before.
@@ -51,11 +50,8 @@ pub fn run(compiled: &Compiled, scenario: &Scenario) -> Observed {
     let mut world = World {
         definition,
         scenario,
-        state: State::new(id),
-        now: scenario.starts_at,
+        time: VirtualTime::new(scenario.starts_at),
         entries: Vec::new(),
-        deliveries: BTreeMap::new(),
-        delivered: 0,
         begun: Vec::new(),
         status_since: BTreeMap::new(),
         happened: 0,
@@ -64,6 +60,7 @@ pub fn run(compiled: &Compiled, scenario: &Scenario) -> Observed {
         events: Vec::new(),
         objections: Vec::new(),
     };
+    world.time.add(definition, id);
     world.play();
     world.observed()
 }
@@ -71,12 +68,9 @@ pub fn run(compiled: &Compiled, scenario: &Scenario) -> Observed {
 pub(super) struct World<'a> {
     pub(super) definition: &'a Definition,
     pub(super) scenario: &'a Scenario,
-    pub(super) state: State,
-    pub(super) now: Time,
+    /// The saga, and the answers that are under way.
+    pub(super) time: VirtualTime<'a, Input>,
     pub(super) entries: Vec<Entry>,
-    /// The answers that are under way, by their time of arrival and the order in which they were sent.
-    pub(super) deliveries: BTreeMap<(Time, u64), Input>,
-    pub(super) delivered: u64,
     /// The attempts that were sent and the steps that began, with their times.
     pub(super) begun: Vec<(StepPath, Direction, u32, Time)>,
     pub(super) status_since: BTreeMap<&'static str, Time>,
@@ -88,12 +82,8 @@ pub(super) struct World<'a> {
     pub(super) objections: Vec<String>,
 }
 
-/// What comes next.
-enum Next {
-    ScriptedEvent,
-    Delivery,
-    Wake,
-}
+/// The only saga of the world.
+pub(super) const SAGA: usize = 0;
 
 impl World<'_> {
     fn play(&mut self) {
@@ -112,21 +102,18 @@ impl World<'_> {
         };
         let _ = self.take(&Input::Start(Box::new(started)));
         for _ in 0..MOST_INPUTS {
-            let Some((at, next)) = self.next() else { break };
-            self.now = at.max(self.now);
-            match next {
-                Next::ScriptedEvent => {
-                    if self.happen() {
-                        return;
-                    }
+            if let Some(at) = self.next_scripted() {
+                self.time.advance_to(at);
+                if self.happen() {
+                    return;
                 }
-                Next::Delivery => {
-                    if let Some((_, input)) = self.deliveries.pop_first() {
-                        self.deliver(&input);
-                    }
-                }
-                Next::Wake => {
-                    let _ = self.take(&Input::wake());
+            } else if self.waits_for_operator() {
+                break;
+            } else {
+                match self.time.advance() {
+                    Some((_, Due::Event(input))) => self.deliver(&input),
+                    Some((_, Due::Wake)) => drop(self.take(&Input::wake())),
+                    None => break,
                 }
             }
         }
@@ -140,25 +127,32 @@ impl World<'_> {
         }
     }
 
-    /// The next event. At the same time, a scripted event comes before an answer, and an answer before its deadline.
-    fn next(&self) -> Option<(Time, Next)> {
-        let event = self.scenario.when.get(self.happened).and_then(|event| self.due(event));
-        let delivery = self.deliveries.keys().next().map(|(at, _)| *at);
-        let mut wake = self.state.wake.filter(|_| self.state.ended.is_none());
-        let waits_for_input = || outlook::timers(&self.state).iter().all(|timer| timer.step.is_none());
-        if event.is_none() && delivery.is_none() && self.state.status() == Status::Stuck && waits_for_input()
-        {
-            wake = None;
-        }
-        let all = [(event, Next::ScriptedEvent), (delivery, Next::Delivery), (wake, Next::Wake)];
-        all.into_iter().filter_map(|(at, next)| Some((at?, next))).min_by_key(|(at, _)| *at)
+    /// The time of the next scripted event, if it comes next. At the same time, it comes before an answer.
+    fn next_scripted(&self) -> Option<Time> {
+        let at = self.due(self.scenario.when.get(self.happened)?)?;
+        self.time.next_at().is_none_or(|next| at <= next).then_some(at)
+    }
+
+    /// Whether only an operator could change something before the saga's own timeout.
+    fn waits_for_operator(&self) -> bool {
+        let state = self.state();
+        let is_scripted =
+            self.scenario.when.get(self.happened).is_some_and(|event| self.due(event).is_some());
+        !is_scripted
+            && !self.time.has_events()
+            && state.status() == Status::Stuck
+            && outlook::timers(state).iter().all(|timer| timer.step.is_none())
+    }
+
+    pub(super) fn state(&self) -> &State {
+        self.time.state(SAGA)
     }
 
     /// The time of the next scripted event, if it is known.
     fn due(&self, event: &ScriptedEvent) -> Option<Time> {
         let from = match &event.after {
             None => self.last_happened,
-            Some(After::Status(status)) if self.state.status() == *status => {
+            Some(After::Status(status)) if self.state().status() == *status => {
                 *self.status_since.get(status.as_str())?
             }
             Some(After::Status(_)) => return None,
@@ -171,14 +165,14 @@ impl World<'_> {
             }
         };
         let at = event.at.map(|at| self.scenario.starts_at.after(at)).unwrap_or_default();
-        Some(from.max(at).after(event.delay).max(self.now))
+        Some(from.max(at).after(event.delay).max(self.time.now()))
     }
 
     /// Applies the next scripted event. Returns `true` if the run ends here.
     fn happen(&mut self) -> bool {
         let Some(event) = self.scenario.when.get(self.happened) else { return false };
         self.happened += 1;
-        self.last_happened = self.now;
+        self.last_happened = self.time.now();
         let by = |reason: &str| By { actor: "scenario".to_owned(), reason: reason.to_owned() };
         let input = match &event.what {
             ScriptedAction::Stop => return true,
@@ -192,7 +186,7 @@ impl World<'_> {
             }
             ScriptedAction::Reply { aim, attempt, result } => {
                 let path = self.resolve(aim);
-                let latest = self.state.step(&path).map_or(1, |step| step.attempts(aim.direction).last);
+                let latest = self.state().step(&path).map_or(1, |step| step.attempts(aim.direction).last);
                 let number = attempt.unwrap_or(latest);
                 let attempt = Attempt { step: path, direction: aim.direction, number };
                 Input::Reply(Reply { attempt, result: result.clone() })
@@ -227,15 +221,13 @@ impl World<'_> {
     }
 
     pub(super) fn take(&mut self, input: &Input) -> Result<(), Rejection> {
-        let decision = transition(self.definition, &self.state, input, self.now)?;
-        self.state = decision.state;
-        for fact in &decision.entry.facts {
+        let applied = self.time.take(SAGA, input)?;
+        for fact in &applied.entry.facts {
             self.note(fact);
         }
-        self.entries.push(decision.entry);
-        decision.messages.into_iter().for_each(|message| self.send(message));
-        let now = self.now;
-        let status = self.state.status().as_str();
+        self.entries.push(applied.entry);
+        applied.messages.into_iter().for_each(|message| self.send(message));
+        let (now, status) = (self.time.now(), self.state().status().as_str());
         self.status_since.retain(|known, _| *known == status);
         self.status_since.entry(status).or_insert(now);
         Ok(())
@@ -252,21 +244,22 @@ impl World<'_> {
             | Fact::ItemsExpanded { step, .. } => (step, Direction::Forward, 1),
             _ => return,
         };
-        self.begun.push((path.clone(), direction, attempt, self.now));
+        self.begun.push((path.clone(), direction, attempt, self.time.now()));
     }
 
     fn observed(self) -> Observed {
-        let ended = self.state.ended.as_ref();
-        let end = ended.map_or(self.now, |end| end.at);
+        let state = self.time.state(SAGA);
+        let ended = state.ended.as_ref();
+        let end = ended.map_or(self.time.now(), |end| end.at);
         Observed {
-            status: self.state.status(),
+            status: state.status(),
             lasted: end.since(self.scenario.starts_at),
             objections: self.objections,
             commands: self.commands,
             events: self.events,
             output: ended.and_then(|end| end.output.as_deref().cloned()),
-            problem: self.state.stopping.as_ref().map(|stop| stop.problem.code.to_string()),
-            incidents: self.state.incidents,
+            problem: state.stopping.as_ref().map(|stop| stop.problem.code.to_string()),
+            incidents: state.incidents.clone(),
             entries: self.entries,
         }
     }

@@ -17,7 +17,7 @@ impl SimulatedWorld<'_> {
     }
 
     fn count(&mut self, saga: usize, fact: &Fact) {
-        let (now, running) = (self.now, &mut self.sagas[saga]);
+        let (now, running) = (self.time.now(), &mut self.sagas[saga]);
         let definition = &running.compiled.definition;
         let Some((path, direction)) = about(fact) else { return };
         let Some(index) = definition.index_of(path.name()) else { return };
@@ -60,11 +60,11 @@ impl SimulatedWorld<'_> {
 
     /// Counts the end of the run.
     pub(super) fn end(self) {
-        let state = &self.sagas[0].state;
+        let state = self.time.state(0);
         let (end, at) = match (&state.ended, state.incidents.first()) {
             (Some(end), _) => (end.status.as_str(), end.at),
             (None, Some(incident)) => ("stuck", incident.at),
-            (None, None) => ("unfinished", self.now),
+            (None, None) => ("unfinished", self.time.now()),
         };
         for incident in &state.incidents {
             let cause = Cause {

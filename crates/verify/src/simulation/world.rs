@@ -1,7 +1,6 @@
-//! One run: a saga with its children, simulated participants, and a queue of events in virtual time.
+//! One run: a saga with its children, and simulated participants, in virtual time.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,13 +8,13 @@ use serde_json::Value;
 use super::chance::Chance;
 use super::plan::Plan;
 use super::tally::Tally;
+use crate::virtual_time::{Due, VirtualTime};
 use snorri_core::definition::Action;
 use snorri_core::input::{Attempt, Reply, ReplyResult};
 use snorri_core::journal::{By, Problem, ReceivedEvent, Started};
 use snorri_core::message::child::{key_in_use, refusal};
 use snorri_core::message::{ChildCommand, Message};
-use snorri_core::transition::Wake;
-use snorri_core::{Direction, Input, Rejection, SagaId, State, StepPath, Time, transition};
+use snorri_core::{Direction, Input, Rejection, SagaId, StepPath, Time};
 use snorri_definition::Compiled;
 
 /// The time at which every run begins: 1 January 2026.
@@ -34,10 +33,8 @@ pub(super) fn run(plan: &Plan, number: u64, tally: &mut Tally) {
     let mut world = SimulatedWorld {
         plan,
         chance,
+        time: VirtualTime::new(BEGINNING),
         sagas: Vec::new(),
-        queue: BinaryHeap::new(),
-        order: 0,
-        now: BEGINNING,
         cancelled_after: is_cancelled.then_some(cancelled_after),
         tally,
         reason: None,
@@ -45,11 +42,15 @@ pub(super) fn run(plan: &Plan, number: u64, tally: &mut Tally) {
     let first = world.add(&plan.compiled, SagaId(chance.id()));
     let started =
         Started { key: plan.key.clone(), ..plan.compiled.definition.start(Arc::clone(&plan.input)) };
-    world.put_input(BEGINNING, first, Input::Start(Box::new(started)));
+    world.schedule(BEGINNING, first, Event::Input(Input::Start(Box::new(started))));
     for _ in 0..MOST_EVENTS {
-        let Some(Reverse(event)) = world.queue.pop() else { break };
-        world.now = event.at;
-        world.happen(event.saga, &event.kind);
+        let Some((saga, due)) = world.time.advance() else { break };
+        match due {
+            // What changes nothing has no effect here, either.
+            Due::Wake => drop(world.take(saga, &Input::wake())),
+            Due::Event(Event::Input(input)) => drop(world.take(saga, &input)),
+            Due::Event(Event::ChildCommand(command)) => world.carry_out(saga, &command),
+        }
     }
     world.end();
 }
@@ -57,11 +58,9 @@ pub(super) fn run(plan: &Plan, number: u64, tally: &mut Tally) {
 pub(super) struct SimulatedWorld<'a> {
     plan: &'a Plan,
     chance: Chance,
+    pub(super) time: VirtualTime<'a, Event>,
     /// The first is the saga that is simulated; the others are its children.
-    pub(super) sagas: Vec<Running<'a>>,
-    queue: BinaryHeap<Reverse<Event>>,
-    order: u64,
-    pub(super) now: Time,
+    pub(super) sagas: Vec<Simulated<'a>>,
     /// The number of entries after which it is cancelled, if it is.
     cancelled_after: Option<u32>,
     pub(super) tally: &'a mut Tally,
@@ -69,66 +68,45 @@ pub(super) struct SimulatedWorld<'a> {
     pub(super) reason: Option<(Option<String>, String)>,
 }
 
-pub(super) struct Running<'a> {
+pub(super) struct Simulated<'a> {
     pub(super) compiled: &'a Compiled,
-    pub(super) state: State,
     pub(super) begun: BTreeMap<(StepPath, Direction), Time>,
 }
 
-struct Event {
-    at: Time,
-    order: u64,
-    /// The saga that gets the input, or gives the command.
-    saga: usize,
-    kind: EventKind,
-}
-
-enum EventKind {
+/// What is scheduled for a saga: an input, or the child command that it gives.
+pub(super) enum Event {
     Input(Input),
     ChildCommand(ChildCommand),
 }
 
 impl<'a> SimulatedWorld<'a> {
-    fn put(&mut self, at: Time, saga: usize, kind: EventKind) {
-        self.order += 1;
-        self.queue.push(Reverse(Event { at: at.max(self.now), order: self.order, saga, kind }));
+    fn schedule(&mut self, at: Time, saga: usize, event: Event) {
+        self.time.schedule(at, saga, event);
     }
 
-    fn put_input(&mut self, at: Time, saga: usize, input: Input) {
-        self.put(at, saga, EventKind::Input(input));
-    }
-
-    fn happen(&mut self, saga: usize, kind: &EventKind) {
-        match kind {
-            // What changes nothing has no effect here, either.
-            EventKind::Input(input) => drop(self.take(saga, input)),
-            EventKind::ChildCommand(command) => self.carry_out(saga, command),
-        }
+    fn schedule_input(&mut self, at: Time, saga: usize, input: Input) {
+        self.schedule(at, saga, Event::Input(input));
     }
 
     fn take(&mut self, saga: usize, input: &Input) -> Result<(), Rejection> {
-        let running = &self.sagas[saga];
-        let decision = transition(&running.compiled.definition, &running.state, input, self.now)?;
-        self.take_note(saga, &decision.entry);
-        self.sagas[saga].state = decision.state;
-        if let Wake::At(at) = decision.wake {
-            self.put_input(at, saga, Input::wake());
-        }
-        for message in decision.messages {
+        let applied = self.time.take(saga, input)?;
+        let now = self.time.now();
+        self.take_note(saga, &applied.entry);
+        for message in applied.messages {
             match message {
                 Message::Command(command) => self.reply(saga, command.attempt(), Some(command.deadline)),
-                Message::ChildCommand(command) => self.put(self.now, saga, EventKind::ChildCommand(command)),
+                Message::ChildCommand(command) => self.schedule(now, saga, Event::ChildCommand(command)),
                 Message::ChildResult(report) => {
-                    if let Some(parent) = self.find(report.parent) {
-                        self.put_input(self.now, parent, Input::Reply(report.reply()));
+                    if let Some(parent) = self.time.find(report.parent) {
+                        self.schedule_input(now, parent, Input::Reply(report.reply()));
                     }
                 }
                 Message::Outcome(_) | Message::Event(_) | Message::Lifecycle(_) => {}
             }
         }
-        if saga == 0 && self.cancelled_after == Some(self.sagas[0].state.seq) {
+        if saga == 0 && self.cancelled_after == Some(self.time.state(0).seq) {
             let by = By { actor: "user".into(), reason: "simulated".into() };
-            self.put_input(self.now, 0, Input::Cancel(by));
+            self.schedule_input(now, 0, Input::Cancel(by));
         }
         Ok(())
     }
@@ -143,11 +121,11 @@ impl<'a> SimulatedWorld<'a> {
             Err(problem) => Some(command.not_started(problem)),
             Ok(child) => command.input().and_then(|input| {
                 let rejection = self.take(child, &input).err()?;
-                command.rejected(self.sagas[child].state.id, &rejection)
+                command.rejected(self.time.state(child).id, &rejection)
             }),
         };
         if let Some(reply) = reply {
-            self.put_input(self.now, parent, Input::Reply(reply));
+            self.schedule_input(self.time.now(), parent, Input::Reply(reply));
         }
     }
 
@@ -167,7 +145,7 @@ impl<'a> SimulatedWorld<'a> {
             parent: Some(command.parent.clone()),
             ..compiled.definition.start(Arc::new(input))
         };
-        let child = self.find(id).unwrap_or_else(|| self.add(compiled, id));
+        let child = self.time.find(id).unwrap_or_else(|| self.add(compiled, id));
         match self.take(child, &Input::Start(Box::new(started))) {
             Err(Rejection::AlreadyStarted { same_parent: false, .. }) => Err(key_in_use(id)),
             _ => Ok(child),
@@ -175,17 +153,14 @@ impl<'a> SimulatedWorld<'a> {
     }
 
     fn add(&mut self, compiled: &'a Compiled, id: SagaId) -> usize {
-        self.sagas.push(Running { compiled, state: State::new(id), begun: BTreeMap::new() });
-        self.sagas.len() - 1
-    }
-
-    fn find(&self, id: SagaId) -> Option<usize> {
-        self.sagas.iter().position(|running| running.state.id == id)
+        self.sagas.push(Simulated { compiled, begun: BTreeMap::new() });
+        self.time.add(&compiled.definition, id)
     }
 
     /// Sends a reply by the rates. `deadline` is that of the attempt, if it has one.
     fn reply(&mut self, saga: usize, attempt: Attempt, deadline: Option<Time>) {
         let (faults, name) = (&self.plan.faults, attempt.step.name());
+        let now = self.time.now();
         let about = format!("{saga}/{}/{}/{}", attempt.step, attempt.direction, attempt.number);
         let mut rng = self.chance.about(&about);
         let mut drawn = rng.f64();
@@ -199,14 +174,14 @@ impl<'a> SimulatedWorld<'a> {
         };
         let problem = |what: &str| Problem::of_participant(what, "simulated");
         let takes = self.plan.latency.get(&[name]).draw(&mut rng);
-        let mut at = takes.map(|takes| self.now.after(takes));
+        let mut at = takes.map(|takes| now.after(takes));
         let result = match () {
             () if falls_in(refused) => ReplyResult::Failure(problem(REFUSED)),
             () if falls_in(faults.error.of(name)) => ReplyResult::Error(problem("error")),
             () if falls_in(faults.timeout.of(name)) => return,
             () => {
                 if falls_in(faults.late.of(name)) {
-                    at = at.map(|at| deadline.unwrap_or(self.now).after(at.since(self.now)));
+                    at = at.map(|at| deadline.unwrap_or(now).after(at.since(now)));
                 }
                 let output = match attempt.direction {
                     Direction::Forward => self.plan.outputs.get(name).cloned().unwrap_or_default(),
@@ -216,7 +191,7 @@ impl<'a> SimulatedWorld<'a> {
             }
         };
         if let Some(at) = at {
-            self.put_input(at, saga, Input::Reply(Reply { attempt, result }));
+            self.schedule_input(at, saga, Input::Reply(Reply { attempt, result }));
         }
     }
 
@@ -240,27 +215,7 @@ impl<'a> SimulatedWorld<'a> {
         let awaited = &wait.awaited;
         if let Some(after) = self.plan.arrival.get(&[path.name(), awaited.name()]).draw(&mut rng) {
             let arrival = ReceivedEvent::new(awaited.source(), Some(path.to_string()), body);
-            self.put_input(self.now.after(after), saga, Input::Event(Arc::new(arrival)));
+            self.schedule_input(self.time.now().after(after), saga, Input::Event(Arc::new(arrival)));
         }
     }
 }
-
-impl Ord for Event {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Event {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Event {}
