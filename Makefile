@@ -13,8 +13,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the release binary, target/release/snorri
-	cargo build --release --locked
+build: ## Build the optimized binary, target/dist/snorri
+	cargo build --profile dist --features jemalloc --locked
 
 .PHONY: demo
 demo: ## Watch sagas run and roll back, with nothing else installed
@@ -46,7 +46,7 @@ contract: ## Check the admin API against its OpenAPI document, with schemathesis
 
 .PHONY: bench
 bench: ## Measure throughput and latency on the real broker and database
-	$(SERVICES) cargo bench --locked --bench orders
+	$(SERVICES) cargo bench --features jemalloc --locked --bench orders
 
 .PHONY: exhaustive
 exhaustive: ## Measure how the model check grows with the size of a definition
@@ -61,8 +61,8 @@ crash: ## Kill orchestrator, broker and database again and again, and count the 
 	SNORRI_CRASH_KILLS=100 SNORRI_CRASH_SAGAS=20000 $(SERVICES) cargo test --locked --test crash -- --nocapture
 
 .PHONY: conditions
-conditions: build ## Measure the release binary under each fault of broker, database, disk, clock and message
-	SNORRI_CONDITIONS_TABLE=$(CURDIR)/docs/reliability/conditions.md SNORRI_TEST_BINARY=$(CURDIR)/target/release/snorri \
+conditions: build ## Measure the optimized binary under each fault of broker, database, disk, clock and message
+	SNORRI_CONDITIONS_TABLE=$(CURDIR)/docs/reliability/conditions.md SNORRI_TEST_BINARY=$(CURDIR)/target/dist/snorri \
 		$(SERVICES) cargo test --locked --test conditions -- --ignored --test-threads=1 --nocapture
 
 .PHONY: simulate
