@@ -30,7 +30,7 @@ test: ## Run all tests, on a RabbitMQ and a PostgreSQL of their own (installed i
 .PHONY: verify
 verify: ## Check everything that CI checks: format, words, lints, dependencies, tests, docs
 	cargo fmt --all --check
-	cargo test --locked --test words
+	cargo test --locked --test house words
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo check --manifest-path fuzz/Cargo.toml --locked
 	cargo machete --version >/dev/null 2>&1 || cargo install cargo-machete --locked

@@ -130,7 +130,7 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
             right: "if is_unsent(&path, direction, self.last_attempt(&path, direction)) {",
             wrong: r#"if !crate::planted::is("unsent_times_out") && is_unsent(&path, direction, self.last_attempt(&path, direction)) {"#,
         },
-        &["--test", "scripts"],
+        &["--test", "transition", "scripts"],
     ),
     (
         Fault {
@@ -141,7 +141,7 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
             wrong: r#"() if crate::planted::is("unawaited_goes_forward") && !is_awaited && turns_back => Err(Rejection::NotAwaited),
             () if !crate::planted::is("unawaited_goes_forward") && (!is_awaited || turns_back) => Err(Rejection::NotAwaited),"#,
         },
-        &["--test", "scripts"],
+        &["--test", "transition", "scripts"],
     ),
     (
         Fault {
@@ -151,7 +151,7 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
             right: "self.last_attempt(path, direction) + u32::from(!came_back)",
             wrong: r#"self.last_attempt(path, direction) + u32::from(!came_back || crate::planted::is("no_route_uses_attempts"))"#,
         },
-        &["--test", "scripts"],
+        &["--test", "transition", "scripts"],
     ),
     (
         Fault {
@@ -208,6 +208,6 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
             check.undoing();
         }"#,
         },
-        &["--test", "model_check", "migrations"],
+        &["--test", "checks", "model_check::migrations"],
     ),
 ];
