@@ -38,12 +38,12 @@ fn measure(what: &str, blocks: &[String]) -> anyhow::Result<Duration> {
     let compiled = snorri_definition::compile("measured.yaml", &format!("{head}{}", blocks.concat()))?;
     let bounds = Bounds { states: 10_000_000, work: usize::MAX, ..Bounds::default() };
     let began = Instant::now();
-    let proof = check_model(&compiled.definition, &Surroundings::default(), &bounds);
+    let model = check_model(&compiled.definition, &Surroundings::default(), &bounds);
     let took = began.elapsed();
-    ensure!(proof.violations.is_empty() && !proof.is_cut, "{what}: {:?}", proof.violations);
+    ensure!(model.violations.is_empty() && !model.is_cut, "{what}: {:?}", model.violations);
     let steps = compiled.definition.steps().len();
     let millis = took.as_secs_f64() * 1_000.0;
-    println!("{what:<44} {steps:>5} {:>9} {:>10} {millis:>9.1}", proof.states, proof.transitions);
+    println!("{what:<44} {steps:>5} {:>9} {:>10} {millis:>9.1}", model.states, model.transitions);
     Ok(took)
 }
 

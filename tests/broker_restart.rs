@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 const KILLS: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn traffic_goes_on_and_nothing_confirmed_is_lost_when_the_broker_is_killed() {
+async fn traffic_continues_and_nothing_confirmed_is_lost_when_the_broker_is_killed() {
     if !bed::is_ours() {
         return;
     }

@@ -179,7 +179,7 @@ async fn a_reply_is_not_ignored_because_another_engine_sent_the_command() {
 }
 
 #[tokio::test]
-async fn a_forward_command_expires_with_its_attempt_and_an_undo_never() {
+async fn a_forward_command_expires_with_its_attempt_and_a_compensation_never() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (engine, running) = engine(&store).await;
     let sent = commands(&engine).await;

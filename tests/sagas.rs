@@ -51,20 +51,20 @@ mod order_fulfilment {
     }
 
     #[tokio::test]
-    async fn goes_on_without_a_receipt() {
+    async fn continues_without_a_receipt() {
         let (saga, effects) = run(&["mail.receipt"], "completed").await;
         assert_eq!(effects, [ONCE, ONCE, ONCE, NEVER, ONCE]);
         assert_eq!(saga["output"]["receipt"], Value::Null);
     }
 
     #[tokio::test]
-    async fn gives_the_stock_back_when_the_card_is_refused() {
+    async fn returns_the_stock_when_the_card_is_refused() {
         let (_, effects) = run(&["payment.charge"], "compensated").await;
         assert_eq!(effects, [COMPENSATED, NEVER, NEVER, NEVER, NEVER]);
     }
 
     #[tokio::test]
-    async fn undoes_both_branches_when_the_pivot_is_refused() {
+    async fn compensates_both_branches_when_the_pivot_is_refused() {
         let (_, effects) = run(&["shipping.book"], "compensated").await;
         assert_eq!(effects, [COMPENSATED, COMPENSATED, NEVER, NEVER, NEVER]);
     }
@@ -75,7 +75,7 @@ mod bank_transfer {
 
     const STEPS: [&str; 3] = ["debit", "credit", "settle"];
 
-    /// Transfers 30 from ann, who has 100, to somebody: bob has 5.
+    /// Transfers 30 from ann, who has 100, to an account: bob has 5.
     async fn run(to: &str, settles: bool, status: &str) -> ([(u32, u32); 3], Vec<i64>) {
         let bank = Bank::new(&[("ann", 100), ("bob", 5)], settles);
         let stage = Stage::new(bank.clone()).await;
@@ -91,7 +91,7 @@ mod bank_transfer {
     }
 
     #[tokio::test]
-    async fn gives_the_money_back_when_nobody_takes_it() {
+    async fn returns_the_money_if_the_account_does_not_exist() {
         assert_eq!(run("eve", true, "compensated").await, ([COMPENSATED, NEVER, NEVER], vec![100, 5]));
     }
 
@@ -104,7 +104,7 @@ mod bank_transfer {
 mod account_deposit {
     use super::*;
 
-    /// A deposit comes in, twice; what becomes of it, of its two steps, and of both services' balances.
+    /// A deposit arrives twice: its saga, the effects of its two steps, and the balances of both services.
     async fn run(account: &str, amount: i64, status: &str) -> (Value, [(u32, u32); 2], [i64; 2]) {
         let deposits = Deposits::new(&Services::from_env().database().await).await;
         let stage = Stage::new(deposits.clone()).await;
@@ -165,7 +165,7 @@ mod travel_booking {
     }
 
     #[tokio::test]
-    async fn undoes_the_legs_and_the_room_when_a_leg_is_refused() {
+    async fn compensates_the_legs_and_the_room_when_a_leg_is_refused() {
         let stage = Stage::new(Travel).await;
         let places = ["Rome", "Paris", "Oslo", "Atlantis"];
         let saga = stage.run("travel-booking", &trip(&places), "compensated").await;
@@ -174,7 +174,7 @@ mod travel_booking {
     }
 
     #[tokio::test]
-    async fn undoes_everything_when_nobody_approves() {
+    async fn compensates_everything_without_an_approval() {
         let stage = Stage::with(Travel, |text| text.replace("timeout: 24h", "timeout: 500ms")).await;
         let saga = stage.run("travel-booking", &trip(&["Rome", "Paris"]), "compensated").await;
         assert_eq!(
@@ -218,14 +218,14 @@ mod payment {
     }
 
     #[tokio::test]
-    async fn looks_at_a_large_amount() {
+    async fn scores_a_large_amount() {
         let ended = run(5_000, Obliging::default(), "completed").await;
         assert_eq!((ended.parent, ended.child), ([ONCE, ONCE], [ONCE, ONCE]));
         assert_eq!(ended.status.as_deref(), Some("completed"));
     }
 
     #[tokio::test]
-    async fn does_not_look_at_a_small_one() {
+    async fn does_not_score_a_small_one() {
         let ended = run(500, Obliging::default(), "completed").await;
         assert_eq!((ended.parent, ended.child), ([ONCE, ONCE], [NEVER, NEVER]));
         assert_eq!(ended.status, None);
@@ -239,14 +239,14 @@ mod payment {
     }
 
     #[tokio::test]
-    async fn undoes_its_child_when_the_capture_is_refused() {
+    async fn compensates_its_child_when_the_capture_is_refused() {
         let ended = run(5_000, refusing(&["card.capture"]), "compensated").await;
         assert_eq!((ended.parent, ended.child), ([COMPENSATED, NEVER], [ONCE, COMPENSATED]));
         assert_eq!(ended.status.as_deref(), Some("compensated"));
     }
 
     #[tokio::test]
-    async fn does_not_wait_for_ever_for_a_score() {
+    async fn waits_a_bounded_time_for_a_score() {
         let service = Obliging { ignores: &["fraud.score"], ..Obliging::default() };
         let hurry = |text: &str| text.replace("timeout: 5s", "timeout: 500ms");
         let ended = run_with(5_000, service, "compensated", hurry).await;

@@ -38,7 +38,7 @@ macro_rules! vhost {
 const NOTHING_WRONG: &str = "1 definition: nothing wrong\n";
 
 #[tokio::test]
-async fn nothing_is_there() {
+async fn nothing_is_declared() {
     let vhost = vhost!();
     let output = vhost.check(ORDER).await;
     insta::assert_snapshot!(output.out);
@@ -59,7 +59,7 @@ async fn an_exchange_and_nothing_bound_to_it() {
 }
 
 #[tokio::test]
-async fn bound_and_nobody_consumes() {
+async fn bound_without_a_consumer() {
     let vhost = vhost!();
     vhost.all_right().await;
     let output = vhost.check(ORDER).await;
@@ -172,7 +172,7 @@ async fn events_need_their_exchanges() {
 }
 
 #[tokio::test]
-async fn an_api_that_does_not_answer_as_it_should_is_told() {
+async fn an_unusable_management_api_is_reported() {
     let vhost = vhost!();
     let url = "SNORRI_MANAGEMENT_URL";
     let output = vhost.check_with(ORDER, &[(url, "http://127.0.0.1:9")]).await;

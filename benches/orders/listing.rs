@@ -72,7 +72,7 @@ pub struct Summary {
     pub operator: Operator,
     pub sagas_per_second: f64,
     /// The median over the groups of this operator's rate as part of that without an operator.
-    pub ratio_to_nobody: f64,
+    pub ratio_to_none: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub cpu_ms_per_saga: Cpu,
@@ -284,7 +284,7 @@ fn summary(slices: &[Slice], operator: Operator) -> Option<Summary> {
     Some(Summary {
         operator,
         sagas_per_second: middle(&|slice| slice.seen.sagas_per_second),
-        ratio_to_nobody: median(ratios.collect()),
+        ratio_to_none: median(ratios.collect()),
         p50_ms: middle(&|slice| slice.seen.p50_ms),
         p99_ms: middle(&|slice| slice.seen.p99_ms),
         cpu_ms_per_saga: Cpu::median(of(operator).map(|slice| slice.cpu_ms_per_saga)),

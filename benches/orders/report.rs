@@ -142,7 +142,7 @@ impl Report {
             println!(
                 "{name:<6} {:>8.0} {:>6.3} {:>8.2} {:>8.2}   {}   {:>7} {:>8.2} {:>8.2}",
                 summary.sagas_per_second,
-                summary.ratio_to_nobody,
+                summary.ratio_to_none,
                 summary.p50_ms,
                 summary.p99_ms,
                 cpu_columns(&summary.cpu_ms_per_saga),
@@ -161,12 +161,11 @@ impl Report {
         let too_few = rest.filter(|summary| summary.ratio_to_amqp < starts::LEAST_RATIO);
         let results = self.listing.iter().flat_map(|listing| &listing.results);
         let mut lists = results.filter(|summary| summary.operator == Operator::List);
-        let too_slow = lists.find(|summary| summary.ratio_to_nobody < listing::LEAST_RATIO);
+        let too_slow = lists.find(|summary| summary.ratio_to_none < listing::LEAST_RATIO);
         let all = [
             too_large.map(|memory| format!("too much memory: {:.0} MiB", memory.idle_mib)),
             too_few.map(|summary| format!("too few starts over REST: {:.2}", summary.ratio_to_amqp)),
-            too_slow
-                .map(|summary| format!("too slow while an operator lists: {:.3}", summary.ratio_to_nobody)),
+            too_slow.map(|summary| format!("too slow while an operator lists: {:.3}", summary.ratio_to_none)),
         ];
         all.into_iter().flatten().collect()
     }

@@ -35,7 +35,7 @@ fn operations(document: &Value) -> Vec<(String, String, String)> {
 }
 
 #[tokio::test]
-async fn every_route_asks_every_role() {
+async fn every_route_checks_every_role() {
     let server = Server::start(&tokens()).await;
     let (_, document) = server.get("/v1/openapi.json").await;
     let operations = operations(&document);
@@ -71,7 +71,7 @@ async fn every_route_asks_every_role() {
 }
 
 #[tokio::test]
-async fn the_one_who_is_asked_is_the_one_who_is_told() {
+async fn a_request_is_authenticated_authorized_and_audited() {
     let server = Server::start(&tokens()).await;
     let (_, me) = server.ask(server.request("get", "/v1/whoami").bearer_auth("operator-token")).await;
     assert_eq!(me, json!({"name": "operator-of-tests", "role": "operator"}));
@@ -102,7 +102,7 @@ async fn the_one_who_is_asked_is_the_one_who_is_told() {
 }
 
 #[tokio::test]
-async fn without_authentication_everybody_on_this_machine_is_admin() {
+async fn without_authentication_local_callers_are_admin() {
     let server = Server::start("").await;
     let (status, me) = server.get("/v1/whoami").await;
     assert_eq!((status, me), (200, json!({"name": "anonymous", "role": "admin"})));

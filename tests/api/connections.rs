@@ -69,7 +69,7 @@ async fn slow_bodies_take_no_place_among_the_requests() {
 }
 
 #[tokio::test]
-async fn what_does_not_come_in_time_ends_its_connection() {
+async fn a_connection_that_sends_too_slowly_is_closed() {
     let server = Server::start("[http]\nbody_timeout = \"1s\"").await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let mut ends = Vec::new();

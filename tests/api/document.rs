@@ -22,7 +22,7 @@ fn the_committed_document_is_the_generated_one() {
 }
 
 #[test]
-fn every_operation_says_what_it_is() {
+fn every_operation_is_described() {
     let document: Value = serde_json::from_str(&snorri::http::document().expect("a document")).expect("JSON");
     assert_eq!(document["openapi"], "3.1.0");
     let tags: BTreeSet<_> = names(&document["tags"]);

@@ -33,7 +33,7 @@ steps:
 ";
 
 #[tokio::test]
-async fn an_idempotency_key_tells_a_repetition_where_there_is_no_business_key() {
+async fn an_idempotency_key_marks_a_repetition_without_a_business_key() {
     let server = Server::start("").await;
     assert_eq!(server.post("/v1/definitions", &json!({"source": KEYLESS})).await.0, 201);
     let start = |key: &str, input: Value| {
@@ -52,7 +52,7 @@ async fn an_idempotency_key_tells_a_repetition_where_there_is_no_business_key() 
 }
 
 #[tokio::test]
-async fn sagas_are_found_by_all_that_is_known_of_them() {
+async fn sagas_are_found_by_each_of_their_fields() {
     let server = server().await;
     let waiting = saga(&server, "o-1", "waiting").await;
     let stuck = saga(&server, "o-2", "stuck").await;
@@ -134,7 +134,7 @@ async fn many_are_started_line_by_line_and_one_is_waited_for_and_watched() {
 }
 
 #[tokio::test]
-async fn a_stream_of_all_sagas_tells_what_happens_from_now_on() {
+async fn a_stream_of_all_sagas_begins_with_the_next_event() {
     let server = server().await;
     saga(&server, "o-0", "waiting").await;
     tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;

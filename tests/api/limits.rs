@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::process::{Server, json as answered};
 
 #[tokio::test]
-async fn what_is_not_known_is_refused() {
+async fn unknown_keys_and_values_are_refused() {
     let server = Server::start("").await;
     let id = "018f3c9e-1111-7222-8333-444455556666";
     let cases = [
@@ -57,7 +57,7 @@ async fn what_is_not_known_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_start_is_told_with_its_place() {
+async fn an_invalid_start_is_reported_with_a_pointer() {
     let server = Server::start("").await;
     let (_, problem) =
         server.post("/v1/sagas", &json!({"definition": "order", "input": {"orderId": 7}})).await;
@@ -97,7 +97,7 @@ async fn bodies_have_a_type_and_a_size() {
 }
 
 #[tokio::test]
-async fn who_asks_too_much_is_told_when_to_come_again() {
+async fn a_limited_caller_gets_retry_after() {
     let settings = format!("{}[http]\nrequests_per_second = 1\nburst = 5\n", super::access::tokens());
     let server = Server::start(&settings).await;
     let ask = |token: &str| server.request("get", "/v1/whoami").bearer_auth(token).send();
@@ -129,7 +129,7 @@ async fn who_asks_too_much_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn what_takes_too_long_is_told() {
+async fn a_slow_request_times_out() {
     let server = Server::start("[http]\nrequest_timeout = \"200ms\"\n").await;
     let silent = reqwest::Body::wrap_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
     let request = server.request("post", "/v1/sagas").header("content-type", "application/json");

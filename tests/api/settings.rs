@@ -48,7 +48,7 @@ async fn off_loopback_it_does_not_start_without_authentication() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_meant_are_refused() {
+async fn unusable_settings_are_refused() {
     let missing = "[http.tls]\ncertificate = \"/nowhere/tls.crt\"\nkey = \"/nowhere/tls.key\"\n";
     let token = |sha256: &str| {
         format!("[[http.auth.tokens]]\nname = \"ann\"\nrole = \"operator\"\nsha256 = \"{sha256}\"\n")
@@ -66,7 +66,7 @@ async fn settings_that_cannot_be_meant_are_refused() {
 }
 
 #[tokio::test]
-async fn a_token_of_ours_comes_in() {
+async fn a_generated_token_is_accepted() {
     let made = Command::new(env!("CARGO_BIN_EXE_snorri"))
         .args(["token", "an \"odd\" name", "--role", "deployer"])
         .output()

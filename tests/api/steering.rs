@@ -161,7 +161,7 @@ async fn nothing_is_done_on_an_old_look() {
 }
 
 #[tokio::test]
-async fn a_new_saga_goes_on_from_a_step_of_one_that_has_ended() {
+async fn a_new_saga_continues_from_a_step_of_one_that_has_ended() {
     let server = server().await;
     let id = saga(&server, "o-1", "abandoned").await;
     let restart = |from: &str| json!({"from": from, "reason": "a test"});
@@ -202,7 +202,7 @@ async fn a_restart_does_no_completed_step_again_unless_asked() {
 }
 
 #[tokio::test]
-async fn sagas_go_on_with_a_new_version_if_they_can() {
+async fn sagas_continue_with_a_new_version_if_they_can() {
     let server = server().await;
     let waiting = saga(&server, "o-1", "waiting").await;
     let stuck = saga(&server, "o-2", "stuck").await;

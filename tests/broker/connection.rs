@@ -44,7 +44,7 @@ async fn amqp_is_available_while_it_is_connected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn amqp_says_why_it_cannot_connect() {
+async fn amqp_reports_why_it_cannot_connect() {
     let with_url = |url: &str| {
         let options = bed::options("test-unused");
         snorri_broker::amqp::Options { url: url.into(), connect_timeout: Duration::from_secs(2), ..options }

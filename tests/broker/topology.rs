@@ -18,7 +18,7 @@ async fn a_queue_that_is_something_else_is_refused(#[values(Kind::Local, Kind::A
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn amqp_consumes_a_deleted_queue_anew() {
+async fn amqp_consumes_a_deleted_queue_again() {
     let bed = Bed::new(Kind::Amqp).await;
     let queue = bed.queue("in", &["key"]).await;
     let (kept, handler) = keeper();
@@ -37,7 +37,7 @@ async fn amqp_consumes_a_deleted_queue_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn amqp_brings_back_all_that_others_delete() {
+async fn amqp_restores_all_that_others_delete() {
     let bed = Bed::new(Kind::Amqp).await;
     let queue = bed.queue("in", &["key"]).await;
     let (kept, handler) = keeper();
@@ -109,7 +109,7 @@ async fn amqp_refuses_the_queues_of_another_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn amqp_declares_a_deleted_exchange_anew() {
+async fn amqp_declares_a_deleted_exchange_again() {
     let bed = Bed::new(Kind::Amqp).await;
     let queue = bed.queue("in", &["key"]).await;
     let operator = bed::admin().await;

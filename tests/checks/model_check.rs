@@ -23,7 +23,7 @@ fn shipped() -> Vec<Arc<Compiled>> {
     sources.iter().map(|source| compiled(&source.text)).collect()
 }
 
-fn proof_of(source: &str, bounds: &Bounds) -> ModelCheck {
+fn model_of(source: &str, bounds: &Bounds) -> ModelCheck {
     check_model(&compiled(source).definition, &Surroundings::default(), bounds)
 }
 
@@ -46,7 +46,7 @@ mod the_definitions_that_ship {
     use super::*;
 
     #[test]
-    fn are_proven_whole() {
+    fn are_explored_completely() {
         for compiled in shipped() {
             let model = check_model(&compiled.definition, &Surroundings::default(), &Bounds::default());
             assert_eq!(model.violations, [], "{}", compiled.definition.name);
@@ -55,16 +55,16 @@ mod the_definitions_that_ship {
     }
 
     #[test]
-    fn can_end_in_these_ways() {
+    fn have_these_ends() {
         let order = include_str!("../../sagas/order.yaml");
-        insta::assert_snapshot!("ends_of_order", ends(&proof_of(order, &Bounds::default())));
+        insta::assert_snapshot!("ends_of_order", ends(&model_of(order, &Bounds::default())));
     }
 
     #[test]
-    fn have_a_shortest_story_for_each_end() {
-        let model = proof_of(include_str!("../../sagas/bank-transfer.yaml"), &Bounds::default());
+    fn have_a_shortest_trace_for_each_end() {
+        let model = model_of(include_str!("../../sagas/bank-transfer.yaml"), &Bounds::default());
         let compensated = model.ends.iter().find(|end| end.status.as_str() == "compensated").expect("an end");
-        insta::assert_snapshot!("story_of_a_transfer_undone", compensated.trace.join("\n"));
+        insta::assert_snapshot!("trace_of_a_compensated_transfer", compensated.trace.join("\n"));
     }
 }
 
@@ -78,7 +78,7 @@ mod what_strands_a_saga {
     }
 
     #[test]
-    fn is_a_child_that_cannot_be_undone_any_more() {
+    fn is_a_child_that_cannot_be_compensated_any_more() {
         let child = "\
 saga: parcel
 version: 1
@@ -104,7 +104,7 @@ steps:
     }
 
     #[test]
-    fn is_a_refusal_beside_the_pivot() {
+    fn is_a_refusal_parallel_to_the_pivot() {
         let order = "\
 saga: order
 version: 1
@@ -114,12 +114,12 @@ steps:
       - - { name: ship, command: parcel.book, pivot: true }
       - - { name: charge, command: payment.charge, compensate: { command: payment.refund } }
 ";
-        insta::assert_snapshot!("refused_beside_the_pivot", findings(order, &[]));
+        insta::assert_snapshot!("refused_parallel_to_the_pivot", findings(order, &[]));
     }
 }
 
 #[test]
-fn what_was_cut_is_told_without_the_exploration() {
+fn a_cut_is_reported_and_findings_remain() {
     let child = "{ saga: parcel, version: 1, defaults: { exchange: x }, steps: [{ name: book, command: book, pivot: true }] }";
     let parent = "{ saga: order, version: 1, defaults: { exchange: x }, steps: [{ name: charge, command: charge, compensate: none }, { name: parcel, saga: parcel, version: 1 }] }";
     let bounds = Bounds { states: 3, ..Bounds::default() };
@@ -132,7 +132,7 @@ fn what_was_cut_is_told_without_the_exploration() {
 }
 
 #[test]
-fn conditions_that_exclude_each_other_are_answered_together() {
+fn conditions_that_exclude_each_other_are_never_both_true() {
     let source = |one: &str, other: &str| {
         format!(
             "\
@@ -146,7 +146,7 @@ steps:
 "
         )
     };
-    let broken = |one, other| proof_of(&source(one, other), &Bounds::default()).violations.len();
+    let broken = |one, other| model_of(&source(one, other), &Bounds::default()).violations.len();
     assert_eq!(broken("input.vip", "!input.vip"), 0);
     assert_eq!(broken("input.kind == 'a'", "input.kind == 'b'"), 0);
     assert_eq!(broken("input.kind == 'a'", "input.kind == 'a'"), 1);
@@ -170,7 +170,7 @@ steps:
 {}",
         branches.collect::<String>()
     );
-    let model = proof_of(&source, &Bounds::default());
+    let model = model_of(&source, &Bounds::default());
     for kind in 0..8 {
         let name = format!("s{kind}");
         let is_held = |end: &&End| end.held.iter().any(|held| held.step == name);
@@ -184,8 +184,8 @@ mod bounds {
     const ORDER: &str = include_str!("../../sagas/order-fulfilment.yaml");
 
     #[test]
-    fn that_cut_are_told() {
-        let model = proof_of(ORDER, &Bounds { states: 100, ..Bounds::default() });
+    fn that_cut_are_reported() {
+        let model = model_of(ORDER, &Bounds { states: 100, ..Bounds::default() });
         assert!(model.is_cut);
         assert_eq!(model.states, 100);
         insta::assert_snapshot!("what_was_cut", model.left_out.join("\n"));
@@ -194,7 +194,7 @@ mod bounds {
     #[test]
     fn change_nothing_but_numbers_where_attempts_are_alike() {
         let names = |attempts| {
-            let model = proof_of(ORDER, &Bounds { attempts, ..Bounds::default() });
+            let model = model_of(ORDER, &Bounds { attempts, ..Bounds::default() });
             let mut names: Vec<_> =
                 model.ends.iter().map(|end| format!("{:?} {:?}", end.status, end.held)).collect();
             names.sort();
@@ -206,7 +206,7 @@ mod bounds {
 
     #[test]
     fn give_the_same_answer_every_time() {
-        let once = || format!("{:?}", proof_of(ORDER, &Bounds::default()));
+        let once = || format!("{:?}", model_of(ORDER, &Bounds::default()));
         assert_eq!(once(), once());
     }
 }
@@ -226,8 +226,8 @@ steps:
 "
         )
     };
-    let alike = proof_of(&source(""), &Bounds::default());
-    let different = proof_of(&source(", on_timeout: unknown"), &Bounds::default());
+    let alike = model_of(&source(""), &Bounds::default());
+    let different = model_of(&source(", on_timeout: unknown"), &Bounds::default());
     assert_eq!(alike.called("seat"), "room/seat");
     assert_eq!(different.called("seat"), "seat");
     assert!(2 * different.states > 3 * alike.states, "{} and {} states", different.states, alike.states);

@@ -77,7 +77,7 @@ mod shipped {
     }
 
     #[test]
-    fn scenarios_take_the_same_way_every_time() {
+    fn scenarios_take_the_same_path_every_time() {
         let compiled = snorri_definition::compile("order.yaml", include_str!("../../sagas/order.yaml"))
             .expect("a definition");
         let text = include_str!("../../sagas/order.test.yaml");
@@ -102,7 +102,7 @@ mod shipped {
 
 /// The example of the page on testing has a failing scenario, and the page shows the output.
 #[tokio::test]
-async fn the_example_of_the_page_says_what_the_page_says() {
+async fn the_example_of_the_page_has_the_output_of_the_page() {
     let page = include_str!("../../docs/testing.md");
     let block = |kind: &str| {
         let (_, rest) = page.split_once(&format!("```{kind}\n")).expect("a block");
@@ -118,7 +118,7 @@ async fn the_example_of_the_page_says_what_the_page_says() {
 
 /// All events in the list of the page are valid.
 #[test]
-fn the_page_has_happen_what_can() {
+fn the_events_of_the_page_are_valid() {
     let page = include_str!("../../docs/testing.md");
     let (_, rest) = page.split_once("```yaml\nwhen:").expect("a block");
     let when = rest.split_once("```").expect("its end").0.replace("\n  -", "\n      -");
@@ -147,7 +147,7 @@ fn steady(out: &str) -> String {
 
 /// A stub that is not used is an error in a scenario, unless the whole file shares it.
 #[test]
-fn answers_that_nobody_asked_for_are_told() {
+fn unused_stubs_are_reported() {
     let objections =
         |text: &str| -> Vec<_> { run(text).into_iter().flat_map(|(_, it)| it.objections).collect() };
     let shared = "stubs: { 'pack[9]': error, truck: error }\nscenarios:\n  - name: it\n    when: [{ signal: released }]\n";
@@ -166,7 +166,7 @@ fn answers_that_nobody_asked_for_are_told() {
 
 /// Durations in reports can be copied into `duration`.
 #[test]
-fn times_are_read_as_reports_tell_them() {
+fn durations_of_reports_can_be_read() {
     passes(
         "scenarios:
   - { name: days, when: [{ at: 1d, signal: released }], expect: { duration: 1d 0h } }
@@ -177,7 +177,7 @@ fn times_are_read_as_reports_tell_them() {
     );
 }
 
-mod happenings {
+mod events {
     use super::*;
 
     #[test]
@@ -225,7 +225,7 @@ scenarios:
 
 /// The input that triggers build from an event, and from a time.
 #[test]
-fn sagas_are_started_by_what_starts_them() {
+fn sagas_are_started_by_their_triggers() {
     let source = "saga: report\nversion: 1\nkey: ${ input.day }\nstart:\n  - { event: day.over, exchange: e, when: \"${ event.sales > 0 }\", input: { day: \"${ event.day }\" } }\n  \
                   - { schedule: 0 3 * * *, input: { day: \"${ schedule.time }\" } }\nsteps:\n  \
                   - { name: write, command: report.write, exchange: e, payload: \"${ input }\", compensate: none }\n";
@@ -259,7 +259,7 @@ fn sagas_are_started_by_what_starts_them() {
 }
 
 #[test]
-fn coverage_counts_what_can_become_of_each_step() {
+fn coverage_counts_the_outcomes_of_each_step() {
     let compiled = parcel();
     let mut coverage = Coverage::of(&compiled.definition);
     assert_eq!((coverage.tried(), coverage.outcomes.len()), (0, 31));
@@ -287,7 +287,7 @@ fn coverage_counts_what_can_become_of_each_step() {
 
 /// Each file of `tests/scenarios/broken` is refused with the diagnostics in its snapshot.
 #[test]
-fn broken_files_are_told_what_is_wrong() {
+fn broken_files_have_the_expected_diagnostics() {
     let compiled = parcel();
     let sources =
         snorri_definition::read_directory(root("tests/scenarios/broken")).expect("the broken files");

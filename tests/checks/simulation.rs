@@ -9,7 +9,7 @@ use snorri_verify::simulation::{self, Faults, Plan, Report, Tally, simulate};
 const RUNS: u64 = 4_000;
 
 #[test]
-fn what_goes_wrong_goes_wrong_as_often_as_was_said() {
+fn faults_occur_at_their_rates() {
     let report = run("order", "failure charge=2%", RUNS);
     near(ended(&report, "compensated"), RUNS, 0.02);
     near(step(&report, "charge").refused, RUNS, 0.02);
@@ -125,7 +125,7 @@ steps:
 }
 
 #[test]
-fn what_cannot_be_meant_is_told() {
+fn unusable_faults_are_reported() {
     let mut faults = Faults::default();
     assert!(faults.add("failure charge").is_err());
     assert!(faults.add("failure charge=120%").is_err());
@@ -140,7 +140,7 @@ fn what_cannot_be_meant_is_told() {
 }
 
 #[test]
-fn faults_that_nothing_can_have_are_told() {
+fn faults_that_no_step_can_have_are_reported() {
     let mistakes = |name: &str, faults: &str| plan(name, faults).mistakes().join("; ");
     for (definition, faults, why) in [
         (
@@ -235,7 +235,7 @@ fn only_commands_are_counted_as_commands() {
 }
 
 #[test]
-fn a_comparison_says_what_no_run_came_to() {
+fn a_comparison_lists_steps_that_no_run_reached() {
     let reports = ["no faults", "failure score=100%"].map(|faults| {
         let plan = plan("payment", "");
         (faults.to_owned(), simulation::report(&plan, simulate(&plan, 0..10)))

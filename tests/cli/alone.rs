@@ -77,7 +77,7 @@ async fn completions_are_made_for_every_shell() {
 }
 
 #[tokio::test]
-async fn wrong_usage_is_2_and_says_what_to_write() {
+async fn wrong_usage_is_2_and_suggests_what_to_write() {
     let terminal = Terminal::alone();
     let wrong = [
         ("snorri list --status sick", "stuck"),
@@ -115,7 +115,7 @@ async fn a_server_that_does_not_answer_is_6() {
 }
 
 #[tokio::test]
-async fn profiles_say_where_to_go() {
+async fn profiles_select_the_server() {
     let terminal = Terminal::alone();
     terminal.write("config/snorri/token", "secret\n");
     terminal.write(
@@ -171,7 +171,7 @@ async fn a_configuration_is_checked_as_serve_would() {
 }
 
 #[tokio::test]
-async fn a_definition_is_checked_without_a_server_if_one_wants() {
+async fn a_definition_can_be_checked_without_a_server() {
     let terminal = Terminal::alone();
     let order = concat!(env!("CARGO_MANIFEST_DIR"), "/sagas/order.yaml");
     terminal.ok(&format!("snorri definitions check --offline {order}")).await;
@@ -181,7 +181,7 @@ async fn a_definition_is_checked_without_a_server_if_one_wants() {
 }
 
 #[tokio::test]
-async fn whoever_checks_definitions_finds_the_same() {
+async fn all_commands_that_check_definitions_find_the_same() {
     let terminal = Terminal::alone();
     terminal.write("snorri.toml", "[broker]\nurl = 'local'\n");
     terminal.write(

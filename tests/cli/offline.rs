@@ -5,7 +5,7 @@ use super::terminal::Terminal;
 const SAGAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sagas");
 
 #[tokio::test]
-async fn a_definition_is_drawn_as_the_name_of_the_output_says() {
+async fn the_name_of_the_output_selects_the_format_of_a_graph() {
     let terminal = Terminal::alone();
     for (name, begins) in
         [("order.svg", "<svg "), ("order.mmd", "---\ntitle: \"order v1\""), ("order.dot", "digraph")]
@@ -24,7 +24,7 @@ async fn a_definition_is_drawn_as_the_name_of_the_output_says() {
 }
 
 #[tokio::test]
-async fn what_is_no_definition_is_not_drawn() {
+async fn a_missing_definition_has_no_graph() {
     let terminal = Terminal::alone();
     let output = terminal.run("snorri graph nowhere.yaml").await.expect(2);
     assert!(output.err.contains("cannot read nowhere.yaml"), "{}", output.err);
@@ -123,7 +123,7 @@ fn family(terminal: &Terminal, input: &str) -> [std::path::PathBuf; 2] {
 }
 
 #[tokio::test]
-async fn a_file_is_checked_with_what_stands_beside_it() {
+async fn a_file_is_checked_against_others_in_its_folder() {
     let terminal = Terminal::alone();
     let [parent, child] = family(&terminal, "{ room: 7 }");
     terminal.write("unfinished.yaml", "saga: unfinished\n");

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::terminal::Terminal;
 
 #[tokio::test]
-async fn sagas_are_started_found_and_told() {
+async fn sagas_are_started_found_and_shown() {
     let terminal = Terminal::with_demo().await;
     let input = r#"'{"orderId": "o-1", "amount": 5}'"#;
     let started = terminal.ok(&format!("snorri start order --input {input}")).await;
@@ -40,7 +40,7 @@ async fn sagas_are_started_found_and_told() {
 }
 
 #[tokio::test]
-async fn what_became_of_a_saga_is_the_exit_code_of_wait() {
+async fn the_status_of_a_saga_is_the_exit_code_of_wait() {
     let terminal = Terminal::with_demo().await;
     terminal.run("snorri wait order/o-1001").await.expect(0);
     terminal.run("snorri wait order/o-1002").await.expect(10);
@@ -113,7 +113,7 @@ async fn many_are_started_from_a_file() {
 }
 
 #[tokio::test]
-async fn bulk_work_is_tried_out_first() {
+async fn bulk_work_is_previewed_first() {
     let terminal = Terminal::with_demo().await;
     terminal.run("snorri wait order/o-1003").await.expect(12);
     let retry = "snorri bulk retry --definition order --status stuck --reason 'again'";
@@ -168,7 +168,7 @@ async fn definitions_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_saga_that_has_ended_is_gone_on_from() {
+async fn a_saga_that_has_ended_is_restarted() {
     let terminal = Terminal::with_demo().await;
     terminal.run("snorri wait order/o-1004").await.expect(12);
     terminal.run("snorri restart order/o-1001 --from nowhere --reason x").await.expect(4);
@@ -220,7 +220,7 @@ async fn dead_letters_are_listed() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_token_is_told_so() {
+async fn a_missing_or_wrong_token_is_reported() {
     // The hash of `secret`.
     let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
     let token = format!("[[http.auth.tokens]]\nname = \"eve\"\nrole = \"viewer\"\nsha256 = \"{hash}\"\n");

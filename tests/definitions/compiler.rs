@@ -1,9 +1,9 @@
-//! The catalog: text in, a definition or diagnostics out.
+//! The compiler: text in, a definition or diagnostics out.
 
 mod attributes;
 mod language;
+mod random_edits;
 mod schemas;
-mod slips;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use snorri_definition::{Compiled, Diagnostics, Source};
 
 const ORDER: &str = include_str!("../../sagas/order.yaml");
 
-/// A definition of one pivot. More can be said of it, or of the saga, after it.
+/// A definition of one pivot. More keys of the step, or of the saga, can follow it.
 const PIVOT: &str = "\
 saga: order
 version: 1
@@ -45,7 +45,7 @@ mod the_shipped_definition {
     use super::*;
 
     #[test]
-    fn says_what_its_yaml_says() {
+    fn has_the_values_of_its_yaml() {
         let definition = order().definition;
         assert_eq!((&*definition.name, definition.version), ("order", 1));
         assert_eq!(
@@ -152,7 +152,7 @@ mod the_shipped_definition {
     }
 }
 
-mod what_is_not_said {
+mod an_absent_key {
     use super::*;
 
     #[test]
@@ -209,9 +209,9 @@ steps:
     }
 }
 
-/// Each file of `tests/broken` is refused with the diagnostics that stand beside it.
+/// Each file of `tests/broken` is refused with the diagnostics in its snapshot.
 #[test]
-fn broken_definitions_are_told_what_is_wrong() {
+fn broken_definitions_have_the_expected_diagnostics() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
     let sources = snorri_definition::read_directory(&directory).expect("the broken definitions");
     assert!(sources.len() >= 45);
@@ -219,7 +219,7 @@ fn broken_definitions_are_told_what_is_wrong() {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let diagnostics = snorri_definition::compile_with(&name, &text, &files).expect_err(&name);
         let starts: Vec<_> = diagnostics.list.iter().map(|diagnostic| diagnostic.span.start).collect();
-        assert!(starts.is_sorted(), "{name} is told in the order of its source");
+        assert!(starts.is_sorted(), "the diagnostics of {name} are in the order of its source");
         let settings = || {
             let mut settings = insta::Settings::clone_current();
             settings.set_snapshot_path("../broken");
@@ -236,7 +236,7 @@ mod diagnostics {
     use super::*;
 
     #[test]
-    fn are_told_to_programs_with_lines_and_columns() {
+    fn have_lines_and_columns_in_json() {
         let diagnostics = refused("    payload: { größe: \"${ inptu.x }\" }\n    colour: blue\n");
         insta::assert_snapshot!(serde_json::to_string_pretty(&diagnostics).expect("JSON"), @r#"
         {
@@ -269,7 +269,7 @@ mod diagnostics {
     }
 
     #[test]
-    fn are_drawn_with_colours_for_people() {
+    fn are_rendered_with_colours_for_terminals() {
         let pretty = refused("    colour: blue\n").pretty();
         assert!(pretty.contains("\u{1b}[") && pretty.contains('╭'), "{pretty}");
         let plain = refused("    colour: blue\n").to_string();
@@ -327,7 +327,7 @@ mod bombs {
     #[case::expressions(format!("payload: [{}]", "\"${ nothing }\",".repeat(8_000)))]
     #[case::expressions_in_one_text(format!("payload: \"{}\"", "${a}".repeat(50_000)))]
     #[case::one_long_text(format!("payload: \"{} ${{ nothing }}\"", "x".repeat(200_000)))]
-    fn on_one_line_are_told(#[case] inner: String) {
+    fn on_one_line_have_short_diagnostics(#[case] inner: String) {
         let source = format!(
             "saga: order\nversion: 1\ndefaults: {{ exchange: shop }}\nsteps: [{{ name: ship, command: book, pivot: true, {inner} }}]\n"
         );
@@ -370,7 +370,7 @@ mod directories {
     }
 
     #[test]
-    fn tell_what_cannot_be_read() {
+    fn report_unreadable_files() {
         let directory = tempfile::tempdir().expect("a directory");
         assert!(snorri_definition::read_directory(directory.path().join("none")).is_err());
         let path: PathBuf = directory.path().join("large.yaml");

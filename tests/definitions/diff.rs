@@ -120,12 +120,12 @@ fn lines(diff: &Diff) -> Vec<String> {
 #[case::payload_removed(", seats: 1 }", " }", "steps.seat.payload.seats: removed [Participants]")]
 #[case::payload_added(", seats: 1 }", ", seats: 1, class: 2 }", "steps.seat.payload.class: added")]
 #[case::payload_changed("seats: 1 }", "seats: 2 }", "steps.seat.payload.seats: 2 (it was 1)")]
-#[case::payload_of_undo(
+#[case::payload_of_compensation(
     "train.release, payload: { id: '${ input.id }' }",
     "train.release",
     "steps.seat.compensate.payload.id: removed [Participants]"
 )]
-#[case::undo_removed(
+#[case::compensation_removed(
     "compensate: { command: hotel.release }",
     "compensate: none",
     "steps.room.compensate: removed: `hotel.release` is no longer sent, the step stays as it is [Rollback]"
@@ -141,15 +141,15 @@ fn lines(diff: &Diff) -> Vec<String> {
     "output.seat: removed [Readers]"
 )]
 #[case::output_added("output: { seat:", "output: { id: 1, seat:", "output.id: added")]
-fn one_change_is_told_and_judged(#[case] from: &str, #[case] to: &str, #[case] told: &str) {
+fn one_change_is_listed_and_classified(#[case] from: &str, #[case] to: &str, #[case] expected: &str) {
     let diff = changed(from, to);
-    assert_eq!(lines(&diff), [told]);
-    assert_eq!(diff.breaking, told.ends_with(']'));
+    assert_eq!(lines(&diff), [expected]);
+    assert_eq!(diff.breaking, expected.ends_with(']'));
     assert!(diff.notes.is_empty(), "{:?}", diff.notes);
 }
 
 #[test]
-fn a_step_more_must_be_handled_by_somebody() {
+fn an_added_step_breaks_participants() {
     let more = "  - name: mail\n    command: mail.send\noutput:";
     assert_eq!(
         lines(&changed("output:", more)),
@@ -163,7 +163,7 @@ fn a_step_more_must_be_handled_by_somebody() {
 }
 
 #[test]
-fn a_step_less_breaks_nobody_but_its_readers() {
+fn a_removed_step_breaks_only_its_readers() {
     let room = "  - name: room\n    command: hotel.reserve\n    compensate: { command: hotel.release }\n";
     let source = BOOKING.replace(room, "").replace(", room: '${ room.output.number }'", "");
     let diff = diff(&compiled(BOOKING), &compiled(&source)).expect("two versions");
@@ -178,7 +178,7 @@ fn a_step_less_breaks_nobody_but_its_readers() {
 }
 
 #[test]
-fn another_order_breaks_nobody() {
+fn another_order_is_not_breaking() {
     let source = BOOKING.replace("name: seat", "name: x").replace("name: room", "name: seat");
     let source = source.replace("name: x", "name: room");
     let lines = lines(&diff(&compiled(BOOKING), &compiled(&source)).expect("two versions"));
@@ -259,7 +259,7 @@ steps:
             version: 1
       - default:
           - publish: trip.uninsured
-            name: tell
+            name: notice
             exchange: travel.events
             payload: { id: '${ input.id }', why: choice }
   - name: pay
@@ -281,8 +281,8 @@ output_schema: { type: object, required: [legs], properties: { legs: { type: arr
 #[case::condition("${ input.insured }", "${ !input.insured }", "", "", &["steps.choice#1.choice: !input.insured (it was input.insured)"])]
 #[case::child("saga: insurance\n            version: 1", "saga: insurance\n            version: 2", "", "", &["steps.insure.saga: insurance@2 (it was insurance@1)"])]
 #[case::child_stays("saga: insurance", "saga: insurance\n            compensate: none", "", "", &["steps.insure.compensate: no longer compensated with this saga [Rollback]"])]
-#[case::event("publish: trip.uninsured", "publish: trip.bare", "", "", &["steps.tell.publish: `trip.bare` to `travel.events` (it was `trip.uninsured` to `travel.events`) [Readers]"])]
-#[case::event_field(", why: choice", "", "", "", &["steps.tell.payload.why: removed [Readers]"])]
+#[case::event("publish: trip.uninsured", "publish: trip.bare", "", "", &["steps.notice.publish: `trip.bare` to `travel.events` (it was `trip.uninsured` to `travel.events`) [Readers]"])]
+#[case::event_field(", why: choice", "", "", "", &["steps.notice.payload.why: removed [Readers]"])]
 #[case::start("event: trip.asked", "event: trip.wanted", "", "", &[
     "start: no longer by the event `trip.asked` of `travel.events` [Senders]",
     "start: now also by the event `trip.wanted` of `travel.events`",
@@ -294,12 +294,12 @@ fn all_kinds_of_steps_are_compared(
     #[case] to: &str,
     #[case] also: &str,
     #[case] then: &str,
-    #[case] told: &[&str],
+    #[case] expected: &[&str],
 ) {
     let source = TRIP.replacen(from, to, 1);
     let source = if also.is_empty() { source } else { source.replacen(also, then, 1) };
     assert_ne!(source, TRIP);
-    assert_eq!(lines(&diff(&compiled(TRIP), &compiled(&source)).expect("two versions")), told);
+    assert_eq!(lines(&diff(&compiled(TRIP), &compiled(&source)).expect("two versions")), expected);
 }
 
 #[test]
@@ -329,7 +329,7 @@ mod the_command {
     }
 
     #[test]
-    fn tells_people() {
+    fn prints_a_table() {
         let new = BOOKING
             .replace("version: 1", "version: 2")
             .replace("required: [id]", "required: [id, seats]")
@@ -344,7 +344,7 @@ mod the_command {
     }
 
     #[test]
-    fn tells_programs() {
+    fn prints_json() {
         let output = run(BOOKING, &BOOKING.replace("timeout: 1h", "timeout: 2h"), &["--output", "json"]);
         assert_eq!(output.status.code(), Some(0));
         let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -353,7 +353,7 @@ mod the_command {
     }
 
     #[test]
-    fn says_when_there_is_no_answer() {
+    fn fails_without_two_versions_of_a_saga() {
         let output = run(ORDER, BOOKING, &[]);
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("two sagas"));

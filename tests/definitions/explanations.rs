@@ -1,4 +1,4 @@
-//! Every code is explained, and what the explanations show is so.
+//! The explanations of diagnostics: every code has one, and its examples are correct.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,7 +27,7 @@ fn every_code_has_one_and_every_file_is_listed() {
 }
 
 #[test]
-fn each_has_a_title_and_says_something() {
+fn each_has_a_title_and_a_text() {
     for explanation in explanations() {
         let code = explanation.code;
         assert!(explanation.title.starts_with(char::is_uppercase), "{code}: {}", explanation.title);
@@ -37,7 +37,7 @@ fn each_has_a_title_and_says_something() {
 }
 
 #[test]
-fn what_is_shown_as_wrong_is_wrong_like_this() {
+fn wrong_examples_have_the_explained_diagnostic() {
     for explanation in explanations() {
         for part in explanation.parts() {
             let ExplanationPart::Wrong(yaml) = part else { continue };
@@ -46,15 +46,15 @@ fn what_is_shown_as_wrong_is_wrong_like_this() {
             assert!(codes.contains(&explanation.code), "{}: {codes:?} in\n{yaml}", explanation.code);
             for found in found.list.iter().filter(|found| found.code == explanation.code) {
                 let severity = format!("{:?}", found.severity).to_lowercase();
-                let said = explanation.severity;
-                assert!(said.contains(&severity), "{} is said to be: {said}", explanation.code);
+                let documented = explanation.severity;
+                assert!(documented.contains(&severity), "{} is documented as {documented}", explanation.code);
             }
         }
     }
 }
 
 #[test]
-fn what_is_shown_as_right_is_clean() {
+fn right_examples_have_no_diagnostics() {
     for explanation in explanations() {
         for part in explanation.parts() {
             if let ExplanationPart::Right(yaml) = part {
@@ -66,12 +66,12 @@ fn what_is_shown_as_right_is_clean() {
             |is: fn(&ExplanationPart<'_>) -> bool| explanation.parts().iter().filter(|part| is(part)).count();
         let wrong = count(|part| matches!(part, ExplanationPart::Wrong(_)));
         let right = count(|part| matches!(part, ExplanationPart::Right(_)));
-        assert_eq!(wrong, right, "{}: each wrong one is mended", explanation.code);
+        assert_eq!(wrong, right, "{}: each wrong example has a right one", explanation.code);
     }
 }
 
 #[test]
-fn a_code_is_found_as_people_write_it_and_a_near_one_is_named() {
+fn a_code_is_found_in_any_spelling_and_a_similar_one_is_suggested() {
     for written in ["E0303", "e0303", "0303", "303", " E0303 "] {
         assert_eq!(explain(written).expect("known").code, "E0303", "{written}");
     }
@@ -80,7 +80,7 @@ fn a_code_is_found_as_people_write_it_and_a_near_one_is_named() {
 }
 
 #[test]
-fn the_page_about_checks_has_all_of_them() {
+fn the_table_in_checks_md_is_complete() {
     let path = root().join("docs/checks.md");
     let page = fs::read_to_string(&path).expect("the page");
     let row = |e: snorri_definition::diagnostic::explanation::Explanation| {
@@ -97,7 +97,7 @@ fn the_page_about_checks_has_all_of_them() {
     assert_eq!(&table[..length], rows, "docs/checks.md: run this with SNORRI_UPDATE_CHECKS=1");
 }
 
-/// All that is found in a definition, by whoever finds it.
+/// All diagnostics of a definition, from the compiler or the checks.
 fn found(yaml: &str) -> Diagnostics {
     match snorri_definition::compile("definition.yaml", yaml) {
         Ok(compiled) => check(&compiled, &[], &Bounds::default()).findings,
@@ -105,7 +105,7 @@ fn found(yaml: &str) -> Diagnostics {
     }
 }
 
-/// The codes that there are, as they are written down.
+/// The codes in the source.
 fn codes() -> BTreeSet<String> {
     let source =
         fs::read_to_string(root().join("crates/definition/src/diagnostic/code.rs")).expect("the codes");

@@ -25,7 +25,7 @@ fn the_pictures_in_the_documents_are_up_to_date() {
 }
 
 #[test]
-fn every_step_and_every_undo_is_in_the_picture() {
+fn every_step_and_every_compensation_is_in_the_picture() {
     for path in all() {
         let compiled = compile(&path);
         let text = draw(&path);
@@ -150,7 +150,7 @@ fn what_is_written_in_a_definition_is_no_markup() {
 }
 
 #[test]
-fn without_undo_there_is_only_the_way_forward() {
+fn without_compensations_only_the_forward_path_is_drawn() {
     for path in all() {
         let options = Options { compensation: false, title: Some("Only forward".into()) };
         let text = svg::write(&graph(&compile(&path).definition, &options));

@@ -1,4 +1,4 @@
-//! Definitions as users get them wrong, each told what is wrong with it, and unusual ones that are right and told nothing.
+//! Definitions with the mistakes of users, each with its diagnostics, and unusual ones that are correct and have none.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,13 +9,13 @@ use snorri_definition::{Compiled, Diagnostics, Source};
 use snorri_verify::check::check;
 use snorri_verify::model_check::Bounds;
 
-/// What a file without mistakes says on its first line, in a folder where another one has some.
+/// The first line of a file without mistakes, in a folder where another one has some.
 const NOTHING: &str = "nothing";
 
-/// Each file of `tests/mistakes`, and each folder of definitions that stand beside each other, is told what stands beside
-/// it; its codes are those on its first line.
+/// Each file of `tests/mistakes`, and each folder of definitions that are checked together, has the diagnostics in its snapshot;
+/// the codes are those on its first line.
 #[test]
-fn mistakes_are_found_where_they_are() {
+fn mistakes_have_the_expected_diagnostics() {
     let directory = directory("tests/mistakes");
     let mut places: Vec<_> = fs::read_dir(&directory)
         .expect("the mistakes")
@@ -50,27 +50,27 @@ fn mistakes_are_found_where_they_are() {
 }
 
 #[test]
-fn unusual_definitions_are_told_nothing() {
+fn unusual_definitions_have_no_diagnostics() {
     let found = findings(&directory("tests/unusual"));
     assert!(found.len() >= 10, "{} unusual definitions", found.len());
     assert_clean(&found);
 }
 
 #[test]
-fn the_definitions_that_ship_are_told_nothing() {
+fn shipped_definitions_have_no_diagnostics() {
     assert_clean(&findings(&directory("sagas")));
 }
 
 fn assert_clean(found: &[(String, Diagnostics)]) {
-    let told: String = found.iter().map(|(_, diagnostics)| diagnostics.plain()).collect();
-    assert!(told.is_empty(), "{told}");
+    let text: String = found.iter().map(|(_, diagnostics)| diagnostics.plain()).collect();
+    assert!(text.is_empty(), "{text}");
 }
 
 fn directory(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What is found in a file, or in each of a folder's with the others beside it; the first line of each.
+/// The diagnostics of a file, or of each file of a folder with the others in it; the first line of each.
 fn findings(place: &Path) -> Vec<(String, Diagnostics)> {
     let sources = if place.is_dir() {
         snorri_definition::read_directory(place).expect("a folder of definitions")
@@ -78,13 +78,13 @@ fn findings(place: &Path) -> Vec<(String, Diagnostics)> {
         vec![snorri_definition::read_definition(place).expect("a definition")]
     };
     let compiled: Vec<_> = sources.iter().map(compile).collect();
-    let beside = |own: usize| -> Vec<Arc<Compiled>> {
+    let others_of = |own: usize| -> Vec<Arc<Compiled>> {
         let others = compiled.iter().enumerate().filter(|(index, _)| *index != own);
         others.filter_map(|(_, other)| other.as_ref().ok().cloned()).collect()
     };
     let bounds = Bounds::default();
     let found = compiled.iter().enumerate().map(|(index, compiled)| match compiled {
-        Ok(compiled) => check(compiled, &beside(index), &bounds).findings,
+        Ok(compiled) => check(compiled, &others_of(index), &bounds).findings,
         Err(diagnostics) => diagnostics.clone(),
     });
     let firsts = sources.iter().map(|source| source.text.lines().next().unwrap_or_default().to_owned());

@@ -1,6 +1,6 @@
-//! The JSON Schema of definitions: it is the generated one, it takes what runs, and it knows what is documented.
+//! The JSON Schema of definitions: the file is up to date, accepts all definitions that run, and has all documented keys.
 //!
-//! Run with `SNORRI_UPDATE_SCHEMA=1` to write `sagas/definition.schema.json` anew.
+//! Run with `SNORRI_UPDATE_SCHEMA=1` to write `sagas/definition.schema.json` again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -67,12 +67,12 @@ fn every_definition_that_runs_is_valid() {
     "description: x",
     "for_each: '${ input.x }', concurrency: 101, steps: [{ sleep: 1s }]"
 )]
-fn what_cannot_be_is_marked(#[case] line: &str, #[case] step: &str) {
+fn invalid_definitions_are_rejected(#[case] line: &str, #[case] step: &str) {
     let definition = yaml(&format!("saga: order\nversion: 1\n{line}\nsteps: [{{ {step} }}]\n"));
     assert!(!validator().is_valid(&definition), "{definition}");
 }
 
-/// What the document shows is taken, key by key.
+/// Each example in the document is accepted.
 #[test]
 fn every_documented_example_is_valid() {
     let mut count = 0;
@@ -94,7 +94,7 @@ fn every_documented_example_is_valid() {
 }
 
 #[test]
-fn the_top_of_a_file_takes_what_the_table_says() {
+fn the_keys_of_a_file_are_those_of_the_table() {
     let table = DOCUMENT.split("## The file").nth(1).and_then(|rest| rest.split("\n## ").next());
     let rows = table.expect("the section").lines().filter(|line| line.starts_with("| `"));
     let keys: BTreeSet<_> = rows
@@ -104,9 +104,9 @@ fn the_top_of_a_file_takes_what_the_table_says() {
     assert_eq!(properties(&language::schema()), keys);
 }
 
-/// The examples of steps name every key but `when` and `name`, which are said to be for all.
+/// The examples of steps name every key but `when` and `name`, which are documented for all.
 #[test]
-fn steps_take_what_their_examples_show() {
+fn the_keys_of_steps_are_those_of_their_examples() {
     let schema = language::schema();
     let steps: Vec<_> =
         examples().iter().filter_map(|example| yaml(example).as_array().cloned()).flatten().collect();

@@ -159,7 +159,7 @@ async fn a_command_that_a_full_queue_refuses_is_no_attempt() {
 }
 
 #[tokio::test]
-async fn nothing_goes_forward_after_its_undo() {
+async fn nothing_goes_forward_after_its_compensation() {
     let trips = Trips::new(SHORT).await;
     let (channel, queue) = full_queue(&trips).await;
     let participants = trips.participants(&["hotel.cancel"]).await;

@@ -38,7 +38,7 @@ async fn a_refused_first_step_ends_the_saga_at_once() {
 }
 
 #[tokio::test]
-async fn a_refused_second_step_undoes_the_first() {
+async fn a_refused_second_step_compensates_the_first() {
     let world = World::new().await;
     world.take("payment.charge", Manner::Refuse("card_declined"));
     let saga = run(&world, &["compensated"]).await;
@@ -59,7 +59,7 @@ async fn a_refused_second_step_undoes_the_first() {
 }
 
 #[tokio::test]
-async fn a_refused_pivot_undoes_all_in_reverse_order() {
+async fn a_refused_pivot_compensates_all_in_reverse_order() {
     let world = World::new().await;
     world.take("shipping.book", Manner::Refuse("no_carrier"));
     let saga = run(&world, &["compensated"]).await;
@@ -84,7 +84,7 @@ async fn a_refused_pivot_undoes_all_in_reverse_order() {
 }
 
 #[tokio::test]
-async fn a_first_step_that_never_answers_is_undone_itself() {
+async fn a_first_step_that_never_replies_is_compensated_itself() {
     let world = World::new().await;
     world.take("inventory.reserve", Manner::Silent);
     let saga = run(&world, &["compensated"]).await;
@@ -105,7 +105,7 @@ async fn a_first_step_that_never_answers_is_undone_itself() {
 }
 
 #[tokio::test]
-async fn a_second_step_that_never_answers_is_undone_first() {
+async fn a_second_step_that_never_replies_is_compensated_first() {
     let world = World::new().await;
     world.take("payment.charge", Manner::Silent);
     let saga = run(&world, &["compensated"]).await;
@@ -125,7 +125,7 @@ async fn a_second_step_that_never_answers_is_undone_first() {
 }
 
 #[tokio::test]
-async fn a_pivot_that_never_answers_is_stuck_and_never_undone() {
+async fn a_pivot_that_never_replies_is_stuck_and_never_compensated() {
     let world = World::new().await;
     world.take("shipping.book", Manner::Silent);
     let saga = run(&world, &["stuck"]).await;
@@ -152,7 +152,7 @@ async fn an_error_is_tried_again() {
 }
 
 #[tokio::test]
-async fn answering_twice_changes_nothing() {
+async fn a_repeated_reply_changes_nothing() {
     let world = World::new().await;
     for command in COMMANDS {
         world.take(command, Manner::Twice);
@@ -163,7 +163,7 @@ async fn answering_twice_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_after_the_first_deadline_is_as_good() {
+async fn a_reply_after_the_first_deadline_is_accepted() {
     fn slow(exchange: &str) -> String {
         support::world::order(exchange).replace("timeout: 500ms\n", "timeout: 2s\n")
     }
@@ -175,7 +175,7 @@ async fn an_answer_after_the_first_deadline_is_as_good() {
 }
 
 #[tokio::test]
-async fn an_answer_after_the_undo_is_journaled_as_late() {
+async fn a_reply_after_the_compensation_is_journaled_as_late() {
     let world = World::new().await;
     world.take("payment.charge", Manner::Late(Duration::from_millis(2_500)));
     let saga = run(&world, &["compensated"]).await;

@@ -138,7 +138,7 @@ async fn the_shipped_participant_does_a_command_once() {
 }
 
 #[tokio::test]
-async fn the_shipped_participant_refuses_an_action_whose_undo_came_first() {
+async fn the_shipped_participant_refuses_a_command_whose_compensation_came_first() {
     let shop = Shop::new().await;
     let queue = shop.answers().await;
     let saga = Uuid::now_v7();

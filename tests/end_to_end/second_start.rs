@@ -94,7 +94,7 @@ async fn an_input_that_is_refused_is_answered_with_the_places() {
 /// Without a business key the message id identifies a repetition. All senders that ask while the saga runs are answered at its
 /// end.
 #[tokio::test]
-async fn all_who_start_a_running_saga_hear_its_outcome() {
+async fn all_who_start_a_running_saga_get_its_outcome() {
     let world = World::with(&[], approved).await;
     let starter = Starter::new(&world).await;
     for correlation in ["a", "b", "a", "c"] {

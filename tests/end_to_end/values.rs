@@ -210,7 +210,7 @@ async fn a_nul_in_a_name_is_refused_and_in_a_payload_arrives() {
 }
 
 #[tokio::test]
-async fn what_a_participant_says_may_hold_any_character() {
+async fn texts_of_participants_may_hold_any_character() {
     let (world, queue) = world(notes).await;
     let api = &world.orchestrator.api;
     let started = api.start("notes", &json!({"id": "n-2", "text": "x"})).await;

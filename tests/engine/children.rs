@@ -18,7 +18,7 @@ steps:
 ";
 
 #[tokio::test]
-async fn a_child_is_kept_as_long_as_its_parent_may_have_it_undone() {
+async fn a_child_is_kept_as_long_as_its_parent_may_compensate_it() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let retention = retention::Options {
         retention_period: retention::Keep::of(Duration::ZERO),

@@ -29,7 +29,7 @@ async fn others_run_during<T, F: Future<Output = T>>(work: impl Fn() -> F) -> (b
 }
 
 #[tokio::test]
-async fn others_go_on_while_definitions_are_compiled_and_checked() {
+async fn others_continue_while_definitions_are_compiled_and_checked() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let definitions = Definitions::new(Arc::clone(&store));
     let (files, broken) = (BTreeMap::new(), ORDER.replace("saga: order", "saga: [order]"));
@@ -77,7 +77,7 @@ steps:
 "#;
 
 #[tokio::test]
-async fn a_start_that_takes_too_long_is_refused_and_holds_up_nobody() {
+async fn a_start_that_takes_too_long_is_refused_and_delays_no_other() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (engine, _running) = engine(&store).await;
     engine.definitions.register("large.yaml", LARGE, Time(0)).await.expect("registered");

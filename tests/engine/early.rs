@@ -130,7 +130,7 @@ async fn an_event_and_a_signal_wait_for_their_saga() {
 
 /// Starts and events race through three engines: each pair finds together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_event_is_lost_between_the_looks_of_two_engines() {
+async fn no_event_is_lost_between_the_reads_of_two_engines() {
     let options = options();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let mut engines = Vec::new();

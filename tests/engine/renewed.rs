@@ -68,7 +68,7 @@ pub async fn observed(
 /// The queue refuses the command, so that it is sent late, and then the database takes longer than the command's timeout to
 /// record the restart of its clock.
 #[tokio::test(start_paused = true)]
-async fn a_command_that_waited_for_the_database_goes_with_a_deadline_in_the_future() {
+async fn a_command_that_waited_for_the_database_is_sent_with_a_deadline_in_the_future() {
     let slow = Fault::Hang(Duration::from_secs(12));
     let (engine, running, _) = scripted(vec![
         Planned { method: "publish", number: 1, fault: Fault::Refuse },
@@ -114,7 +114,7 @@ async fn a_late_command_does_not_wait_for_the_saga_of_another() {
 /// The second attempt of a command waits for its queue while the reply to the first one arrives. Then the place of another
 /// command becomes free, and waiting messages may be sent.
 #[tokio::test(start_paused = true)]
-async fn a_second_attempt_that_has_waited_goes_only_if_it_is_awaited() {
+async fn a_second_attempt_that_has_waited_is_sent_only_if_it_is_awaited() {
     let refused = Planned { method: "publish", number: 3, fault: Fault::Refuse };
     let (engine, running, _) = scripted(vec![refused]).await;
     let sent = commands(&engine).await;
@@ -138,7 +138,7 @@ async fn a_second_attempt_that_has_waited_goes_only_if_it_is_awaited() {
 /// A child ends while the row of its parent can be neither read nor written: only the child result ends the wait of the parent,
 /// so it must not be lost.
 #[tokio::test(start_paused = true)]
-async fn a_report_that_the_parent_cannot_take_is_given_to_it_again() {
+async fn a_child_result_that_the_parent_cannot_handle_is_delivered_again() {
     let (engine, running, poisoned) = scripted(Vec::new()).await;
     let request = StartRequest {
         definition: "whole".to_owned(),

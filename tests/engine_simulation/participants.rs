@@ -42,7 +42,7 @@ impl Ledger {
 struct Received {
     saga: SagaId,
     step: String,
-    is_undo: bool,
+    is_compensation: bool,
     delivery: Delivery,
 }
 
@@ -76,7 +76,7 @@ const ORDER: [(&str, &str); 2] = [("reserve", "charge"), ("authorize", "collect"
 
 /// The last step is compensated first.
 fn check_order(world: &World, command: &Received) {
-    let later = ORDER.iter().filter(|(first, _)| command.is_undo && *first == command.step);
+    let later = ORDER.iter().filter(|(first, _)| command.is_compensation && *first == command.step);
     for (_, later) in later {
         let Effect { done, compensated, .. } = world.ledger.effect(command.saga, later);
         let state = world.watch.state(command.saga);
@@ -107,13 +107,13 @@ enum Manner {
 async fn carry_out(world: &World, delivery: Delivery) {
     let command = Received::new(delivery);
     let number = world.ledger.change(&command, |effect| {
-        effect.deliveries[usize::from(command.is_undo)] += 1;
-        effect.deliveries[usize::from(command.is_undo)]
+        effect.deliveries[usize::from(command.is_compensation)] += 1;
+        effect.deliveries[usize::from(command.is_compensation)]
     });
     let name = format!(
         "{} of {}{}",
         world.story.name_of(command.saga),
-        if command.is_undo { "compensate " } else { "" },
+        if command.is_compensation { "compensate " } else { "" },
         command.step
     );
     let manner = manner(world, &format!("participant: {name}, delivery {number}"));
@@ -130,12 +130,12 @@ async fn carry_out(world: &World, delivery: Delivery) {
         return reply(world, &command, "failure", &json!({ "code": "refused", "message": "no" })).await;
     }
     check_order(world, &command);
-    world.ledger.change(&command, |effect| match command.is_undo {
+    world.ledger.change(&command, |effect| match command.is_compensation {
         true => effect.compensated = true,
         false => effect.done = true,
     });
     world.story.record(|| format!("participant does {name}, delivery {number}"));
-    let output = if command.is_undo { Value::Null } else { json!({ "step": command.step }) };
+    let output = if command.is_compensation { Value::Null } else { json!({ "step": command.step }) };
     match manner {
         Manner::Silent => return,
         Manner::Late(by) => tokio::time::sleep(by).await,
@@ -167,7 +167,7 @@ fn manner(world: &World, key: &str) -> Manner {
 fn is_refused(world: &World, command: &Received, name: &str, number: u32) -> bool {
     let odds = world.fate.climate().refusals;
     let Effect { done, compensated, .. } = world.ledger.change(command, |effect| *effect);
-    if command.is_undo {
+    if command.is_compensation {
         return !compensated
             && world.fate.strikes(&format!("refuses: {name}, delivery {number}"), odds / 10).is_some();
     }
@@ -176,7 +176,7 @@ fn is_refused(world: &World, command: &Received, name: &str, number: u32) -> boo
 }
 
 async fn succeed(world: &World, command: &Received, output: &Value) {
-    if command.step == "credit" && !command.is_undo {
+    if command.step == "credit" && !command.is_compensation {
         // This participant does not reply: it publishes an event.
         let body: Value = serde_json::from_slice(&command.delivery.body).expect("a payload");
         return publish_event(world, "account.credited", &body).await;
@@ -240,7 +240,7 @@ impl Received {
             other => panic!("no header {name}: {other:?}"),
         };
         let (saga, step) = (text("snorri-saga").parse().expect("a saga"), text("snorri-step"));
-        let is_undo = text("snorri-direction") == "compensate";
-        Self { saga, step, is_undo, delivery }
+        let is_compensation = text("snorri-direction") == "compensate";
+        Self { saga, step, is_compensation, delivery }
     }
 }

@@ -87,8 +87,8 @@ impl Copy {
         let printed =
             [out.stdout, out.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         let is_result = |line: &&str| line.contains(" seeds failed") || line.contains("a seed never ends");
-        let is_told = |line: &&str| line.starts_with("seed ");
-        match printed.lines().find(is_result).or_else(|| printed.lines().find(is_told)) {
+        let is_seed = |line: &&str| line.starts_with("seed ");
+        match printed.lines().find(is_result).or_else(|| printed.lines().find(is_seed)) {
             Some(result) if result.starts_with("0 of") => Ok(result.to_owned()),
             Some(result) => Err(result.to_owned()),
             None => panic!("nothing was run: {printed}"),

@@ -7,22 +7,22 @@ use crate::fault::Fault;
 pub const CHECKED: [(Fault, &str); 10] = [
     (
         Fault {
-            name: "undo_in_forward_order",
+            name: "compensation_in_forward_order",
             what: "compensate in forward order",
             file: "crates/core/src/walk.rs",
             right: "Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),",
-            wrong: r#"Block::Sequence(blocks) if crate::planted::is("undo_in_forward_order") => blocks.iter().all(|block| self.behind(block)),
+            wrong: r#"Block::Sequence(blocks) if crate::planted::is("compensation_in_forward_order") => blocks.iter().all(|block| self.behind(block)),
 Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),"#,
         },
         "E0607",
     ),
     (
         Fault {
-            name: "unknown_is_not_undone",
+            name: "unknown_is_not_compensated",
             what: "what is unknown is not compensated",
             file: "crates/core/src/walk.rs",
             right: "StepOutcome::Failed(_) | StepOutcome::Skipped => true,",
-            wrong: r#"StepOutcome::Unknown { .. } if crate::planted::is("unknown_is_not_undone") => true,
+            wrong: r#"StepOutcome::Unknown { .. } if crate::planted::is("unknown_is_not_compensated") => true,
             StepOutcome::Failed(_) | StepOutcome::Skipped => true,"#,
         },
         "E0603",
@@ -40,11 +40,11 @@ Block::Sequence(blocks) => blocks.iter().rev().all(|block| self.behind(block)),"
     ),
     (
         Fault {
-            name: "refused_undo_is_done",
+            name: "refused_compensation_is_done",
             what: "a refused compensation counts as done",
             file: "crates/core/src/transition/replies.rs",
             right: "Direction::Compensate => self.hold(path, direction, problem.clone()),",
-            wrong: r#"Direction::Compensate if crate::planted::is("refused_undo_is_done") => self.succeeded(path, direction, &Arc::default()),
+            wrong: r#"Direction::Compensate if crate::planted::is("refused_compensation_is_done") => self.succeeded(path, direction, &Arc::default()),
 Direction::Compensate => self.hold(path, direction, problem.clone()),"#,
         },
         "E0603",
@@ -108,11 +108,11 @@ Block::Sequence(blocks) => blocks.iter().all(|block| self.ahead(block)),"#,
     ),
     (
         Fault {
-            name: "child_not_told_after_pause",
+            name: "child_not_cancelled_after_pause",
             what: "a child is not cancelled with its parent after a pause",
             file: "crates/core/src/transition/steering.rs",
             right: "        self.command_children();",
-            wrong: r#"        if !crate::planted::is("child_not_told_after_pause") {
+            wrong: r#"        if !crate::planted::is("child_not_cancelled_after_pause") {
             self.command_children();
         }"#,
         },
@@ -179,11 +179,11 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
     ),
     (
         Fault {
-            name: "undos_expire",
+            name: "compensations_expire",
             what: "compensations expire, and what goes forward does not",
             file: "crates/engine/src/outbox/publisher.rs",
             right: "&& command.direction == Direction::Forward",
-            wrong: r#"&& (command.direction == Direction::Forward) != snorri_core::planted::is("undos_expire")"#,
+            wrong: r#"&& (command.direction == Direction::Forward) != snorri_core::planted::is("compensations_expire")"#,
         },
         &["--test", "engine"],
     ),
@@ -200,11 +200,11 @@ pub const TESTED: [(Fault, &[&str]); 8] = [
     ),
     (
         Fault {
-            name: "undo_added_too_late",
+            name: "compensation_added_too_late",
             what: "a migration adds a compensation after that of an earlier step",
             file: "crates/core/src/migration.rs",
             right: "        check.undoing();",
-            wrong: r#"        if !crate::planted::is("undo_added_too_late") {
+            wrong: r#"        if !crate::planted::is("compensation_added_too_late") {
             check.undoing();
         }"#,
         },

@@ -198,11 +198,11 @@ pub const FAULTS: [Fault; 30] = [
         {"#,
     },
     Fault {
-        name: "undo_too_early",
+        name: "compensation_too_early",
         what: "the rollback begins while an action has no outcome",
         file: "crates/core/src/transition/advance.rs",
         right: "        if !in_flight.is_empty() {",
-        wrong: r#"        if !in_flight.is_empty() && !crate::planted::is("undo_too_early") {"#,
+        wrong: r#"        if !in_flight.is_empty() && !crate::planted::is("compensation_too_early") {"#,
     },
     Fault {
         name: "duplicate_counts",

@@ -28,7 +28,7 @@ const STATES_OF_A_CAMPAIGN: usize = 20_000;
 type Ending = (Status, BTreeSet<(String, Option<Direction>)>);
 
 #[test]
-fn no_random_run_ends_as_the_exhaustive_check_says_none_can() {
+fn random_runs_end_only_as_the_model_check_predicts() {
     let mut runner = TestRunner::new_with_rng(
         ProptestConfig::default(),
         TestRng::from_seed(RngAlgorithm::ChaCha, b"the same definitions every time."),
@@ -151,7 +151,7 @@ fn any_attempt(state: &State, random: &mut Random) -> Option<Attempt> {
 }
 
 fn is_quiet(state: &State) -> bool {
-    let goes_on = |pending| match pending {
+    let continues = |pending| match pending {
         Pending::Reply { .. } | Pending::Retry { .. } | Pending::Route { .. } | Pending::Child => true,
         Pending::ReceivedEvent { .. } | Pending::Sleep { .. } => state.stopping.is_none(),
         Pending::Operator => false,
@@ -160,7 +160,7 @@ fn is_quiet(state: &State) -> bool {
     let under_way = state
         .steps
         .values()
-        .any(|step| both.iter().any(|direction| step.pending(*direction).is_some_and(goes_on)));
+        .any(|step| both.iter().any(|direction| step.pending(*direction).is_some_and(continues)));
     state.ended.is_some() || !under_way
 }
 

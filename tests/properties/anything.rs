@@ -40,16 +40,16 @@ fn any_intervention() -> impl Strategy<Value = Intervention> {
 }
 
 #[derive(Debug, Clone)]
-enum Happening {
+enum Stimulus {
     Input(Input),
-    /// A reply to the so-manieth command that waits for one, so that something happens in deep places, too.
+    /// A reply to the nth command that waits for one, so that deep states are reached.
     Awaited(usize, ReplyResult),
     Time(u64),
-    /// The other version is to be gone on with, if there is one.
+    /// The saga continues with the other version, if there is one.
     Migration,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+fn stimulus() -> impl Strategy<Value = Stimulus> {
     let result = prop_oneof![
         5 => Just(ReplyResult::Success(Arc::new(Value::Null))),
         2 => Just(ReplyResult::Failure(Problem::of_participant("no", ""))),
@@ -65,19 +65,19 @@ fn happening() -> impl Strategy<Value = Happening> {
         }))
     });
     prop_oneof![
-        6 => reply.prop_map(Happening::Input),
-        12 => (any::<usize>(), result).prop_map(|(nth, result)| Happening::Awaited(nth, result)),
-        3 => any_attempt().prop_map(|attempt| Happening::Input(Input::Unroutable(attempt))),
-        3 => Just(Happening::Input(Input::wake())),
-        2 => arrival.prop_map(Happening::Input),
-        1 => Just(Happening::Input(Input::Cancel(by()))),
-        1 => (1..3_u32).prop_map(|attempt| Happening::Input(Input::Compensate { attempt })),
-        3 => any_intervention().prop_map(|action| Happening::Input(Input::Intervene { action, by: by() })),
-        1 => Just(Happening::Input(started())),
-        1 => Just(Happening::Input(Input::Pause(by()))),
-        2 => Just(Happening::Input(Input::Resume(by()))),
-        4 => (0..15_000_u64).prop_map(Happening::Time),
-        3 => Just(Happening::Migration),
+        6 => reply.prop_map(Stimulus::Input),
+        12 => (any::<usize>(), result).prop_map(|(nth, result)| Stimulus::Awaited(nth, result)),
+        3 => any_attempt().prop_map(|attempt| Stimulus::Input(Input::Unroutable(attempt))),
+        3 => Just(Stimulus::Input(Input::wake())),
+        2 => arrival.prop_map(Stimulus::Input),
+        1 => Just(Stimulus::Input(Input::Cancel(by()))),
+        1 => (1..3_u32).prop_map(|attempt| Stimulus::Input(Input::Compensate { attempt })),
+        3 => any_intervention().prop_map(|action| Stimulus::Input(Input::Intervene { action, by: by() })),
+        1 => Just(Stimulus::Input(started())),
+        1 => Just(Stimulus::Input(Input::Pause(by()))),
+        2 => Just(Stimulus::Input(Input::Resume(by()))),
+        4 => (0..15_000_u64).prop_map(Stimulus::Time),
+        3 => Just(Stimulus::Migration),
     ]
 }
 
@@ -95,20 +95,20 @@ fn awaited(saga: &Saga, nth: usize) -> Option<Attempt> {
     Some(Attempt { step: (*path).clone(), direction: *direction, number: step.attempts(*direction).last })
 }
 
-fn play(versions: &[Arc<Definition>], happenings: &[Happening]) {
+fn play(versions: &[Arc<Definition>], stimuli: &[Stimulus]) {
     let mut saga = Saga::new(&versions[0]);
     saga.take(&started()).expect("the first start");
-    for happening in happenings {
-        match happening {
-            // What is ignored changes nothing; why it was is told by the scripts.
-            Happening::Input(input) => drop(saga.take(input)),
-            Happening::Awaited(nth, result) => {
+    for stimulus in stimuli {
+        match stimulus {
+            // A rejected input changes nothing; the scripts verify the reason.
+            Stimulus::Input(input) => drop(saga.take(input)),
+            Stimulus::Awaited(nth, result) => {
                 if let Some(attempt) = awaited(&saga, *nth) {
                     drop(saga.take(&Input::Reply(Reply { attempt, result: result.clone() })));
                 }
             }
-            Happening::Time(millis) => saga.now = saga.now.after(Duration::from_millis(*millis)),
-            Happening::Migration => {
+            Stimulus::Time(millis) => saga.now = saga.now.after(Duration::from_millis(*millis)),
+            Stimulus::Migration => {
                 let other = versions.iter().find(|other| other.version != saga.definition.version);
                 if let Some(other) = other {
                     saga.migrate(other);
@@ -116,19 +116,19 @@ fn play(versions: &[Arc<Definition>], happenings: &[Happening]) {
             }
         }
     }
-    saga.go_on_from_it();
+    saga.check_restart();
 }
 
 proptest! {
     #![proptest_config(crate::config())]
 
     #[test]
-    fn whatever_arrives_leaves_the_invariants_whole(definition in definition(), happenings in vec(happening(), 0..80)) {
-        play(&[definition], &happenings);
+    fn any_input_keeps_the_invariants(definition in definition(), stimuli in vec(stimulus(), 0..80)) {
+        play(&[definition], &stimuli);
     }
 
     #[test]
-    fn whatever_arrives_between_migrations_does_too(versions in versions(), happenings in vec(happening(), 0..80)) {
-        play(&versions, &happenings);
+    fn any_input_between_migrations_keeps_the_invariants(versions in versions(), stimuli in vec(stimulus(), 0..80)) {
+        play(&versions, &stimuli);
     }
 }

@@ -95,7 +95,7 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
     })
 }
 
-/// What a definition says beside its steps.
+/// What a definition has besides its steps.
 #[derive(Debug, Clone)]
 struct Settings {
     pivot: Option<usize>,
@@ -126,7 +126,7 @@ pub fn versions() -> impl Strategy<Value = [Arc<Definition>; 2]> {
     (plans(), [plans(), plans()], settings(), prop::option::weighted(0.3, settings())).prop_map(
         |(begin, [end, other_end], settings, other)| {
             let with = |end: &[Plan]| [begin.as_slice(), end].concat();
-            // What went on after a failure by one version would have had to stop by the other.
+            // What one version continues with after a failure would have to stop in the other.
             let continues = settings.continues;
             let other = Settings { continues, ..other.unwrap_or_else(|| settings.clone()) };
             [build(1, &with(&end), &settings), build(2, &with(&other_end), &other)]

@@ -23,7 +23,7 @@ enum Manner {
     Refuses,
     /// Fails so many times without doing anything.
     FailsFirst(u32),
-    /// Does it, but says that it did not work, so many times.
+    /// Does it, but reports an error, so many times.
     LiesFirst(u32),
 }
 
@@ -76,7 +76,7 @@ impl Books {
         ReplyResult::Success(Arc::new(Value::Null))
     }
 
-    /// A child that is told to come back before it has come to its end does, and says so.
+    /// A child that is cancelled before its end is compensated, and reports that.
     fn cancel(&mut self) -> Option<ReplyResult> {
         (!self.done && !self.refused).then(|| {
             self.refused = true;
@@ -90,7 +90,7 @@ struct World {
     versions: [Arc<Definition>; 2],
     commands: Vec<message::Command>,
     /// Not lost, but repeated and overtaken.
-    orders: Vec<ChildCommand>,
+    child_commands: Vec<ChildCommand>,
     replies: Vec<Reply>,
     manners: Vec<Manner>,
     books: BTreeMap<StepPath, Books>,
@@ -102,7 +102,7 @@ impl World {
         self.send(messages);
     }
 
-    /// An operator has the saga go on with the other version, if that is safe.
+    /// An operator migrates the saga to the other version, if that is safe.
     fn migrate(&mut self) {
         let version = self.saga.definition.version;
         let other = self.versions.iter().find(|other| other.version != version);
@@ -116,7 +116,7 @@ impl World {
         for message in messages {
             match message {
                 Message::Command(command) => self.commands.push(command),
-                Message::ChildCommand(order) => self.orders.push(order),
+                Message::ChildCommand(command) => self.child_commands.push(command),
                 _ => {}
             }
         }
@@ -137,26 +137,26 @@ impl World {
         self.replies.push(Reply { attempt: command.attempt(), result });
     }
 
-    /// A child is given an order. It knows no errors: it ends, or it does not.
-    fn carry_out(&mut self, order: &ChildCommand) {
-        let (books, manner) = self.books(&order.parent.step);
+    /// A child handles a command. It has no errors: it ends, or it does not.
+    fn carry_out(&mut self, command: &ChildCommand) {
+        let (books, manner) = self.books(&command.parent.step);
         let manner = if manner == Manner::Refuses { manner } else { Manner::Succeeds };
-        let (result, direction, number) = match order.kind {
+        let (result, direction, number) = match command.kind {
             ChildCommandKind::Start => {
-                (Some(books.forward(manner)), Direction::Forward, order.parent.attempt)
+                (Some(books.forward(manner)), Direction::Forward, command.parent.attempt)
             }
-            ChildCommandKind::Cancel => (books.cancel(), Direction::Forward, order.parent.attempt),
+            ChildCommandKind::Cancel => (books.cancel(), Direction::Forward, command.parent.attempt),
             ChildCommandKind::Compensate { attempt } => {
                 (Some(books.compensate()), Direction::Compensate, attempt)
             }
         };
         if let Some(result) = result {
-            let attempt = Attempt { step: order.parent.step.clone(), direction, number };
+            let attempt = Attempt { step: command.parent.step.clone(), direction, number };
             self.take(&Input::Reply(Reply { attempt, result }));
         }
     }
 
-    /// Something happens: a message arrives, is lost, or is repeated, time passes, or somebody cancels.
+    /// Something happens: a message arrives, is lost, or is repeated, time passes, or an operator cancels.
     fn happen(&mut self, choice: u32) {
         let pick = (choice / 20) as usize;
         match choice % 20 {
@@ -185,13 +185,13 @@ impl World {
             }
             13 if !self.replies.is_empty() => drop(self.replies.swap_remove(pick % self.replies.len())),
             14 if choice.is_multiple_of(7) => self.take(&Input::Cancel(by())),
-            15 | 16 if !self.orders.is_empty() => {
-                let order = self.orders.swap_remove(pick % self.orders.len());
-                self.carry_out(&order);
+            15 | 16 if !self.child_commands.is_empty() => {
+                let command = self.child_commands.swap_remove(pick % self.child_commands.len());
+                self.carry_out(&command);
             }
-            17 if !self.orders.is_empty() => {
-                let order = self.orders[pick % self.orders.len()].clone();
-                self.carry_out(&order);
+            17 if !self.child_commands.is_empty() => {
+                let command = self.child_commands[pick % self.child_commands.len()].clone();
+                self.carry_out(&command);
             }
             18 => {
                 let source = EventSource::Signal("go".into());
@@ -201,7 +201,7 @@ impl World {
         }
     }
 
-    /// An operator holds the saga, or lets it go on; some time passes.
+    /// An operator pauses the saga, or resumes it; some time passes.
     fn pause(&mut self) {
         self.saga.now = self.saga.now.after(Duration::from_secs(7));
         let is_paused = self.saga.state.paused.is_some();
@@ -221,12 +221,12 @@ impl World {
             self.pause();
         }
         for _ in 0..1_000 {
-            while !self.commands.is_empty() || !self.replies.is_empty() || !self.orders.is_empty() {
+            while !self.commands.is_empty() || !self.replies.is_empty() || !self.child_commands.is_empty() {
                 for command in std::mem::take(&mut self.commands) {
                     self.handle(&command);
                 }
-                for order in std::mem::take(&mut self.orders) {
-                    self.carry_out(&order);
+                for command in std::mem::take(&mut self.child_commands) {
+                    self.carry_out(&command);
                 }
                 for reply in std::mem::take(&mut self.replies) {
                     self.take(&Input::Reply(reply));
@@ -260,14 +260,14 @@ impl World {
 
 fn play(versions: [Arc<Definition>; 2], manners: Vec<Manner>, choices: &[u32]) -> World {
     let saga = Saga::new(&versions[0]);
-    let (commands, orders, replies, books) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
-    let mut world = World { saga, versions, commands, orders, replies, manners, books };
+    let (commands, child_commands, replies, books) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
+    let mut world = World { saga, versions, commands, child_commands, replies, manners, books };
     world.take(&started());
     for choice in choices {
         world.happen(*choice);
     }
     world.settle();
-    world.saga.go_on_from_it();
+    world.saga.check_restart();
     world
 }
 
@@ -307,7 +307,7 @@ proptest! {
     #![proptest_config(crate::config())]
 
     #[test]
-    fn honest_participants_end_whole(
+    fn honest_participants_leave_no_partial_saga(
         definition in definition(),
         manners in vec(manner(), MOST_STEPS),
         choices in vec(any::<u32>(), 0..120),
@@ -316,7 +316,7 @@ proptest! {
     }
 
     #[test]
-    fn migrated_sagas_end_whole(
+    fn migrated_sagas_leave_no_partial_saga(
         versions in versions(),
         manners in vec(manner(), MOST_STEPS),
         choices in vec(any::<u32>(), 0..120),

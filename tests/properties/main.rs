@@ -2,7 +2,7 @@
 //!
 //! Two worlds: one in which anything at all arrives in any order (`anything`), and one with honest participants
 //! (idempotent by message id, tolerant of a compensation that comes before its action) behind a network that loses, repeats and
-//! reorders (`honest`). `definitions` draws what is run, `saga` says what must be true after each input.
+//! reorders (`honest`). `definitions` draws what is run, `saga` has the invariants that hold after each input.
 //! `values` has no network: whatever JSON is accepted can be read everywhere.
 //!
 //! `SNORRI_PROPERTY_CASES` sets how many runs each world has.

@@ -23,7 +23,7 @@ pub struct Saga {
     pub journal: Vec<Entry>,
     pub now: Time,
     places: Vec<Place>,
-    /// How many entries were written before it went on with another version: those hold to the rules of the one before.
+    /// The number of entries before the migration to another version: they follow the rules of the version before.
     migrated_after: usize,
 }
 
@@ -32,10 +32,10 @@ type Place = Vec<Turn>;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Turn {
-    /// The how-manieth of a sequence.
+    /// The nth of a sequence.
     Nth(usize),
     /// One of several that are not ordered.
-    Beside(usize),
+    Unordered(usize),
     /// The body of this `for_each`.
     Each(StepIndex),
 }
@@ -67,7 +67,7 @@ impl Saga {
         Self { definition, state, journal: Vec::new(), now: Time(0), places, migrated_after: 0 }
     }
 
-    /// Goes on with another version, if that is safe.
+    /// Continues with another version, if that is safe.
     pub fn migrate(&mut self, to: &Arc<Definition>) -> Vec<Message> {
         let input = Input::Migrate(Box::new(Migrate { to: Arc::clone(to), by: by() }));
         let before = Arc::clone(&self.definition);
@@ -98,7 +98,7 @@ impl Saga {
         self.check_wake();
         self.check_pause(&before, input, &messages);
         let obstacles = obstacles(&self.definition, &self.definition, &self.state);
-        assert_eq!(obstacles, [], "a saga can go on with what it has");
+        assert_eq!(obstacles, [], "a saga can continue with its own version");
         self.check_sent();
         self.check_concurrency();
         self.check_end();
@@ -134,7 +134,7 @@ impl Saga {
     }
 
     /// A new saga takes over from one that has ended, wherever it can, and nothing of it is compensated in the wrong order.
-    pub fn go_on_from_it(&self) {
+    pub fn check_restart(&self) {
         for step in self.definition.steps() {
             let Ok(carried) = carry(&self.definition, &self.state, &step.name) else { continue };
             let mut next = Self::new(&self.definition);
@@ -183,7 +183,7 @@ impl Saga {
                             self.check_cleared(step, &begun);
                         }
                         Direction::Compensate if nth >= self.migrated_after => {
-                            self.check_undo(step, &compensated, &passed_over);
+                            self.check_compensation(step, &compensated, &passed_over);
                         }
                         Direction::Compensate => {}
                     }
@@ -211,7 +211,7 @@ impl Saga {
     }
 
     /// A step is compensated only after all that came after it, and a pivot never.
-    fn check_undo(
+    fn check_compensation(
         &self,
         step: &StepPath,
         compensated: &BTreeSet<StepPath>,
@@ -219,12 +219,13 @@ impl Saga {
     ) {
         let own = self.definition.step(step).expect("a step of the definition");
         assert!(!own.is_pivot(), "a pivot is never compensated");
-        let goes_on = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
+        let continues = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
         for (later, state) in &self.state.steps {
-            let needs_undo = self.definition.step(later).is_some_and(|later| later.has_compensation())
-                && matches!(state.outcome, StepOutcome::Completed(_) | StepOutcome::Unknown { .. });
-            let is_left_behind = goes_on && passed_over.contains(later);
-            if needs_undo && !compensated.contains(later) && !is_left_behind {
+            let needs_compensation =
+                self.definition.step(later).is_some_and(|later| later.has_compensation())
+                    && matches!(state.outcome, StepOutcome::Completed(_) | StepOutcome::Unknown { .. });
+            let is_left_behind = continues && passed_over.contains(later);
+            if needs_compensation && !compensated.contains(later) && !is_left_behind {
                 assert!(!self.comes_after(later, step), "{step} is compensated before {later}");
             }
         }
@@ -264,9 +265,9 @@ impl Saga {
         if self.migrated_after > 0 {
             return;
         }
-        let goes_on = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
+        let continues = self.definition.on_compensation_failure == OnCompensationFailure::Continue;
         let directions: &[Direction] =
-            if goes_on { &[Direction::Forward] } else { &[Direction::Forward, Direction::Compensate] };
+            if continues { &[Direction::Forward] } else { &[Direction::Forward, Direction::Compensate] };
         for (path, entered) in &self.state.entered {
             let Entered::Items(_) = entered else { continue };
             let each = self.definition.index_of(path.name()).expect("a step");
@@ -325,7 +326,7 @@ impl Saga {
                 });
                 assert!(self.state.next_due().is_some() || has_child, "nothing waits silently");
             }
-            Status::Stuck => assert!(!self.state.incidents.is_empty(), "a stuck saga says why"),
+            Status::Stuck => assert!(!self.state.incidents.is_empty(), "a stuck saga has an incident"),
             Status::Abandoned => {}
         }
     }
@@ -353,10 +354,10 @@ fn find_places(block: &Block, around: &mut Place, places: &mut [Place]) {
             blocks.iter().enumerate().for_each(|(nth, block)| go(Turn::Nth(nth), block));
         }
         Block::Parallel(branches) => {
-            branches.iter().enumerate().for_each(|(nth, block)| go(Turn::Beside(nth), block));
+            branches.iter().enumerate().for_each(|(nth, block)| go(Turn::Unordered(nth), block));
         }
         Block::Choice(index, branches) => {
-            branches.iter().enumerate().for_each(|(nth, block)| go(Turn::Beside(nth), block));
+            branches.iter().enumerate().for_each(|(nth, block)| go(Turn::Unordered(nth), block));
             places[index.0].clone_from(around);
         }
         Block::ForEach(index, body) => {

@@ -56,7 +56,7 @@ steps:
 output: { approval: "${ approval.output }", each: "${ each.output }" }
 "#;
 
-/// Numbers as somebody may write them: short and long, exact and not.
+/// Numbers as people write them: short and long, exact and not.
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),

@@ -115,7 +115,7 @@ async fn letters(store: &Arc<dyn Store>, mut filter: LetterFilter) -> Vec<DeadLe
 
 #[rstest]
 #[tokio::test]
-async fn the_audit_is_committed_with_what_it_tells_of(#[values(Memory, Sqlite, Postgres)] on: On) {
+async fn an_audit_entry_is_committed_with_its_change(#[values(Memory, Sqlite, Postgres)] on: On) {
     run(on, async |test| {
         let (store, saga) = (&test.store, saga_id());
         let full = AuditEntry {

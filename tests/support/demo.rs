@@ -36,7 +36,7 @@ pub struct Call {
     pub saga: String,
     /// The step's path, as in `seat[2]`.
     pub step: String,
-    pub is_undo: bool,
+    pub is_compensation: bool,
     pub body: Value,
 }
 
@@ -192,7 +192,7 @@ impl<S: Service> Troupe<S> {
     async fn perform(&self, call: &Call) -> Answer {
         let answer = self.service.take(call).await;
         if let Answer::Done(_) | Answer::DoneEvent(..) = answer {
-            match call.is_undo {
+            match call.is_compensation {
                 true => self.ledger.compensate(&call.saga, &call.step),
                 false => {
                     assert!(self.ledger.act(&call.saga, &call.step), "{} was compensated before", call.step);
@@ -208,7 +208,7 @@ fn call(delivery: &Delivery) -> Call {
         command: delivery.routing_key.clone(),
         saga: text(delivery, "snorri-saga"),
         step: text(delivery, "snorri-step"),
-        is_undo: text(delivery, "snorri-direction") == "compensate",
+        is_compensation: text(delivery, "snorri-direction") == "compensate",
         body: serde_json::from_slice(&delivery.body).expect("JSON"),
     }
 }

@@ -128,7 +128,7 @@ async fn take(
         &direction,
         delivery.properties.message_id.as_deref().expect("a message id"),
     );
-    let is_undo = direction == "compensate";
+    let is_compensation = direction == "compensate";
     let attempt = match delivery.properties.headers.get("snorri-attempt") {
         Some(HeaderValue::Integer(attempt)) => u32::try_from(*attempt).expect("a small number"),
         other => panic!("no attempt: {other:?}"),
@@ -152,16 +152,16 @@ async fn take(
         }
         _ => {}
     }
-    let done = if is_undo {
+    let done = if is_compensation {
         ledger.compensate(&saga, &step);
         true
     } else {
         ledger.act(&saga, &step)
     };
     if !done {
-        return send(&broker, &delivery, "failure", &json!({"code": "undone_already"})).await;
+        return send(&broker, &delivery, "failure", &json!({"code": "compensated_already"})).await;
     }
-    let output = if is_undo { Value::Null } else { json!({"step": step}) };
+    let output = if is_compensation { Value::Null } else { json!({"step": step}) };
     match manner {
         Manner::Silent => return Ok(Verdict::Ack),
         Manner::Late(after) => tokio::time::sleep(after).await,

@@ -40,7 +40,7 @@ use uuid::Uuid;
 const SEPARATOR: &str = "\n--- script\n";
 
 #[test]
-fn every_script_leads_to_what_it_says() {
+fn every_script_has_the_written_consequences() {
     let update = std::env::var_os("SNORRI_UPDATE_SCRIPTS").is_some();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
     let mut paths: Vec<_> =
@@ -67,8 +67,8 @@ fn every_script_leads_to_what_it_says() {
 /// The script with the actual consequences of each line.
 fn play(definition: &Arc<Definition>, source: &str, script: &str) -> String {
     let mut stage = Stage::new(definition, source);
-    let happenings = script.lines().filter(|line| !line.starts_with("  "));
-    for line in happenings {
+    let events = script.lines().filter(|line| !line.starts_with("  "));
+    for line in events {
         writeln!(stage.out, "{line}").expect("written");
         if !line.is_empty() && !line.starts_with('#') {
             stage.happen(line);

@@ -69,12 +69,12 @@ fn migrate(old: &str, new: &str) -> Migrations {
 }
 
 fn check(what: &str, found: &Migrations) {
-    let stories: Vec<_> = found
+    let traces: Vec<_> = found
         .violations
         .iter()
         .map(|it| format!("{:?} {:?}\n{}", it.rule, it.step, it.trace.join("\n")))
         .collect();
-    assert_eq!(stories, Vec::<String>::new(), "{what}");
+    assert_eq!(traces, Vec::<String>::new(), "{what}");
     assert!(!found.is_cut, "{what}");
     assert_eq!(found.tried, found.accepted + found.refused.values().sum::<usize>(), "{what}");
 }

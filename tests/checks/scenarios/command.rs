@@ -36,7 +36,7 @@ async fn shows_what_differs_and_what_happened() {
 }
 
 #[tokio::test]
-async fn tells_programs_the_same() {
+async fn prints_the_same_as_json() {
     let terminal = terminal(&["parcel.yaml", "failing.test.yaml"]);
     let output = terminal.run("snorri test --format json").await.expect(1);
     let report = output.json();
@@ -105,7 +105,7 @@ async fn can_ask_for_coverage() {
 }
 
 #[tokio::test]
-async fn says_what_is_wrong_with_files() {
+async fn reports_missing_files() {
     let terminal = terminal(&["parcel.yaml"]);
     let output = terminal.run("snorri test").await.expect(2);
     assert!(output.err.contains("there are no scenarios in sagas"), "{}", output.err);

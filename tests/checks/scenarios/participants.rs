@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn answer_each_attempt_and_the_last_answer_holds() {
+fn reply_to_each_attempt_and_repeat_the_last_reply() {
     passes(
             "scenarios:
   - name: by attempt
@@ -18,7 +18,7 @@ fn answer_each_attempt_and_the_last_answer_holds() {
 }
 
 #[test]
-fn say_what_they_say_in_all_scenarios_but_those_that_say_otherwise() {
+fn have_the_stubs_of_the_file_unless_a_scenario_replaces_them() {
     passes(
         "stubs: { pack: { failure: no_box }, 'pack[1]': { failure: too_big } }
 scenarios:
@@ -29,7 +29,7 @@ scenarios:
 }
 
 #[test]
-fn may_answer_too_late() {
+fn may_reply_too_late() {
     passes(
         "scenarios:
   - name: after the deadline, and the attempt after it

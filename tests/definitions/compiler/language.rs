@@ -1,4 +1,4 @@
-//! The whole language: what the YAML says, and what becomes of it.
+//! The whole language: YAML, and the definition that is compiled from it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,7 +72,7 @@ fn blocks_nest_as_they_are_written() {
 }
 
 #[test]
-fn steps_do_what_they_say() {
+fn steps_have_the_values_of_their_yaml() {
     let trip = trip();
     let Action::Wait(approval) = &step(&trip, "approval").action else { panic!("a wait") };
     assert!(matches!(&approval.awaited, Awaited::Signal(signal) if &**signal == "approved"));
@@ -109,7 +109,7 @@ fn starts_and_settings_are_kept() {
 }
 
 #[test]
-fn what_is_nearer_to_a_command_wins() {
+fn the_setting_nearest_to_a_command_applies() {
     let trip = trip();
     let timing = |name: &str, direction| {
         let command = step(&trip, name).command(direction).expect("a command");
@@ -131,7 +131,7 @@ fn what_is_nearer_to_a_command_wins() {
 }
 
 #[test]
-fn schemas_say_what_is_wrong_and_repeat_no_values() {
+fn schemas_report_problems_without_values() {
     let trip = trip();
     let Action::Command(score) = &step(&trip, "score").action else { panic!("a command") };
     let schema = score.reply_schema.as_ref().expect("a schema");
@@ -144,7 +144,7 @@ fn schemas_say_what_is_wrong_and_repeat_no_values() {
 }
 
 #[test]
-fn a_child_is_undone_unless_it_says_otherwise() {
+fn a_child_is_compensated_by_default() {
     let source = |extra: &str| {
         format!("saga: order\nversion: 1\nsteps: [{{ name: fraud, saga: fraud-check, version: 1{extra} }}]\n")
     };

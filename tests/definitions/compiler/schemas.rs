@@ -1,4 +1,4 @@
-//! Schemas in files beside the definition.
+//! Schemas in files next to the definition.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ fn files(texts: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn become_one_that_needs_nothing_beside_it() {
+fn become_one_that_refers_to_no_file() {
     let trip = trip();
     assert_eq!(
         trip.input_schema,

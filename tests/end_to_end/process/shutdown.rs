@@ -59,7 +59,7 @@ async fn without_its_database_a_process_stops_within_5_s() {
 }
 
 #[tokio::test]
-async fn with_a_database_that_says_nothing_a_process_stops_within_5_s() {
+async fn with_a_silent_database_a_process_stops_within_5_s() {
     stops_in_time(|place| place.database.freeze()).await;
 }
 
@@ -69,6 +69,6 @@ async fn without_its_broker_a_process_stops_within_5_s() {
 }
 
 #[tokio::test]
-async fn with_a_broker_that_says_nothing_a_process_stops_within_5_s() {
+async fn with_a_silent_broker_a_process_stops_within_5_s() {
     stops_in_time(|place| place.broker.freeze()).await;
 }

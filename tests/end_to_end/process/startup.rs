@@ -67,7 +67,7 @@ async fn a_wait_has_a_bound() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_says_what_is_wrong() {
+async fn an_unusable_database_or_broker_is_reported() {
     let services = Services::from_env();
     let database = services.database().await;
     let (server, _) = database.rsplit_once('/').expect("a URL");

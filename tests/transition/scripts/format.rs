@@ -22,7 +22,7 @@ pub(super) fn format_fact<'m>(
             format!("{}{step} #{attempt} waits until {until}", prefix(*direction))
         }
         Fact::WaitingForRoute { step, direction, returns, .. } => {
-            format!("{}{step} waits for a route, came back {returns} times", prefix(*direction))
+            format!("{}{step} waits for a route, returned {returns} times", prefix(*direction))
         }
         Fact::LimitsRaised => "limits raised".to_owned(),
         Fact::RetryScheduled { step, direction, problem, .. } => {
@@ -35,7 +35,7 @@ pub(super) fn format_fact<'m>(
             format!("{step} skipped: its condition is false")
         }
         Fact::BranchSelected { step, branch } => format!("{step} takes branch {branch}"),
-        Fact::ItemsExpanded { step, items } => format!("{step} fans out over {}", items.len()),
+        Fact::ItemsExpanded { step, items } => format!("{step} expands to {} items", items.len()),
         Fact::Waiting { step, .. } => format!("{step} waits"),
         Fact::Sleeping { step, .. } => format!("{step} sleeps"),
         Fact::Published { step } => match messages.next() {
@@ -44,10 +44,12 @@ pub(super) fn format_fact<'m>(
             }
             other => panic!("an event, not {other:?}"),
         },
-        Fact::ChildSent { step, direction, attempt } => tell_child(messages, step, *direction, *attempt),
-        Fact::EventReceived(_) => "kept".to_owned(),
-        Fact::EventConsumed { step, .. } => format!("{step} takes what came"),
-        Fact::CompensationRequested { .. } => "compensate asked".to_owned(),
+        Fact::ChildSent { step, direction, attempt } => {
+            format_child_command(messages, step, *direction, *attempt)
+        }
+        Fact::EventReceived(_) => "event received".to_owned(),
+        Fact::EventConsumed { step, .. } => format!("{step} consumes the event"),
+        Fact::CompensationRequested { .. } => "compensation requested".to_owned(),
         Fact::Compensated { step } => format!("{step} compensated"),
         Fact::Skipped { step, direction, .. } => format!("{}{step} skipped", prefix(*direction)),
         Fact::Held { step, direction, problem } => {
@@ -55,12 +57,12 @@ pub(super) fn format_fact<'m>(
         }
         Fact::Retried { step, direction } => format!("{}{step} retried", prefix(*direction)),
         Fact::Stopping { problem, .. } => format!("stopping: {}", problem.code),
-        Fact::RollbackRevoked => "stop dropped".to_owned(),
+        Fact::RollbackRevoked => "rollback revoked".to_owned(),
         Fact::RollbackBegan => "rolling back".to_owned(),
         Fact::LateReply { step, .. } => format!("late success of {step}"),
         Fact::Overdue => "overdue".to_owned(),
         Fact::IncidentRaised { problem, .. } => format!("incident: {}", problem.code),
-        Fact::IncidentCleared { .. } => "incident passed over".to_owned(),
+        Fact::IncidentCleared { .. } => "incident cleared".to_owned(),
         Fact::Paused => "paused".to_owned(),
         Fact::Resumed { held_millis } => {
             format!("resumed after {}", humantime::format_duration(Duration::from_millis(*held_millis)))
@@ -71,28 +73,28 @@ pub(super) fn format_fact<'m>(
     })
 }
 
-fn tell_child<'m>(
+fn format_child_command<'m>(
     messages: &mut impl Iterator<Item = &'m Message>,
     step: &StepPath,
     direction: Direction,
     attempt: u32,
 ) -> String {
     match messages.find(|message| matches!(message, Message::ChildCommand(_))) {
-        Some(Message::ChildCommand(order)) => {
-            let (definition, input) = (&order.definition, order.input.get());
-            format!("child {}{step} #{attempt}: {definition}@{} {input}", prefix(direction), order.version)
+        Some(Message::ChildCommand(command)) => {
+            let (definition, input) = (&command.definition, command.input.get());
+            format!("child {}{step} #{attempt}: {definition}@{} {input}", prefix(direction), command.version)
         }
-        other => panic!("an order, not {other:?}"),
+        other => panic!("a child command, not {other:?}"),
     }
 }
 
 /// Formats a message that has no fact of its own.
 pub(super) fn format_message(message: &Message) -> Option<String> {
     match message {
-        Message::ChildCommand(order) => Some(format!("child {}: {:?}", order.parent.step, order.kind)),
-        Message::ChildResult(report) => {
-            let Attempt { step, direction, number } = &report.attempt;
-            Some(format!("report {}{step} #{number}: {:?}", prefix(*direction), report.result.kind()))
+        Message::ChildCommand(command) => Some(format!("child {}: {:?}", command.parent.step, command.kind)),
+        Message::ChildResult(result) => {
+            let Attempt { step, direction, number } = &result.attempt;
+            Some(format!("child result {}{step} #{number}: {:?}", prefix(*direction), result.result.kind()))
         }
         Message::Lifecycle(event) => Some(format!("emit {}", event.change.as_str())),
         _ => None,
