@@ -1,4 +1,7 @@
-//! The metrics of the engine.
+//! The metrics of the engine. `docs/metrics.md` lists them.
+
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
@@ -103,46 +106,34 @@ impl Metrics {
             commit_seconds: Stopwatch::default(),
             publish_seconds: Stopwatch::default(),
         };
-        registry.register("journal_entries", "Journal entries by cause", metrics.entries.clone());
-        registry.register(
-            "inputs_rejected",
-            "Inputs that changed nothing, by reason",
-            metrics.rejected.clone(),
-        );
+        registry.register("journal_entries", "Journal entries, by cause", metrics.entries.clone());
+        let help = "Inputs that changed nothing, by reason";
+        registry.register("inputs_rejected", help, metrics.rejected.clone());
         registry.register("sagas_ended", "Sagas that ended, by status", metrics.ended.clone());
         registry.register("incidents", "Incidents raised, by code", metrics.incidents.clone());
-        registry.register("late_replies", "Contradicting late replies", metrics.late_replies.clone());
-        registry.register("forged_replies", "Replies without a valid MAC", metrics.forged_replies.clone());
-        let (name, help) = ("unmatched_events", "Events that no saga accepted, by exchange and name");
-        registry.register(name, help, metrics.unmatched_events.clone());
-        let (name, help) = ("buffered_events", "Events and signals that came before their saga, by result");
-        registry.register(name, help, metrics.buffered_events.clone());
-        let (name, help) = ("dead_letters_deleted", "Dead letters that retention deleted, by reason");
-        registry.register(name, help, metrics.dead_letters_deleted.clone());
-        registry.register(
-            "messages_published",
-            "Messages by the result of publishing",
-            metrics.published.clone(),
-        );
-        registry.register(
-            "commands_dropped",
-            "Commands not sent: not awaited any more",
-            metrics.dropped.clone(),
-        );
-        registry.register("commands_unroutable", "Commands that no queue took", metrics.unroutable.clone());
-        registry.register("commands_waiting", "Commands that wait for room", metrics.waiting.clone());
-        registry.register(
-            "messages_in_probation",
-            "Messages that were returned too often",
-            metrics.in_probation.clone(),
-        );
-        registry.register(
-            "messages_parked",
-            "Messages that cost connections or processes",
-            metrics.parked.clone(),
-        );
-        registry.register("commit_conflicts", "Commits that lost a race", metrics.conflicts.clone());
-        registry.register("batch_entries", "Entries in one commit", metrics.batch_entries.clone());
+        let help = "Successes that contradict what was decided without them";
+        registry.register("late_replies", help, metrics.late_replies.clone());
+        let help = "Replies without a valid MAC of this installation";
+        registry.register("forged_replies", help, metrics.forged_replies.clone());
+        let help = "Events that no saga accepted, by exchange and name";
+        registry.register("unmatched_events", help, metrics.unmatched_events.clone());
+        let help = "Events and signals that came before their saga, by result";
+        registry.register("buffered_events", help, metrics.buffered_events.clone());
+        let help = "Dead letters that retention deleted, by reason";
+        registry.register("dead_letters_deleted", help, metrics.dead_letters_deleted.clone());
+        let help = "Messages by the result of publishing";
+        registry.register("messages_published", help, metrics.published.clone());
+        let help = "Commands not sent because they were no longer awaited, by reason";
+        registry.register("commands_dropped", help, metrics.dropped.clone());
+        let help = "Commands that the broker returned: no queue is bound for them";
+        registry.register("commands_unroutable", help, metrics.unroutable.clone());
+        let help = "Commands that wait for room at their destination";
+        registry.register("commands_waiting", help, metrics.waiting.clone());
+        registry.register("messages_in_probation", "Messages in probation", metrics.in_probation.clone());
+        registry.register("messages_parked", "Messages in the parking queue", metrics.parked.clone());
+        let help = "Commits that conflicted with another writer";
+        registry.register("commit_conflicts", help, metrics.conflicts.clone());
+        registry.register("batch_entries", "Journal entries in one commit", metrics.batch_entries.clone());
         let time = |registry: &mut Registry, name: &str, help: &str, watch: &Stopwatch| {
             registry.register_with_unit(name, help, Unit::Seconds, watch.0.clone());
         };
