@@ -119,7 +119,7 @@ fn help(choice: u32) -> Input {
 
 fn kind(input: &Input) -> &'static str {
     match input {
-        Input::Intervene { action, .. } => action.name(),
+        Input::Intervene { action, .. } => action.kind().as_str(),
         Input::Cancel(_) => "cancel",
         Input::Pause(_) => "pause",
         Input::Resume(_) => "resume",

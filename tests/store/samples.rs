@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use snorri_core::input::InterventionKind;
 use snorri_core::journal::{AnswerTo, By, Cause, Fact, Problem, ReplyKind, SkipReason, Started, StopReason};
 use snorri_core::message::{Command, SagaOutcome};
 use snorri_core::{Direction, Entry, Message, SagaId, Status, Time};
@@ -127,8 +128,8 @@ pub(crate) fn all_kinds() -> Vec<Entry> {
         Cause::Pause(by()),
         Cause::Resume(by()),
         Cause::Migrate { from: 1, to: 2, by: by() },
-        Cause::Intervention { action: "retry".to_owned(), step: Some(step()), by: by() },
-        Cause::Intervention { action: "abandon".to_owned(), step: None, by: by() },
+        Cause::Intervention { action: InterventionKind::Retry, step: Some(step()), by: by() },
+        Cause::Intervention { action: InterventionKind::Abandon, step: None, by: by() },
     ];
     let entries =
         causes.into_iter().zip(1..).map(|(cause, at)| Entry { at: Time(at), cause, facts: facts() });

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use format::{format_fact, format_message};
 use serde_json::Value;
-use snorri_core::input::{Attempt, Intervention, Migrate, Reply, ReplyResult, Resolution};
+use snorri_core::input::{Attempt, Intervention, InterventionKind, Migrate, Reply, ReplyResult, Resolution};
 use snorri_core::journal::{By, EventSource, Fact, Parent, Problem, ReceivedEvent, SkipReason, Started};
 use snorri_core::{
     Definition, Direction, Input, Message, SagaId, State, StepPath, Time, outlook, restart, transition,
@@ -191,14 +191,15 @@ impl Stage {
         lines.extend(outlook::upcoming_steps(&self.definition, &self.state).iter().map(|ahead| {
             let name = ahead.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
             let perhaps = if ahead.conditional { ", perhaps" } else { "" };
-            format!("ahead: {} {}{name}{perhaps}", ahead.step, ahead.action)
+            format!("ahead: {} {}{name}{perhaps}", ahead.step, ahead.action.as_str())
         }));
         lines.extend(outlook::timers(&self.state).iter().map(|timer| {
             let step = timer.step.as_ref().map_or("the saga".to_owned(), ToString::to_string);
-            format!("timer: {} of {step} at {} ms", timer.kind, timer.at.0)
+            format!("timer: {} of {step} at {} ms", timer.kind.as_str(), timer.at.0)
         }));
         lines.extend(self.state.incidents.iter().map(|incident| {
             let can = outlook::allowed_actions(&self.definition, &self.state, incident);
+            let can: Vec<_> = can.into_iter().map(InterventionKind::as_str).collect();
             format!("{} can: {}", incident.problem.code, can.join(", "))
         }));
         for line in lines {

@@ -155,8 +155,7 @@ pub struct Restarted {
 /// A message that results from a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EmittedMessage {
-    /// `command`, `event`, `child_command`, `child_result` (to the parent) or `outcome` (to the sender of the start message).
-    pub kind: String,
+    pub kind: MessageKind,
     pub step: Option<String>,
     #[schema(value_type = Option<schema::Direction>)]
     pub direction: Option<Direction>,
@@ -166,6 +165,30 @@ pub struct EmittedMessage {
     /// The name of the command or event.
     pub name: Option<String>,
     pub payload: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    Command,
+    Event,
+    ChildCommand,
+    /// To the parent saga.
+    ChildResult,
+    /// To the sender of the start message.
+    Outcome,
+}
+
+impl MessageKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Event => "event",
+            Self::ChildCommand => "child_command",
+            Self::ChildResult => "child_result",
+            Self::Outcome => "outcome",
+        }
+    }
 }
 
 /// Options of a signal. The body of the request is the payload of the signal.

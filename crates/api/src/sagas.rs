@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::records::DeadLetterLink;
 use super::whole;
 use crate::schema;
+use snorri_core::input::InterventionKind;
 use snorri_core::journal::SkipReason;
+use snorri_core::outlook::{TimerKind, UpcomingAction};
 use snorri_core::problem::Owner;
 use snorri_core::{Direction, Status};
 
@@ -29,6 +31,7 @@ pub struct StartRequest {
     pub input: Value,
     /// Attributes for finding the saga: at most 16, with names of up to 64 characters and values of up to 256.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(schema_with = schema::attributes)]
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -300,8 +303,9 @@ pub enum StepStatus {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UpcomingStep {
     pub step: String,
-    /// The kind of the step: `command`, `compensation`, `wait`, `sleep`, `saga`, `publish`, `fail`, `choice` or `for_each`.
-    pub action: String,
+    /// `compensation`, or the kind of the step.
+    #[schema(schema_with = schema::upcoming_action)]
+    pub action: UpcomingAction,
     /// The command, event, signal or saga that the step names.
     pub name: Option<String>,
     /// Whether the step may be left out: it has a `when`, or is in a branch of a choice that is still open.
@@ -323,8 +327,9 @@ pub struct Incident {
     pub details: Option<Value>,
     #[schema(format = DateTime)]
     pub since: String,
-    /// The interventions that are possible now: `retry`, `resolve`, `skip`, `rollback`, `abandon`.
-    pub allowed_actions: Vec<String>,
+    /// The interventions that are possible now.
+    #[schema(value_type = Vec<schema::Intervention>)]
+    pub allowed_actions: Vec<InterventionKind>,
 }
 
 /// A time at which the saga continues without further input.
@@ -332,8 +337,8 @@ pub struct Incident {
 pub struct Timer {
     /// The step. `null` if the timer concerns the whole saga.
     pub step: Option<String>,
-    /// `deadline`, `retry`, `sleep` or `timeout`.
-    pub kind: String,
+    #[schema(value_type = schema::TimerKind)]
+    pub kind: TimerKind,
     #[schema(format = DateTime)]
     pub at: String,
 }

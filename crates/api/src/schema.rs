@@ -1,9 +1,18 @@
-//! OpenAPI schemas of the enums of the core, which does not depend on OpenAPI, and of texts.
+//! OpenAPI schemas that cannot be derived: of the enums of the core, which does not depend on OpenAPI, of texts, and of fields
+//! that depend on each other.
 
 #![allow(dead_code, reason = "only their schemas are used")]
 
-use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AllOfBuilder, AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
+};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{bulk, journal, sagas};
+use snorri_core::definition::StepKind;
+use snorri_core::input;
+use snorri_core::outlook::UpcomingAction;
 
 /// A text without control and format characters, which all routes reject.
 pub const VISIBLE: &str = r"^[^\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]*$";
@@ -29,6 +38,104 @@ fn visible(schema_type: SchemaType, max_length: usize, description: &str) -> Sch
     text.description(Some(description)).build().into()
 }
 
+pub(crate) fn upcoming_action() -> Schema {
+    let names = StepKind::ALL.map(|kind| UpcomingAction::Step(kind).as_str());
+    let names = names.into_iter().chain([UpcomingAction::Compensation.as_str()]);
+    one_of(names).description(Some("`compensation`, or the kind of the step.")).build().into()
+}
+
+pub(crate) fn attributes() -> Schema {
+    let text = |min, max| {
+        ObjectBuilder::new().schema_type(Type::String).min_length(min).max_length(Some(max)).build()
+    };
+    let about = "Attributes for finding the saga: at most 16, with names of up to 64 characters and values of up to 256.";
+    let attributes = ObjectBuilder::new().max_properties(Some(16)).property_names(Some(text(Some(1), 64)));
+    let attributes = attributes.additional_properties(Some(Schema::from(text(None, 256))));
+    attributes.description(Some(about)).build().into()
+}
+
+pub(crate) fn event_data() -> Schema {
+    let content = OneOfBuilder::new()
+        .item(Ref::from_schema_name(journal::Change::name()))
+        .item(ObjectBuilder::new().schema_type(Type::Integer));
+    let data = ObjectBuilder::new().schema_type(Type::String).content_media_type("application/json");
+    let data = data.content_schema(Some(content));
+    data.description(Some("A `Change` as JSON, or the number of lost entries for a `gap`.")).build().into()
+}
+
+/// A query, in which a version requires its definition.
+#[derive(Debug)]
+pub struct SagaQuery;
+
+impl PartialSchema for SagaQuery {
+    fn schema() -> RefOr<Schema> {
+        let no_version =
+            ObjectBuilder::new().property("version", ObjectBuilder::new().schema_type(Type::Null));
+        let condition = AnyOfBuilder::new().item(no_version).item(has_definition());
+        AllOfBuilder::new().item(sagas::SagaQuery::schema()).item(condition).into()
+    }
+}
+
+impl ToSchema for SagaQuery {}
+
+fn has_definition() -> Object {
+    let definition = ObjectBuilder::new().schema_type(Type::String);
+    ObjectBuilder::new().property("definition", definition).required("definition").build()
+}
+
+/// A bulk request: only `migrate` has a version, and requires it and a definition.
+#[derive(Debug)]
+pub struct BulkRequest;
+
+impl PartialSchema for BulkRequest {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut request)) = bulk::BulkRequest::schema() else {
+            return bulk::BulkRequest::schema();
+        };
+        let description = request.description.take();
+        let (mut migrate, mut other) = (request.clone(), request);
+        let [is_migrate, is_other] = [true, false].map(|wanted| {
+            let actions = input::BulkAction::ALL.into_iter();
+            let actions = actions.filter(|action| (*action == input::BulkAction::Migrate) == wanted);
+            one_of(actions.map(input::BulkAction::as_str))
+        });
+        migrate.title = Some("Migrate".to_owned());
+        migrate.properties.insert("action".to_owned(), is_migrate.into());
+        migrate.required.push("version".to_owned());
+        if let Some(RefOr::T(Schema::Object(version))) = migrate.properties.get_mut("version") {
+            version.schema_type = Type::Integer.into();
+        }
+        let query = AllOfBuilder::new().item(Ref::from_schema_name(SagaQuery::name())).item(has_definition());
+        migrate.properties.insert("query".to_owned(), query.into());
+        other.title = Some("Everything else".to_owned());
+        other.properties.insert("action".to_owned(), is_other.into());
+        other.properties.insert("version".to_owned(), ObjectBuilder::new().schema_type(Type::Null).into());
+        OneOfBuilder::new().item(migrate).item(other).description(description).into()
+    }
+}
+
+impl ToSchema for BulkRequest {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        bulk::BulkRequest::schemas(schemas);
+    }
+}
+
+/// An action of a bulk request.
+#[derive(Debug)]
+pub struct BulkAction;
+
+impl PartialSchema for BulkAction {
+    fn schema() -> RefOr<Schema> {
+        one_of(input::BulkAction::ALL.map(input::BulkAction::as_str)).into()
+    }
+}
+
+impl ToSchema for BulkAction {}
+
+fn one_of(names: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names))
+}
+
 /// Whether a command executes a step or compensates it.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "snake_case")]
@@ -44,6 +151,30 @@ pub enum Owner {
     Snorri,
     Participant,
     Definition,
+}
+
+/// What operators can do about an incident.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum Intervention {
+    Retry,
+    Resolve,
+    Skip,
+    Rollback,
+    Abandon,
+    RaiseLimits,
+}
+
+/// What happens at the time of a timer.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum TimerKind {
+    /// The end of the wait for a reply, a signal or an event.
+    Deadline,
+    Retry,
+    Sleep,
+    /// The timeout of the saga.
+    Timeout,
 }
 
 /// Why a step was skipped: its `when` was false, or an operator skipped it.

@@ -11,6 +11,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::definition::retry::Retry;
@@ -82,6 +83,20 @@ pub enum Kind {
     Plain,
     /// Once it succeeded, there is no way back.
     Pivot,
+}
+
+/// The kind of a step: the key that defines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    Command,
+    Choice,
+    ForEach,
+    Wait,
+    Sleep,
+    Saga,
+    Publish,
+    Fail,
 }
 
 /// The action of a step.

@@ -119,6 +119,17 @@ pub enum Intervention {
     RaiseLimits,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterventionKind {
+    Retry,
+    Resolve,
+    Skip,
+    Rollback,
+    Abandon,
+    RaiseLimits,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Resolution {
     /// It happened, with this output.
@@ -127,16 +138,70 @@ pub enum Resolution {
     Failed,
 }
 
-impl Intervention {
-    /// The name of the intervention in the journal.
-    pub fn name(&self) -> &'static str {
+/// An action that operators apply to many sagas at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BulkAction {
+    Cancel,
+    Pause,
+    Resume,
+    Retry,
+    Skip,
+    Rollback,
+    Abandon,
+    Migrate,
+}
+
+impl BulkAction {
+    pub const ALL: [Self; 8] = [
+        Self::Cancel,
+        Self::Pause,
+        Self::Resume,
+        Self::Retry,
+        Self::Skip,
+        Self::Rollback,
+        Self::Abandon,
+        Self::Migrate,
+    ];
+
+    /// The name in the API and the audit log.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Retry { .. } => "retry",
-            Self::Resolve { .. } => "resolve",
-            Self::Skip { .. } => "skip",
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+            Self::Rollback => "rollback",
+            Self::Abandon => "abandon",
+            Self::Migrate => "migrate",
+        }
+    }
+}
+
+impl InterventionKind {
+    /// The name in the journal, the API and the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Resolve => "resolve",
+            Self::Skip => "skip",
             Self::Rollback => "rollback",
             Self::Abandon => "abandon",
             Self::RaiseLimits => "raise_limits",
+        }
+    }
+}
+
+impl Intervention {
+    pub fn kind(&self) -> InterventionKind {
+        match self {
+            Self::Retry { .. } => InterventionKind::Retry,
+            Self::Resolve { .. } => InterventionKind::Resolve,
+            Self::Skip { .. } => InterventionKind::Skip,
+            Self::Rollback => InterventionKind::Rollback,
+            Self::Abandon => InterventionKind::Abandon,
+            Self::RaiseLimits => InterventionKind::RaiseLimits,
         }
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::id::{Direction, SagaId, StepPath, Time};
+use super::input::InterventionKind;
 pub use super::problem::{Problem, ProblemCode};
 use super::state::status::Status;
 
@@ -54,7 +55,7 @@ pub enum Cause {
     CompensationRequested,
     Cancel(By),
     Intervention {
-        action: String,
+        action: InterventionKind,
         step: Option<StepPath>,
         #[serde(flatten)]
         by: By,

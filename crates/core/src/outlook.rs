@@ -4,11 +4,12 @@ pub mod sent;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::definition::{Action, Awaited, Block, Definition, Step, StepIndex};
+use super::definition::{Action, Awaited, Block, Definition, Step, StepIndex, StepKind};
 use super::id::{Direction, StepPath, Time};
-use super::input::{Input, Intervention, Resolution};
+use super::input::{Input, Intervention, InterventionKind, Resolution};
 use super::journal::{By, Fact};
 use super::state::{Entered, Incident, Pending, State, Status, StepOutcome};
 use super::transition::transition;
@@ -20,12 +21,20 @@ const MAX_LISTED: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpcomingStep {
     pub step: StepPath,
-    /// Its action: `command`, `compensation`, `wait`, `sleep`, `saga`, `publish`, `fail`, `choice` or `for_each`.
-    pub action: &'static str,
+    pub action: UpcomingAction,
     /// The command, event, signal or saga that it names.
     pub name: Option<Arc<str>>,
     /// Whether it may be skipped.
     pub conditional: bool,
+}
+
+/// What an upcoming step does: its compensation, or what its kind is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpcomingAction {
+    Compensation,
+    #[serde(untagged)]
+    Step(StepKind),
 }
 
 /// Something that will happen automatically.
@@ -33,9 +42,39 @@ pub struct UpcomingStep {
 pub struct Timer {
     /// `None`: it is about the whole saga.
     pub step: Option<StepPath>,
-    /// `deadline`, `retry`, `sleep` or `timeout`.
-    pub kind: &'static str,
+    pub kind: TimerKind,
     pub at: Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimerKind {
+    /// The end of the wait for a reply, a signal or an event.
+    Deadline,
+    Retry,
+    Sleep,
+    /// The timeout of the saga.
+    Timeout,
+}
+
+impl UpcomingAction {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Compensation => "compensation",
+            Self::Step(kind) => kind.as_str(),
+        }
+    }
+}
+
+impl TimerKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Retry => "retry",
+            Self::Sleep => "sleep",
+            Self::Timeout => "timeout",
+        }
+    }
 }
 
 /// The upcoming steps in the direction of the saga, in order. The body of a list that is not made yet is listed once.
@@ -101,7 +140,7 @@ impl View<'_> {
     fn step_ahead(&mut self, index: StepIndex, conditional: bool) {
         let (path, step) = (self.path(index), self.definition.step_at(index));
         if self.state.step(&path).is_none() {
-            let (action, name) = (step.action.kind(), name_of(&step.action));
+            let (action, name) = (UpcomingAction::Step(step.action.kind()), name_of(&step.action));
             let conditional = conditional || step.when.is_some();
             self.found.push(UpcomingStep { step: path, action, name, conditional });
         }
@@ -143,7 +182,12 @@ impl View<'_> {
                 None => name_of(&step.action),
             };
             let conditional = !is_certain;
-            self.found.push(UpcomingStep { step: path, action: "compensation", name, conditional });
+            self.found.push(UpcomingStep {
+                step: path,
+                action: UpcomingAction::Compensation,
+                name,
+                conditional,
+            });
         }
     }
 
@@ -266,23 +310,23 @@ pub fn timers(state: &State) -> Vec<Timer> {
     let of_steps = state.steps.iter().flat_map(|(path, step)| {
         both.into_iter().filter_map(move |direction| {
             let (kind, at) = match step.pending(direction)? {
-                Pending::Reply { deadline } => ("deadline", deadline),
-                Pending::Retry { until } | Pending::Route { until } => ("retry", until),
-                Pending::ReceivedEvent { deadline } if !is_stopping => ("deadline", deadline),
-                Pending::Sleep { until } if !is_stopping => ("sleep", until),
+                Pending::Reply { deadline } => (TimerKind::Deadline, deadline),
+                Pending::Retry { until } | Pending::Route { until } => (TimerKind::Retry, until),
+                Pending::ReceivedEvent { deadline } if !is_stopping => (TimerKind::Deadline, deadline),
+                Pending::Sleep { until } if !is_stopping => (TimerKind::Sleep, until),
                 _ => return None,
             };
             Some(Timer { step: Some(path.clone()), kind, at })
         })
     });
-    let own = state.overdue_at().map(|at| Timer { step: None, kind: "timeout", at });
+    let own = state.overdue_at().map(|at| Timer { step: None, kind: TimerKind::Timeout, at });
     let mut timers: Vec<_> = of_steps.chain(own).collect();
     timers.sort_by_key(|timer| timer.at);
     timers
 }
 
-/// The names of the interventions that would be accepted now and do not just lead to the same incident again. Each is tried.
-pub fn allowed_actions(definition: &Definition, state: &State, incident: &Incident) -> Vec<&'static str> {
+/// The interventions that would be accepted now and do not just lead to the same incident again. Each is tried.
+pub fn allowed_actions(definition: &Definition, state: &State, incident: &Incident) -> Vec<InterventionKind> {
     let step = incident.step.clone();
     let resolve = step
         .clone()
@@ -301,7 +345,7 @@ pub fn allowed_actions(definition: &Definition, state: &State, incident: &Incide
         let decision = transition(definition, state, &input, incident.at);
         decision.is_ok_and(|decision| !decision.entry.facts.iter().any(|fact| raises_again(fact, incident)))
     };
-    asked.into_iter().flatten().filter(helps).map(|action| action.name()).collect()
+    asked.into_iter().flatten().filter(helps).map(|action| action.kind()).collect()
 }
 
 fn raises_again(fact: &Fact, incident: &Incident) -> bool {

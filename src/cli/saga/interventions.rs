@@ -196,8 +196,8 @@ fn message(sends: &EmittedMessage) -> String {
         Some(Direction::Compensate) => ("↶", AnsiColor::Yellow),
         _ => ("→", AnsiColor::Cyan),
     };
-    let step = sends.step.as_deref().unwrap_or(&sends.kind);
-    let name = sends.name.as_deref().unwrap_or(&sends.kind);
+    let step = sends.step.as_deref().unwrap_or(sends.kind.as_str());
+    let name = sends.name.as_deref().unwrap_or(sends.kind.as_str());
     let attempt = sends.attempt.map(|attempt| format!("  (attempt {attempt})")).unwrap_or_default();
     let to = sends
         .destination

@@ -17,7 +17,9 @@ use snorri_api::records::DeadLetterLink;
 use snorri_api::sagas::{
     GetQuery, Incident, Include, Saga, SentCommand, Step, StepStatus, Timer, UpcomingStep,
 };
+use snorri_core::input::InterventionKind;
 use snorri_core::journal::SkipReason;
+use snorri_core::outlook::UpcomingAction;
 use snorri_core::{Direction, SagaId, Time};
 
 /// Number of entries of one request.
@@ -137,7 +139,7 @@ pub fn overview(saga: &Saga, flags: &str) -> String {
         text.extend(saga.dead_letters.iter().map(|letter| render_dead_letter(letter, flags)));
     }
     if !saga.upcoming_steps.is_empty() {
-        let back = saga.upcoming_steps.iter().any(|ahead| ahead.action == "compensation");
+        let back = saga.upcoming_steps.iter().any(|ahead| ahead.action == UpcomingAction::Compensation);
         text += &section(if back { "Still to be compensated" } else { "Still to come" });
         let width = names(saga).map(|name| name.chars().count()).max().unwrap_or_default();
         text.extend(saga.upcoming_steps.iter().map(|ahead| render_upcoming(ahead, width)));
@@ -191,7 +193,7 @@ fn name_of(saga: &Saga) -> String {
 
 fn due(timer: &Timer) -> String {
     let step = timer.step.as_deref().unwrap_or("the saga");
-    format!("{} of {step} at {}", timer.kind, time(&timer.at))
+    format!("{} of {step} at {}", timer.kind.as_str(), time(&timer.at))
 }
 
 fn format_code(code: &str, message: &str) -> String {
@@ -250,7 +252,7 @@ fn render_dead_letter(letter: &DeadLetterLink, flags: &str) -> String {
 fn render_upcoming(ahead: &UpcomingStep, width: usize) -> String {
     let name = ahead.name.as_deref().map(|name| format!(" {}", tame(name))).unwrap_or_default();
     let maybe = if ahead.conditional { ", conditional" } else { "" };
-    format!("  · {:width$}  {}{name}{maybe}\n", ahead.step, ahead.action.replace('_', " "))
+    format!("  · {:width$}  {}{name}{maybe}\n", ahead.step, ahead.action.as_str().replace('_', " "))
 }
 
 /// Renders an incident, with the commands of the allowed actions.
@@ -270,7 +272,7 @@ fn render_incident(saga: &str, incident: &Incident, flags: &str) -> String {
         text += &format!("    {}\n", brief(details, BRIEF));
     }
     let commands: Vec<_> =
-        incident.allowed_actions.iter().flat_map(|action| commands(action, saga, incident)).collect();
+        incident.allowed_actions.iter().flat_map(|action| commands(*action, saga, incident)).collect();
     let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
     let dim = Style::new().dimmed();
     for (command, meaning) in commands {
@@ -280,26 +282,25 @@ fn render_incident(saga: &str, incident: &Incident, flags: &str) -> String {
 }
 
 /// The commands of an allowed action, with their meanings.
-fn commands(action: &str, saga: &str, incident: &Incident) -> Vec<(String, &'static str)> {
+fn commands(action: InterventionKind, saga: &str, incident: &Incident) -> Vec<(String, &'static str)> {
     let step = incident.step.as_deref().map(|step| format!(" --step {}", quoted(step))).unwrap_or_default();
     let typed = |verb: &str, rest: &str| format!("snorri {verb} {saga}{rest} --reason '…'");
     let forward = incident.direction != Some(Direction::Compensate);
     match action {
-        "retry" => vec![(typed("retry", &step), "send it again, with all its attempts")],
-        "resolve" if forward => vec![
+        InterventionKind::Retry => vec![(typed("retry", &step), "send it again, with all its attempts")],
+        InterventionKind::Resolve if forward => vec![
             (
                 typed("resolve", &format!("{step} --outcome succeeded --result '{{}}'")),
                 "it took effect, with this output",
             ),
             (typed("resolve", &format!("{step} --outcome failed")), "it did not take effect"),
         ],
-        "resolve" => {
+        InterventionKind::Resolve => {
             vec![(typed("resolve", &format!("{step} --outcome succeeded")), "it was compensated by hand")]
         }
-        "skip" => vec![(typed("skip", &step), "continue without it")],
-        "rollback" => vec![(typed("rollback", ""), "compensate the completed steps")],
-        "raise_limits" => vec![(typed("raise-limits", ""), "grant its limits once more")],
-        "abandon" => vec![(typed("abandon", ""), "end it in its current state")],
-        other => vec![(format!("{other}: unknown to this version of snorri"), "")],
+        InterventionKind::Skip => vec![(typed("skip", &step), "continue without it")],
+        InterventionKind::Rollback => vec![(typed("rollback", ""), "compensate the completed steps")],
+        InterventionKind::RaiseLimits => vec![(typed("raise-limits", ""), "grant its limits once more")],
+        InterventionKind::Abandon => vec![(typed("abandon", ""), "end it in its current state")],
     }
 }

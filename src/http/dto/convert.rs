@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::http::problem::ErrorResponse;
-use snorri_api::interventions::{Blocked, EmittedMessage, Intervened, Migration};
+use snorri_api::interventions::{Blocked, EmittedMessage, Intervened, MessageKind, Migration};
 use snorri_api::journal::JournalEntry;
 use snorri_api::sagas::{
     Count, Incident, Parent, Saga, SagaPage, SagaProblem, SagaQuery, SagaSummary, SentCommand, StartRequest,
@@ -244,22 +244,17 @@ fn step_status(step: &StepState) -> StepStatus {
 fn upcoming_step(upcoming: outlook::UpcomingStep) -> UpcomingStep {
     UpcomingStep {
         step: upcoming.step.to_string(),
-        action: upcoming.action.to_owned(),
+        action: upcoming.action,
         name: upcoming.name.map(|name| name.to_string()),
         conditional: upcoming.conditional,
     }
 }
 
 fn timer(timer: outlook::Timer) -> Timer {
-    Timer {
-        step: timer.step.map(|step| step.to_string()),
-        kind: timer.kind.to_owned(),
-        at: timer.at.to_rfc3339(),
-    }
+    Timer { step: timer.step.map(|step| step.to_string()), kind: timer.kind, at: timer.at.to_rfc3339() }
 }
 
 fn incident(definition: &Definition, state: &State, incident: &state::Incident) -> Incident {
-    let allowed_actions = outlook::allowed_actions(definition, state, incident);
     Incident {
         step: incident.step.as_ref().map(ToString::to_string),
         direction: incident.direction,
@@ -268,7 +263,7 @@ fn incident(definition: &Definition, state: &State, incident: &state::Incident) 
         message: incident.problem.message.clone(),
         details: incident.problem.details.clone(),
         since: incident.at.to_rfc3339(),
-        allowed_actions: allowed_actions.into_iter().map(str::to_owned).collect(),
+        allowed_actions: outlook::allowed_actions(definition, state, incident),
     }
 }
 
@@ -288,8 +283,8 @@ pub fn intervened(preview: &Preview, is_preview: bool) -> Result<Intervened, Ref
 /// `None` for lifecycle events: they repeat the rest of the response.
 fn emitted_message(message: &Message) -> Option<EmittedMessage> {
     let json = |payload: &RawValue| serde_json::from_str(payload.get()).unwrap_or_default();
-    let of_kind = |kind: &str, payload| EmittedMessage {
-        kind: kind.to_owned(),
+    let of_kind = |kind, payload| EmittedMessage {
+        kind,
         step: None,
         direction: None,
         attempt: None,
@@ -304,26 +299,26 @@ fn emitted_message(message: &Message) -> Option<EmittedMessage> {
             attempt: Some(command.attempt),
             destination: Some(command.exchange.to_string()),
             name: Some(command.name.to_string()),
-            ..of_kind("command", json(&command.payload))
+            ..of_kind(MessageKind::Command, json(&command.payload))
         },
         Message::Event(event) => EmittedMessage {
             step: Some(event.step.to_string()),
             destination: Some(event.exchange.to_string()),
             name: Some(event.name.to_string()),
-            ..of_kind("event", json(&event.payload))
+            ..of_kind(MessageKind::Event, json(&event.payload))
         },
         Message::ChildCommand(command) => EmittedMessage {
             step: Some(command.parent.step.to_string()),
             name: Some(format!("{}@{}", command.definition, command.version)),
-            ..of_kind("child_command", json(&command.input))
+            ..of_kind(MessageKind::ChildCommand, json(&command.input))
         },
         Message::ChildResult(result) => EmittedMessage {
             step: Some(result.attempt.step.to_string()),
-            ..of_kind("child_result", Value::Null)
+            ..of_kind(MessageKind::ChildResult, Value::Null)
         },
         Message::Outcome(outcome) => EmittedMessage {
             destination: Some(outcome.to.queue.clone()),
-            ..of_kind("outcome", json(&outcome.body))
+            ..of_kind(MessageKind::Outcome, json(&outcome.body))
         },
         Message::Lifecycle(_) => return None,
     })

@@ -319,7 +319,7 @@ const TRIES: u32 = 10;
 
 impl<B> Request<B> {
     async fn intervene(self, action: Intervention) -> Result<Json<Intervened>, ErrorResponse> {
-        let (name, step) = (action.name(), action.step().cloned());
+        let (name, step) = (action.kind().as_str(), action.step().cloned());
         self.make(name, step, |by| Input::Intervene { action, by }).await
     }
 

@@ -1,13 +1,14 @@
 //! Queries on a definition.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{
     Action, Awaited, Block, Child, CommandAction, Definition, EventPattern, Kind, OnCompensationFailure,
-    OnLateReply, OnWaitTimeout, Step, StepIndex,
+    OnLateReply, OnWaitTimeout, Step, StepIndex, StepKind,
 };
 use crate::id::{Direction, StepPath};
 use crate::journal::{EventSource, Started};
@@ -150,18 +151,54 @@ impl Step {
 }
 
 impl Action {
-    /// The kind of the step, as definitions name it.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> StepKind {
         match self {
-            Self::Command(_) => "command",
-            Self::Choice(_) => "choice",
-            Self::ForEach(_) => "for_each",
-            Self::Wait(_) => "wait",
-            Self::Sleep(_) => "sleep",
-            Self::Child(_) => "saga",
-            Self::Publish(_) => "publish",
-            Self::Fail { .. } => "fail",
+            Self::Command(_) => StepKind::Command,
+            Self::Choice(_) => StepKind::Choice,
+            Self::ForEach(_) => StepKind::ForEach,
+            Self::Wait(_) => StepKind::Wait,
+            Self::Sleep(_) => StepKind::Sleep,
+            Self::Child(_) => StepKind::Saga,
+            Self::Publish(_) => StepKind::Publish,
+            Self::Fail { .. } => StepKind::Fail,
         }
+    }
+}
+
+impl StepKind {
+    pub const ALL: [Self; 8] = [
+        Self::Command,
+        Self::Choice,
+        Self::ForEach,
+        Self::Wait,
+        Self::Sleep,
+        Self::Saga,
+        Self::Publish,
+        Self::Fail,
+    ];
+
+    /// The key in definitions.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Choice => "choice",
+            Self::ForEach => "for_each",
+            Self::Wait => "wait",
+            Self::Sleep => "sleep",
+            Self::Saga => "saga",
+            Self::Publish => "publish",
+            Self::Fail => "fail",
+        }
+    }
+
+    pub fn named(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == key)
+    }
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -109,7 +109,7 @@ impl Draft<'_> {
             Intervention::RaiseLimits => self.raise_limits()?,
         }
         let step = action.step().cloned();
-        Ok(Cause::Intervention { action: action.name().to_owned(), step, by: by.clone() })
+        Ok(Cause::Intervention { action: action.kind(), step, by: by.clone() })
     }
 
     fn retry(&mut self, only: Option<&StepPath>) -> Result<(), Rejection> {

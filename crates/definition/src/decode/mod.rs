@@ -35,7 +35,7 @@ use fields::DefinitionFields;
 use outline::Outline;
 use policy::{Policies, StepDefaults};
 use snorri_core::Definition;
-use snorri_core::definition::{Block, OnCompensationFailure, OnLateReply, Step};
+use snorri_core::definition::{Block, OnCompensationFailure, OnLateReply, Step, StepKind};
 use snorri_core::expression::environment;
 use snorri_core::expression::template::Template;
 use tree::Tree;
@@ -243,7 +243,7 @@ fn schema_of(entry: &Entry, cx: &mut Context<'_>) -> Option<Schema> {
 /// Decodes the schemas of all replies, which the output of a `for_each` may use before their steps are decoded.
 fn replies(tree: &Tree<'_>, cx: &mut Context<'_>) {
     for (index, outline) in tree.outlines.iter().enumerate() {
-        let entry = outline.get("reply").filter(|_| outline.kind == "command");
+        let entry = outline.get("reply").filter(|_| outline.kind == StepKind::Command);
         let reply = entry.and_then(|entry| schema_of(entry, cx));
         let called = format!("the `reply` schema of `{}`", cx.names.steps[index].name);
         cx.names.steps[index].reply = reply.as_ref().zip(entry).map(|(schema, entry)| {

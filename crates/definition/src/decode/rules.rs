@@ -13,7 +13,7 @@ use crate::decode::words::BRANCH;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::literal;
 use crate::source::Value;
-use snorri_core::definition::Block;
+use snorri_core::definition::{Block, StepKind};
 
 /// Whether the pivot has succeeded when a step is reached.
 #[derive(Debug, Clone, Copy)]
@@ -144,7 +144,10 @@ impl Pivots<'_, '_> {
 
     fn step(&mut self, index: usize, before: Committed) -> Committed {
         let outline = &self.tree.outlines[index];
-        let pivot = ["command", "saga"].contains(&outline.kind).then(|| outline.flag("pivot")).flatten();
+        let pivot = [StepKind::Command, StepKind::Saga]
+            .contains(&outline.kind)
+            .then(|| outline.flag("pivot"))
+            .flatten();
         self.compensate(index, outline, pivot, before);
         if let Some(first) = before.pivot() {
             self.refusal(outline, first);
@@ -204,7 +207,7 @@ impl Pivots<'_, '_> {
                 self.problems.report(after_pivot(diagnostic, self.tree, first));
             }
             (None, Committed::No | Committed::Maybe(_))
-                if compensate.is_none() && pivot.is_none() && outline.kind == "command" =>
+                if compensate.is_none() && pivot.is_none() && outline.kind == StepKind::Command =>
             {
                 let message = format!("{} does not define how it is compensated", self.called(index));
                 self.problems.report(
@@ -220,13 +223,13 @@ impl Pivots<'_, '_> {
     /// Reports a step after the pivot that can refuse: there is no way back.
     fn refusal(&mut self, outline: &Outline<'_>, first: usize) {
         let diagnostic = match outline.kind {
-            "fail" => {
+            StepKind::Fail => {
                 let span = outline.get("fail").map_or(&outline.span, |entry| &entry.key_span);
                 Diagnostic::new(code::FAIL_AFTER_PIVOT, span.clone(), "a saga cannot fail after its pivot")
                     .label("there is nothing to go back to")
                     .help("move it before the pivot")
             }
-            "wait" => {
+            StepKind::Wait => {
                 let on_timeout = outline.get("on_timeout").map(|entry| &entry.value);
                 let span = match on_timeout {
                     None => &outline.span,

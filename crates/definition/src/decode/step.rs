@@ -7,7 +7,7 @@ use crate::decode::words::{CHILD, CHOICE, COMMAND, FAIL, FOR_EACH, PUBLISH, SLEE
 use crate::decode::{Context, command, flow, name, scalar, template};
 use crate::expression::Scope;
 use crate::source::Entry;
-use snorri_core::definition::{Action, Kind, Step, StepIndex};
+use snorri_core::definition::{Action, Kind, Step, StepIndex, StepKind};
 
 pub(super) fn decode(
     outline: &Outline<'_>,
@@ -16,22 +16,22 @@ pub(super) fn decode(
     cx: &mut Context<'_>,
 ) -> Option<Step> {
     let shape: &'static Shape = match outline.kind {
-        "command" => &COMMAND,
-        "choice" => &CHOICE,
-        "for_each" => &FOR_EACH,
-        "wait" => &WAIT,
-        "sleep" => &SLEEP,
-        "saga" => &CHILD,
-        "publish" => &PUBLISH,
-        _ => &FAIL,
+        StepKind::Command => &COMMAND,
+        StepKind::Choice => &CHOICE,
+        StepKind::ForEach => &FOR_EACH,
+        StepKind::Wait => &WAIT,
+        StepKind::Sleep => &SLEEP,
+        StepKind::Saga => &CHILD,
+        StepKind::Publish => &PUBLISH,
+        StepKind::Fail => &FAIL,
     };
     // The keys of blocks were checked with the tree.
     let fields = match outline.kind {
-        "choice" | "for_each" => DefinitionFields::known(outline.node, shape)?,
+        StepKind::Choice | StepKind::ForEach => DefinitionFields::known(outline.node, shape)?,
         _ => DefinitionFields::of(outline.node, shape, &mut cx.problems)?,
     };
     let entry = match outline.kind {
-        "command" => fields.require("name", "name: reserve", &mut cx.problems),
+        StepKind::Command => fields.require("name", "name: reserve", &mut cx.problems),
         _ => fields.get("name"),
     };
     let is_named = entry.is_none_or(|entry| name::step(entry, &mut cx.problems).is_some());
@@ -65,13 +65,13 @@ fn action(
     cx: &mut Context<'_>,
 ) -> Option<Action> {
     match outline.kind {
-        "command" => command::decode(fields, index, defaults, cx).map(Box::new).map(Action::Command),
-        "choice" => flow::choice(fields, index, cx),
-        "for_each" => flow::for_each(fields, index, cx).map(Box::new).map(Action::ForEach),
-        "wait" => flow::wait(fields, index, cx).map(Box::new).map(Action::Wait),
-        "sleep" => flow::sleep(fields.get("sleep")?, index, cx).map(Action::Sleep),
-        "saga" => flow::child(fields, index, pivot, cx).map(Box::new).map(Action::Child),
-        "publish" => flow::publish(fields, index, cx).map(Box::new).map(Action::Publish),
-        _ => flow::fail(fields.get("fail")?, index, cx),
+        StepKind::Command => command::decode(fields, index, defaults, cx).map(Box::new).map(Action::Command),
+        StepKind::Choice => flow::choice(fields, index, cx),
+        StepKind::ForEach => flow::for_each(fields, index, cx).map(Box::new).map(Action::ForEach),
+        StepKind::Wait => flow::wait(fields, index, cx).map(Box::new).map(Action::Wait),
+        StepKind::Sleep => flow::sleep(fields.get("sleep")?, index, cx).map(Action::Sleep),
+        StepKind::Saga => flow::child(fields, index, pivot, cx).map(Box::new).map(Action::Child),
+        StepKind::Publish => flow::publish(fields, index, cx).map(Box::new).map(Action::Publish),
+        StepKind::Fail => flow::fail(fields.get("fail")?, index, cx),
     }
 }

@@ -3,20 +3,21 @@
 //! The tree is built before the steps are decoded, because the names that a step may use, and whether it needs `compensate`,
 //! depend on its place.
 
+mod item;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::code;
 use crate::decode::fields::DefinitionFields;
-use crate::decode::foreign;
 use crate::decode::name::{self, DEFAULT_ITEM};
 use crate::decode::outline::Outline;
-use crate::decode::words::{BRANCH, CHOICE, COMMAND, FOR_EACH, KINDS, PARALLEL, STEP};
+use crate::decode::words::{BRANCH, CHOICE, COMMAND, FOR_EACH, PARALLEL, STEP};
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::expression::{Hop, ListOf, Named, Why};
 use crate::source::{Entry, Node, Value};
-use crate::suggest;
-use snorri_core::definition::{Block, StepIndex};
+use item::{ItemKind, item_kind};
+use snorri_core::definition::{Block, StepIndex, StepKind};
 
 /// Most steps of a saga: one with more could never run all of them.
 const MOST_STEPS: usize = 1_000;
@@ -32,7 +33,7 @@ pub(super) struct Tree<'a> {
     /// All names, of steps, blocks and items.
     pub(super) given: Vec<Given<'a>>,
     /// The number of steps without a name, of each kind.
-    counts: HashMap<&'static str, usize>,
+    counts: HashMap<StepKind, usize>,
 }
 
 /// A name in the definition.
@@ -134,10 +135,10 @@ impl<'a> Tree<'a> {
             DefinitionFields::of(node, &STEP, problems);
             return None;
         };
-        let kind = kind_of(entries, problems)?;
-        if kind == "parallel" {
-            return self.parallel(node, place, within, problems);
-        }
+        let kind = match item_kind(entries, problems)? {
+            ItemKind::Parallel => return self.parallel(node, place, within, problems),
+            ItemKind::Step(kind) => kind,
+        };
         let head = entries.first().map_or(&node.span, |entry| &entry.key_span);
         let index = self.step(node, entries, kind, place, within)?;
         if self.outlines.len() == MOST_STEPS + 1 {
@@ -148,8 +149,8 @@ impl<'a> Tree<'a> {
             return None;
         }
         match kind {
-            "choice" => self.choice(node, index, place, within, problems),
-            "for_each" => self.for_each(node, index, place, within, problems),
+            StepKind::Choice => self.choice(node, index, place, within, problems),
+            StepKind::ForEach => self.for_each(node, index, place, within, problems),
             _ => Some(Block::Step(StepIndex(index))),
         }
     }
@@ -158,7 +159,7 @@ impl<'a> Tree<'a> {
         &mut self,
         node: &'a Node,
         entries: &'a [Entry],
-        kind: &'static str,
+        kind: StepKind,
         place: &[Hop],
         within: &[usize],
     ) -> Option<usize> {
@@ -173,7 +174,10 @@ impl<'a> Tree<'a> {
         *count += usize::from(name.is_none());
         self.named.push(Named {
             name: name.as_ref().map_or_else(|| format!("{kind}#{count}"), |(name, _)| (*name).to_owned()),
-            has_output: matches!(kind, "command" | "for_each" | "wait" | "saga"),
+            has_output: matches!(
+                kind,
+                StepKind::Command | StepKind::ForEach | StepKind::Wait | StepKind::Saga
+            ),
             place: place.to_vec(),
             within: within.to_vec(),
             item: None,
@@ -184,7 +188,7 @@ impl<'a> Tree<'a> {
             items: None,
             output: None,
             conditions: Vec::new(),
-            gives_up: kind == "command"
+            gives_up: kind == StepKind::Command
                 && has("on_timeout", &Value::String("unknown".into()))
                 && !has("optional", &Value::Bool(true)),
             absences: absences(entries, kind),
@@ -296,11 +300,13 @@ impl<'a> Tree<'a> {
 }
 
 /// The keywords by which a step may have no output although the saga continues, each with its place.
-fn absences(entries: &[Entry], kind: &str) -> Vec<(Why, Range<usize>)> {
+fn absences(entries: &[Entry], kind: StepKind) -> Vec<(Why, Range<usize>)> {
     let why = |entry: &Entry| match (entry.key.as_str(), &entry.value.value) {
         ("optional", Value::Bool(true)) => Some(Why::Optional),
-        ("when", _) if kind != "choice" => Some(Why::Skipped),
-        ("on_timeout", Value::String(word)) if kind == "wait" && word == "continue" => Some(Why::TimedOut),
+        ("when", _) if kind != StepKind::Choice => Some(Why::Skipped),
+        ("on_timeout", Value::String(word)) if kind == StepKind::Wait && word == "continue" => {
+            Some(Why::TimedOut)
+        }
         _ => None,
     };
     let mut found: Vec<_> =
@@ -315,50 +321,6 @@ fn written(entry: &Entry) -> Option<(&str, Range<usize>)> {
     match &entry.value.value {
         Value::String(text) if !text.is_empty() => Some((text, entry.value.span.clone())),
         _ => None,
-    }
-}
-
-/// The key that defines the kind of a step.
-fn kind_of(entries: &[Entry], problems: &mut Problems) -> Option<&'static str> {
-    let kind = |entry: &Entry| KINDS.into_iter().find(|kind| *kind == entry.key);
-    let mut kinds = entries.iter().filter_map(|entry| kind(entry).map(|kind| (kind, &entry.key_span)));
-    match (kinds.next(), kinds.next()) {
-        (Some((first, here)), Some((second, there))) => {
-            let message = format!("a step is either `{first}` or `{second}`");
-            problems.report(
-                Diagnostic::new(code::EITHER_OR, there.clone(), message)
-                    .label("defines another kind")
-                    .also(here.clone(), "defines the kind of this step")
-                    .help("make two steps of it"),
-            );
-            None
-        }
-        (Some((kind, _)), None) => Some(kind),
-        (None, _) => {
-            let stranger = |entry: &&Entry| !COMMAND.takes(&entry.key);
-            let near = entries.iter().filter(stranger).find_map(|entry| {
-                suggest::nearest(&entry.key, KINDS)
-                    .filter(|near| *near != "command")
-                    .map(|near| (entry, near))
-            });
-            let is_command =
-                entries.iter().any(|entry| COMMAND.suggest_keyword(&entry.key) == Some("command"));
-            let mut words = entries.iter().filter(|_| !is_command);
-            let foreign = words.find_map(|entry| Some((entry, foreign::step(&entry.key)?)));
-            let (entry, message, help) = match (near, foreign) {
-                (Some((entry, near)), _) => {
-                    (entry, format!("a step has no `{}`", entry.key), format!("did you mean `{near}`?"))
-                }
-                (None, Some((entry, (message, help)))) => (entry, message, help.to_owned()),
-                (None, None) => return Some("command"),
-            };
-            problems.report(
-                Diagnostic::new(code::UNKNOWN_KEY, entry.key_span.clone(), message)
-                    .label("unknown key")
-                    .help(help),
-            );
-            None
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::decode::foreign;
 use crate::language::{CompensationDefaults, Defaults, EventStart, File, Policy, Retry, ScheduleStart, step};
 use crate::suggest;
+use snorri_core::definition::StepKind;
 
 /// A kind of mapping.
 #[derive(Debug)]
@@ -113,8 +114,17 @@ const SHAPES: [&Shape; 22] = [
 ];
 
 /// The keys that define the kind of a step.
-pub(super) const KINDS: [&str; 9] =
-    ["command", "parallel", "choice", "for_each", "wait", "sleep", "saga", "publish", "fail"];
+pub(super) const KINDS: [&str; 9] = [
+    StepKind::Command.as_str(),
+    "parallel",
+    StepKind::Choice.as_str(),
+    StepKind::ForEach.as_str(),
+    StepKind::Wait.as_str(),
+    StepKind::Sleep.as_str(),
+    StepKind::Saga.as_str(),
+    StepKind::Publish.as_str(),
+    StepKind::Fail.as_str(),
+];
 
 /// Keys of other languages, and their names here.
 const ELSEWHERE: [(&str, &str); 9] = [

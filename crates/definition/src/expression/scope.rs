@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::types::{Absence, Facts, Known, Type, Why};
+use snorri_core::definition::StepKind;
 
 /// The place of an expression. Steps are identified by their index, in reading order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +104,7 @@ pub(in super::super) struct Named {
     pub(in super::super) item: Option<String>,
     /// The schema of its output.
     pub(in super::super) reply: Option<Arc<Known>>,
-    /// The key that defines its kind.
-    pub(in super::super) kind: &'static str,
+    pub(in super::super) kind: StepKind,
     /// Whether there is no way back after it, on any branch.
     pub(in super::super) is_pivot: bool,
     /// Whether the saga continues without it.
@@ -162,7 +162,7 @@ pub(super) enum Sight<'a> {
 impl Named {
     /// The paths that are present once its own conditions have passed.
     fn passed(&self) -> impl Iterator<Item = &String> {
-        let is_choice = self.kind == "choice";
+        let is_choice = self.kind == StepKind::Choice;
         self.conditions.iter().flat_map(move |facts| if is_choice { &facts.if_false } else { &facts.if_true })
     }
 }
@@ -252,7 +252,7 @@ impl Names {
         let is_behind = |index: usize| matches!(self.sight(index, scope), Sight::Seen);
         // After a `fail` its condition was false.
         let failing = self.steps.iter().enumerate();
-        let failing = failing.filter(|(index, step)| step.kind == "fail" && is_behind(*index));
+        let failing = failing.filter(|(index, step)| step.kind == StepKind::Fail && is_behind(*index));
         let survived = failing.flat_map(|(_, step)| step.conditions.iter().flat_map(|facts| &facts.if_false));
         conditions.chain(branches).chain(survived).cloned().collect()
     }
@@ -263,7 +263,8 @@ impl Names {
         choices.flat_map(move |(depth, hop)| {
             let leads_there = |step: &&Named| {
                 let way = own.place[..depth].iter().map(|hop| (hop.branch, hop.position));
-                step.kind == "choice" && step.place.iter().map(|hop| (hop.branch, hop.position)).eq(way)
+                step.kind == StepKind::Choice
+                    && step.place.iter().map(|hop| (hop.branch, hop.position)).eq(way)
             };
             let conditions = self.steps.iter().find(leads_there).map_or(&[][..], |step| &step.conditions);
             let (before, rest) = conditions.split_at(hop.branch.min(conditions.len()));

@@ -11,7 +11,7 @@ pub(super) const DEFAULT: &str = "default";
 /// The name of a step, or its kind if it has none.
 pub(super) fn label(step: &Step) -> String {
     match step.name.split_once('#') {
-        Some(_) => step.action.kind().to_owned(),
+        Some(_) => step.action.kind().to_string(),
         None => step.name.to_string(),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::Direction;
 use super::edges::{EdgePath, edges};
 use super::model::{Graph, Group, GroupKind, Node, Part};
+use snorri_core::definition::StepKind;
 
 pub fn write(graph: &Graph, direction: Direction) -> String {
     let mut text = String::new();
@@ -69,10 +70,10 @@ fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
     lines.extend(node.marks().map(str::to_owned));
     let look = match node.kind {
         _ if node.pivot => ", color=\"#9333ea\", fillcolor=\"#faf5ff\", penwidth=3",
-        "fail" => ", shape=octagon, style=filled, color=\"#dc2626\", fillcolor=\"#fef2f2\"",
-        "saga" => ", peripheries=2",
-        "wait" | "sleep" => ", shape=oval, style=filled",
-        _ => "",
+        StepKind::Fail => ", shape=octagon, style=filled, color=\"#dc2626\", fillcolor=\"#fef2f2\"",
+        StepKind::Saga => ", peripheries=2",
+        StepKind::Wait | StepKind::Sleep => ", shape=oval, style=filled",
+        StepKind::Command | StepKind::Publish | StepKind::Choice | StepKind::ForEach => "",
     };
     let tooltip = quoted(&node.about.join("\n"));
     writeln!(out, "{pad}s{} [label={}, tooltip={tooltip}{look}];", node.index, quoted(&lines.join("\n")))?;

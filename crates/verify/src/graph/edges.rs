@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::model::{Branch, Graph, Group, GroupKind, Part};
+use snorri_core::definition::StepKind;
 
 /// Where an edge begins or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl Arrows {
             loose = match part {
                 Part::Node(node) => {
                     self.join(&loose, EdgeEnd::Step(node.index), EdgePath::Forward);
-                    if part.ends() || node.kind == "fail" {
+                    if part.ends() || node.kind == StepKind::Fail {
                         Vec::new()
                     } else {
                         vec![(EdgeEnd::Step(node.index), None)]

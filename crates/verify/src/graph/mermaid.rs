@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::Direction;
 use super::edges::{EdgePath, edges};
 use super::model::{Graph, Group, GroupKind, Node, Part};
+use snorri_core::definition::StepKind;
 
 const STYLES: &str = "  classDef step fill:#ffffff,stroke:#94a3b8,color:#0f172a
   classDef compensation fill:#fff7ed,stroke:#d97706,color:#92400e,stroke-dasharray:4 3
@@ -59,15 +60,15 @@ fn node(out: &mut String, node: &Node, depth: usize) -> fmt::Result {
     let pad = "  ".repeat(depth);
     let marks: String = node.marks().map(|mark| format!("<br/><i>{mark}</i>")).collect();
     let (open, close) = match node.kind {
-        "wait" | "sleep" => ("([", "])"),
-        "saga" => ("[[", "]]"),
-        "publish" => (">", "]"),
-        "fail" => ("{{", "}}"),
-        _ => ("[", "]"),
+        StepKind::Wait | StepKind::Sleep => ("([", "])"),
+        StepKind::Saga => ("[[", "]]"),
+        StepKind::Publish => (">", "]"),
+        StepKind::Fail => ("{{", "}}"),
+        StepKind::Command | StepKind::Choice | StepKind::ForEach => ("[", "]"),
     };
     let class = match node.kind {
         _ if node.pivot => "pivot",
-        "fail" => "fail",
+        StepKind::Fail => "fail",
         _ => "step",
     };
     let (name, doing) = (escaped(&node.label), escaped(&node.doing()));

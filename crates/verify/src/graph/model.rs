@@ -1,5 +1,7 @@
 //! The graph of a definition, which is common to all formats.
 
+use snorri_core::definition::StepKind;
+
 /// Options of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -43,8 +45,7 @@ pub struct Node {
     pub name: String,
     /// The displayed name: the kind, for a step without a name.
     pub label: String,
-    /// The key of the definition: `command`, `wait`, `sleep`, `saga`, `publish` or `fail`.
-    pub kind: &'static str,
+    pub kind: StepKind,
     /// Its command, event or target, in a few words.
     pub detail: String,
     /// The lines of its tooltip.
@@ -114,7 +115,7 @@ impl Part {
 
     /// Whether the parts after it are never reached.
     pub fn ends(&self) -> bool {
-        matches!(self, Self::Node(node) if node.kind == "fail" && node.when.is_none())
+        matches!(self, Self::Node(node) if node.kind == StepKind::Fail && node.when.is_none())
     }
 
     /// Whether the saga cannot roll back after it.
@@ -146,7 +147,11 @@ impl Node {
 
     /// Its detail, with its kind in front unless it is a command.
     pub fn doing(&self) -> String {
-        if self.kind == "command" { self.detail.clone() } else { format!("{} {}", self.kind, self.detail) }
+        if self.kind == StepKind::Command {
+            self.detail.clone()
+        } else {
+            format!("{} {}", self.kind, self.detail)
+        }
     }
 }
 

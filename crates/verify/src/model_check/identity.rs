@@ -114,7 +114,7 @@ impl Compare<'_> {
                 act.is_allowed(definition, self.state, step)
                     && self.decide(self.state, **act, step).is_ok_and(|it| !raises_again(&it, incident))
             };
-            let helpful: BTreeSet<_> = acts.iter().filter(helps).map(|act| act.name()).collect();
+            let helpful: BTreeSet<_> = acts.iter().filter(helps).filter_map(|act| act.kind()).collect();
             if offered != helpful {
                 found.push(fault(Rule::WrongIntervention, step, Vec::new()));
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use snorri_core::definition::{Definition, Step};
 use snorri_core::id::{Direction, StepPath};
-use snorri_core::input::{Input, Intervention, Migrate, Resolution};
+use snorri_core::input::{Input, Intervention, InterventionKind, Migrate, Resolution};
 use snorri_core::journal::By;
 use snorri_core::limits::MAX_LIMITS_RAISED;
 use snorri_core::state::{Pending, State, StepOutcome};
@@ -35,18 +35,16 @@ pub(super) const OF_SAGA: [Act; 6] =
     [Act::Retry, Act::Rollback, Act::Abandon, Act::RaiseLimits, Act::Pause, Act::Resume];
 
 impl Act {
-    /// Its name in the journal and in `allowed_actions`.
-    pub(super) fn name(self) -> &'static str {
+    /// Its kind in the journal and in `allowed_actions`.
+    pub(super) fn kind(self) -> Option<InterventionKind> {
         match self {
-            Self::Retry => "retry",
-            Self::Succeeded | Self::Failed => "resolve",
-            Self::Skip => "skip",
-            Self::Rollback => "rollback",
-            Self::Abandon => "abandon",
-            Self::RaiseLimits => "raise_limits",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Migrate => "migrate",
+            Self::Retry => Some(InterventionKind::Retry),
+            Self::Succeeded | Self::Failed => Some(InterventionKind::Resolve),
+            Self::Skip => Some(InterventionKind::Skip),
+            Self::Rollback => Some(InterventionKind::Rollback),
+            Self::Abandon => Some(InterventionKind::Abandon),
+            Self::RaiseLimits => Some(InterventionKind::RaiseLimits),
+            Self::Pause | Self::Resume | Self::Migrate => None,
         }
     }
 

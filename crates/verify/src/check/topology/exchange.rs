@@ -95,7 +95,7 @@ fn uses_of(index: usize, step: &Step) -> Vec<ExchangeUse<'_>> {
             add(&command.exchange, Purpose::Command, key);
         }
     }
-    let key = step.action.kind();
+    let key = step.action.kind().as_str();
     match &step.action {
         Action::Publish(publish) => add(&publish.exchange, Purpose::Publish, key),
         Action::Wait(wait) => {

@@ -8,6 +8,7 @@ use super::layout::{
 };
 use super::text::{COMPENSATION, CONDITION, DETAIL, NAME, SMALL};
 use crate::graph::model::{Group, GroupKind, Node, Part};
+use snorri_core::definition::StepKind;
 
 /// The text of the line after a pivot.
 const NO_WAY_BACK: &str = "no way back after this";
@@ -68,7 +69,7 @@ impl Pen<'_> {
                     (top - WHEN / 2.0 - 3.0, below + AROUND - 2.0),
                     frame.x - item.left - AROUND,
                 );
-                if matches!(item.part, Part::Node(node) if node.kind == "fail") {
+                if matches!(item.part, Part::Node(node) if node.kind == StepKind::Fail) {
                     from = Some(below + AROUND - 2.0);
                 }
             }
@@ -157,12 +158,12 @@ impl Pen<'_> {
         let card = Rect { x: x - self.measures.card / 2.0, y, width: self.measures.card, height: CARD };
         let state = match node.kind {
             _ if node.pivot => "sg-step sg-is-pivot",
-            "fail" => "sg-step sg-is-fail",
+            StepKind::Fail => "sg-step sg-is-fail",
             _ => "sg-step",
         };
-        self.canvas.open(&[("class", state), ("data-step", &node.name), ("data-kind", node.kind)]);
+        self.canvas.open(&[("class", state), ("data-step", &node.name), ("data-kind", node.kind.as_str())]);
         self.canvas.about(&node.about);
-        if node.kind == "saga" {
+        if node.kind == StepKind::Saga {
             self.canvas.rect("sg-behind", Rect { x: card.x + BEHIND, y: card.y + BEHIND, ..card }, 10.0);
         }
         self.canvas.rect("sg-card", card, 10.0);
@@ -199,7 +200,7 @@ impl Pen<'_> {
         };
         self.canvas.open(&[("class", "sg-compensation"), ("data-compensation", &node.name)]);
         self.canvas.about(&compensation.about);
-        let from = if node.kind == "saga" { edge + BEHIND } else { edge };
+        let from = if node.kind == StepKind::Saga { edge + BEHIND } else { edge };
         let path = format!("M{} {}H{}", short(from), short(middle), short(card.x - 6.0));
         self.canvas.path("sg-back", &path);
         self.canvas.head("sg-back-head", (card.x, middle), Head::Right);

@@ -1,19 +1,23 @@
 //! The icons of the cards, each in a square of 16.
 
+use snorri_core::definition::StepKind;
+
 /// The colour class and the icon of a kind of step.
-pub(super) fn of(kind: &str) -> (&'static str, &'static str) {
+pub(super) fn of(kind: StepKind) -> (&'static str, &'static str) {
     match kind {
-        "wait" => ("sg-time", "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 0 1 0-11zM8 5v3.2l2.2 1.6"),
-        "sleep" => ("sg-time", "M13 9.6A5.6 5.6 0 1 1 6.4 3a4.6 4.6 0 0 0 6.6 6.6z"),
-        "saga" => ("sg-accent", "M2.5 5.5h8v8h-8zM5.5 5.5v-3h8v8h-3"),
-        "publish" => (
+        StepKind::Wait => ("sg-time", "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 0 1 0-11zM8 5v3.2l2.2 1.6"),
+        StepKind::Sleep => ("sg-time", "M13 9.6A5.6 5.6 0 1 1 6.4 3a4.6 4.6 0 0 0 6.6 6.6z"),
+        StepKind::Saga => ("sg-accent", "M2.5 5.5h8v8h-8zM5.5 5.5v-3h8v8h-3"),
+        StepKind::Publish => (
             "sg-calm",
             "M8 7.9v.2M5.4 10.6a3.7 3.7 0 0 1 0-5.2M10.6 5.4a3.7 3.7 0 0 1 0 5.2M3.2 12.8a6.8 6.8 0 0 1 0-9.6M12.8 3.2a6.8 6.8 0 0 1 0 9.6",
         ),
-        "fail" => {
+        StepKind::Fail => {
             ("sg-bad", "M5.6 2.5h4.8l3.1 3.1v4.8l-3.1 3.1H5.6l-3.1-3.1V5.6zM6.2 6.2l3.6 3.6M9.8 6.2l-3.6 3.6")
         }
-        _ => ("sg-accent", "M2.5 8h10.2M9 4.2L12.8 8L9 11.8"),
+        StepKind::Command | StepKind::Choice | StepKind::ForEach => {
+            ("sg-accent", "M2.5 8h10.2M9 4.2L12.8 8L9 11.8")
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::text::{BADGE, COMPENSATION, DETAIL, NAME, SMALL};
 use crate::graph::model::{Branch, Graph, Group, GroupKind, Node, Part};
+use snorri_core::definition::StepKind;
 
 pub(super) const CARD: f64 = 62.0;
 pub(super) const UNDO_CARD: f64 = 42.0;
@@ -156,7 +157,7 @@ impl Placed<'_> {
 /// How far the card behind a part extends beyond it.
 pub(super) fn behind(part: &Part) -> f64 {
     match part {
-        Part::Node(node) if node.kind == "saga" => BEHIND,
+        Part::Node(node) if node.kind == StepKind::Saga => BEHIND,
         Part::Group(group) if group.kind == GroupKind::ForEach => BEHIND,
         _ => 0.0,
     }
