@@ -8,12 +8,15 @@ use super::sagas::SagaQuery;
 use super::whole;
 use crate::schema;
 use snorri_core::Status;
+use snorri_core::input::BulkAction;
 
 /// An action and the query of the sagas to apply it to.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BulkRequest {
+    #[schema(value_type = schema::BulkAction)]
     pub action: BulkAction,
+    #[schema(value_type = schema::SagaQuery)]
     pub query: SagaQuery,
     /// The version to migrate to. Only for `migrate`, which requires it.
     #[serde(deserialize_with = "whole::read", default, skip_serializing_if = "Option::is_none")]
@@ -31,19 +34,6 @@ pub struct BulkRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::actor)]
     pub actor: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BulkAction {
-    Cancel,
-    Pause,
-    Resume,
-    Retry,
-    Skip,
-    Rollback,
-    Abandon,
-    Migrate,
 }
 
 /// One line of the response (NDJSON): `summary` first, then one `item` for each saga, and `complete` at the end.

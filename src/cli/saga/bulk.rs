@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anstyle::AnsiColor;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::Cell;
 use indicatif::ProgressBar;
 use reqwest::Method;
@@ -13,8 +14,9 @@ use crate::cli::failure::{CommandResult, EXIT_CODES, Failure, exit};
 use crate::cli::output::{self, Format, tame};
 use crate::cli::remote::{Remote, Session};
 use crate::cli::saga::list::Filter;
-use snorri_api::bulk::{BulkAction, BulkLine, BulkRequest};
+use snorri_api::bulk::{BulkLine, BulkRequest};
 use snorri_api::sagas::SagaQuery;
+use snorri_core::input::BulkAction;
 
 /// Number of sagas that the dry run shows.
 const SHOWN: usize = 20;
@@ -32,8 +34,8 @@ Examples:
 {EXIT_CODES}"))]
 pub struct Args {
     /// The action
-    #[arg(value_enum)]
-    action: Action,
+    #[arg(value_parser = actions())]
+    action: BulkAction,
     #[command(flatten)]
     filter: Filter,
     /// The version to migrate to, for `migrate`
@@ -58,31 +60,10 @@ pub struct Args {
     remote: Remote,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Action {
-    Cancel,
-    Pause,
-    Resume,
-    Retry,
-    Skip,
-    Rollback,
-    Abandon,
-    Migrate,
-}
-
-impl From<Action> for BulkAction {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::Cancel => Self::Cancel,
-            Action::Pause => Self::Pause,
-            Action::Resume => Self::Resume,
-            Action::Retry => Self::Retry,
-            Action::Skip => Self::Skip,
-            Action::Rollback => Self::Rollback,
-            Action::Abandon => Self::Abandon,
-            Action::Migrate => Self::Migrate,
-        }
-    }
+/// Parses an action by its name in the API.
+fn actions() -> impl TypedValueParser<Value = BulkAction> {
+    let names = PossibleValuesParser::new(BulkAction::ALL.map(BulkAction::as_str));
+    names.try_map(|name| serde_json::from_value(name.into()))
 }
 
 /// The result of one request.
@@ -103,7 +84,7 @@ struct BulkResult {
 pub async fn run(args: Args) -> CommandResult {
     let session = args.remote.open()?;
     let mut request = BulkRequest {
-        action: args.action.into(),
+        action: args.action,
         query: SagaQuery::from(&args.filter),
         version: args.to,
         limit: Some(args.limit),

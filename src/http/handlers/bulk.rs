@@ -21,9 +21,11 @@ use crate::http::problem::ErrorResponse;
 use crate::http::roles::{Operator, Role};
 use crate::http::routes::{Group, needs};
 use crate::http::state::MAX_BODY_BYTES;
-use snorri_api::bulk::{BulkAction, BulkLine, BulkRequest};
+use snorri_api::bulk::{BulkLine, BulkRequest};
 use snorri_api::sagas::{BulkStarted, StartRequest};
+use snorri_api::schema;
 use snorri_core::SagaId;
+use snorri_core::input::BulkAction;
 use snorri_engine::operations::bulk::{Action, BulkResult};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -83,7 +85,7 @@ async fn start_one(api: Api, line: u64, text: Result<String, LinesCodecError>) -
 /// Applies one action to all sagas that match a query. Without `confirm`, the request is a dry run. The response (NDJSON) is
 /// streamed: a `summary`, an `item` for each saga, and `complete`. If the client disconnects, the remaining sagas are not
 /// changed. `migrate` also requires the role `deployer`.
-#[utoipa::path(post, path = "/v1/bulk", tag = "bulk", request_body = BulkRequest, responses(
+#[utoipa::path(post, path = "/v1/bulk", tag = "bulk", request_body = schema::BulkRequest, responses(
     (status = 200, description = "A summary, each saga, and the totals", body = BulkLine,
         content_type = "application/x-ndjson"),
     NotFound, Conflict
@@ -128,27 +130,19 @@ async fn change_many(
 }
 
 async fn action(api: &Api, body: &BulkRequest) -> Result<Action, ErrorResponse> {
-    let migrate = body.action == BulkAction::Migrate;
-    if migrate != body.version.is_some() {
-        let detail = if migrate { "`migrate` requires `version`" } else { "only `migrate` takes `version`" };
-        return Err(ErrorResponse::invalid_body(detail).at("/version", detail));
-    }
-    Ok(match body.action {
-        BulkAction::Cancel => Action::Cancel,
-        BulkAction::Pause => Action::Pause,
-        BulkAction::Resume => Action::Resume,
-        BulkAction::Retry => Action::Retry,
-        BulkAction::Skip => Action::Skip,
-        BulkAction::Rollback => Action::Rollback,
-        BulkAction::Abandon => Action::Abandon,
-        BulkAction::Migrate => {
+    let wrong_version = |detail| Err(ErrorResponse::invalid_body(detail).at("/version", detail));
+    match (Action::new(body.action), body.version) {
+        (Some(action), None) => Ok(action),
+        (Some(_), Some(_)) => wrong_version("only `migrate` takes `version`"),
+        (None, None) => wrong_version("`migrate` requires `version`"),
+        (None, Some(version)) => {
             let Some(name) = &body.query.definition else {
                 let detail = "`migrate` requires `query.definition`";
                 return Err(ErrorResponse::invalid_body(detail).at("/query/definition", "it is missing"));
             };
-            Action::Migrate { to: api.engine.definitions.find(name, body.version).await? }
+            Ok(Action::migrate(api.engine.definitions.find(name, Some(version)).await?))
         }
-    })
+    }
 }
 
 /// The lines of the response: the summary, the outcomes and the totals.

@@ -11,7 +11,7 @@ use crate::lane::submitter::Submitter;
 use crate::operations::interventions::{self, Refusal};
 use crate::queries::Queries;
 use crate::queries::search::Query;
-use snorri_core::input::{Intervention, Migrate};
+use snorri_core::input::{BulkAction, Intervention, Migrate};
 use snorri_core::journal::By;
 use snorri_core::{Input, Rejection, SagaId, State, Status, Time, transition};
 use snorri_definition::Compiled;
@@ -25,15 +25,16 @@ const CHUNK: usize = 200;
 
 /// The action on each saga.
 #[derive(Debug, Clone)]
-pub enum Action {
-    Cancel,
-    Pause,
-    Resume,
-    Retry,
-    Skip,
-    Rollback,
-    Abandon,
-    Migrate { to: Arc<Compiled> },
+pub struct Action {
+    name: BulkAction,
+    effect: Effect,
+}
+
+#[derive(Debug, Clone)]
+enum Effect {
+    /// The same input for each saga.
+    Input(fn(By) -> Input),
+    Migrate(Arc<Compiled>),
 }
 
 /// The result for one saga, of the action or of its trial.
@@ -46,23 +47,28 @@ pub struct BulkResult {
 }
 
 impl Action {
-    /// The name in the journal and the audit.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Cancel => "cancel",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Retry => "retry",
-            Self::Skip => "skip",
-            Self::Rollback => "rollback",
-            Self::Abandon => "abandon",
-            Self::Migrate { .. } => "migrate",
-        }
+    /// `None`: `migrate` needs the version to migrate to.
+    pub fn new(name: BulkAction) -> Option<Self> {
+        let input: fn(By) -> Input = match name {
+            BulkAction::Cancel => Input::Cancel,
+            BulkAction::Pause => Input::Pause,
+            BulkAction::Resume => Input::Resume,
+            BulkAction::Retry => |by| Input::Intervene { action: Intervention::Retry { step: None }, by },
+            BulkAction::Skip => |by| Input::Intervene { action: Intervention::Skip { step: None }, by },
+            BulkAction::Rollback => |by| Input::Intervene { action: Intervention::Rollback, by },
+            BulkAction::Abandon => |by| Input::Intervene { action: Intervention::Abandon, by },
+            BulkAction::Migrate => return None,
+        };
+        Some(Self { name, effect: Effect::Input(input) })
+    }
+
+    pub fn migrate(to: Arc<Compiled>) -> Self {
+        Self { name: BulkAction::Migrate, effect: Effect::Migrate(to) }
     }
 
     /// Why the action would be refused for a saga.
     fn refused(&self, compiled: &Compiled, state: &State, by: &By, now: Time) -> Option<Rejection> {
-        if let Self::Migrate { to } = self
+        if let Effect::Migrate(to) = &self.effect
             && to.definition.version != state.version()
             && !state.status().is_final()
         {
@@ -74,16 +80,9 @@ impl Action {
     }
 
     fn input(&self, by: By) -> Input {
-        let intervene = |action, by| Input::Intervene { action, by };
-        match self {
-            Self::Cancel => Input::Cancel(by),
-            Self::Pause => Input::Pause(by),
-            Self::Resume => Input::Resume(by),
-            Self::Retry => intervene(Intervention::Retry { step: None }, by),
-            Self::Skip => intervene(Intervention::Skip { step: None }, by),
-            Self::Rollback => intervene(Intervention::Rollback, by),
-            Self::Abandon => intervene(Intervention::Abandon, by),
-            Self::Migrate { to } => Input::Migrate(Box::new(Migrate { to: Arc::clone(&to.definition), by })),
+        match &self.effect {
+            Effect::Input(input) => input(by),
+            Effect::Migrate(to) => Input::Migrate(Box::new(Migrate { to: Arc::clone(&to.definition), by })),
         }
     }
 }
@@ -157,7 +156,7 @@ impl Bulk {
     }
 
     async fn run_one(&self, action: &Action, saga: SagaId, by: By) -> BulkResult {
-        let audit = AuditContext { action: action.name(), step: None, by: by.clone() };
+        let audit = AuditContext { action: action.name.as_str(), step: None, by: by.clone() };
         let options = SubmitOptions { audit: Some(audit), ..SubmitOptions::of_request() };
         match self.submitter.submit_on(options, saga, action.input(by)).await {
             Ok(accepted) => BulkResult { saga, status: Some(accepted.status), refused: None },
