@@ -7,7 +7,8 @@ pub(in crate::http) mod links;
 use std::collections::BTreeMap;
 
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{Operation, PathItem, Paths};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem, Paths};
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
@@ -21,6 +22,7 @@ use crate::http::roles::Role;
 use crate::http::route_limits::Limits;
 use snorri_api::journal::Change;
 use snorri_api::problem::{At, Problem};
+use snorri_api::schema::VISIBLE;
 
 const SECURITY: &str = "bearer";
 
@@ -83,10 +85,30 @@ pub(super) fn complete(paths: &mut Paths, role: Option<Role>, limits: Limits) {
         let name = role.map_or("open", Role::name);
         let extension = ExtensionsBuilder::new().add("x-role", name).build();
         operation.extensions.get_or_insert_default().merge(extension);
+        operation.parameters.iter_mut().flatten().for_each(parameter);
         for status in statuses {
             let responses = &mut operation.responses.responses;
             responses.entry(status.to_string()).or_insert_with(|| RefOr::T(problem(status)));
         }
+    }
+}
+
+/// Completes the schema of a parameter: an optional one is absent, not null, and a text has no control characters.
+fn parameter(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(Parameter { parameter_in, schema: Some(RefOr::T(Schema::Object(schema))), .. }) = parameter
+    else {
+        return;
+    };
+    if let SchemaType::Array(types) = &schema.schema_type
+        && let Some(kind) = types.iter().find(|kind| **kind != Type::Null)
+    {
+        schema.schema_type = SchemaType::Type(kind.clone());
+    }
+    let is_text =
+        *parameter_in != ParameterIn::Header && schema.schema_type == SchemaType::Type(Type::String);
+    let is_free = schema.format.is_none() && schema.pattern.is_none() && schema.enum_values.is_none();
+    if is_text && is_free {
+        schema.pattern = Some(VISIBLE.to_owned());
     }
 }
 

@@ -5,6 +5,8 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::schema;
+
 /// A range of journal entries.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -57,7 +59,7 @@ pub struct Event {
     #[schema(pattern = "^[0-9]{1,9}$")]
     pub id: Option<String>,
     /// A `Change` as JSON, or the number of lost entries for a `gap`.
-    #[schema(content_media_type = "application/json")]
+    #[schema(schema_with = schema::event_data)]
     pub data: String,
 }
 
