@@ -319,7 +319,10 @@ fn updates_replace_only_what_was_wrong() {
     let update = |text: &str| {
         let runs = observe(text);
         let runs: Vec<_> = runs.iter().map(|(scenario, observed)| (scenario, observed)).collect();
-        scenario::updated(text, &runs).text
+        let updated = scenario::updated(text, &runs);
+        let suite = scenario::read("stale.test.yaml", &updated.text, &compiled).expect("scenarios");
+        assert!(updated.is_intended(text, &suite, &runs));
+        updated.text
     };
     let updated = update(stale);
     for (scenario, observed) in observe(&updated) {

@@ -60,6 +60,20 @@ async fn updates_files_in_place() {
     assert!(terminal.ok("snorri test").await.contains("all pass"));
 }
 
+/// An update that would change the expectations of another scenario is not written.
+#[tokio::test]
+async fn leaves_files_with_shared_expectations_as_they_are() {
+    let terminal = terminal(&["parcel.yaml"]);
+    let shared = "input: { parcelId: p, boxes: [] }\nscenarios:\n\
+                  - name: wrong\n  when: [{ signal: released }]\n  expect: &shared { status: stuck }\n\
+                  - name: right\n  stubs: { hand_over: no_reply }\n  when: [{ signal: released }]\n  expect: *shared\n";
+    terminal.write("sagas/parcel.test.yaml", shared);
+    let output = terminal.run("snorri test --update").await.expect(1);
+    insta::assert_snapshot!(output.err, @"error: sagas/parcel.test.yaml is unchanged: the update would not give the observed values, or would change other values as well; write out what scenarios share by an anchor");
+    let left = std::fs::read_to_string(terminal.path("sagas/parcel.test.yaml")).expect("the file");
+    assert_eq!(left, shared);
+}
+
 #[tokio::test]
 async fn can_ask_for_coverage() {
     let terminal = Terminal::alone();

@@ -9,7 +9,8 @@ mod stubs;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::script::{Aim, ListedItem, Place, Scenario, Spot, Stubs, Suite};
+use super::script::{Aim, Scenario, Stubs, Suite};
+pub(super) use expected::times;
 use fields::{Fields, Shape};
 use scripted_event::scripted_events;
 use snorri_core::definition::Step;
@@ -20,7 +21,7 @@ use snorri_definition::Diagnostics;
 use snorri_definition::diagnostic::Problems;
 use snorri_definition::diagnostic::code;
 use snorri_definition::diagnostic::suggest;
-use snorri_definition::source::{self, Entry, Node, Value};
+use snorri_definition::source::{self, Node, Value};
 use start::Begin;
 
 const FILE: Shape = Shape {
@@ -55,7 +56,7 @@ pub fn definition_of(source: &str) -> Option<(String, Range<usize>)> {
 pub fn read(file: &str, source: &str, compiled: &Compiled) -> Result<Suite, Diagnostics> {
     let source = plain(source);
     let mut reader = ScenarioReader { compiled, problems: Problems::default() };
-    let scenarios = source::parse(source, &mut reader.problems).and_then(|root| reader.file(source, &root));
+    let scenarios = source::parse(source, &mut reader.problems).and_then(|root| reader.file(&root));
     match scenarios {
         Some(scenarios) if reader.problems.is_empty() => Ok(Suite { scenarios }),
         _ => Err(reader.problems.into_diagnostics(file, source)),
@@ -69,14 +70,13 @@ pub(super) fn plain(source: &str) -> &str {
 
 /// The keys of a file that apply to all of its scenarios.
 struct Shared<'a> {
-    source: &'a str,
     input: Option<&'a Node>,
     stubs: Stubs,
     starts_at: Time,
 }
 
 impl ScenarioReader<'_> {
-    fn file(&mut self, source: &str, root: &Node) -> Option<Vec<Scenario>> {
+    fn file(&mut self, root: &Node) -> Option<Vec<Scenario>> {
         if root.value == Value::Null {
             self.problems.report(
                 Diagnostic::new(code::MISSING_KEY, root.span.clone(), "this file is empty")
@@ -89,7 +89,6 @@ impl ScenarioReader<'_> {
             fields::text(entry, &mut self.problems);
         }
         let shared = Shared {
-            source,
             input: fields.get("input").map(|entry| &entry.value),
             stubs: stubs::stubs(fields.get("stubs"), self),
             starts_at: self.starts_at(fields).unwrap_or(STARTS_AT),
@@ -140,11 +139,9 @@ impl ScenarioReader<'_> {
         let expected = fields.get("expect").and_then(|entry| expected::expected(entry, self));
         let starts_at = self.starts_at(fields).unwrap_or(shared.starts_at);
         let input = start::begin(fields, shared.input, self);
-        let place = place(fields, node, shared.source);
         let (name, span) = name?;
         let scenario = input.map(|Begin { input, key, attributes }| Scenario {
             name: name.clone(),
-            place,
             starts_at,
             input,
             key,
@@ -229,43 +226,4 @@ impl<'a> ScenarioReader<'a> {
         };
         Some((path, step))
     }
-}
-
-fn place(fields: Fields<'_>, node: &Node, source: &str) -> Place {
-    let spot = |entry: &Entry| Spot { key: entry.key_span.clone(), value: entry.value.span.clone() };
-    let expect = fields.get("expect");
-    let parts = match expect.map(|entry| &entry.value.value) {
-        Some(Value::Mapping(parts)) => parts.iter().map(|part| (part.key.clone(), spot(part))).collect(),
-        _ => Vec::new(),
-    };
-    let lists = match expect.map(|entry| &entry.value.value) {
-        Some(Value::Mapping(parts)) => parts.iter().filter_map(list).collect(),
-        _ => Vec::new(),
-    };
-    // Entries that are merged into the scenario are located elsewhere.
-    let line = |at: usize| source.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
-    let column = |entry: &&Entry| entry.key_span.start - line(entry.key_span.start);
-    let name = fields.get("name").map(|entry| column(&entry));
-    let own = fields.entries.iter().filter(|entry| Some(column(entry)) == name);
-    Place {
-        last: own.map(|entry| entry.key_span.clone()).max_by_key(|key| key.start).unwrap_or_default(),
-        in_braces: source.get(node.span.start..).is_some_and(|text| text.starts_with('{')),
-        expect: expect.map(spot),
-        parts,
-        lists,
-    }
-}
-
-/// The places of the items of a list.
-fn list(part: &Entry) -> Option<(String, Vec<ListedItem>)> {
-    let Value::Sequence(items) = &part.value.value else { return None };
-    let item = |node: &Node| match &node.value {
-        Value::Mapping(entries) => {
-            let entry = entries.first()?;
-            Some(ListedItem { span: entry.key_span.clone(), times: expected::times(&entry.key).1 })
-        }
-        Value::String(text) => Some(ListedItem { span: node.span.clone(), times: expected::times(text).1 }),
-        _ => None,
-    };
-    Some((part.key.clone(), items.iter().map(item).collect::<Option<_>>()?))
 }

@@ -14,12 +14,11 @@
 //! - [`world`], `participants`: run a scenario
 //! - [`expect`]: compares expected and observed values
 //! - [`coverage`]: finds the outcomes of steps that no scenario tried
-//! - [`update`], `listed`: write observed values into the file
+//! - [`update`]: writes observed values into the file
 
 pub mod coverage;
 mod decode;
 pub mod expect;
-mod listed;
 mod participants;
 pub mod script;
 pub mod update;

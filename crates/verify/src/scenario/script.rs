@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +21,6 @@ pub struct Suite {
 #[derive(Debug)]
 pub struct Scenario {
     pub name: String,
-    /// The place of `expect`.
-    pub(super) place: Place,
     pub(super) starts_at: Time,
     pub(super) input: Arc<Value>,
     pub(super) key: Option<String>,
@@ -33,34 +31,6 @@ pub struct Scenario {
     pub(super) when: Vec<ScriptedEvent>,
     /// `None`: it has no expectations.
     pub(super) expected: Option<Expected>,
-}
-
-/// The places of a scenario that are needed to update it, in bytes of the source.
-#[derive(Debug, Default)]
-pub(super) struct Place {
-    /// The last key of the scenario.
-    pub(super) last: Range<usize>,
-    /// Whether the scenario is written in braces.
-    pub(super) in_braces: bool,
-    /// `expect`, and its keys.
-    pub(super) expect: Option<Spot>,
-    pub(super) parts: Vec<(String, Spot)>,
-    /// The items of the keys that have lists.
-    pub(super) lists: Vec<(String, Vec<ListedItem>)>,
-}
-
-/// An item of a list: its place, and its number of repetitions.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct ListedItem {
-    pub(super) span: Range<usize>,
-    pub(super) times: usize,
-}
-
-/// An entry of a mapping: its key, and the first line of its value.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Spot {
-    pub(super) key: Range<usize>,
-    pub(super) value: Range<usize>,
 }
 
 /// A step, or its compensation: `ship`, `compensate ship` or `compensate install[2]`. Without an index it means all items.

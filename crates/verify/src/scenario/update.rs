@@ -1,16 +1,18 @@
 //! Writes observed values into a scenario file. Only differing values are replaced; comments and everything else stay.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::str::FromStr;
 
-use super::decode::plain;
+use serde_json::Value as Json;
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+use yaml_edit::{Document, Mapping, Sequence, YamlFile, YamlNode};
+
+use super::decode::{plain, times};
 use super::expect::{self, Section, YamlText};
-use super::listed;
-use super::script::{ListedItem, Place, Scenario, Spot};
+use super::script::{Line, Scenario, Suite};
 use super::world::Observed;
-
-/// Most characters of a line with an `expect` in braces.
-const WIDE: usize = 110;
+use snorri_definition::diagnostic::Problems;
+use snorri_definition::source;
 
 /// The updated text of a file.
 #[derive(Debug)]
@@ -18,181 +20,192 @@ pub struct Updated {
     pub text: String,
     /// The scenarios that were changed.
     pub changed: Vec<String>,
-    /// The scenarios that differ and were left, because they are written in braces: `expect` has no lines of its own there.
+    /// The scenarios that differ and were left, because they have no lines of their own: they are in braces, or aliases.
     pub left: Vec<String>,
 }
 
 /// Updates the text of a file with the observations of `runs`. Returns the same text if there are no differences.
 pub fn updated(source: &str, runs: &[(&Scenario, &Observed)]) -> Updated {
     let text = plain(source);
-    // Scenarios that share an `expect` by an alias share its place.
-    let mut edits: BTreeMap<usize, (usize, String)> = BTreeMap::new();
+    let file = YamlFile::from_str(text).ok();
+    let editable = file.as_ref().and_then(editable).unwrap_or_default();
     let (mut changed, mut left) = (Vec::new(), Vec::new());
     for (scenario, observed) in runs {
-        match edits_of(text, scenario, observed) {
-            None => left.push(scenario.name.clone()),
-            Some(new) if new.is_empty() => {}
-            Some(new) => {
+        let differing = expect::differing(scenario, observed);
+        if scenario.expected.is_some() && differing.is_empty() {
+            continue;
+        }
+        match editable.get(&scenario.name) {
+            Some(own) => {
+                edit(own, scenario, observed, &differing);
                 changed.push(scenario.name.clone());
-                new.into_iter().for_each(|(range, new)| {
-                    edits.entry(range.start).or_insert((range.end, new));
-                });
+            }
+            None => left.push(scenario.name.clone()),
+        }
+    }
+    let text = match file.filter(|_| !changed.is_empty()) {
+        Some(file) => format!("{}{file}", &source[..source.len() - text.len()]),
+        None => source.to_owned(),
+    };
+    Updated { text, changed, left }
+}
+
+impl Updated {
+    /// Whether `suite`, decoded from the updated text, has the observed values, and the rest of the file is that of `source`.
+    pub fn is_intended(&self, source: &str, suite: &Suite, runs: &[(&Scenario, &Observed)]) -> bool {
+        let is_updated = |scenario: &Scenario| {
+            let run = runs.iter().find(|(run, _)| run.name == scenario.name);
+            scenario.expects_something()
+                && run.is_some_and(|(_, observed)| expect::differing(scenario, observed).is_empty())
+        };
+        let mut changed = suite.scenarios.iter().filter(|scenario| self.changed.contains(&scenario.name));
+        changed.all(is_updated) && self.rest(&self.text) == self.rest(source)
+    }
+
+    /// The content of a file without the expectations of the changed scenarios.
+    fn rest(&self, source: &str) -> Option<Json> {
+        let mut file = source::parse(plain(source), &mut Problems::default())?.to_json();
+        for scenario in file.get_mut("scenarios")?.as_array_mut()? {
+            if self.changed.iter().any(|name| scenario["name"] == **name) {
+                scenario.as_object_mut()?.remove("expect");
+            }
+        }
+        Some(file)
+    }
+}
+
+/// The scenarios with lines of their own, by name.
+fn editable(file: &YamlFile) -> Option<BTreeMap<String, Mapping>> {
+    let scenarios = file.document()?.get_sequence("scenarios")?;
+    let named = |node: YamlNode| {
+        let own = node.as_mapping().filter(|own| !own.is_flow_style())?;
+        Some((text_of(&own.get("name")?)?, own.clone()))
+    };
+    Some(scenarios.values().filter_map(named).collect())
+}
+
+/// Writes the values that differ into a scenario.
+fn edit(own: &Mapping, scenario: &Scenario, observed: &Observed, differing: &[Section]) {
+    let mut present = expect::sections(scenario, observed);
+    present.retain(|section| section.got != YamlText::Absent);
+    let has_lines = |section: &Section| section.got.compact(section.key).len() > 1;
+    let fits = |expect: &Mapping| !expect.is_flow_style() || !differing.iter().any(has_lines);
+    let expect = own.get_mapping("expect").filter(|expect| fits(expect) && !present.is_empty());
+    let Some(expect) = expect else {
+        // It is absent or an alias, or its values do not fit between braces.
+        if present.is_empty() {
+            present = expect::worth_expecting(observed);
+        }
+        let lines = present.iter().flat_map(|section| section.got.compact(section.key));
+        set(own, "expect", &lines.map(|line| format!("\n  {line}")).collect::<String>());
+        return;
+    };
+    for section in differing {
+        let list = expect.get_sequence(section.key).filter(|list| !list.is_flow_style());
+        let lines = scenario.expected.as_ref().and_then(|all| expect::lines(section.key, all, observed));
+        if let (Some(list), Some((expected, got))) = (list, lines)
+            && edit_list(&list, expected, &got).is_some()
+        {
+            continue;
+        }
+        match section.got {
+            YamlText::Absent => drop(expect.remove(section.key)),
+            _ => {
+                let text = section.got.compact(section.key).join("\n");
+                set(&expect, section.key, &text[section.key.len() + 1..]);
             }
         }
     }
-    let mut written = text.to_owned();
-    let mut done_from = text.len();
-    for (start, (end, new)) in edits.into_iter().rev().filter(|(start, (end, _))| start <= end) {
-        // An edit within another one, which aliases can cause, is left to the next run.
-        if end <= done_from {
-            written.replace_range(start..end, &new);
-            done_from = start;
-        }
-    }
-    let mark = &source[..source.len() - text.len()];
-    Updated { text: format!("{mark}{written}"), changed, left }
 }
 
-/// `None`: the scenario is in braces, so there is no place for edits.
-fn edits_of(text: &str, scenario: &Scenario, observed: &Observed) -> Option<Vec<(Range<usize>, String)>> {
-    let place = &scenario.place;
-    let differing = expect::differing(scenario, observed);
-    if scenario.expected.is_some() && differing.is_empty() {
-        return Some(Vec::new());
+/// Sets a key to a value that is given as text, on the line of the key or below it.
+fn set(mapping: &Mapping, key: &str, text: &str) {
+    if let Some(value) = Document::from_str(&format!("x:{text}")).ok().and_then(|document| document.get("x"))
+    {
+        mapping.set(key, value);
     }
-    if place.in_braces {
+}
+
+/// Replaces the differing items of a list that has lines. `None`: there are no items that could stay.
+fn edit_list(list: &Sequence, expected: &[Line], got: &[Line]) -> Option<()> {
+    let names: Option<Vec<_>> = list.values().map(|item| name_of(&item)).collect();
+    let times: Vec<_> = names?.iter().map(|name| times(name).1).collect();
+    // For each expected line its item.
+    let of: Vec<usize> = times.iter().enumerate().flat_map(|(nth, times)| vec![nth; *times]).collect();
+    if got.is_empty() || of.len() != expected.len() {
         return None;
     }
-    let Some(expect) = &place.expect else {
-        let extent = extent(text, place.last.start);
-        let indent = column(text, place.last.start);
-        let new = block(&expect::worth_expecting(observed), indent);
-        return Some(vec![(extent.end..extent.end, format!("\n{}{new}", " ".repeat(indent)))]);
-    };
-    if scenario.expected.is_none() {
-        let indent = column(text, expect.key.start);
-        let whole = extent(text, expect.key.start);
-        return Some(vec![(whole, block(&expect::worth_expecting(observed), indent))]);
-    }
-    if text.get(expect.value.start..).is_some_and(|value| value.starts_with('{')) {
-        let whole = extent(text, expect.key.start);
-        let mut all = expect::sections(scenario, observed);
-        all.sort_by_key(|section| place.parts.iter().position(|(key, _)| key == section.key));
-        let indent = column(text, expect.key.start);
-        let comment = comment_behind(text, expect);
-        let new = in_braces(&all).map(|line| line + comment).unwrap_or_else(|| block(&all, indent));
-        return Some(vec![(whole, new)]);
-    }
-    let edit = |section| list_edit(text, scenario, observed, section).or_else(|| edit(text, place, section));
-    Some(differing.iter().filter_map(edit).collect())
-}
-
-/// Replaces the differing items of a list that has lines of its own.
-fn list_edit(
-    text: &str,
-    scenario: &Scenario,
-    observed: &Observed,
-    Section { key, .. }: &Section,
-) -> Option<(Range<usize>, String)> {
-    let named = |list: &&(String, Vec<ListedItem>)| list.0 == *key;
-    let (_, items) = scenario.place.lists.iter().find(named)?;
-    let (_, spot) = scenario.place.parts.iter().find(|(part, _)| part == key)?;
-    let (expected, got) = expect::lines(key, scenario.expected.as_ref()?, observed)?;
-    let extent = extent(text, spot.key.start);
-    let new = listed::rewritten(text, &extent, items, expected, &got)?;
-    Some((extent, new))
-}
-
-/// Replaces or removes one key of `expect`.
-fn edit(text: &str, place: &Place, section: &Section) -> Option<(Range<usize>, String)> {
-    let (_, spot) = place.parts.iter().find(|(key, _)| key == section.key)?;
-    let extent = extent(text, spot.key.start);
-    if section.got == YamlText::Absent && place.parts.len() > 1 {
-        // Including the line break before it, unless it is the first key.
-        let from = text[..extent.start].rfind('\n').filter(|_| *spot != first(place)).unwrap_or(extent.start);
-        let until = if from == extent.start { next_line(text, extent.end) } else { extent.end };
-        return Some((from..until, String::new()));
-    }
-    let indent = " ".repeat(column(text, spot.key.start));
-    let mut lines = match &section.got {
-        YamlText::Absent => vec![format!("{}: []", section.key)],
-        got => got.compact(section.key),
-    };
-    if let Some(first) = lines.first_mut() {
-        first.push_str(comment_behind(text, spot));
-    }
-    Some((extent, lines.join(&format!("\n{indent}"))))
-}
-
-fn first(place: &Place) -> Spot {
-    place.parts.iter().map(|(_, spot)| spot).min_by_key(|spot| spot.key.start).cloned().unwrap_or_default()
-}
-
-/// The beginning of the key on the next line.
-fn next_line(text: &str, from: usize) -> usize {
-    let rest = &text[from..];
-    from + rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len())
-}
-
-/// `expect:` and its keys, each on lines of its own.
-fn block(sections: &[Section], indent: usize) -> String {
-    let present = sections.iter().filter(|section| section.got != YamlText::Absent);
-    let lines = present.flat_map(|section| section.got.compact(section.key));
-    let indent = " ".repeat(indent + 2);
-    ["expect:".to_owned()]
-        .into_iter()
-        .chain(lines.map(|line| format!("{indent}{line}")))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// `expect:` and its keys on one line, if it fits.
-fn in_braces(sections: &[Section]) -> Option<String> {
-    let present = sections.iter().filter(|section| section.got != YamlText::Absent);
-    let lines: Option<Vec<_>> = present
-        .map(|section| match section.got.compact(section.key).as_slice() {
-            [line] => Some(line.clone()),
-            _ => None,
-        })
-        .collect();
-    let line = format!("expect: {{ {} }}", lines?.join(", "));
-    (line.chars().count() <= WIDE).then_some(line)
-}
-
-/// The comment after a key and its value on their line.
-fn comment_behind<'a>(text: &'a str, spot: &Spot) -> &'a str {
-    let rest = |from: usize| text.get(from..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    let line_ends = spot.key.end + rest(spot.key.end).len();
-    let is_same_line = (spot.key.end..line_ends).contains(&spot.value.start) && !spot.value.is_empty();
-    let line = if is_same_line { rest(spot.value.end) } else { rest(spot.key.end).trim_start_matches(':') };
-    if line.trim_start().starts_with('#') && line.starts_with(' ') { line } else { "" }
-}
-
-/// The column of a key.
-fn column(text: &str, at: usize) -> usize {
-    at - text[..at].rfind('\n').map_or(0, |end| end + 1)
-}
-
-/// From a key to the end of its value: the lines below with a deeper indent. Trailing comments and empty lines are excluded.
-fn extent(text: &str, start: usize) -> Range<usize> {
-    let column = column(text, start);
-    let mut end = start;
-    let mut at = start;
-    for (nth, line) in text[start..].split_inclusive('\n').enumerate() {
-        let content = line.trim_end();
-        let trimmed = content.trim_start();
-        let indent = content.len() - trimmed.len();
-        // A list may have the same indent as its key, and so may the closing brace of a mapping.
-        let hangs = indent == column
-            && (trimmed.starts_with("- ") || trimmed == "-" || trimmed.starts_with(['}', ']']));
-        let belongs = nth == 0 || indent > column || hangs;
-        let is_blank = trimmed.is_empty() || (nth > 0 && trimmed.starts_with('#'));
-        match belongs {
-            _ if is_blank => {}
-            true => end = at + content.len(),
-            false => break,
+    let stays = staying(expected, got, &of);
+    // The items before `next` are done, and `at` is its position in the new list.
+    let (mut next, mut at, mut from) = (0, 0, 0);
+    while let Some(item) = stays.get(from) {
+        let until = from + stays[from..].iter().take_while(|other| *other == item).count();
+        let mut fresh = expect::items(&got[from..until]).into_iter();
+        if let Some(nth) = item.filter(|nth| *nth >= next) {
+            (next..nth).for_each(|_| drop(list.remove(at)));
+            next = nth + 1;
+            let begins = of.iter().position(|of| *of == nth)?;
+            if expected[begins..begins + times[nth]] == got[from..until] {
+                fresh = Vec::new().into_iter();
+            } else if let Some(new) = fresh.next() {
+                replace(list, at, parsed(&new)?);
+            }
+            at += 1;
         }
-        at += line.len();
+        for new in fresh {
+            list.insert(at, parsed(&new)?);
+            at += 1;
+        }
+        from = until;
     }
-    start..end
+    (next..times.len()).for_each(|_| drop(list.remove(at)));
+    Some(())
+}
+
+/// Replaces an item. A name and its payload are replaced one by one, so that comments stay.
+fn replace(list: &Sequence, at: usize, new: YamlNode) {
+    let fields =
+        |node: &YamlNode| node.as_mapping().and_then(|fields| Some((fields.clone(), fields.iter().next()?)));
+    match (list.get(at).as_ref().and_then(fields), fields(&new)) {
+        (Some((old, (from, _))), Some((_, (to, value)))) => {
+            if from != to {
+                old.rename_key(from, &to);
+            }
+            old.set(to, value);
+        }
+        _ => drop(list.set(at, new)),
+    }
+}
+
+/// An item of a list from its text.
+fn parsed(item: &str) -> Option<YamlNode> {
+    Document::from_str(&format!("- {item}")).ok()?.as_sequence()?.first()
+}
+
+/// The name of a command or an event in an item, with its number of repetitions.
+fn name_of(item: &YamlNode) -> Option<String> {
+    let fields = item.as_mapping();
+    text_of(&fields.map_or(Some(item.clone()), |fields| fields.keys().next())?)
+}
+
+fn text_of(node: &YamlNode) -> Option<String> {
+    Some(node.as_scalar()?.as_string())
+}
+
+/// For each observed line the expected item that it matches, if there is one.
+fn staying(expected: &[Line], got: &[Line], of: &[usize]) -> Vec<Option<usize>> {
+    let whats = |lines: &[Line]| lines.iter().map(|line| line.what.clone()).collect::<Vec<_>>();
+    let mut stays = vec![None; got.len()];
+    for op in capture_diff_slices(Algorithm::Myers, &whats(expected), &whats(got)) {
+        if let DiffOp::Equal { old_index, new_index, len } = op {
+            (0..len).for_each(|nth| stays[new_index + nth] = Some(of[old_index + nth]));
+        }
+    }
+    // A repetition of the previous line belongs to the same item.
+    for nth in 1..got.len() {
+        if stays[nth].is_none() && got[nth] == got[nth - 1] {
+            stays[nth] = stays[nth - 1];
+        }
+    }
+    stays
 }

@@ -20,7 +20,7 @@ use files::LoadedDefinitions;
 use snorri_definition::Compiled;
 use snorri_definition::Diagnostics;
 use snorri_definition::diagnostic::suggest;
-use snorri_verify::scenario::{self, Coverage, Observed, Scenario, Section, Suite, Updated};
+use snorri_verify::scenario::{self, Coverage, Observed, Scenario, Section, Suite};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -212,15 +212,21 @@ fn tested(
     if args.update {
         let runs = runs(&compiled, suite, args).0;
         let observed: Vec<_> = runs.iter().map(|run| (&run.scenario, &run.observed)).collect();
-        let Updated { text: updated, changed, left } = scenario::updated(&source, &observed);
-        report.left.extend(left.into_iter().map(|scenario| (path.clone(), scenario)));
-        suite = read(&updated)
+        let updated = scenario::updated(&source, &observed);
+        suite = read(&updated.text)
             .map_err(|wrong| anyhow!("{name} is unchanged: the updated text would not be valid\n{wrong}"))?;
-        if updated != source {
-            std::fs::write(path, &updated)
+        if !updated.is_intended(&source, &suite, &observed) {
+            Err(anyhow!(
+                "{name} is unchanged: the update would not give the observed values, or would change other values as \
+                 well; write out what scenarios share by an anchor"
+            ))?;
+        }
+        report.left.extend(updated.left.into_iter().map(|scenario| (path.clone(), scenario)));
+        if updated.text != source {
+            std::fs::write(path, &updated.text)
                 .map_err(|error| Failure::usage(format!("cannot write {name}: {error}")))?;
             report.updated.push(path.clone());
-            written.extend(changed);
+            written.extend(updated.changed);
         }
     }
     let (mut runs, passed_over) = runs(&compiled, suite, args);

@@ -34,7 +34,7 @@ pub(super) fn text(report: &TestReport, args: &Args) -> String {
         );
     }
     for (path, scenario) in &report.left {
-        let why = "it is a flow mapping in braces, and `expect` needs its own lines";
+        let why = "it has no lines of its own, as in braces: write it as a block mapping";
         let left = paint(AnsiColor::Yellow, "not updated");
         line(&mut text, &format!("{left} {}: `{}`: {why}", path.display(), tame(scenario)));
     }

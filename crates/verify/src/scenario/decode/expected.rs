@@ -88,7 +88,7 @@ fn lines(node: &Node, is_command: bool, reader: &mut ScenarioReader<'_>) -> Vec<
 }
 
 /// `charge x3` stands for `charge` three times.
-pub(super) fn times(text: &str) -> (&str, usize) {
+pub(in super::super) fn times(text: &str) -> (&str, usize) {
     match text.rsplit_once(" x").map(|(what, times)| (what, times.parse())) {
         Some((what, Ok(times))) if (1..=MOST_TIMES).contains(&times) => (what, times),
         _ => (text, 1),
