@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 
+use super::support::world::order;
 use super::*;
 
 const WAITING: &str = r#"
@@ -63,10 +64,15 @@ async fn sagas(world: &World, query: &str) -> Vec<Value> {
     answer["sagas"].as_array().expect("a list").clone()
 }
 
+/// The order saga whose attempts do not time out while the database takes its time to give up.
+fn patient(exchange: &str) -> String {
+    order(exchange).replace("timeout: 500ms", "timeout: 60s")
+}
+
 /// A batch that is too large for the database (case 31) is split and committed completely.
 #[tokio::test]
 async fn a_batch_that_the_database_gives_up_on_is_split() {
-    let world = World::new().await;
+    let world = World::with(&COMMANDS, patient).await;
     give_up_if(&world, "(SELECT count(*) FROM appended) > 3").await;
     publish_starts(&world, &(0..60).map(|number| format!("o-{number}")).collect::<Vec<_>>()).await;
     until(Duration::from_secs(60), "60 orders", async || {
@@ -77,7 +83,7 @@ async fn a_batch_that_the_database_gives_up_on_is_split() {
 
 #[tokio::test]
 async fn an_input_that_the_database_gives_up_on_is_refused_alone() {
-    let world = World::new().await;
+    let world = World::with(&COMMANDS, patient).await;
     give_up_if(&world, "EXISTS (SELECT FROM appended WHERE entry LIKE '%culprit%')").await;
     let mut orders: Vec<_> = (0..40).map(|number| format!("o-{number}")).collect();
     orders.insert(20, "culprit".to_owned());

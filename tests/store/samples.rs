@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use snorri_core::input::InterventionKind;
+use snorri_core::journal::InterventionKind;
 use snorri_core::journal::{AnswerTo, By, Cause, Fact, Problem, ReplyKind, SkipReason, Started, StopReason};
 use snorri_core::message::{Command, SagaOutcome};
 use snorri_core::{Direction, Entry, Message, SagaId, Status, Time};

@@ -30,8 +30,10 @@ use std::time::Duration;
 
 use format::{format_fact, format_message};
 use serde_json::Value;
-use snorri_core::input::{Attempt, Intervention, InterventionKind, Migrate, Reply, ReplyResult, Resolution};
-use snorri_core::journal::{By, EventSource, Fact, Parent, Problem, ReceivedEvent, SkipReason, Started};
+use snorri_core::input::{Attempt, Intervention, Migrate, Reply, ReplyResult, Resolution};
+use snorri_core::journal::{
+    By, EventSource, Fact, InterventionKind, Parent, Problem, ReceivedEvent, SkipReason, Started,
+};
 use snorri_core::{
     Definition, Direction, Input, Message, SagaId, State, StepPath, Time, outlook, restart, transition,
 };

@@ -1,10 +1,14 @@
 //! Bulk interventions: a dry run first, then the same request with the number that the dry run reported.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::sagas::SagaQuery;
+use super::sagas::{DependentQuery, SagaQuery};
 use super::whole;
 use crate::schema;
 use snorri_core::Status;
@@ -16,7 +20,7 @@ use snorri_core::input::BulkAction;
 pub struct BulkRequest {
     #[schema(value_type = schema::BulkAction)]
     pub action: BulkAction,
-    #[schema(value_type = schema::SagaQuery)]
+    #[schema(value_type = DependentQuery)]
     pub query: SagaQuery,
     /// The version to migrate to. Only for `migrate`, which requires it.
     #[serde(deserialize_with = "whole::read", default, skip_serializing_if = "Option::is_none")]
@@ -66,4 +70,47 @@ pub enum BulkLine {
         accepted: u64,
         refused: u64,
     },
+}
+
+/// A bulk request: only `migrate` has a version, and requires it and a definition.
+#[derive(Debug)]
+pub struct DependentBulkRequest;
+
+impl PartialSchema for DependentBulkRequest {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut request)) = BulkRequest::schema() else {
+            return BulkRequest::schema();
+        };
+        let description = request.description.take();
+        let (mut migrate, mut other) = (request.clone(), request);
+        let [is_migrate, is_other] = [true, false].map(|wanted| {
+            let actions = BulkAction::ALL.into_iter();
+            let actions = actions.filter(|action| (*action == BulkAction::Migrate) == wanted);
+            schema::one_of(actions.map(BulkAction::as_str))
+        });
+        migrate.title = Some("Migrate".to_owned());
+        migrate.properties.insert("action".to_owned(), is_migrate.into());
+        migrate.required.push("version".to_owned());
+        if let Some(RefOr::T(Schema::Object(version))) = migrate.properties.get_mut("version") {
+            version.schema_type = Type::Integer.into();
+        }
+        let query = AllOfBuilder::new()
+            .item(Ref::from_schema_name(DependentQuery::name()))
+            .item(schema::has_definition());
+        migrate.properties.insert("query".to_owned(), query.into());
+        other.title = Some("Everything else".to_owned());
+        other.properties.insert("action".to_owned(), is_other.into());
+        other.properties.insert("version".to_owned(), ObjectBuilder::new().schema_type(Type::Null).into());
+        OneOfBuilder::new().item(migrate).item(other).description(description).into()
+    }
+}
+
+impl ToSchema for DependentBulkRequest {
+    fn name() -> Cow<'static, str> {
+        BulkRequest::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        BulkRequest::schemas(schemas);
+    }
 }

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
-
-use crate::schema;
 
 /// A range of journal entries.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
@@ -59,7 +59,7 @@ pub struct Event {
     #[schema(pattern = "^[0-9]{1,9}$")]
     pub id: Option<String>,
     /// A `Change` as JSON, or the number of lost entries for a `gap`.
-    #[schema(schema_with = schema::event_data)]
+    #[schema(schema_with = event_data)]
     pub data: String,
 }
 
@@ -70,4 +70,13 @@ pub enum EventKind {
     Entry,
     /// The client was too slow, and the stream has lost entries.
     Gap,
+}
+
+fn event_data() -> Schema {
+    let content = OneOfBuilder::new()
+        .item(Ref::from_schema_name(Change::name()))
+        .item(ObjectBuilder::new().schema_type(Type::Integer));
+    let data = ObjectBuilder::new().schema_type(Type::String).content_media_type("application/json");
+    let data = data.content_schema(Some(content));
+    data.description(Some("A `Change` as JSON, or the number of lost entries for a `gap`.")).build().into()
 }

@@ -1,16 +1,19 @@
 //! Starting, finding and reading sagas.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::records::DeadLetterLink;
 use super::whole;
 use crate::schema;
-use snorri_core::input::InterventionKind;
+use snorri_core::journal::InterventionKind;
 use snorri_core::journal::SkipReason;
 use snorri_core::outlook::{TimerKind, UpcomingAction};
 use snorri_core::problem::Owner;
@@ -355,4 +358,23 @@ pub struct WaitQuery {
     /// `true`: return also when the saga is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck: Option<bool>,
+}
+
+/// A query, in which a version requires its definition.
+#[derive(Debug)]
+pub struct DependentQuery;
+
+impl PartialSchema for DependentQuery {
+    fn schema() -> RefOr<Schema> {
+        let no_version =
+            ObjectBuilder::new().property("version", ObjectBuilder::new().schema_type(Type::Null));
+        let condition = AnyOfBuilder::new().item(no_version).item(schema::has_definition());
+        AllOfBuilder::new().item(SagaQuery::schema()).item(condition).into()
+    }
+}
+
+impl ToSchema for DependentQuery {
+    fn name() -> Cow<'static, str> {
+        SagaQuery::name()
+    }
 }

@@ -1,15 +1,11 @@
-//! OpenAPI schemas that cannot be derived: of the enums of the core, which does not depend on OpenAPI, of texts, and of fields
-//! that depend on each other.
+//! OpenAPI schemas that cannot be derived: of the enums of the core, which does not depend on OpenAPI, and of texts.
 
 #![allow(dead_code, reason = "only their schemas are used")]
 
-use utoipa::openapi::schema::{
-    AllOfBuilder, AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
-};
-use utoipa::openapi::{Ref, RefOr};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{bulk, journal, sagas};
 use snorri_core::definition::StepKind;
 use snorri_core::input;
 use snorri_core::outlook::UpcomingAction;
@@ -54,70 +50,10 @@ pub(crate) fn attributes() -> Schema {
     attributes.description(Some(about)).build().into()
 }
 
-pub(crate) fn event_data() -> Schema {
-    let content = OneOfBuilder::new()
-        .item(Ref::from_schema_name(journal::Change::name()))
-        .item(ObjectBuilder::new().schema_type(Type::Integer));
-    let data = ObjectBuilder::new().schema_type(Type::String).content_media_type("application/json");
-    let data = data.content_schema(Some(content));
-    data.description(Some("A `Change` as JSON, or the number of lost entries for a `gap`.")).build().into()
-}
-
-/// A query, in which a version requires its definition.
-#[derive(Debug)]
-pub struct SagaQuery;
-
-impl PartialSchema for SagaQuery {
-    fn schema() -> RefOr<Schema> {
-        let no_version =
-            ObjectBuilder::new().property("version", ObjectBuilder::new().schema_type(Type::Null));
-        let condition = AnyOfBuilder::new().item(no_version).item(has_definition());
-        AllOfBuilder::new().item(sagas::SagaQuery::schema()).item(condition).into()
-    }
-}
-
-impl ToSchema for SagaQuery {}
-
-fn has_definition() -> Object {
+/// An object with a definition.
+pub(crate) fn has_definition() -> Object {
     let definition = ObjectBuilder::new().schema_type(Type::String);
     ObjectBuilder::new().property("definition", definition).required("definition").build()
-}
-
-/// A bulk request: only `migrate` has a version, and requires it and a definition.
-#[derive(Debug)]
-pub struct BulkRequest;
-
-impl PartialSchema for BulkRequest {
-    fn schema() -> RefOr<Schema> {
-        let RefOr::T(Schema::Object(mut request)) = bulk::BulkRequest::schema() else {
-            return bulk::BulkRequest::schema();
-        };
-        let description = request.description.take();
-        let (mut migrate, mut other) = (request.clone(), request);
-        let [is_migrate, is_other] = [true, false].map(|wanted| {
-            let actions = input::BulkAction::ALL.into_iter();
-            let actions = actions.filter(|action| (*action == input::BulkAction::Migrate) == wanted);
-            one_of(actions.map(input::BulkAction::as_str))
-        });
-        migrate.title = Some("Migrate".to_owned());
-        migrate.properties.insert("action".to_owned(), is_migrate.into());
-        migrate.required.push("version".to_owned());
-        if let Some(RefOr::T(Schema::Object(version))) = migrate.properties.get_mut("version") {
-            version.schema_type = Type::Integer.into();
-        }
-        let query = AllOfBuilder::new().item(Ref::from_schema_name(SagaQuery::name())).item(has_definition());
-        migrate.properties.insert("query".to_owned(), query.into());
-        other.title = Some("Everything else".to_owned());
-        other.properties.insert("action".to_owned(), is_other.into());
-        other.properties.insert("version".to_owned(), ObjectBuilder::new().schema_type(Type::Null).into());
-        OneOfBuilder::new().item(migrate).item(other).description(description).into()
-    }
-}
-
-impl ToSchema for BulkRequest {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        bulk::BulkRequest::schemas(schemas);
-    }
 }
 
 /// An action of a bulk request.
@@ -132,7 +68,7 @@ impl PartialSchema for BulkAction {
 
 impl ToSchema for BulkAction {}
 
-fn one_of(names: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
+pub(crate) fn one_of(names: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names))
 }
 

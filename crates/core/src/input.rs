@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::definition::Definition;
 use super::id::{Direction, StepPath};
-use super::journal::{AnswerTo, By, Problem, ReceivedEvent, ReplyKind, Started};
+use super::journal::{AnswerTo, By, InterventionKind, Problem, ReceivedEvent, ReplyKind, Started};
 
 /// One input, the argument of [`transition`](super::transition()).
 #[derive(Debug, Clone, PartialEq)]
@@ -119,17 +119,6 @@ pub enum Intervention {
     RaiseLimits,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InterventionKind {
-    Retry,
-    Resolve,
-    Skip,
-    Rollback,
-    Abandon,
-    RaiseLimits,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub enum Resolution {
     /// It happened, with this output.
@@ -175,20 +164,6 @@ impl BulkAction {
             Self::Rollback => "rollback",
             Self::Abandon => "abandon",
             Self::Migrate => "migrate",
-        }
-    }
-}
-
-impl InterventionKind {
-    /// The name in the journal, the API and the audit log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Resolve => "resolve",
-            Self::Skip => "skip",
-            Self::Rollback => "rollback",
-            Self::Abandon => "abandon",
-            Self::RaiseLimits => "raise_limits",
         }
     }
 }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::id::{Direction, SagaId, StepPath, Time};
-use super::input::InterventionKind;
 pub use super::problem::{Problem, ProblemCode};
 use super::state::status::Status;
 
@@ -69,6 +68,31 @@ pub enum Cause {
         #[serde(flatten)]
         by: By,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterventionKind {
+    Retry,
+    Resolve,
+    Skip,
+    Rollback,
+    Abandon,
+    RaiseLimits,
+}
+
+impl InterventionKind {
+    /// The name in the journal, the API and the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Resolve => "resolve",
+            Self::Skip => "skip",
+            Self::Rollback => "rollback",
+            Self::Abandon => "abandon",
+            Self::RaiseLimits => "raise_limits",
+        }
+    }
 }
 
 /// Who asked for something, and why.

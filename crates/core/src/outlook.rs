@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::definition::{Action, Awaited, Block, Definition, Step, StepIndex, StepKind};
 use super::id::{Direction, StepPath, Time};
-use super::input::{Input, Intervention, InterventionKind, Resolution};
-use super::journal::{By, Fact};
+use super::input::{Input, Intervention, Resolution};
+use super::journal::{By, Fact, InterventionKind};
 use super::state::{Entered, Incident, Pending, State, Status, StepOutcome};
 use super::transition::transition;
 

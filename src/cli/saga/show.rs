@@ -17,7 +17,7 @@ use snorri_api::records::DeadLetterLink;
 use snorri_api::sagas::{
     GetQuery, Incident, Include, Saga, SentCommand, Step, StepStatus, Timer, UpcomingStep,
 };
-use snorri_core::input::InterventionKind;
+use snorri_core::journal::InterventionKind;
 use snorri_core::journal::SkipReason;
 use snorri_core::outlook::UpcomingAction;
 use snorri_core::{Direction, SagaId, Time};

@@ -21,9 +21,8 @@ use crate::http::problem::ErrorResponse;
 use crate::http::roles::{Operator, Role};
 use crate::http::routes::{Group, needs};
 use crate::http::state::MAX_BODY_BYTES;
-use snorri_api::bulk::{BulkLine, BulkRequest};
+use snorri_api::bulk::{BulkLine, BulkRequest, DependentBulkRequest};
 use snorri_api::sagas::{BulkStarted, StartRequest};
-use snorri_api::schema;
 use snorri_core::SagaId;
 use snorri_core::input::BulkAction;
 use snorri_engine::operations::bulk::{Action, BulkResult};
@@ -85,7 +84,7 @@ async fn start_one(api: Api, line: u64, text: Result<String, LinesCodecError>) -
 /// Applies one action to all sagas that match a query. Without `confirm`, the request is a dry run. The response (NDJSON) is
 /// streamed: a `summary`, an `item` for each saga, and `complete`. If the client disconnects, the remaining sagas are not
 /// changed. `migrate` also requires the role `deployer`.
-#[utoipa::path(post, path = "/v1/bulk", tag = "bulk", request_body = schema::BulkRequest, responses(
+#[utoipa::path(post, path = "/v1/bulk", tag = "bulk", request_body = DependentBulkRequest, responses(
     (status = 200, description = "A summary, each saga, and the totals", body = BulkLine,
         content_type = "application/x-ndjson"),
     NotFound, Conflict

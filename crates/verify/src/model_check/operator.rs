@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use snorri_core::definition::{Definition, Step};
 use snorri_core::id::{Direction, StepPath};
-use snorri_core::input::{Input, Intervention, InterventionKind, Migrate, Resolution};
-use snorri_core::journal::By;
+use snorri_core::input::{Input, Intervention, Migrate, Resolution};
+use snorri_core::journal::{By, InterventionKind};
 use snorri_core::limits::MAX_LIMITS_RAISED;
 use snorri_core::state::{Pending, State, StepOutcome};
 
