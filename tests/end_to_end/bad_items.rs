@@ -3,7 +3,6 @@
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 
-use super::support::world::order;
 use super::*;
 
 const WAITING: &str = r#"
@@ -66,7 +65,7 @@ async fn sagas(world: &World, query: &str) -> Vec<Value> {
 
 /// The order saga whose attempts do not time out while the database takes its time to give up.
 fn patient(exchange: &str) -> String {
-    order(exchange).replace("timeout: 500ms", "timeout: 60s")
+    support::world::order(exchange).replace("timeout: 500ms", "timeout: 60s")
 }
 
 /// A batch that is too large for the database (case 31) is split and committed completely.
