@@ -1,10 +1,10 @@
-//! The engine: loads sagas, decides inputs, commits the decisions and acknowledges the messages. The only caller of
-//! [`transition`](snorri_core::transition()).
+//! The engine: loads sagas, decides inputs, commits the decisions and acknowledges the messages. In production,
+//! only it calls [`transition`](snorri_core::transition()).
 //!
 //! The path of a reply: [`intake`] gets a delivery from the broker, decodes it, and submits an input to its saga's [`lane`].
 //! The lane decides it together with all waiting inputs, commits the batch, and answers; the delivery is acknowledged. The
 //! commands of the batch go through the [`outbox`] to the broker, and once they are confirmed, a later commit removes them.
-//! [`timers`] wakes sagas, and sends what a dead process has left in the outbox.
+//! The sweeper of the [`outbox`] sends what a dead process has left in it; [`timers`] wakes sagas.
 
 pub mod dead_letters;
 pub mod definitions;

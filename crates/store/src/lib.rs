@@ -3,25 +3,25 @@
 //! The only crate that uses sea-orm. In reading order:
 //!
 //! - `sql_store`: the connections, and running a statement on them
-//! - `connect`, `settings`: connections, migrations; options and what each session is set to
+//! - `session/connect`, `session/settings`: connections, migrations; options and what each session is set to
 //! - `commit`: writes a batch, the hot path of the product
 //! - `aside`: the rare parts of a batch
 //! - `parameters`: the parameters of statements
-//! - `claim`: claims due timers and unsent messages
+//! - `commit/claim`: claims due timers and unsent messages
 //! - `read`: journals
-//! - `list`, `question`: lists of sagas, and queries by changing conditions
-//! - `definitions`, `records`: definitions; dead letters, the audit, and the runs of schedules
+//! - `read/list`, `read/question`: lists of sagas, and queries by changing conditions
+//! - `definitions`, `read/records`: definitions; dead letters, the audit, and the runs of schedules
 //! - `buffer`: events and signals that arrived before their saga
 //! - `retain`: finds and deletes sagas that ended long ago
 //! - `token_keys`: the keys of correlation tokens
 //! - `processes`: the processes that are alive, and the rows that they have reserved
-//! - `identity`: the id of the database
-//! - `locks`: whether another session blocks all commits
+//! - `session/identity`: the id of the database
+//! - `commit/locks`: whether another session blocks all commits
 //! - `entity`: the table whose statements sea-orm builds
-//! - `error`, `stored`: the meaning of a database's error; rows that cannot be read
-//! - `probe`, `switching`: the writable database, at the start and after a failover
-//! - `recycling`: sessions that are not used again
-//! - `writer`: the connection that writes to SQLite
+//! - `session/error`, `read/stored`: the meaning of a database's error; rows that cannot be read
+//! - `session/probe`, `session/switching`: the writable database, at the start and after a failover
+//! - `session/recycling`: sessions that are not used again
+//! - `commit/writer`: the connection that writes to SQLite
 //!
 //! The hot paths are one constant SQL text for each database, prepared once on each connection; the others are built by
 //! sea-orm. Every statement is its own transaction where one statement suffices, because a single statement can be dropped
