@@ -165,10 +165,14 @@ impl Orchestrator {
             definitions,
             metrics: Arc::new(Metrics::new(&mut registry)),
             wire,
+            process: Uuid::now_v7(),
         };
-        let (engine, running) = Engine::spawn(&parts, &config.engine);
+        // A single process shares with no other, and one that may not declare queues cannot have its own.
+        let own_reply_queue = config.broker.url.first() != LOCAL_BROKER && config.broker.declare_topology;
+        let options = snorri_engine::Options { own_reply_queue, ..config.engine.clone() };
+        let (engine, running) = Engine::spawn(&parts, &options);
         let stop_intake = CancellationToken::new();
-        let intake = intake::spawn(&engine, &config.engine, running.supervisor(), &stop_intake);
+        let intake = intake::spawn(&engine, &options, running.supervisor(), &stop_intake);
         Ok(Self { engine, running, metrics: Arc::new(registry), broker, stop_intake, intake })
     }
 
@@ -249,7 +253,7 @@ async fn open_broker(
     startup: &Startup,
 ) -> anyhow::Result<Arc<dyn Broker>> {
     let addresses = &config.broker.url;
-    if addresses.first() == "local" {
+    if addresses.first() == LOCAL_BROKER {
         let broker = LocalBroker::new(local::Options::default()).with_keys(wire.keys.clone());
         return Ok(Arc::new(broker));
     }
@@ -275,7 +279,8 @@ async fn declare_own(config: &Config, broker: &dyn Broker, wire: &Wire) -> Resul
     let failed = |error| StartupFailure::of_broker(&error, &config.broker.url);
     broker.declare(&topology::own_topology(&config.broker.prefix)).await.map_err(failed)?;
     if let Some(exchange) = &wire.reply_exchange {
-        broker.declare(&topology::reply_topology(&wire.names, exchange)).await.map_err(failed)?;
+        let replies = topology::reply_topology(&wire.names, &wire.names.replies, Some(exchange));
+        broker.declare(&replies).await.map_err(failed)?;
     }
     Ok(())
 }
@@ -298,6 +303,9 @@ fn readable(read: Vec<Read>, definitions: &Definitions) -> Vec<Source> {
     }
     sources
 }
+
+/// The address of the broker in this process.
+const LOCAL_BROKER: &str = "local";
 
 /// The maximum duration of a drain after a task has failed.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);

@@ -14,6 +14,8 @@ mod letters;
 mod renewed;
 #[path = "engine/repeated.rs"]
 mod repeated;
+#[path = "engine/reply_queues.rs"]
+mod reply_queues;
 #[path = "engine/scheduled.rs"]
 mod scheduled;
 #[path = "engine/schemas.rs"]
@@ -43,10 +45,11 @@ use snorri_ports::broker::{
 use snorri_ports::clock::{Clock, SystemClock};
 use snorri_ports::store::{Appended, AuditFilter, Batch, Filter, LetterFilter, Store};
 use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire};
-use snorri_wire::topology::{Names, own_topology};
+use snorri_wire::topology::{Names, own_topology, reply_topology};
 use testkit::MemoryStore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use uuid::Uuid;
 
 const ORDER: &str = include_str!("../sagas/order.yaml");
 
@@ -88,6 +91,7 @@ async fn engine_of(
         definitions,
         metrics,
         wire: wire(),
+        process: Uuid::now_v7(),
     };
     Engine::spawn(&parts, options)
 }
@@ -113,6 +117,7 @@ fn options() -> Options {
         poll_batch_size: NonZeroU32::new(100).expect("some"),
         prefetch: 100,
         message_timeout: Duration::from_secs(60),
+        own_reply_queue: false,
         buffered_events: event_buffer::Options {
             retention_period: Duration::from_secs(600),
             max_events: 1_000,
@@ -189,10 +194,10 @@ async fn a_forward_command_expires_with_its_attempt_and_a_compensation_never() {
     let refused = ReplyResult::Failure(Problem::of_participant("declined", ""));
     engine.submitter.submit(id, Input::Reply(Reply { attempt, result: refused })).await.expect("accepted");
     early::until("three commands", async || sent.lock().expect("a lock").len() == 3).await;
-    for (command, expiration) in sent.lock().expect("a lock").iter() {
-        match (command.as_str(), expiration) {
+    for command in sent.lock().expect("a lock").iter() {
+        match (command.routing_key.as_str(), command.properties.expiration) {
             ("inventory.reserve" | "payment.charge", Some(left)) => {
-                assert!(!left.is_zero() && *left <= Duration::from_secs(10), "{command}: {left:?}");
+                assert!(!left.is_zero() && left <= Duration::from_secs(10), "{command:?}");
             }
             ("inventory.release", None) => {}
             other => panic!("{other:?}"),
@@ -201,13 +206,12 @@ async fn a_forward_command_expires_with_its_attempt_and_a_compensation_never() {
     running.shut_down().await;
 }
 
-/// Collects the commands that participants get from now on, each with its expiration.
-async fn commands(engine: &Engine) -> Arc<Mutex<Vec<(String, Option<Duration>)>>> {
+/// Collects the commands that participants get from now on.
+async fn commands(engine: &Engine) -> Arc<Mutex<Vec<Delivery>>> {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let taken = Arc::clone(&sent);
     let handler = tower::service_fn(move |delivery: Delivery| {
-        let expiration = delivery.properties.expiration;
-        taken.lock().expect("a lock").push((delivery.routing_key, expiration));
+        taken.lock().expect("a lock").push(delivery);
         std::future::ready(Ok::<_, tower::BoxError>(Verdict::Ack))
     });
     let broker = Arc::clone(&engine.parts.broker);

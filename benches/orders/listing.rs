@@ -22,7 +22,7 @@ use crate::load::{self, Seen};
 use crate::measure::{Cpu, Processes, median, percentile, service_id};
 use crate::process::{Event, Process, Role, Snorri};
 use crate::services::Services;
-use crate::versus::{Stage, delete_queues, limit};
+use crate::versus::{Stage, limit};
 
 /// The least part of the throughput that must be left while an operator lists.
 pub const LEAST_RATIO: f64 = 0.95;
@@ -107,7 +107,7 @@ pub async fn run(stage: &Stage<'_>, services: &Services, extent: Extent) -> anyh
     };
     let slices = slices(stage, services, &snorri, plan).await;
     snorri.terminate().await?;
-    let left = delete_queues(services, &prefix).await;
+    let left = stage.delete_queues(services, &prefix).await;
     let slices = slices?;
     left?;
     let results = OPERATORS.into_iter().filter_map(|operator| summary(&slices, operator)).collect();
@@ -131,7 +131,7 @@ async fn slices(
     let (count, limit) = (plan.slices, limit(plan.warm_up_seconds + plan.seconds));
     let mut load = Process::spawn(&Role::Load { amqp_url: services.amqp_url.clone(), plan })?;
     let processes = Processes {
-        orchestrator: snorri.id(),
+        orchestrator: vec![snorri.id()],
         participant: stage.participant.map(Process::id),
         load: Some(load.id()),
         rabbitmq: service_id("broker"),

@@ -43,6 +43,9 @@ use versus::{Backend, Before, Contender, Setting, Stage, start_participant};
 /// The number of groups in each round that measure the cost of an operator.
 const GROUPS: usize = 4;
 
+/// The sagas in flight from which several processes share the work.
+const SHARED_FROM: usize = 200;
+
 /// Measures Snorri against the floor. After `cargo bench --bench orders --`.
 #[derive(Debug, Parser)]
 struct Args {
@@ -58,6 +61,9 @@ struct Args {
     /// Of a hundred orders, how many are started once more after their end; only where none is refused, and not on the floor
     #[arg(long, value_delimiter = ',', default_values_t = [0, 5])]
     repeated: Vec<u64>,
+    /// Processes of Snorri that share the work; several only where no order is refused or repeated, from 200 in flight on
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3])]
+    replicas: Vec<usize>,
     /// Number of rounds; medians are reported
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -182,7 +188,7 @@ async fn compare(args: &Args, stage: &Stage<'_>, round: u32, measured: &mut Meas
     for setting in settings(args) {
         // Alternating in time, because a machine's speed drifts; and in turns, because one disturbs the next.
         let mut contenders = vec![Contender::Snorri];
-        if setting.repeated_percent == 0 {
+        if setting.repeated_percent == 0 && setting.replicas == 1 {
             contenders.push(Contender::Floor);
         }
         if args.before.is_some() && setting.backend == Backend::Amqp {
@@ -227,30 +233,38 @@ async fn database(services: Option<&Services>, number: u32) -> anyhow::Result<St
     }
 }
 
-fn settings(args: &Args) -> impl Iterator<Item = Setting> {
-    let Args { seconds, warm_up: warm_up_seconds, .. } = *args;
-    let settings = args.backend.iter().flat_map(move |backend| {
-        args.in_flight.iter().flat_map(move |in_flight| {
-            args.refused.iter().flat_map(move |refused| {
-                let repeated = args.repeated.iter().filter(move |repeated| *refused == 0 || **repeated == 0);
-                repeated.map(move |repeated| (*backend, *in_flight, *refused, *repeated))
-            })
-        })
-    });
-    settings.map(move |(backend, in_flight, refused_percent, repeated_percent)| Setting {
-        backend,
-        in_flight,
-        refused_percent,
-        repeated_percent,
-        warm_up_seconds,
-        seconds,
-    })
+fn settings(args: &Args) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for &backend in &args.backend {
+        for &in_flight in &args.in_flight {
+            for &refused_percent in &args.refused {
+                for &repeated_percent in &args.repeated {
+                    for &replicas in &args.replicas {
+                        let is_plain = refused_percent == 0 && repeated_percent == 0;
+                        let is_shared = backend == Backend::Amqp && in_flight >= SHARED_FROM && is_plain;
+                        if (replicas == 1 || is_shared) && (refused_percent == 0 || repeated_percent == 0) {
+                            settings.push(Setting {
+                                backend,
+                                in_flight,
+                                refused_percent,
+                                repeated_percent,
+                                replicas,
+                                warm_up_seconds: args.warm_up,
+                                seconds: args.seconds,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    settings
 }
 
 fn progress(run: &versus::Run) -> String {
-    let Setting { backend, in_flight, refused_percent, repeated_percent, .. } = run.setting;
+    let Setting { backend, in_flight, refused_percent, repeated_percent, replicas, .. } = run.setting;
     let (contender, round, rate) = (run.contender, run.round, run.seen.sagas_per_second);
     format!(
-        "{round} {backend:?} {in_flight} {refused_percent} % {repeated_percent} % {contender:?}: {rate:.0}/s"
+        "{round} {backend:?} {in_flight} {refused_percent} % {repeated_percent} % {contender:?} x{replicas}: {rate:.0}/s"
     )
 }

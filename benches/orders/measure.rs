@@ -24,9 +24,9 @@ pub struct Cpu {
 }
 
 /// The processes of a run, by id.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Processes {
-    pub orchestrator: u32,
+    pub orchestrator: Vec<u32>,
     pub participant: Option<u32>,
     pub load: Option<u32>,
     pub rabbitmq: Option<u32>,
@@ -38,7 +38,7 @@ impl Processes {
         let all = Table::read();
         let of = |id: Option<u32>| id.map(|id| all.tree_seconds(id));
         Ok(Cpu {
-            orchestrator: all.tree_seconds(self.orchestrator),
+            orchestrator: self.orchestrator.iter().map(|id| all.tree_seconds(*id)).sum(),
             participant: of(self.participant),
             load: of(self.load),
             rabbitmq: of(self.rabbitmq),

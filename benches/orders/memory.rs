@@ -66,6 +66,9 @@ pub async fn run(stage: &Stage<'_>, services: &Services) -> anyhow::Result<Memor
     snorri.terminate().await?;
     amqp::delete_queues(&connection, &names.working()).await?;
     amqp::delete_queues(&connection, &[&names.dead_letters]).await?;
+    for process in services.forget_processes(&stage.database_url).await? {
+        amqp::delete_queues(&connection, &[&names.replies_of(process)]).await?;
+    }
     amqp::delete_exchange(&connection, &names.lifecycle).await?;
     connection.close(200, "OK".into()).await?;
     Ok(Memory { sagas: SAGAS, empty_mib, idle_mib, peak_mib, seconds })

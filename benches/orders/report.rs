@@ -39,7 +39,7 @@ pub struct Summary {
     #[serde(flatten)]
     setting: Setting,
     sagas_per_second: f64,
-    /// Of the rounds, the median of this one's rate as part of the floor's; with repeated starts, as part of its own without.
+    /// Of the rounds, the median of this one's rate as part of the floor's; with repeated starts or several processes, as part of its own without.
     ratio: f64,
     /// The median over the rounds of the rate relative to that of the build before, if this is Snorri and there is one.
     ratio_to_before: Option<f64>,
@@ -199,10 +199,11 @@ fn title(backend: Backend) -> &'static str {
 
 fn header(backend: Backend) -> String {
     let start = format!(
-        "{:>9} {:>7} {:>8}  {:<6} {:>8} {:>6} {:>9} {:>8} {:>8} {:>8}",
+        "{:>9} {:>7} {:>8} {:>8}  {:<6} {:>8} {:>6} {:>9} {:>8} {:>8} {:>8}",
         "in flight",
         "refused",
         "repeated",
+        "replicas",
         "",
         "sagas/s",
         "ratio",
@@ -219,7 +220,7 @@ fn header(backend: Backend) -> String {
 
 impl Summary {
     fn line(&self) -> String {
-        let Setting { backend, in_flight, refused_percent, repeated_percent, .. } = self.setting;
+        let Setting { backend, in_flight, refused_percent, repeated_percent, replicas, .. } = self.setting;
         let contender = match self.contender {
             Contender::Floor => "floor",
             Contender::Snorri => "snorri",
@@ -227,7 +228,7 @@ impl Summary {
         };
         let to_before = self.ratio_to_before.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
         let start = format!(
-            "{in_flight:>9} {refused_percent:>5} % {repeated_percent:>6} %  {contender:<6} {:>8.0} {:>6.2} {:>9} {:>8.2} {:>8.2} {:>8.0}",
+            "{in_flight:>9} {refused_percent:>5} % {repeated_percent:>6} % {replicas:>8}  {contender:<6} {:>8.0} {:>6.2} {:>9} {:>8.2} {:>8.2} {:>8.0}",
             self.sagas_per_second, self.ratio, to_before, self.p50_ms, self.p99_ms, self.peak_mib
         );
         let cpu = &self.cpu_ms_per_saga;
@@ -242,9 +243,9 @@ fn summarize(runs: &[Run], setting: Setting, contender: Contender) -> Option<Sum
     let of = |contender| runs.iter().filter(move |run| run.setting == setting && run.contender == contender);
     of(contender).next()?;
     let middle = |number: &dyn Fn(&Run) -> f64| median(of(contender).map(number).collect());
-    let baseline = match setting.repeated_percent {
-        0 => (setting, Contender::Floor),
-        _ => (Setting { repeated_percent: 0, ..setting }, contender),
+    let baseline = match (setting.repeated_percent, setting.replicas) {
+        (0, 1) => (setting, Contender::Floor),
+        _ => (Setting { repeated_percent: 0, replicas: 1, ..setting }, contender),
     };
     let ratios = |(setting, baseline): (Setting, Contender)| -> Vec<f64> {
         let ratio = |run: &Run| {

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use uuid::Uuid;
 
 use crate::amqp;
 
@@ -51,6 +52,20 @@ impl Services {
         amqp::delete_queues(&connection, &queues.each_ref().map(String::as_str)).await?;
         amqp::delete_exchange(&connection, &self.idle_queue()).await?;
         Ok(connection.close(200, "OK".into()).await?)
+    }
+
+    /// Removes the processes that worked on a database and have ended, and returns their ids. The floor's has no tables.
+    pub async fn forget_processes(&self, database_url: &str) -> anyhow::Result<Vec<Uuid>> {
+        let database = Database::connect(database_url).await?;
+        let query = |sql| Statement::from_string(database.get_database_backend(), sql);
+        let tables =
+            database.query_all_raw(query("SELECT 1 FROM pg_tables WHERE tablename = 'process'")).await?;
+        let rows = match tables[..] {
+            [] => Vec::new(),
+            _ => database.query_all_raw(query("DELETE FROM process RETURNING id")).await?,
+        };
+        database.close().await?;
+        rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
     }
 
     fn database(&self, number: u32) -> String {

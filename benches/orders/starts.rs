@@ -17,7 +17,7 @@ use crate::memory::patient_definitions;
 use crate::process::{Process, Role};
 use crate::services::Services;
 use crate::starting::{self, Way};
-use crate::versus::{Stage, delete_queues, limit, measure};
+use crate::versus::{Stage, limit, measure};
 
 /// The least rate over REST, as part of that over AMQP with as many in flight.
 pub const LEAST_RATIO: f64 = 0.8;
@@ -86,7 +86,7 @@ pub async fn run(
     };
     let mut load = Process::spawn(&Role::Starting(plan))?;
     let processes = Processes {
-        orchestrator: snorri.id(),
+        orchestrator: vec![snorri.id()],
         participant: None,
         load: Some(load.id()),
         rabbitmq: service_id("broker"),
@@ -94,7 +94,7 @@ pub async fn run(
     };
     let measured = measure(&mut load, &processes, limit(warm_up_seconds + seconds)).await;
     snorri.terminate().await?;
-    let left = delete_queues(services, &prefix).await;
+    let left = stage.delete_queues(services, &prefix).await;
     let (seen, cpu_ms_per_start, peak_mib) = measured?;
     left?;
     ensure!(seen.sagas > 0, "nothing was started");

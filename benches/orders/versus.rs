@@ -41,6 +41,8 @@ pub struct Setting {
     pub in_flight: usize,
     pub refused_percent: u64,
     pub repeated_percent: u64,
+    /// How many processes of Snorri share the work.
+    pub replicas: usize,
     pub warm_up_seconds: f64,
     pub seconds: f64,
 }
@@ -56,7 +58,7 @@ pub struct Run {
     pub seen: Seen,
     /// CPU milliseconds for each saga: the same number as seconds for each 1,000.
     pub cpu_ms_per_saga: Cpu,
-    /// The peak of resident memory of the orchestrator's process.
+    /// The peak of resident memory of the orchestrator's first process.
     pub peak_mib: f64,
 }
 
@@ -100,8 +102,8 @@ impl Stage<'_> {
             Backend::Embedded => self.embedded(contender, plan).await?,
             Backend::Amqp => {
                 let services = self.services.context("services")?;
-                let result = self.on_services(services, contender, plan).await;
-                let left = delete_queues(services, &prefix).await;
+                let result = self.on_services(services, contender, plan, setting.replicas).await;
+                let left = self.delete_queues(services, &prefix).await;
                 let measured = result?;
                 left?;
                 measured
@@ -115,31 +117,36 @@ impl Stage<'_> {
         services: &Services,
         contender: Contender,
         plan: load::Plan,
+        replicas: usize,
     ) -> anyhow::Result<(Seen, Cpu, f64)> {
         let orchestrator = match contender {
             Contender::Floor => {
                 let (amqp_url, prefix) = (services.amqp_url.clone(), plan.prefix.clone());
-                Orchestrator::Floor(Process::start(&Role::Floor(floor::Plan { amqp_url, prefix })).await?)
+                Orchestrator::Floor(Box::new(
+                    Process::start(&Role::Floor(floor::Plan { amqp_url, prefix })).await?,
+                ))
             }
-            Contender::Snorri => Orchestrator::Snorri(
-                self.snorri(services, &plan.prefix, &self.definitions, &[])
-                    .await
-                    .context("starting snorri")?,
-            ),
-            Contender::Before => {
-                let Before { binary, database_url } = self.before.as_ref().context("no build from before")?;
-                let url = &services.amqp_url;
-                Orchestrator::Snorri(
-                    Snorri::start(binary, url, database_url, &plan.prefix, &self.definitions, &[])
-                        .await
-                        .context("starting the build from before")?,
-                )
+            Contender::Snorri | Contender::Before => {
+                let own = (Path::new(env!("CARGO_BIN_EXE_snorri")), self.database_url.as_str());
+                let (binary, database_url) = match (contender, &self.before) {
+                    (Contender::Before, Some(before)) => {
+                        (before.binary.as_path(), before.database_url.as_str())
+                    }
+                    _ => own,
+                };
+                let (url, prefix) = (&services.amqp_url, &plan.prefix);
+                let mut processes = Vec::new();
+                for _ in 0..replicas {
+                    let started = Snorri::start(binary, url, database_url, prefix, &self.definitions, &[]);
+                    processes.push(started.await.with_context(|| format!("starting {}", binary.display()))?);
+                }
+                Orchestrator::Snorri(processes)
             }
         };
         let limit = limit(plan.warm_up_seconds + plan.seconds);
         let mut load = Process::spawn(&Role::Load { amqp_url: services.amqp_url.clone(), plan })?;
         let processes = Processes {
-            orchestrator: orchestrator.id(),
+            orchestrator: orchestrator.ids(),
             participant: self.participant.map(Process::id),
             load: Some(load.id()),
             rabbitmq: service_id("broker"),
@@ -148,9 +155,37 @@ impl Stage<'_> {
         let measured = measure(&mut load, &processes, limit).await?;
         match orchestrator {
             Orchestrator::Floor(floor) => floor.kill().await?,
-            Orchestrator::Snorri(snorri) => drop(snorri.terminate().await?),
+            Orchestrator::Snorri(processes) => {
+                for process in processes {
+                    process.terminate().await?;
+                }
+            }
         }
         Ok(measured)
+    }
+
+    /// Removes a run's queues and exchange. Of those that were killed, some last acknowledgements may not have arrived; but there
+    /// must be no dead letters.
+    pub async fn delete_queues(&self, services: &Services, prefix: &str) -> anyhow::Result<()> {
+        let connection = amqp::connect(&services.amqp_url).await?;
+        let names = Names::new(prefix);
+        amqp::delete_queues(&connection, &names.working()).await?;
+        let before = self.before.as_ref().map(|before| before.database_url.as_str());
+        for database_url in before.into_iter().chain([self.database_url.as_str()]) {
+            for process in services.forget_processes(database_url).await? {
+                amqp::delete_queues(&connection, &[&names.replies_of(process)]).await?;
+            }
+        }
+        let dead = amqp::delete_queues(&connection, &[&names.dead_letters]).await?;
+        let (probation, parked) = (format!("{prefix}.probation"), format!("{prefix}.parked"));
+        let lost = amqp::delete_queues(&connection, &[&probation, &parked]).await?;
+        for exchange in [&names.lifecycle, &probation] {
+            amqp::delete_exchange(&connection, exchange).await?;
+        }
+        connection.close(200, "OK".into()).await?;
+        ensure!(dead == [0], "{dead:?} messages in {}", names.dead_letters);
+        ensure!(lost == [0, 0], "{lost:?} messages in {probation} and {parked}");
+        Ok(())
     }
 
     pub async fn snorri(
@@ -170,7 +205,7 @@ impl Stage<'_> {
         let definitions = (contender == Contender::Snorri).then(|| self.definitions.clone());
         let mut process = Process::spawn(&Role::Embedded(embedded::Plan { load: plan, definitions }))?;
         let processes = Processes {
-            orchestrator: process.id(),
+            orchestrator: vec![process.id()],
             participant: None,
             load: None,
             rabbitmq: None,
@@ -181,15 +216,15 @@ impl Stage<'_> {
 }
 
 enum Orchestrator {
-    Floor(Process),
-    Snorri(Snorri),
+    Floor(Box<Process>),
+    Snorri(Vec<Snorri>),
 }
 
 impl Orchestrator {
-    fn id(&self) -> u32 {
+    fn ids(&self) -> Vec<u32> {
         match self {
-            Self::Floor(process) => process.id(),
-            Self::Snorri(process) => process.id(),
+            Self::Floor(process) => vec![process.id()],
+            Self::Snorri(processes) => processes.iter().map(Snorri::id).collect(),
         }
     }
 }
@@ -204,7 +239,8 @@ pub async fn measure(
     let before = processes.cpu()?;
     let Event::Measured = load.event(limit).await? else { bail!("a load that did not measure") };
     let after = processes.cpu()?;
-    let peak_mib = memory_mib(processes.orchestrator, "VmHWM")?;
+    let first = processes.orchestrator.first().context("an orchestrator")?;
+    let peak_mib = memory_mib(*first, "VmHWM")?;
     let Event::Seen(seen) = load.event(limit).await? else { bail!("a load that saw nothing") };
     let cpu = after.since(&before, seen.sagas);
     Ok((seen, cpu, peak_mib))
@@ -213,22 +249,4 @@ pub async fn measure(
 /// How long the next event of a load that measures for so long may take.
 pub fn limit(seconds: f64) -> Duration {
     GRACE + Duration::from_secs_f64(seconds)
-}
-
-/// Removes a run's queues and exchange. Of those that were killed, some last acknowledgements may not have arrived; but there
-/// must be no dead letters.
-pub async fn delete_queues(services: &Services, prefix: &str) -> anyhow::Result<()> {
-    let connection = amqp::connect(&services.amqp_url).await?;
-    let names = Names::new(prefix);
-    amqp::delete_queues(&connection, &names.working()).await?;
-    let dead = amqp::delete_queues(&connection, &[&names.dead_letters]).await?;
-    let (probation, parked) = (format!("{prefix}.probation"), format!("{prefix}.parked"));
-    let lost = amqp::delete_queues(&connection, &[&probation, &parked]).await?;
-    for exchange in [&names.lifecycle, &probation] {
-        amqp::delete_exchange(&connection, exchange).await?;
-    }
-    connection.close(200, "OK".into()).await?;
-    ensure!(dead == [0], "{dead:?} messages in {}", names.dead_letters);
-    ensure!(lost == [0, 0], "{lost:?} messages in {probation} and {parked}");
-    Ok(())
 }

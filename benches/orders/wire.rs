@@ -77,6 +77,11 @@ impl Names {
         }
     }
 
+    /// The queue of the replies to one process of Snorri.
+    pub fn replies_of(&self, process: uuid::Uuid) -> String {
+        format!("{}.{}", self.replies, process.simple())
+    }
+
     /// The queues that are empty or nearly empty after a run.
     pub fn working(&self) -> [&str; 5] {
         [&self.starts, &self.events, &self.signals, &self.replies, &self.answers]

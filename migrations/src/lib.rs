@@ -13,7 +13,7 @@
 //! - `audit`: the actions of operators.
 //! - `token_key`: the keys of correlation tokens.
 //! - `process`: the processes that work on this database, and when each was last alive. Rows of the `outbox` and timers that a
-//!   process has reserved (their `holder`) are taken over when it has died.
+//!   process has reserved (their `holder`) are taken over when it has ended, and so is its reply queue.
 //! - `identity`: one row, which distinguishes this database from others on the same broker.
 //!
 //! A time is a bigint: milliseconds since the Unix epoch, UTC. JSON is stored as text, which is the cheapest to write; cast it

@@ -277,9 +277,10 @@ fn token_key() -> TableCreateStatement {
     )
 }
 
-/// The processes, with a new id at each start, and when each was last alive.
+/// The processes, with a new id at each start, and when each was last alive. One that has ended stays as long as its reply queue.
 fn process() -> TableCreateStatement {
-    table(Process::Table, [uuid(Process::Id).primary_key().take(), big_integer(Process::SeenAt)])
+    let id = uuid(Process::Id).primary_key().take();
+    table(Process::Table, [id, big_integer(Process::SeenAt), big_integer_null(Process::EndedAt)])
 }
 
 /// The identity of the database, which the queues of its orchestrators carry. There is one row, number 1.

@@ -58,6 +58,7 @@ pub async fn observed(
         definitions,
         metrics: Arc::new(Metrics::new(&mut Registry::default())),
         wire: wire(),
+        process: Uuid::now_v7(),
     };
     let lease = Duration::from_secs(5);
     let options = Options { outbox_poll_interval: Duration::from_secs(2), outbox_lease: lease, ..options() };
@@ -78,7 +79,8 @@ async fn a_command_that_waited_for_the_database_is_sent_with_a_deadline_in_the_f
     let sent = commands(&engine).await;
     engine.starter.start(start("o-1")).await.expect("started");
     early::until("the command", async || !sent.lock().expect("a lock").is_empty()).await;
-    let (command, expiration) = sent.lock().expect("a lock")[0].clone();
+    let Delivery { routing_key: command, properties, .. } = sent.lock().expect("a lock")[0].clone();
+    let expiration = properties.expiration;
     assert_eq!(command, "inventory.reserve");
     assert!(expiration.is_some_and(|left| left > Duration::from_secs(9)), "{expiration:?}");
     running.shut_down().await;
@@ -105,7 +107,8 @@ async fn a_late_command_does_not_wait_for_the_saga_of_another() {
     early::until("a command", async || !sent.lock().expect("a lock").is_empty()).await;
     assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
     early::until("both commands", async || sent.lock().expect("a lock").len() > 1).await;
-    for (_, expiration) in sent.lock().expect("a lock").iter() {
+    for command in sent.lock().expect("a lock").iter() {
+        let expiration = command.properties.expiration;
         assert!(expiration.is_some_and(|left| left > Duration::from_secs(9)), "{expiration:?}");
     }
     running.shut_down().await;
@@ -130,7 +133,7 @@ async fn a_second_attempt_that_has_waited_is_sent_only_if_it_is_awaited() {
     engine.submitter.submit(other, success("reserve")).await.expect("accepted");
     tokio::time::sleep(Duration::from_secs(30)).await;
     let sent = sent.lock().expect("a lock").clone();
-    let reserved = sent.iter().filter(|(command, _)| command == "inventory.reserve").count();
+    let reserved = sent.iter().filter(|command| command.routing_key == "inventory.reserve").count();
     assert_eq!(reserved, 2, "{sent:?}");
     running.shut_down().await;
 }

@@ -15,6 +15,7 @@ impl Watch {
     /// An acknowledged message is either stored or changes nothing.
     pub fn check_handled(&self, queue: &str, delivery: &Delivery) {
         let names = &self.wire.names;
+        let queue = names.common(queue);
         match () {
             () if queue == names.replies => self.check_reply(delivery),
             () if queue == names.starts => self.check_start(delivery),
@@ -106,7 +107,8 @@ impl Watch {
             None if queue == self.wire.names.events => self.was_poisoned(deposit_of(delivery)),
             None => {
                 let key = delivery.properties.headers.contains_key("snorri-key");
-                key || self.wire.decode_reply(delivery).is_err() && queue == self.wire.names.replies
+                key || self.wire.decode_reply(delivery).is_err()
+                    && self.wire.names.common(queue) == self.wire.names.replies
             }
         };
         if !is_poison && !is_excused {

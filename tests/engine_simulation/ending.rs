@@ -125,7 +125,16 @@ impl Clients {
         }
         let names = &world.wire.names;
         let own = [&names.replies, &names.starts, &names.events, &names.signals, &names.dead_letters];
-        for queue in own.into_iter().map(String::as_str).chain([PARTICIPANTS, OUTCOMES]) {
+        let mut queues: Vec<_> =
+            own.into_iter().cloned().chain([PARTICIPANTS, OUTCOMES].map(str::to_owned)).collect();
+        // A process may end before its queue is declared.
+        let processes = world.store.processes().now_or_never().expect("in memory").expect("processes");
+        for queue in processes.iter().map(|process| names.replies_of(process.id)) {
+            if world.broker.depth(&queue).await.is_ok() {
+                queues.push(queue);
+            }
+        }
+        for queue in &queues {
             let depth = world.broker.depth(queue).await.expect("a queue");
             if depth > 0 {
                 unfinished.push(format!("{depth} messages are in {queue}"));

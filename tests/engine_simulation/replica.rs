@@ -21,6 +21,7 @@ use testkit::{FaultyBroker, FaultyStore, ManualClock, Process};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::fate::Climate;
 use crate::world::World;
@@ -169,6 +170,7 @@ impl Replica {
             definitions,
             metrics: Arc::new(Metrics::new(&mut Registry::default())),
             wire: world.wire.clone(),
+            process: Uuid::new_v5(&Uuid::NAMESPACE_OID, process.name().as_bytes()),
         };
         let options = options(world.fate.climate());
         let (engine, running) = Engine::spawn(&parts, &options);
@@ -231,6 +233,7 @@ pub fn options(climate: &Climate) -> Options {
         poll_batch_size: NonZeroU32::new(4).expect("some"),
         prefetch: 8,
         message_timeout: Duration::from_secs(10),
+        own_reply_queue: true,
         buffered_events: event_buffer::Options {
             retention_period: Duration::from_secs(600),
             max_events: 1_000,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use rstest::rstest;
 use snorri_core::{Message, SagaId, Time};
-use snorri_ports::store::{Batch, Lease, UnsentCommand};
+use snorri_ports::store::{Batch, Lease, ProcessRow, UnsentCommand};
 use uuid::Uuid;
 
 use crate::database::On::{Memory, Postgres, Sqlite};
@@ -164,10 +164,16 @@ async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Po
         for (process, at) in [(one, 10), (other, 20)] {
             store.process_seen(process, Time(at)).await.expect("a write");
         }
-        assert_eq!(store.processes().await.expect("processes"), [(one, Time(10)), (other, Time(20))]);
+        let row = |id, seen_at, ended_at| ProcessRow { id, seen_at: Time(seen_at), ended_at };
+        let rows = [row(one, 10, None), row(other, 20, None)];
+        assert_eq!(store.processes().await.expect("processes"), rows);
+        store.forget_process(one).await.expect("nothing to do");
+        assert_eq!(store.processes().await.expect("processes"), rows, "it has not ended");
 
         store.release(one, Time(40)).await.expect("a release");
-        assert_eq!(store.processes().await.expect("processes"), [(other, Time(20))]);
+        store.release(one, Time(45)).await.expect("a release");
+        let ended = row(one, 10, Some(Time(40)));
+        assert_eq!(store.processes().await.expect("processes"), [ended, row(other, 20, None)]);
         let mut again = store.claim_due(Time(40), lease(other), 9).await.expect("wake-ups");
         again.sort_unstable();
         assert_eq!(again, BTreeSet::from_iter(due).into_iter().collect::<Vec<_>>());
@@ -177,7 +183,21 @@ async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Po
         assert_eq!(ids(&store.claim_unsent(Time(59), lease(one), 9).await.expect("messages")), []);
         assert_eq!(ids(&store.claim_unsent(Time(60), lease(one), 9).await.expect("messages")), queued[..1]);
         store.release(other, Time(15)).await.expect("a release");
-        assert_eq!(store.processes().await.expect("processes"), [(other, Time(20))], "it wrote again");
+        assert_eq!(
+            store.processes().await.expect("processes"),
+            [ended, row(other, 20, None)],
+            "it wrote again"
+        );
+        store.process_seen(one, Time(50)).await.expect("a write");
+        let back = row(one, 50, None);
+        assert_eq!(
+            store.processes().await.expect("processes"),
+            [back, row(other, 20, None)],
+            "it has not ended"
+        );
+        store.release(one, Time(50)).await.expect("a release");
+        store.forget_process(one).await.expect("a deletion");
+        assert_eq!(store.processes().await.expect("processes"), [row(other, 20, None)]);
         // A decided timer belongs to no process.
         store
             .commit(Batch { wakes: vec![(again[0], Some(Time(900)))], ..Batch::default() })

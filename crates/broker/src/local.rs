@@ -206,6 +206,11 @@ impl Broker for LocalBroker {
         Ok(found.depth())
     }
 
+    async fn delete_queue(&self, queue: &str) -> Result<(), Error> {
+        self.routing.write().unwrap_or_else(PoisonError::into_inner).delete_queue(queue);
+        Ok(())
+    }
+
     async fn close(&self) {
         self.available.send_replace(false);
         self.closed.cancel();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use crate::dead_letters::DeadLetters;
 use crate::definitions::Definitions;
 use crate::definitions::admission::Admission;
 use crate::event_buffer::EventBuffer;
+use crate::intake::reply_queues::{OwnReplies, ReplyQueues};
 use crate::lane::ended::EndedSagas;
 use crate::lane::request::LaneMessage;
 use crate::lane::state_cache::StateCache;
@@ -35,12 +36,12 @@ use crate::supervision::Supervisor;
 use crate::supervision::health::{Health, HealthCheck};
 use crate::supervision::liveness::{self, Liveness, Progress};
 use crate::supervision::running::Running;
-use crate::timers::processes::Processes;
+use crate::timers::processes::{Inherited, Processes};
 use crate::timers::retention::Retention;
 use crate::timers::schedules::{self, Scheduler};
 use crate::timers::token_keys::TokenKeys;
 use crate::timers::waker::Waker;
-use snorri_ports::broker::Broker;
+use snorri_ports::broker::{Broker, Handler};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{Lease, Store};
 use snorri_wire::envelope::Wire;
@@ -57,6 +58,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Snorri's own queues and exchanges, and its keys.
     pub wire: Wire,
+    /// The id of this process: a UUIDv7, a new one at each start.
+    pub process: Uuid,
 }
 
 /// The services of a running engine.
@@ -84,13 +87,13 @@ pub struct Engine {
 /// What services and tasks of a process share.
 #[derive(Debug, Clone)]
 struct Shared {
-    /// A new id at each start of the process.
-    process: Uuid,
     ended: EndedSagas,
     backlog: Arc<Backlog>,
     freed: Arc<Freed>,
     confirmed: Confirmed,
     flow: SharedFlow,
+    own_replies: OwnReplies,
+    inherited: watch::Sender<Inherited>,
 }
 
 /// The receivers of the lanes, with their progress.
@@ -124,7 +127,7 @@ impl Engine {
         let running = Running {
             store: Arc::clone(&parts.store),
             clock: Arc::clone(&parts.clock),
-            process: engine.shared.process,
+            process: parts.process,
             supervisor,
             stop_timers,
             stop_lanes,
@@ -137,14 +140,15 @@ impl Engine {
     }
 
     fn new(parts: Parts, options: &Options, submitter: Submitter, liveness: Liveness) -> Self {
-        let Parts { store, reader, broker, clock, definitions, metrics, wire } = parts.clone();
+        let Parts { store, reader, broker, clock, definitions, metrics, wire, .. } = parts.clone();
         let shared = Shared {
-            process: Uuid::now_v7(),
             ended: EndedSagas::default(),
             backlog: Arc::new(Backlog::new(options.max_unsent.get())),
             freed: Arc::default(),
             confirmed: Confirmed::default(),
             flow: SharedFlow::new(options.max_unanswered.get(), options.outbox_lease),
+            own_replies: OwnReplies::default(),
+            inherited: watch::Sender::default(),
         };
         let queries = Arc::new(Queries::new(reader, Arc::clone(&definitions)));
         let admission = Arc::new(Admission::new(
@@ -215,7 +219,30 @@ impl Engine {
     fn publisher_parts(&self) -> PublisherParts {
         let Parts { store, broker, clock, metrics, wire, .. } = self.parts.clone();
         let (submitter, children) = (self.submitter.clone(), Arc::clone(&self.children));
-        PublisherParts { store, broker, clock, metrics, wire, submitter, children }
+        let own_replies = self.shared.own_replies.clone();
+        PublisherParts { store, broker, clock, metrics, wire, submitter, children, own_replies }
+    }
+
+    /// The consumers of the replies to this process, and to those that it inherits from.
+    pub(crate) fn reply_queues(
+        &self,
+        supervisor: &Supervisor,
+        handler: Handler,
+        options: &Options,
+    ) -> ReplyQueues {
+        let Parts { store, broker, clock, wire, .. } = self.parts.clone();
+        ReplyQueues {
+            store,
+            broker,
+            clock,
+            wire,
+            supervisor: supervisor.clone(),
+            handler,
+            prefetch: options.prefetch,
+            process: self.parts.process,
+            own: options.own_reply_queue.then(|| self.shared.own_replies.clone()),
+            inherited: self.shared.inherited.subscribe(),
+        }
     }
 
     fn lane(
@@ -235,7 +262,7 @@ impl Engine {
             outbox,
             batch_limit: options.batch_limit.get(),
             commit_delay: options.commit_delay,
-            process: self.shared.process,
+            process: self.parts.process,
             outbox_lease: options.outbox_lease,
             wire,
             state_cache: StateCache::new(options.cached_sagas_per_lane(), self.shared.ended.clone()),
@@ -251,8 +278,8 @@ impl Engine {
         supervisor: &Supervisor,
         stop: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
-        let Parts { store, reader, broker, clock, definitions, metrics, .. } = self.parts.clone();
-        let Shared { process, backlog, freed, confirmed, flow, .. } = self.shared.clone();
+        let Parts { store, reader, broker, clock, definitions, metrics, process, .. } = self.parts.clone();
+        let Shared { backlog, freed, confirmed, flow, .. } = self.shared.clone();
         let lease = |duration| Lease { holder: process, duration };
         let waker = Waker {
             store: Arc::clone(&store),
@@ -276,7 +303,9 @@ impl Engine {
             lease: lease(options.outbox_lease),
             batch: options.poll_batch_size,
         };
-        let processes = Processes { store: Arc::clone(&store), clock: Arc::clone(&clock), freed, process };
+        let inherited = self.shared.inherited.clone();
+        let (same_store, same_clock) = (Arc::clone(&store), Arc::clone(&clock));
+        let processes = Processes { store: same_store, clock: same_clock, freed, process, inherited };
         let health_check = HealthCheck {
             store: Arc::clone(&store),
             broker,

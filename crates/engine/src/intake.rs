@@ -6,6 +6,7 @@
 pub(crate) mod events;
 pub(crate) mod probation;
 pub(crate) mod replies;
+pub(crate) mod reply_queues;
 pub(crate) mod signals;
 pub(crate) mod starts;
 pub(crate) mod verdict;
@@ -60,6 +61,9 @@ pub fn spawn(
             supervisor.spawn("consumer", stop, consuming)
         })
         .into();
+    let handler = intake.handler(&wire.names.replies, options);
+    let reply_queues = engine.reply_queues(supervisor, handler, options);
+    tasks.push(supervisor.spawn("reply queues", stop, reply_queues.run(stop.clone())));
     let (broker, metrics) = (Arc::clone(broker), Arc::clone(metrics));
     let consumer =
         Probation { broker, metrics, health: Arc::clone(&engine.health), names: wire.names.clone() };
@@ -144,7 +148,7 @@ impl Intake {
 
     async fn take_in(&self, queue: &str, delivery: &Delivery) -> Verdict {
         let names = &self.names;
-        match queue {
+        match names.common(queue) {
             queue if queue == names.replies => self.replies.take_in(delivery).await,
             queue if queue == names.starts => self.starts.take_in(delivery).await,
             queue if queue == names.events => self.events.take_in(delivery).await,

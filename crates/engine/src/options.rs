@@ -47,6 +47,9 @@ pub struct Options {
     /// How long one delivery may take before it is returned to the broker.
     #[serde(with = "humantime_serde")]
     pub message_timeout: Duration,
+    /// Whether replies come back to the process that sent the command, in a queue of its own.
+    #[serde(skip)]
+    pub own_reply_queue: bool,
     pub buffered_events: event_buffer::Options,
     pub retention: retention::Options,
 }

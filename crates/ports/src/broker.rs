@@ -91,6 +91,9 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
     /// The number of messages that wait in `queue`, not counting those that were delivered and not settled.
     async fn depth(&self, queue: &str) -> Result<u64, Error>;
 
+    /// Deletes a queue that this process has declared, with all its messages. It is not declared again.
+    async fn delete_queue(&self, queue: &str) -> Result<(), Error>;
+
     /// Closes the connections. Unsettled deliveries will be delivered again.
     async fn close(&self);
 }

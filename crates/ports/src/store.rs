@@ -19,8 +19,8 @@ mod rows;
 pub use query::{AuditFilter, Count, Filter, LetterFilter};
 pub use rows::{
     Appended, Attributes, AuditEntry, Batch, BufferLimits, Buffered, BufferedEvent, DeadLetter,
-    ExpiredLetters, Lease, OpenIncidents, OutboxId, OutboxMessage, Registered, SagaRow, ScheduleRun, Secret,
-    StoredDefinition, TokenKey, UnsentCommand,
+    ExpiredLetters, Lease, OpenIncidents, OutboxId, OutboxMessage, ProcessRow, Registered, SagaRow,
+    ScheduleRun, Secret, StoredDefinition, TokenKey, UnsentCommand,
 };
 
 /// Keys of correlation tokens that are kept: one that signs, the one before it, and one that is to sign soon.
@@ -205,14 +205,17 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// of their machine.
     async fn now(&self) -> Result<Option<Time>, Error>;
 
-    /// Records that a process is alive at `now`.
+    /// Records that a process is alive at `now`, and has not ended.
     async fn process_seen(&self, process: Uuid, now: Time) -> Result<(), Error>;
 
-    /// All processes, and when each was last seen alive.
-    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error>;
+    /// All processes that are not forgotten, by id.
+    async fn processes(&self) -> Result<Vec<ProcessRow>, Error>;
 
-    /// Releases at `now` the rows that a process has reserved, and deletes the process, unless it is seen later.
+    /// Releases at `now` the rows that a process has reserved. From then on it counts as ended, unless it is seen later.
     async fn release(&self, process: Uuid, now: Time) -> Result<(), Error>;
+
+    /// Deletes the row of a process, if it has ended.
+    async fn forget_process(&self, process: Uuid) -> Result<(), Error>;
 
     /// The id that distinguishes this database from others. It is immutable. In the memory of a process there is no other
     /// database.

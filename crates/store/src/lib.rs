@@ -36,8 +36,8 @@ use uuid::Uuid;
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, OutboxMessage, Registered, SagaRow,
-    ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, OutboxMessage, ProcessRow,
+    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
 };
 
 mod aside;
@@ -230,12 +230,16 @@ impl Store for SqlStore {
         self.patiently(processes::seen(self, process, now)).await
     }
 
-    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error> {
+    async fn processes(&self) -> Result<Vec<ProcessRow>, Error> {
         self.patiently(processes::all(self)).await
     }
 
     async fn release(&self, process: Uuid, now: Time) -> Result<(), Error> {
         self.patiently(processes::release(self, process, now)).await
+    }
+
+    async fn forget_process(&self, process: Uuid) -> Result<(), Error> {
+        self.patiently(processes::forget(self, process)).await
     }
 
     async fn now(&self) -> Result<Option<Time>, Error> {

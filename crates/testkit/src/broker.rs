@@ -128,6 +128,10 @@ impl Broker for FaultyBroker {
         self.call("depth", self.inner.depth(queue)).await
     }
 
+    async fn delete_queue(&self, queue: &str) -> Result<(), Error> {
+        self.call("delete_queue", self.inner.delete_queue(queue)).await
+    }
+
     /// Closes the connections of this process only: others use the same broker.
     async fn close(&self) {
         self.process.close();

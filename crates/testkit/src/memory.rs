@@ -11,7 +11,7 @@ use snorri_core::{Entry, Message, SagaId, Time};
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
     Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, MAX_TOKEN_KEYS, OutboxId, OutboxMessage,
-    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
+    ProcessRow, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
 };
 
 mod claims;
@@ -31,7 +31,7 @@ struct Tables {
     journal: BTreeMap<(SagaId, u32), Entry>,
     outbox: BTreeMap<OutboxId, Reserved>,
     timers: BTreeMap<SagaId, Timer>,
-    processes: BTreeMap<Uuid, Time>,
+    processes: BTreeMap<Uuid, ProcessRow>,
     incidents: BTreeMap<SagaId, Vec<String>>,
     attributes: BTreeMap<SagaId, BTreeMap<String, String>>,
     dead_letters: BTreeMap<Uuid, DeadLetter>,
@@ -143,16 +143,22 @@ impl Store for MemoryStore {
     }
 
     async fn process_seen(&self, process: Uuid, now: Time) -> Result<(), Error> {
-        self.tables().processes.insert(process, now);
+        let row = ProcessRow { id: process, seen_at: now, ended_at: None };
+        self.tables().processes.insert(process, row);
         Ok(())
     }
 
-    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error> {
-        Ok(self.tables().processes.iter().map(|(id, at)| (*id, *at)).collect())
+    async fn processes(&self) -> Result<Vec<ProcessRow>, Error> {
+        Ok(self.tables().processes.values().copied().collect())
     }
 
     async fn release(&self, process: Uuid, now: Time) -> Result<(), Error> {
         self.tables().release(process, now);
+        Ok(())
+    }
+
+    async fn forget_process(&self, process: Uuid) -> Result<(), Error> {
+        self.tables().processes.retain(|id, row| *id != process || row.ended_at.is_none());
         Ok(())
     }
 

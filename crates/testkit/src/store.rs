@@ -8,8 +8,8 @@ use snorri_core::{SagaId, Time};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, OutboxMessage, Registered, SagaRow,
-    ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, OutboxMessage, ProcessRow,
+    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
 };
 use uuid::Uuid;
 
@@ -248,12 +248,16 @@ impl Store for FaultyStore {
         self.call("process_seen", self.inner.process_seen(process, now)).await
     }
 
-    async fn processes(&self) -> Result<Vec<(Uuid, Time)>, Error> {
+    async fn processes(&self) -> Result<Vec<ProcessRow>, Error> {
         self.call("processes", self.inner.processes()).await
     }
 
     async fn release(&self, process: Uuid, now: Time) -> Result<(), Error> {
         self.call("release", self.inner.release(process, now)).await
+    }
+
+    async fn forget_process(&self, process: Uuid) -> Result<(), Error> {
+        self.call("forget_process", self.inner.forget_process(process)).await
     }
 
     async fn identity(&self) -> Result<Uuid, Error> {

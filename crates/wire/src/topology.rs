@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use snorri_core::Definition;
 use snorri_core::definition::{Action, Trigger};
 
@@ -36,7 +38,7 @@ pub struct Names {
     pub events: String,
     /// Takes signals to sagas.
     pub signals: String,
-    /// Takes participants' replies: the `reply_to` of every command.
+    /// Takes participants' replies to attempts that may take long, and to processes without a reply queue of their own.
     pub replies: String,
     /// Takes messages that cannot be handled. From here they go into the store, for operators.
     pub dead_letters: String,
@@ -66,6 +68,18 @@ impl Names {
         }
     }
 
+    /// The queue of the replies to the commands of one process.
+    pub fn replies_of(&self, process: Uuid) -> String {
+        format!("{}.{}", self.replies, process.simple())
+    }
+
+    /// The queue that a message of `queue` is handled as one of, and may be put back into: that of all replies instead of that of
+    /// one process.
+    pub fn common<'a>(&'a self, queue: &'a str) -> &'a str {
+        let of_process = queue.strip_prefix(&self.replies).and_then(|rest| rest.strip_prefix('.'));
+        if of_process.is_some() { &self.replies } else { queue }
+    }
+
     /// Whether a queue of this name is Snorri's own.
     pub fn is_own(&self, queue: &str) -> bool {
         let others = [&self.dead_letters, &self.probe, &self.probation, &self.parked];
@@ -74,6 +88,7 @@ impl Names {
 
     /// Whether Snorri consumes a queue of this name, other than to keep its messages as dead letters.
     pub fn is_taken_from(&self, queue: &str) -> bool {
+        let queue = self.common(queue);
         [&self.starts, &self.events, &self.signals, &self.replies].into_iter().any(|own| own == queue)
     }
 }
@@ -87,11 +102,12 @@ pub fn own_topology(prefix: &str) -> Topology {
     Topology { exchanges: vec![names.lifecycle], queues }
 }
 
-/// The exchange for replies, if participants do not use the default exchange. It takes replies only, and for the reply queue
-/// only: a right to publish to it is a right to reply, not to start sagas or to send signals.
-pub fn reply_topology(names: &Names, exchange: &str) -> Topology {
-    let bindings = vec![(exchange.to_owned(), names.replies.clone())];
-    Topology { exchanges: vec![exchange.to_owned()], queues: vec![queue(&names.replies, names, bindings)] }
+/// A queue of replies, and the exchange for replies, if participants do not use the default exchange. It takes replies only, and
+/// for reply queues only: a right to publish to it is a right to reply, not to start sagas or to send signals.
+pub fn reply_topology(names: &Names, replies: &str, exchange: Option<&str>) -> Topology {
+    let exchanges: Vec<_> = exchange.map(str::to_owned).into_iter().collect();
+    let bindings = exchanges.iter().map(|exchange| (exchange.clone(), replies.to_owned())).collect();
+    Topology { exchanges, queues: vec![queue(replies, names, bindings)] }
 }
 
 /// The exchanges that definitions name, and the bindings of the events that they listen for.

@@ -139,6 +139,7 @@ pub(super) enum Process {
     Table,
     Id,
     SeenAt,
+    EndedAt,
 }
 
 #[derive(DeriveIden)]

@@ -26,7 +26,7 @@ mod topology;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -165,6 +165,18 @@ impl Broker for AmqpBroker {
         let found = within(self.options.operation_timeout, "looking at a queue", found).await?;
         calls::close_channel(&channel, &self.options).await;
         Ok(found.message_count().into())
+    }
+
+    async fn delete_queue(&self, queue: &str) -> Result<(), Error> {
+        let live = self.publisher.link.live()?;
+        // First, so that no reconnection declares it again.
+        self.known.forget_queue(queue);
+        let channel = calls::open_channel(&live.connection, &self.options).await?;
+        let name = short(queue).map_err(|error| Error::Refused(error.to_string()))?;
+        let deleted = channel.queue_delete(name, QueueDeleteOptions::default());
+        within(self.options.operation_timeout, "deleting a queue", deleted).await?;
+        calls::close_channel(&channel, &self.options).await;
+        Ok(())
     }
 
     async fn close(&self) {

@@ -51,6 +51,14 @@ impl Routing {
         Ok(())
     }
 
+    pub(super) fn delete_queue(&mut self, name: &str) {
+        self.queues.remove(name);
+        for Bindings { exact, patterns } in self.exchanges.values_mut() {
+            exact.values_mut().for_each(|queues| queues.retain(|queue| queue.name() != name));
+            patterns.retain(|(_, queue)| queue.name() != name);
+        }
+    }
+
     pub(super) fn has_exchange(&self, name: &str) -> bool {
         name.is_empty() || self.exchanges.contains_key(name)
     }

@@ -88,7 +88,7 @@ fn dead_letter(
     DeadLetter {
         id: Uuid::now_v7(),
         at,
-        queue,
+        queue: wire.names.common(&queue).to_owned(),
         code,
         reason,
         saga,

@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, future};
 use tokio::sync::{mpsc, watch};
 
+use crate::intake::reply_queues::OwnReplies;
 use crate::lane::request::SubmitError;
 use crate::lane::submitter::Submitter;
 use crate::metrics::Metrics;
@@ -54,6 +55,7 @@ pub struct PublisherParts {
     pub wire: Wire,
     pub submitter: Submitter,
     pub children: Arc<Children>,
+    pub own_replies: OwnReplies,
 }
 
 /// The parts needed to publish one batch.
@@ -256,11 +258,14 @@ impl Publishing {
     /// expires.
     fn publication(&self, unsent: &OutboxMessage, now: Time) -> Option<Publication> {
         let mut publication = self.parts.wire.publication(&unsent.message)?;
-        if let Message::Command(command) = &*unsent.message
-            && command.direction == Direction::Forward
-        {
-            publication.properties.expiration =
-                Some(command.deadline.since(now).max(Duration::from_millis(1)));
+        if let Message::Command(command) = &*unsent.message {
+            let left = command.deadline.since(now);
+            if let Some(replies) = self.parts.own_replies.queue_of(left) {
+                publication.properties.reply_to = Some(replies.to_owned());
+            }
+            if command.direction == Direction::Forward {
+                publication.properties.expiration = Some(left.max(Duration::from_millis(1)));
+            }
         }
         Some(publication)
     }

@@ -1,10 +1,11 @@
 //! The processes that are alive. Each writes a sign of life several times a second; the rows that a dead one had reserved are
-//! released at once, before its leases expire.
+//! released at once, before its leases expire, and its reply queue is inherited by one of the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::outbox::backlog::Freed;
 use crate::supervision::ticks::Ticks;
 use snorri_core::Time;
 use snorri_ports::clock::Clock;
-use snorri_ports::store::{self, Store};
+use snorri_ports::store::{self, ProcessRow, Store};
 
 /// How often each process writes that it is alive, and reads which others are.
 const INTERVAL: Duration = Duration::from_millis(350);
@@ -26,7 +27,12 @@ pub(crate) struct Processes {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) freed: Arc<Freed>,
     pub(crate) process: Uuid,
+    /// Those that this process inherits from.
+    pub(crate) inherited: watch::Sender<Inherited>,
 }
+
+/// The processes that have ended and that a process inherits from, with the time of their end.
+pub(crate) type Inherited = Vec<(Uuid, Time)>;
 
 impl Processes {
     /// Writes and reads until `stop`.
@@ -44,15 +50,36 @@ impl Processes {
 
     async fn observe(&self, observed: &mut Observed) -> Result<(), store::Error> {
         self.store.process_seen(self.process, self.clock.now()).await?;
-        for (process, seen_at) in observed.read(self.process, self.store.processes().await?) {
-            tracing::info!(%process, "a process has died: what it had reserved is taken over");
-            // Up to now, so that rows reserved until then can be claimed. The process is removed unless it wrote again.
+        let mut processes = self.store.processes().await?;
+        let alive = processes.iter().filter(|process| process.ended_at.is_none());
+        let alive = alive.map(|process| (process.id, process.seen_at)).collect();
+        for (dead, seen_at) in observed.read(self.process, alive) {
+            tracing::info!(process = %dead, "a process has died: what it had reserved is taken over");
+            // Up to now, so that rows reserved until then can be claimed. The process has ended unless it wrote again.
             let now = self.clock.now().max(seen_at);
-            self.store.release(process, now).await?;
+            self.store.release(dead, now).await?;
             self.freed.notify();
+            if let Some(row) = processes.iter_mut().find(|process| process.id == dead) {
+                row.ended_at = Some(now);
+            }
         }
+        let inherited = inherited(self.process, &processes);
+        self.inherited.send_if_modified(|before| {
+            let is_new = *before != inherited;
+            *before = inherited;
+            is_new
+        });
         Ok(())
     }
+}
+
+/// Those of the ended processes that `me` inherits from. The heir of each is the first that started after it and has not ended,
+/// or else the oldest. If two think that they are it, both handle what is left, which is harmless.
+fn inherited(me: Uuid, processes: &[ProcessRow]) -> Inherited {
+    let alive = || processes.iter().filter(|process| process.ended_at.is_none()).map(|process| process.id);
+    let heir = |ended: Uuid| alive().find(|id| *id > ended).or_else(|| alive().next());
+    let ended = processes.iter().filter_map(|process| Some((process.id, process.ended_at?)));
+    ended.filter(|(id, _)| heir(*id) == Some(me)).collect()
 }
 
 /// The other processes, and their last readings.
@@ -90,6 +117,19 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_heir_is_the_next_process_that_has_not_ended() {
+        let [first, second, third, fourth] = std::array::from_fn(|_| Uuid::now_v7());
+        let row =
+            |id, ended_at: Option<i64>| ProcessRow { id, seen_at: Time(0), ended_at: ended_at.map(Time) };
+        let processes = [row(first, Some(1)), row(second, None), row(third, Some(2)), row(fourth, None)];
+        assert_eq!(inherited(second, &processes), [(first, Time(1))]);
+        assert_eq!(inherited(fourth, &processes), [(third, Time(2))]);
+        let processes = [row(first, None), row(second, None), row(third, Some(2)), row(fourth, Some(3))];
+        assert_eq!(inherited(first, &processes), [(third, Time(2)), (fourth, Time(3))]);
+        assert_eq!(inherited(second, &processes), []);
+    }
 
     #[test]
     fn a_process_is_dead_after_readings_without_a_change() {

@@ -113,6 +113,17 @@ pub struct Lease {
     pub duration: Duration,
 }
 
+/// A process that works on the store, or did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessRow {
+    /// A UUIDv7 of its start.
+    pub id: Uuid,
+    /// When it was last alive.
+    pub seen_at: Time,
+    /// When its end was found.
+    pub ended_at: Option<Time>,
+}
+
 /// A message that the broker has not confirmed.
 #[derive(Debug, Clone)]
 pub struct OutboxMessage {

@@ -47,8 +47,8 @@ impl Tables {
         for timer in self.timers.values_mut().filter(|timer| held(timer.holder)) {
             *timer = Timer { due: now, holder: None };
         }
-        if self.processes.get(&process).is_some_and(|seen_at| *seen_at <= now) {
-            self.processes.remove(&process);
+        if let Some(row) = self.processes.get_mut(&process).filter(|row| row.seen_at <= now) {
+            row.ended_at = row.ended_at.or(Some(now));
         }
     }
 

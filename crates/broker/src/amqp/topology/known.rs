@@ -34,7 +34,8 @@ impl Known {
 
     /// The queue for the dead letters of a queue.
     pub(in crate::amqp) fn dead_letters_of(&self, queue: &str, options: &Options) -> Option<String> {
-        self.around(queue, options).queues.into_iter().find_map(|known| known.dead_letters)
+        let names = Names::new(&options.prefix);
+        self.around(names.common(queue), options).queues.into_iter().find_map(|known| known.dead_letters)
     }
 
     pub(in crate::amqp) fn add(&self, topology: &Topology) {
@@ -54,6 +55,10 @@ impl Known {
                 }
             }
         }
+    }
+
+    pub(in crate::amqp) fn forget_queue(&self, queue: &str) {
+        self.lock().queues.retain(|known| known.name != queue);
     }
 
     /// The right to declare, for as long as it is held.
