@@ -120,7 +120,7 @@ impl ReplyQueues {
             }
         }
         for (process, ended_at) in inherited {
-            if self.clock.now().since(ended_at) > KEPT || self.own.is_none() {
+            if self.clock.now().since(ended_at) > KEPT {
                 self.discard(process, consumers, stop).await;
             } else if !consumers.contains_key(&process) && self.inherit(process).await {
                 consumers.insert(process, self.consume(process, stop));
@@ -130,7 +130,19 @@ impl ReplyQueues {
 
     /// Declares the queue of a process that has ended, which may be gone. Returns whether it can be consumed.
     async fn inherit(&self, process: Uuid) -> bool {
-        match self.declare(&self.wire.names.replies_of(process)).await {
+        let queue = self.wire.names.replies_of(process);
+        if self.own.is_none() {
+            return match self.broker.depth(&queue).await {
+                Ok(_) => true,
+                Err(Error::Unavailable(_)) => false,
+                // It had no queue either.
+                Err(Error::Refused(_)) => {
+                    self.forget(process).await;
+                    false
+                }
+            };
+        }
+        match self.declare(&queue).await {
             Ok(()) => {
                 tracing::info!(%process, "replies to a process that has ended are taken over");
                 true
@@ -160,12 +172,15 @@ impl ReplyQueues {
             Err(Error::Refused(_)) => Ok(()),
             Err(error) => Err(error),
         };
-        let forgotten = match deleted {
-            Ok(()) => self.store.forget_process(process).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = forgotten {
-            tracing::debug!(%process, error, "cannot delete the reply queue of a process now");
+        match deleted {
+            Ok(()) => self.forget(process).await,
+            Err(error) => tracing::debug!(%process, %error, "cannot delete the reply queue of a process now"),
+        }
+    }
+
+    async fn forget(&self, process: Uuid) {
+        if let Err(error) = self.store.forget_process(process).await {
+            tracing::debug!(%process, %error, "cannot forget a process now");
         }
     }
 
