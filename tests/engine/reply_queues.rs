@@ -102,3 +102,33 @@ async fn the_queue_of_a_process_that_has_ended_is_inherited_and_deleted_when_no_
     stop.cancel();
     running.shut_down().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_without_a_reply_queue_keeps_the_one_that_it_inherits() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Time(1_000_000)));
+    let (engine, running) = engine_at(&store, &options(), Arc::clone(&clock)).await;
+    let (broker, names) = (&engine.parts.broker, &engine.parts.wire.names);
+    broker.declare(&own_topology("snorri")).await.expect("declared");
+    let stop = CancellationToken::new();
+    intake::spawn(&engine, &options(), running.supervisor(), &stop);
+    let [with_queue, without] = std::array::from_fn(|_| Uuid::now_v7());
+    let queue = names.replies_of(with_queue);
+    broker.declare(&reply_topology(names, &queue, None)).await.expect("declared");
+    for process in [with_queue, without] {
+        store.process_seen(process, clock.now()).await.expect("a row");
+    }
+
+    tokio::time::sleep(Duration::from_mins(14)).await;
+    let reply = Publication { routing_key: queue.clone(), ..Publication::default() };
+    assert_eq!(broker.publish(vec![reply]).await, [Published::Confirmed], "replies may be under way");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(broker.depth(&queue).await.expect("a depth"), 0, "what still came is handled");
+    let processes = store.processes().await.expect("processes");
+    let ids: Vec<_> = processes.iter().map(|process| process.id).collect();
+    assert!(ids.contains(&with_queue) && !ids.contains(&without), "{ids:?}");
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert!(broker.depth(&queue).await.is_err(), "it is deleted");
+    stop.cancel();
+    running.shut_down().await;
+}
