@@ -147,18 +147,19 @@ fn journal() -> TableCreateStatement {
     .take()
 }
 
+/// A row has the places of its messages in the journal, from which they are made again if need be.
+///
 /// No index on `reserved_until`: ids are in order of time, so a claim scans the key from the oldest row on and soon finds its
-/// rows, and each message saves a second index entry.
+/// rows, and each row saves a second index entry.
 fn outbox() -> TableCreateStatement {
     table(
         Outbox::Table,
         [
             uuid(Outbox::Id).primary_key().take(),
-            uuid(Outbox::Saga),
             big_integer(Outbox::ReservedUntil),
             // The process that has reserved it.
             uuid_null(Outbox::Holder),
-            text(Outbox::Message),
+            ColumnDef::new(Outbox::Messages).blob().not_null().take(),
         ],
     )
 }

@@ -12,12 +12,13 @@ use futures_util::FutureExt;
 use snorri_core::input::Attempt;
 use snorri_core::journal::Fact;
 use snorri_core::state::{Pending, StepOutcome, StepState};
+use snorri_core::transition::messages_of;
 use snorri_core::{Direction, Entry, Input, Message, Rejection, SagaId, State, StepPath, Time, transition};
 use snorri_definition::Compiled;
 use snorri_engine::outbox::flow::{Conclusion, conclusions};
 use snorri_ports::broker::{Delivery, Publication, Published, Verdict};
 use snorri_ports::clock::Clock;
-use snorri_ports::store::{Appended, Batch, DeadLetter, OutboxId, Store};
+use snorri_ports::store::{Appended, Batch, DeadLetter, MessageRef, OutboxId, OutboxRow, Store};
 use snorri_wire::envelope::Wire;
 use testkit::MemoryStore;
 use testkit::{Call, Fault, ManualClock, Observer};
@@ -64,8 +65,8 @@ struct Inner {
     paused: BTreeSet<SagaId>,
     /// Messages that are kept as dead letters, because they cannot be handled.
     set_aside: BTreeSet<SetAside>,
-    /// The messages of the outbox.
-    outbox: BTreeMap<OutboxId, Arc<Message>>,
+    /// The rows of the outbox.
+    outbox: BTreeMap<OutboxId, Vec<MessageRef>>,
     /// Messages that the broker has confirmed or returned.
     published: BTreeSet<String>,
     /// Until when something was last wrong with the calls of a process that keeps messages from being sent.
@@ -186,52 +187,72 @@ impl Watch {
         self.inner.lock().expect("unpoisoned")
     }
 
-    /// The outbox of the batch has every command that an entry sends.
+    /// The outbox of the batch has every message that follows from its entries.
     fn check_outbox(&self, batch: &Batch) {
-        for Appended { saga, entry, .. } in &batch.entries {
-            for fact in &entry.facts {
-                let Fact::Sent { step, direction, attempt, .. } = fact else { continue };
-                let is_it = |message: &Message| {
-                    matches!(message, Message::Command(command) if command.saga == *saga && command.step == *step
-                        && command.direction == *direction && command.attempt == *attempt)
+        let queued: BTreeSet<_> = batch.outbox.iter().flat_map(|row| &row.messages).copied().collect();
+        for Appended { saga, seq, .. } in &batch.entries {
+            let messages = self.messages_of(*saga, *seq);
+            let at = |index| MessageRef { saga: *saga, seq: *seq, index };
+            let Some((_, message)) = (0..).zip(messages).find(|(index, _)| !queued.contains(&at(*index))) else {
+                continue;
+            };
+            self.violation(|| {
+                format!("{message:?} of {} is journaled and not in the outbox", self.story.name_of(*saga))
+            });
+        }
+    }
+
+    /// The messages that follow from a stored entry.
+    fn messages_of(&self, saga: SagaId, seq: u32) -> Vec<Message> {
+        let mut loaded = self.store.load(&[saga]).now_or_never().expect("it is in memory").expect("loaded");
+        let journal = loaded.take(saga).expect("readable");
+        let index = seq as usize - 1;
+        let (Some(entry), after) = (journal.get(index), State::replay(saga, journal.iter().take(index + 1)))
+        else {
+            return Vec::new();
+        };
+        let Some(compiled) = self.definition_of(&after) else { return Vec::new() };
+        messages_of(&compiled.definition, &State::replay(saga, &journal[..index]), entry)
+    }
+
+    fn message(&self, MessageRef { saga, seq, index }: MessageRef) -> Option<Message> {
+        self.messages_of(saga, seq).into_iter().nth(index as usize)
+    }
+
+    /// A message leaves the outbox only once the broker has it, or no step awaits it any more.
+    fn check_removed(&self, process: &str, batch: &Batch) {
+        for id in &batch.sent {
+            let removed = self.inner().outbox.remove(id).unwrap_or_default();
+            for place in removed {
+                let is_elsewhere = self.inner().outbox.values().any(|messages| messages.contains(&place));
+                let Some(message) = self.message(place).filter(|_| !is_elsewhere) else { continue };
+                let Some(publication) = self.wire.publication(&message) else { continue };
+                let is_published = self.inner().published.contains(&key_of(&publication));
+                let is_awaited = match &message {
+                    Message::Command(command) => self.is_awaited(command.saga, &command.attempt()),
+                    _ => true,
                 };
-                if !batch.outbox.iter().any(|unsent| is_it(&unsent.message)) {
+                if !is_published && is_awaited {
+                    let key = key_of(&publication);
                     self.violation(|| {
-                        format!(
-                            "{direction} {step} of {} is journaled and not in the outbox",
-                            self.story.name_of(*saga)
-                        )
+                        format!("{process} removes `{key}` from the outbox before the broker has it")
                     });
                 }
             }
         }
-    }
-
-    /// A message is removed from the outbox only once the broker has it, or no step awaits it any more.
-    fn check_removed(&self, process: &str, batch: &Batch) {
-        for id in &batch.sent {
-            let Some(message) = self.inner().outbox.remove(id) else { continue };
-            let Some(publication) = self.wire.publication(&message) else { continue };
-            let is_published = self.inner().published.contains(&key_of(&publication));
-            let is_awaited = match &*message {
-                Message::Command(command) => self.is_awaited(command.saga, &command.attempt()),
-                _ => true,
-            };
-            if !is_published && is_awaited {
-                let key = key_of(&publication);
-                self.violation(|| {
-                    format!("{process} removes `{key}` from the outbox before the broker has it")
-                });
-            }
-        }
-        let mut inner = self.inner();
-        for unsent in &batch.outbox {
-            inner.outbox.insert(unsent.id, Arc::clone(&unsent.message));
-            if let Some(publication) = self.wire.publication(&unsent.message) {
+        self.queue(&batch.outbox);
+        for place in batch.outbox.iter().flat_map(|row| &row.messages) {
+            if let Some(publication) = self.message(*place).and_then(|message| self.wire.publication(&message)) {
+                let mut inner = self.inner();
                 let committed = inner.committed.entry(process.to_owned()).or_default();
                 committed.push((Instant::now(), key_of(&publication)));
             }
         }
+    }
+
+    fn queue(&self, rows: &[OutboxRow]) {
+        let rows = rows.iter().map(|row| (row.id, row.messages.clone()));
+        self.inner().outbox.extend(rows);
     }
 
     /// Whether the saga still awaits a command.

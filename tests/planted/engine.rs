@@ -21,16 +21,16 @@ pub const FAULTS: [Fault; 30] = [
         file: "crates/engine/src/lane.rs",
         right: "        parts.store.commit(batch).await?;",
         wrong: r#"        if snorri_core::planted::is("publish_before_commit") {
-            parts.outbox.send(unsent.clone());
+            parts.outbox.send(queued.clone());
         }
         parts.store.commit(batch).await?;"#,
     },
     Fault {
         name: "no_outbox",
         what: "commands are sent and not stored in the outbox",
-        file: "crates/engine/src/lane/batch.rs",
-        right: "            outbox: self.outbox,",
-        wrong: r#"            outbox: if snorri_core::planted::is("no_outbox") { Vec::new() } else { self.outbox },"#,
+        file: "crates/engine/src/lane.rs",
+        right: "            outbox: queued.rows.clone(),",
+        wrong: r#"            outbox: if snorri_core::planted::is("no_outbox") { Vec::new() } else { queued.rows.clone() },"#,
     },
     Fault {
         name: "no_fence",
@@ -115,7 +115,7 @@ pub const FAULTS: [Fault; 30] = [
         file: "crates/engine/src/outbox/publisher.rs",
         right: "        let publishing = metrics.publish_seconds.start();",
         wrong: r#"        if snorri_core::planted::is("removed_before_confirm") {
-            self.confirmed.add(messages.iter().map(|unsent| unsent.id));
+            self.confirmed.add(messages.iter().map(|unsent| unsent.place));
         }
         let publishing = metrics.publish_seconds.start();"#,
     },
@@ -123,35 +123,33 @@ pub const FAULTS: [Fault; 30] = [
         name: "unknown_is_confirmed",
         what: "a message without a confirm counts as sent",
         file: "crates/engine/src/outbox/publisher.rs",
-        right: "                Published::Unknown => unknown.push(unsent.id),",
-        wrong: r#"                Published::Unknown if snorri_core::planted::is("unknown_is_confirmed") => gone.push(unsent.id),
-                Published::Unknown => unknown.push(unsent.id),"#,
+        right: "                Published::Unknown => unknown.push(unsent.place),",
+        wrong: r#"                Published::Unknown if snorri_core::planted::is("unknown_is_confirmed") => gone.push(unsent.place),
+                Published::Unknown => unknown.push(unsent.place),"#,
     },
     Fault {
         name: "refused_is_confirmed",
         what: "a message that a full queue refused counts as sent",
         file: "crates/engine/src/outbox/publisher.rs",
         right: "                Published::Refused => self.flow.refuse(unsent, now),",
-        wrong: r#"                Published::Refused if snorri_core::planted::is("refused_is_confirmed") => gone.push(unsent.id),
+        wrong: r#"                Published::Refused if snorri_core::planted::is("refused_is_confirmed") => gone.push(unsent.place),
                 Published::Refused => self.flow.refuse(unsent, now),"#,
     },
     Fault {
         name: "leftovers_stay",
         what: "messages that a crashed process left in the outbox are never sent",
         file: "crates/engine/src/outbox/sweeper.rs",
-        right: "        let limit = self.batch.get();\n",
-        wrong: r#"        if snorri_core::planted::is("leftovers_stay") {
-            return false;
-        }
-        let limit = self.batch.get();
-"#,
+        right: "        if rows.is_empty() {\n            return Ok(false);",
+        wrong: r#"        if rows.is_empty() || snorri_core::planted::is("leftovers_stay") {
+            return Ok(false);"#,
     },
     Fault {
         name: "report_removed",
         what: "a child result leaves the outbox although its parent could not accept it",
         file: "crates/engine/src/outbox/publisher.rs",
-        right: "            if done {\n                confirmed.add([unsent.id]);",
-        wrong: "            if done || snorri_core::planted::is(\"report_removed\") {\n                confirmed.add([unsent.id]);",
+        right: "            settling.settle(unsent.place, done).await;",
+        wrong: r#"            let done = done || snorri_core::planted::is("report_removed");
+            settling.settle(unsent.place, done).await;"#,
     },
     Fault {
         name: "refused_report_removed",

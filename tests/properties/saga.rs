@@ -10,6 +10,7 @@ use snorri_core::journal::{By, Fact, Started};
 use snorri_core::migration::obstacles;
 use snorri_core::restart::carry;
 use snorri_core::state::{Entered, Pending, StepOutcome};
+use snorri_core::transition::messages_of;
 use snorri_core::walk::{self, Next};
 use snorri_core::{
     Decision, Definition, Direction, Entry, Input, MAX_STEP_EXECUTIONS, Message, Rejection, SagaId, State,
@@ -95,6 +96,7 @@ impl Saga {
             assert_eq!(before.status(), self.state.status(), "final is final");
             assert!(messages.is_empty(), "a final saga sends nothing");
         }
+        self.check_messages(&before, &messages);
         self.check_wake();
         self.check_pause(&before, input, &messages);
         let obstacles = obstacles(&self.definition, &self.definition, &self.state);
@@ -103,6 +105,14 @@ impl Saga {
         self.check_concurrency();
         self.check_end();
         Ok(messages)
+    }
+
+    /// The messages follow from the journal.
+    fn check_messages(&self, before: &State, messages: &[Message]) {
+        let last = self.journal.last().expect("an entry");
+        let remade = messages_of(&self.definition, before, last);
+        let json = |messages| serde_json::to_string::<[Message]>(messages).expect("JSON");
+        assert_eq!(json(&remade), json(messages), "the same messages, in the same order");
     }
 
     /// Whatever is due, the store will wake the saga for it in time.
@@ -177,7 +187,10 @@ impl Saga {
                     match direction {
                         Direction::Forward => {
                             assert!(!rolling_back, "nothing goes forward after the turn");
-                            begun.insert(step.clone());
+                            // Another version may have begun more at once.
+                            if nth >= self.migrated_after {
+                                begun.insert(step.clone());
+                            }
                         }
                         Direction::Compensate if !rolling_back && nth >= self.migrated_after => {
                             self.check_cleared(step, &begun);

@@ -1,8 +1,6 @@
-//! Whatever JSON an edge accepts, every reader inside can read, and reads it unchanged: the journal and the outbox of each
-//! store, the API, the participants' commands, and a child saga.
+//! Whatever JSON an edge accepts, every reader inside can read, and reads it unchanged: the journal of each store, the API, the participants' commands, and a child saga.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,7 +14,7 @@ use snorri_core::{
 };
 use snorri_definition::{Compiled, compile};
 use snorri_ports::broker::{Delivery, HeaderValue, Properties};
-use snorri_ports::store::{Appended, Batch, Lease, OutboxId, OutboxMessage, Store};
+use snorri_ports::store::{Appended, Batch, Store};
 use snorri_store::Options;
 use snorri_store::SqlStore;
 use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire, decode_signal, decode_start};
@@ -175,25 +173,10 @@ async fn check_store(store: &dyn Store, played: &Played) {
     let numbered = (1..).zip(&played.entries);
     let entries =
         numbered.map(|(seq, entry)| Appended { saga: played.id, seq, entry: entry.clone() }).collect();
-    let unsent = |message: &Message| OutboxMessage {
-        id: OutboxId(Uuid::now_v7()),
-        message: Arc::new(message.clone()),
-    };
-    let outbox: Vec<_> = played.messages.iter().map(unsent).collect();
-    let ids: Vec<_> = outbox.iter().map(|unsent| unsent.id).collect();
-    store.commit(Batch { entries, outbox, ..Batch::default() }).await.expect("it can be stored");
+    store.commit(Batch { entries, ..Batch::default() }).await.expect("it can be stored");
     let journals = store.load(&[played.id]).await.expect("it can be read").journals;
     assert_eq!(journals[&played.id], played.entries);
     assert_eq!(State::replay(played.id, &journals[&played.id]), played.state);
-    let lease = Lease { holder: Uuid::nil(), duration: Duration::ZERO };
-    let unsent = store.claim_unsent(Time(1), lease, 100).await.expect("it can be read");
-    let sent: Vec<String> = unsent.iter().map(|unsent| as_json(&unsent.message)).collect();
-    assert_eq!(sent, played.messages.iter().map(as_json).collect::<Vec<_>>());
-    store.commit(Batch { sent: ids, ..Batch::default() }).await.expect("they can be removed");
-}
-
-fn as_json(message: &Message) -> String {
-    serde_json::to_string(message).expect("JSON")
 }
 
 /// What leaves: to participants, to a child, to the API.

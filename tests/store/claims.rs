@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use rstest::rstest;
-use snorri_core::{Message, SagaId, Time};
-use snorri_ports::store::{Batch, Lease, ProcessRow, UnsentCommand};
+use snorri_core::{SagaId, Status, Time};
+use snorri_ports::store::{Batch, Lease, MessageRef, OutboxRow, ProcessRow, SagaRow};
 use uuid::Uuid;
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
-use crate::samples::{outcome, saga_id, unsent};
-use crate::{LEASE, claim_due, claim_unsent, ids, texts};
+use crate::samples::{row, saga_id, unsent};
+use crate::{LEASE, claim_due, claim_unsent};
 
 #[rstest]
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn each_claim_goes_to_one_asker(#[values(Memory, Sqlite, Postgres)] on: On
     run(on, async |test| {
         let sagas: Vec<SagaId> = (0..ROWS).map(|_| saga_id()).collect();
         let wakes = sagas.iter().map(|saga| (*saga, Some(Time(10)))).collect();
-        let outbox = sagas.iter().map(|saga| unsent(*saga, "{}")).collect();
+        let outbox = sagas.iter().map(|saga| unsent(*saga)).collect();
         let batch = Batch { wakes, outbox, outbox_reserved_until: Time(10), ..Batch::default() };
         test.store.commit(batch).await.expect("a commit");
 
@@ -78,7 +78,7 @@ async fn each_claim_goes_to_one_asker(#[values(Memory, Sqlite, Postgres)] on: On
                         return (due, messages);
                     }
                     due.extend(some_due);
-                    messages.extend(some_messages.iter().map(|unsent| unsent.message.saga()));
+                    messages.extend(some_messages.iter().map(|row| row.messages[0].saga));
                 }
             })
         });
@@ -101,47 +101,68 @@ async fn messages_wait_in_the_outbox_until_sent(#[values(Memory, Sqlite, Postgre
     run(on, async |test| {
         let store = &test.store;
         let saga = saga_id();
-        let queued = [unsent(saga, r#"{ "amount":1.50, "quote":"'" }"#), outcome(saga), unsent(saga, "null")];
-        for (unsent, reserved_until) in queued.iter().zip([30, 20, 10]) {
+        let long = (0..64).map(|index| MessageRef { saga, seq: u32::MAX, index }).collect();
+        let queued = [unsent(saga), OutboxRow::new(long), unsent(saga_id())];
+        for (row, reserved_until) in queued.iter().zip([30, 20, 10]) {
             let outbox_reserved_until = Time(reserved_until);
-            let batch = Batch { outbox: vec![unsent.clone()], outbox_reserved_until, ..Batch::default() };
+            let batch = Batch { outbox: vec![row.clone()], outbox_reserved_until, ..Batch::default() };
             store.commit(batch).await.expect("a commit");
         }
-        assert_eq!(store.count_unsent(1_000_000).await.expect("a count"), 3);
-        assert!(claim_unsent(store, 9).await.is_empty());
-        assert_eq!(texts(&claim_unsent(store, 10).await), texts(&queued[2..]));
-        assert_eq!(texts(&claim_unsent(store, 30).await), texts(&queued[..2]));
-        assert!(claim_unsent(store, 109).await.is_empty());
+        assert_eq!(store.count_unsent(1_000_000).await.expect("a count"), 66);
+        assert_eq!(store.count_unsent(50).await.expect("a count"), 50);
+        assert_eq!(claim_unsent(store, 9).await, []);
+        assert_eq!(claim_unsent(store, 10).await, queued[2..]);
+        assert_eq!(claim_unsent(store, 30).await, queued[..2]);
+        assert_eq!(claim_unsent(store, 109).await, []);
         // The oldest first, whatever they were reserved until.
-        assert_eq!(ids(&store.claim_unsent(Time(200), LEASE, 2).await.expect("messages")), ids(&queued[..2]));
+        assert_eq!(store.claim_unsent(Time(200), LEASE, 2).await.expect("messages"), queued[..2]);
 
         // Confirmed: reserved or not, and whether or not another has confirmed it already.
         for _ in 0..2 {
-            let sent = queued[1..].iter().map(|unsent| unsent.id).collect();
+            let sent = queued[1..].iter().map(|row| row.id).collect();
             store.commit(Batch { sent, ..Batch::default() }).await.expect("a commit");
             assert_eq!(store.count_unsent(1_000_000).await.expect("a count"), 1);
         }
-        assert_eq!(texts(&claim_unsent(store, 1_000).await), texts(&queued[..1]));
+        assert_eq!(claim_unsent(store, 1_000).await, queued[..1]);
     })
     .await;
 }
 
 #[rstest]
 #[tokio::test]
-async fn unsent_commands_are_found_by_their_sagas(#[values(Memory, Sqlite, Postgres)] on: On) {
+async fn messages_are_found_by_their_sagas(#[values(Memory, Sqlite, Postgres)] on: On) {
     run(on, async |test| {
         let store = &test.store;
         let (one, other, none) = (saga_id(), saga_id(), saga_id());
-        let outbox = [unsent(one, "{}"), outcome(one), unsent(other, r#"{"of":"other"}"#)];
-        let batch = Batch { outbox: outbox.to_vec(), outbox_reserved_until: Time(100), ..Batch::default() };
+        let [of_one, of_other] = [one, other].map(|saga| unsent(saga).messages[0]);
+        let outbox = vec![OutboxRow::new(vec![of_other, of_one]), unsent(other), unsent(one)];
+        let batch = Batch { outbox: outbox.clone(), outbox_reserved_until: Time(100), ..Batch::default() };
         store.commit(batch).await.expect("a commit");
-        let found = store.unsent_commands(&[one, none]).await.expect("commands");
-        let Message::Command(command) = &*outbox[0].message else { panic!("a command") };
-        let expected = UnsentCommand { id: outbox[0].id, saga: one, attempt: command.attempt() };
-        assert_eq!(found, [expected], "reserved or not, and nothing but commands");
-        assert_eq!(store.unsent_commands(&[]).await.expect("commands"), []);
+        let found = store.unsent_of(&[one, none]).await.expect("messages");
+        let expected = [OutboxRow { id: outbox[0].id, messages: vec![of_one] }, outbox[2].clone()];
+        assert_eq!(found, expected, "reserved or not, and of no other saga");
+        assert_eq!(store.unsent_of(&[]).await.expect("messages"), []);
         store.commit(Batch { sent: vec![outbox[0].id], ..Batch::default() }).await.expect("a commit");
-        assert_eq!(store.unsent_commands(&[one]).await.expect("commands"), []);
+        assert_eq!(store.unsent_of(&[one]).await.expect("messages"), expected[1..]);
+    })
+    .await;
+}
+
+/// A message of which only the journal is left could not be made again.
+#[rstest]
+#[tokio::test]
+async fn a_saga_stays_as_long_as_its_messages_are_not_sent(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let store = &test.store;
+        let sagas = [saga_id(), saga_id()];
+        let rows = sagas.map(|saga| SagaRow { status: Status::Completed, ..row(saga, 10) });
+        let outbox = unsent(sagas[0]);
+        let batch = Batch { sagas: rows.to_vec(), outbox: vec![outbox.clone()], ..Batch::default() };
+        store.commit(batch).await.expect("a commit");
+        assert_eq!(store.delete_sagas(&sagas).await.expect("a number"), 1);
+        assert_eq!(store.saga(sagas[0]).await.expect("an answer"), Some(rows[0].clone()));
+        store.commit(Batch { sent: vec![outbox.id], ..Batch::default() }).await.expect("a commit");
+        assert_eq!(store.delete_sagas(&sagas).await.expect("a number"), 1);
     })
     .await;
 }
@@ -155,8 +176,8 @@ async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Po
         let [one, other] = std::array::from_fn(|_| Uuid::now_v7());
         let lease = |holder| Lease { holder, ..LEASE };
         let wakes = [saga_id(), saga_id(), saga_id()].map(|saga| (saga, Some(Time(10)))).into();
-        let outbox: Vec<_> = (0..3).map(|_| unsent(saga_id(), "{}")).collect();
-        let queued: Vec<_> = outbox.iter().map(|unsent| unsent.id).collect();
+        let queued: Vec<_> = (0..3).map(|_| unsent(saga_id())).collect();
+        let outbox = queued.clone();
         let held = Batch { outbox_holder: one, outbox_reserved_until: Time(500), ..Batch::default() };
         store.commit(Batch { wakes, outbox, ..held }).await.expect("a commit");
         let due = store.claim_due(Time(10), lease(one), 2).await.expect("wake-ups");
@@ -177,11 +198,13 @@ async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Po
         let mut again = store.claim_due(Time(40), lease(other), 9).await.expect("wake-ups");
         again.sort_unstable();
         assert_eq!(again, BTreeSet::from_iter(due).into_iter().collect::<Vec<_>>());
-        assert_eq!(ids(&store.claim_unsent(Time(40), lease(other), 9).await.expect("messages")), queued);
+        assert_eq!(store.claim_unsent(Time(40), lease(other), 9).await.expect("messages"), queued);
 
-        store.give_back(&queued[..1], Time(60)).await.expect("a release");
-        assert_eq!(ids(&store.claim_unsent(Time(59), lease(one), 9).await.expect("messages")), []);
-        assert_eq!(ids(&store.claim_unsent(Time(60), lease(one), 9).await.expect("messages")), queued[..1]);
+        let given_back = OutboxRow::of(&queued[0].messages);
+        store.give_back(&given_back, Time(60)).await.expect("a commit");
+        store.commit(Batch { sent: vec![queued[0].id], ..Batch::default() }).await.expect("a commit");
+        assert_eq!(store.claim_unsent(Time(59), lease(one), 9).await.expect("messages"), []);
+        assert_eq!(store.claim_unsent(Time(60), lease(one), 9).await.expect("messages"), given_back);
         store.release(other, Time(15)).await.expect("a release");
         assert_eq!(
             store.processes().await.expect("processes"),

@@ -15,7 +15,7 @@ use crate::buffered::event;
 use crate::database::On::{Postgres, Sqlite};
 use crate::database::{On, run};
 use crate::samples::{appended, numbered, saga_id, unsent};
-use crate::{claim_unsent, commit, ids};
+use crate::{claim_unsent, commit};
 
 /// Unreadable journals, or those of a newer version, hide no others.
 #[rstest]
@@ -105,14 +105,14 @@ async fn a_database_has_one_identity(#[values(Sqlite, Postgres)] on: On) {
     .await;
 }
 
-/// One message of the outbox that is not JSON hides no command of another saga, and no event that is buffered.
+/// One row of the outbox that is damaged hides no message of another saga, and no event that is buffered.
 #[rstest]
 #[tokio::test]
 async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on: On) {
     run(on, async |test| {
         let (spoiled, sound) = (saga_id(), saga_id());
-        let outbox = vec![unsent(spoiled, "{}"), unsent(sound, "{}")];
-        let id = outbox[1].id;
+        let outbox = vec![unsent(spoiled), unsent(sound)];
+        let readable = outbox[1].clone();
         test.store.commit(Batch { outbox, ..Batch::default() }).await.expect("a commit");
         let events = [event(spoiled, 3), event(spoiled, 4)];
         for event in &events {
@@ -121,16 +121,15 @@ async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on
         }
         let database = test.database().await.expect("a database");
         for spoil in [
-            "UPDATE outbox SET message = 'nonsense' WHERE id = (SELECT id FROM outbox ORDER BY id LIMIT 1)",
+            "UPDATE outbox SET messages = substr(messages, 2) WHERE id = (SELECT id FROM outbox ORDER BY id LIMIT 1)",
             "UPDATE buffered_event SET event = 'nonsense' WHERE expires_at = 3",
         ] {
             assert_eq!(database.execute_unprepared(spoil).await.expect("an update").rows_affected(), 1);
         }
         database.close().await.expect("an end");
 
-        let commands = test.store.unsent_commands(&[spoiled, sound]).await.expect("commands");
-        assert_eq!(commands.iter().map(|command| command.id).collect::<Vec<_>>(), [id]);
-        assert_eq!(ids(&claim_unsent(&test.store, 9).await), [id]);
+        assert_eq!(test.store.unsent_of(&[spoiled, sound]).await.expect("messages"), [readable.clone()]);
+        assert_eq!(claim_unsent(&test.store, 9).await, [readable]);
         assert_eq!(test.store.buffered_events(spoiled, 10).await.expect("events"), events[1..]);
         assert_eq!(test.store.expired_buffered_events(Time(9), 10).await.expect("events"), events[1..]);
     })
@@ -147,7 +146,7 @@ async fn sessions_that_cannot_write_are_not_used_again() {
             database.execute_unprepared(&format!("DO $$ BEGIN {set}; END $$")).await.expect("a setting");
         };
         let commit = async || {
-            test.store.commit(Batch { outbox: vec![unsent(saga_id(), "{}")], ..Batch::default() }).await
+            test.store.commit(Batch { outbox: vec![unsent(saga_id())], ..Batch::default() }).await
         };
         set("SET default_transaction_read_only = on").await;
         let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

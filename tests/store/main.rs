@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snorri_core::{SagaId, Time};
-use snorri_ports::store::{Appended, Batch, Filter, Lease, OutboxId, OutboxMessage, SagaRow, Store};
+use snorri_ports::store::{Appended, Batch, Filter, Lease, OutboxRow, SagaRow, Store};
 use uuid::Uuid;
 
 mod aside;
@@ -38,7 +38,7 @@ async fn claim_due(store: &Arc<dyn Store>, now: i64) -> Vec<SagaId> {
     store.claim_due(Time(now), LEASE, 100).await.expect("wake-ups")
 }
 
-async fn claim_unsent(store: &Arc<dyn Store>, now: i64) -> Vec<OutboxMessage> {
+async fn claim_unsent(store: &Arc<dyn Store>, now: i64) -> Vec<OutboxRow> {
     store.claim_unsent(Time(now), LEASE, 100).await.expect("messages")
 }
 
@@ -52,13 +52,4 @@ async fn list(store: &Arc<dyn Store>, mut filter: Filter) -> Vec<SagaRow> {
         filter.after = Some((last.started_at, last.id));
         listed.extend(page);
     }
-}
-
-fn ids(unsent: &[OutboxMessage]) -> Vec<OutboxId> {
-    unsent.iter().map(|unsent| unsent.id).collect()
-}
-
-/// The messages as they are stored, payloads byte for byte.
-fn texts(unsent: &[OutboxMessage]) -> Vec<String> {
-    unsent.iter().map(|unsent| serde_json::to_string(&*unsent.message).expect("JSON")).collect()
 }

@@ -91,6 +91,7 @@ async fn only_final_sagas_are_deleted(#[values(Memory, Sqlite, Postgres)] on: On
                 attributes: vec![Attributes { saga, started_at, values }],
                 dead_letters: vec![letter],
                 audit: vec![AuditEntry { saga: Some(saga), ..audit(10, "cancel") }],
+                outbox: Vec::new(),
                 ..first(saga, 10)
             };
             (saga, batch)

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use snorri_core::journal::InterventionKind;
 use snorri_core::journal::{AnswerTo, By, Cause, Fact, Problem, ReplyKind, SkipReason, Started, StopReason};
-use snorri_core::message::{Command, SagaOutcome};
-use snorri_core::{Direction, Entry, Message, SagaId, Status, Time};
-use snorri_ports::store::{Appended, AuditEntry, Batch, OutboxId, OutboxMessage, SagaRow};
+use snorri_core::{Direction, Entry, SagaId, Status, Time};
+use snorri_ports::store::{Appended, AuditEntry, Batch, MessageRef, OutboxRow, SagaRow};
 use uuid::Uuid;
 
 /// Text that naive quoting, escaping or encoding would spoil.
@@ -62,41 +60,9 @@ pub(crate) fn audit(at: i64, action: &str) -> AuditEntry {
     }
 }
 
-pub(crate) fn unsent(saga: SagaId, payload: &str) -> OutboxMessage {
-    let command = Command {
-        saga,
-        definition: "order".into(),
-        step: "charge".parse().expect("a path"),
-        direction: Direction::Forward,
-        attempt: 1,
-        exchange: "shop.commands".into(),
-        name: "payment.charge".into(),
-        deadline: Time(20_000),
-        trace_id: Some("0af7651916cd43dd8448eb211c80319c".to_owned()),
-        sent_at: Time(10_000),
-        payload: raw(payload),
-    };
-    message(Message::Command(command))
-}
-
-pub(crate) fn outcome(saga: SagaId) -> OutboxMessage {
-    let to = AnswerTo { queue: AWKWARD.to_owned(), correlation_id: Some(AWKWARD.to_owned()) };
-    message(Message::Outcome(SagaOutcome {
-        saga,
-        definition: "order".into(),
-        to,
-        status: Status::Compensated,
-        sent_at: Time(10_000),
-        body: raw(r#"{"output": null}"#),
-    }))
-}
-
-fn message(message: Message) -> OutboxMessage {
-    OutboxMessage { id: OutboxId(Uuid::now_v7()), message: Arc::new(message) }
-}
-
-fn raw(json: &str) -> Box<RawValue> {
-    RawValue::from_string(json.to_owned()).expect("JSON")
+/// A row with the first message of a saga.
+pub(crate) fn unsent(saga: SagaId) -> OutboxRow {
+    OutboxRow::new(vec![MessageRef { saga, seq: 1, index: 0 }])
 }
 
 /// A saga's first batch: one row in every table.
@@ -104,7 +70,7 @@ pub(crate) fn first(saga: SagaId, at: i64) -> Batch {
     Batch {
         entries: vec![appended(saga, 1, numbered(at))],
         sagas: vec![row(saga, at)],
-        outbox: vec![unsent(saga, "{}")],
+        outbox: vec![unsent(saga)],
         outbox_reserved_until: Time(at),
         wakes: vec![(saga, Some(Time(at)))],
         ..Batch::default()

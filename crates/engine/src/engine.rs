@@ -27,9 +27,11 @@ use crate::operations::outcomes::Outcomes;
 use crate::operations::start::Starter;
 use crate::options::Options;
 use crate::outbox::backlog::{Backlog, Freed};
+use crate::outbox::confirmed::Confirmed;
 use crate::outbox::publisher::{Publisher, PublisherParts};
 use crate::outbox::sweeper::Sweeper;
-use crate::outbox::{self, Confirmed, Outbox, SharedFlow};
+use crate::outbox::remaking::Remaker;
+use crate::outbox::{self, Outbox, SharedFlow};
 use crate::queries::Queries;
 use crate::queries::feed::{self, Feed};
 use crate::supervision::Supervisor;
@@ -116,7 +118,7 @@ impl Engine {
         let (stop_timers, stop_lanes) = (CancellationToken::new(), CancellationToken::new());
         let (mut lanes, mut publishers, mut outboxes) = (Vec::new(), Vec::new(), Vec::new());
         for (channel, progress) in channels {
-            let (outbox, publisher) = engine.outbox();
+            let (outbox, publisher) = engine.outbox(options);
             let publishing = publisher.run(engine.publisher_parts());
             publishers.push(supervisor.spawn("publisher", &stop_lanes, publishing));
             let lane = engine.lane(options, channel, progress, outbox.clone());
@@ -211,9 +213,9 @@ impl Engine {
         }
     }
 
-    fn outbox(&self) -> (Outbox, Publisher) {
+    fn outbox(&self, options: &Options) -> (Outbox, Publisher) {
         let Shared { confirmed, flow, .. } = self.shared.clone();
-        Outbox::new(confirmed, flow, self.parts.broker.availability())
+        Outbox::new(confirmed, flow, self.parts.broker.availability(), options.outbox_lease)
     }
 
     fn publisher_parts(&self) -> PublisherParts {
@@ -263,7 +265,6 @@ impl Engine {
             batch_limit: options.batch_limit.get(),
             commit_delay: options.commit_delay,
             process: self.parts.process,
-            outbox_lease: options.outbox_lease,
             wire,
             state_cache: StateCache::new(options.cached_sagas_per_lane(), self.shared.ended.clone()),
             progress,
@@ -281,11 +282,13 @@ impl Engine {
         let Parts { store, reader, broker, clock, definitions, metrics, process, .. } = self.parts.clone();
         let Shared { backlog, freed, confirmed, flow, .. } = self.shared.clone();
         let lease = |duration| Lease { holder: process, duration };
+        let remaker = Remaker { store: Arc::clone(&store), definitions: Arc::clone(&definitions) };
         let waker = Waker {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             submitter: self.submitter.clone(),
             confirmed: confirmed.clone(),
+            remaker: remaker.clone(),
             freed: Arc::clone(&freed),
             interval: options.timer_interval,
             lease: lease(options.timer_lease),
@@ -296,7 +299,9 @@ impl Engine {
             broker: Arc::clone(&broker),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
+            remaker,
             outboxes,
+            confirmed: confirmed.clone(),
             flow,
             freed: Arc::clone(&freed),
             interval: options.outbox_poll_interval,

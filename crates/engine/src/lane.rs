@@ -74,10 +74,8 @@ pub struct LaneParts {
     pub batch_limit: usize,
     /// How long to wait for more inputs after a batch of `BUSY_INPUTS`.
     pub commit_delay: Duration,
-    /// This process, which sends the messages of a commit ...
+    /// This process, which sends the messages of a commit.
     pub process: Uuid,
-    /// ... before this has passed.
-    pub outbox_lease: Duration,
     /// Decodes replies and events.
     pub wire: Wire,
     pub state_cache: StateCache,
@@ -280,34 +278,29 @@ impl Lane {
         requests: &[Request],
         results: &[Result<Accepted, SubmitError>],
         known: &HashMap<SagaId, CachedSaga>,
-        builder: BatchBuilder,
+        mut builder: BatchBuilder,
     ) -> Result<(), store::Error> {
         check_rejected(&*self.parts.store, requests, results, known).await?;
         if builder.is_empty() && self.sent.is_empty() {
             return Ok(());
         }
         let parts = &self.parts;
-        let mut unsent = builder.outbox().to_vec();
+        let queued = parts.outbox.queue(builder.take_messages(), parts.clock.now());
         let counts = BatchCounts::of(builder.entries());
         let concluded = outbox::conclusions(builder.entries());
-        let now = parts.clock.now();
-        let reserves = parts.outbox.is_available();
-        let reserved_until = if reserves { now.after(parts.outbox_lease) } else { now };
         let batch = Batch {
-            outbox_reserved_until: reserved_until,
+            outbox: queued.rows.clone(),
+            outbox_reserved_until: queued.reserved_until,
             outbox_holder: parts.process,
-            ..builder.into_batch(self.sent.clone())
+            sent: self.sent.clone(),
+            ..builder.into_batch()
         };
         let committing = parts.metrics.commit_seconds.start();
         parts.store.commit(batch).await?;
         committing.stop();
         parts.metrics.observe_batch(&counts);
         parts.outbox.conclude(&concluded, parts.clock.now());
-        if !reserves {
-            // Messages to the broker are claimed when the broker is available again.
-            unsent.retain(|unsent| unsent.message.is_internal());
-        }
-        parts.outbox.send(unsent);
+        parts.outbox.send(queued);
         self.sent.clear();
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! The outbox: sends committed messages, and remembers which the broker has confirmed until a later commit removes them.
 //!
 //! A message is in the store's outbox before it comes here, so nothing is lost if this process dies, or if too many messages
-//! wait: the process that claims the row sends it then.
+//! wait: the process that claims its row makes it again from the journal, and sends it then.
 
 pub mod backlog;
+pub mod confirmed;
 pub mod flow;
 pub(crate) mod publisher;
+pub(crate) mod remaking;
 pub(crate) mod sweeper;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,16 +17,19 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::lane::submitter::Submitter;
+use crate::outbox::confirmed::{Confirmed, OutboxMessage, Place};
 use crate::outbox::flow::{CommandKey, Conclusion, Flow};
 use crate::outbox::publisher::Publisher;
 use crate::supervision::ticks::Ticks;
-use snorri_core::Time;
-use snorri_ports::store::{Appended, OutboxId, OutboxMessage};
+use snorri_core::{Message, Time};
+use snorri_ports::store::{Appended, MessageRef, OutboxId, OutboxRow};
 
 /// How long confirmed messages may stay in the outbox when no commit removes them.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 /// Most batches that wait for a publisher.
 pub(super) const WAITING_LIMIT: usize = 64;
+/// After how many reservations a row is forgotten that was never confirmed.
+const FORGOTTEN_AFTER: u32 = 10;
 
 /// The lanes' end of the outbox: takes committed messages and returns confirmed rows.
 #[derive(Debug, Clone)]
@@ -37,19 +41,31 @@ pub struct Outbox {
     passed_over: PassedOver,
     flow: SharedFlow,
     availability: watch::Receiver<bool>,
+    /// How long rows are reserved for this process.
+    lease: Duration,
 }
 
-/// Rows that are reserved for this process but were not handed over, because too many wait.
+/// The messages of a batch, and their rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Queued {
+    pub(crate) rows: Vec<OutboxRow>,
+    messages: Vec<OutboxMessage>,
+    /// Whether this process sends all of them; otherwise only those between sagas.
+    is_reserved: bool,
+    pub(crate) reserved_until: Time,
+}
+
+/// Messages whose rows are reserved for this process but that were not handed over, because too many wait.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PassedOver(Arc<Mutex<Vec<OutboxId>>>);
+pub(super) struct PassedOver(Arc<Mutex<Vec<Place>>>);
 
 impl PassedOver {
     fn add(&self, messages: &[OutboxMessage]) {
-        let ids = messages.iter().map(|unsent| unsent.id);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+        let places = messages.iter().map(|unsent| unsent.place);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(places);
     }
 
-    pub(super) fn take(&self) -> Vec<OutboxId> {
+    pub(super) fn take(&self) -> Vec<Place> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -67,37 +83,13 @@ struct FlowState {
     patience: Duration,
 }
 
-/// Rows of the outbox that can be removed.
-#[derive(Debug, Clone, Default)]
-pub struct Confirmed(Arc<Mutex<Vec<OutboxId>>>);
-
-impl Confirmed {
-    pub(super) fn add(&self, ids: impl IntoIterator<Item = OutboxId>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
-    }
-
-    pub(super) fn take(&self) -> Vec<OutboxId> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Those of these rows that the broker has confirmed, as far as this process knows.
-    pub(super) fn among(&self, ids: impl Iterator<Item = OutboxId>) -> HashSet<OutboxId> {
-        let confirmed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let confirmed: HashSet<_> = confirmed.iter().copied().collect();
-        ids.filter(|id| confirmed.contains(id)).collect()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-}
-
 impl Outbox {
-    /// An outbox and its publisher. `availability`: whether the broker takes messages.
+    /// An outbox and its publisher. `availability`: whether the broker takes messages; `lease`: how long rows are reserved.
     pub fn new(
         confirmed: Confirmed,
         flow: SharedFlow,
         availability: watch::Receiver<bool>,
+        lease: Duration,
     ) -> (Self, Publisher) {
         let (sender, batches) = mpsc::channel(WAITING_LIMIT);
         let (claimer, claimed) = mpsc::channel(1);
@@ -109,13 +101,17 @@ impl Outbox {
             passed_over: passed_over.clone(),
             flow: flow.clone(),
             availability,
+            lease,
         };
         (outbox, Publisher { batches, claimed, confirmed, passed_over, flow })
     }
 
-    /// Whether the broker takes messages. While it does not, committed messages need no reservation.
-    pub fn is_available(&self) -> bool {
-        *self.availability.borrow()
+    /// Makes rows for messages that are about to be committed. While the broker takes none, they need no reservation.
+    pub(crate) fn queue(&self, messages: Vec<(MessageRef, Arc<Message>)>, now: Time) -> Queued {
+        let (rows, messages) = confirmed::queue(messages);
+        let is_reserved = *self.availability.borrow();
+        let reserved_until = if is_reserved { now.after(self.lease) } else { now };
+        Queued { rows, messages, is_reserved, reserved_until }
     }
 
     /// Frees the places of commands that journal entries concluded.
@@ -123,20 +119,34 @@ impl Outbox {
         self.flow.conclude(concluded, now);
     }
 
-    /// Hands over committed and reserved messages. If too many wait already, these are claimed again once there is room.
-    pub fn send(&self, messages: Vec<OutboxMessage>) {
+    /// Hands over the messages of committed rows. If too many wait already, these are claimed again once there is room.
+    /// Messages to the broker that are not reserved are claimed when it is available again.
+    pub(crate) fn send(&self, queued: Queued) {
+        let Queued { mut rows, mut messages, is_reserved, reserved_until } = queued;
+        if !is_reserved {
+            messages.retain(|unsent| unsent.message.is_internal());
+            rows.retain(|row| messages.iter().any(|unsent| unsent.place.row == row.id));
+        }
         if messages.is_empty() {
             return;
         }
+        self.confirmed.expect(&rows, reserved_until.after(self.lease * FORGOTTEN_AFTER));
         if let Err(mpsc::error::TrySendError::Full(messages)) = self.batches.try_send(messages) {
             self.passed_over.add(&messages);
         }
     }
 
-    /// Hands over claimed messages, once the last ones are being sent.
-    pub async fn send_when_possible(&self, messages: Vec<OutboxMessage>) {
-        // A closed channel means that the process is stopping; the messages stay in the store.
-        let _ = self.claimed.send(messages).await;
+    /// Records that claimed rows are being sent.
+    pub(crate) fn expect(&self, rows: &[OutboxRow], now: Time) {
+        self.confirmed.expect(rows, now.after(self.lease * FORGOTTEN_AFTER));
+    }
+
+    /// Hands over the messages of claimed rows, once the last ones are being sent.
+    pub(crate) async fn send_when_possible(&self, messages: Vec<OutboxMessage>) {
+        if !messages.is_empty() {
+            // A closed channel means that the process is stopping; the messages stay in the store.
+            let _ = self.claimed.send(messages).await;
+        }
     }
 
     /// The rows that the next commit is to remove.
@@ -168,6 +178,11 @@ impl SharedFlow {
 
     pub(super) fn refuse(&self, unsent: OutboxMessage, now: Time) {
         self.lock().refuse(unsent, now, now.after(self.0.patience));
+    }
+
+    /// Takes the commands that must not wait here any more, and when any process may claim them.
+    pub(super) fn take_impatient(&self, now: Time) -> (Vec<Place>, Time) {
+        (self.lock().take_impatient(now), now.after(self.0.patience))
     }
 
     pub(super) fn conclude(&self, concluded: &[(CommandKey, Conclusion)], now: Time) {

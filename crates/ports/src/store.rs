@@ -1,6 +1,6 @@
 //! The store: the journals of sagas, and everything that is derived from them.
 //!
-//! A store reads journal entries and messages only as far as writing them requires; it decides nothing.
+//! A store reads journal entries only as far as writing them requires; it decides nothing.
 //!
 //! The journal's key (saga, seq) is the only lock: the writer of seq n has decided on the state at n - 1, and everything else
 //! that it decided is written in the same transaction or not at all.
@@ -19,8 +19,8 @@ mod rows;
 pub use query::{AuditFilter, Count, Filter, LetterFilter};
 pub use rows::{
     Appended, Attributes, AuditEntry, Batch, BufferLimits, Buffered, BufferedEvent, DeadLetter,
-    ExpiredLetters, Lease, OpenIncidents, OutboxId, OutboxMessage, ProcessRow, Registered, SagaRow,
-    ScheduleRun, Secret, StoredDefinition, TokenKey, UnsentCommand,
+    ExpiredLetters, Lease, MessageRef, OpenIncidents, OutboxId, OutboxRow, ProcessRow, Registered, SagaRow,
+    ScheduleRun, Secret, StoredDefinition, TokenKey,
 };
 
 /// Keys of correlation tokens that are kept: one that signs, the one before it, and one that is to sign soon.
@@ -91,14 +91,17 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// lease has expired; then any does, unless a commit set another time.
     async fn claim_due(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<SagaId>, Error>;
 
-    /// Claims at most `limit` messages whose reservation has expired at `now`, the oldest first, and reserves them again.
-    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxMessage>, Error>;
+    /// Claims at most `limit` rows of the outbox whose reservation has expired at `now`, the oldest first, and reserves them
+    /// again. A row that cannot be read is logged and left out.
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxRow>, Error>;
 
-    /// Ends the reservation of these messages at this time, whichever process holds it.
-    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error>;
+    /// Adds rows to the outbox that any process may claim from this time on: for messages that leave their rows, which a later
+    /// commit removes.
+    async fn give_back(&self, rows: &[OutboxRow], at: Time) -> Result<(), Error>;
 
-    /// The commands of these sagas in the outbox. An unreadable one is logged and left out.
-    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error>;
+    /// The rows of the outbox with messages of these sagas, and of each row only these messages. A row that cannot be read is
+    /// logged and left out.
+    async fn unsent_of(&self, sagas: &[SagaId]) -> Result<Vec<OutboxRow>, Error>;
 
     /// The number of messages in the outbox, counted up to `most`.
     async fn count_unsent(&self, most: u32) -> Result<u64, Error>;
@@ -161,7 +164,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         limit: u32,
     ) -> Result<Vec<(Time, SagaId)>, Error>;
 
-    /// Deletes those of these sagas that are final, with everything stored about them but the audit, and returns their number.
+    /// Deletes those of these sagas that are final and whose messages are all sent, with everything stored about them but the
+    /// audit, and returns their number.
     async fn delete_sagas(&self, sagas: &[SagaId]) -> Result<u64, Error>;
 
     /// Keeps an event for a saga that has not started, unless the saga has the same event already or a limit is reached. When

@@ -17,11 +17,12 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 
 use crate::aside;
 use crate::commit::writer::Writer;
+use crate::outbox;
 use crate::parameters::{array, bigints, hex, json, json_keys, strings, uuids};
 use crate::session::error;
 use crate::session::error::SqlError;
 use crate::sql_store::{Dialect, SqlStore};
-use snorri_ports::store::{Appended, Batch, OutboxMessage, SagaRow};
+use snorri_ports::store::{Appended, Batch, SagaRow};
 
 /// The parts do not see each other's rows, and need not, because no row is written by two of them. The journal is the purpose
 /// of the statement: PostgreSQL appends to it first, so that of two writers of the same sagas the second waits there.
@@ -34,8 +35,8 @@ WITH written AS (
     ON CONFLICT (id) DO UPDATE
     SET version = excluded.version, status = excluded.status, changed_at = excluded.changed_at, paused = excluded.paused
 ), queued AS (
-    INSERT INTO outbox (id, saga, reserved_until, holder, message)
-    SELECT id, saga, $14, $22, message FROM unnest($15::uuid[], $16::uuid[], $17::text[]) AS unsent (id, saga, message)
+    INSERT INTO outbox (id, reserved_until, holder, messages)
+    SELECT id, $14, $15, messages FROM unnest($16::uuid[], $17::bytea[]) AS unsent (id, messages)
 ), sent AS (
     DELETE FROM outbox WHERE id = ANY($18::uuid[])
 ), woken AS (
@@ -60,8 +61,8 @@ ON CONFLICT (id) DO UPDATE
 SET version = excluded.version, status = excluded.status, changed_at = excluded.changed_at, paused = excluded.paused";
 
 const SQLITE_QUEUED: &str = "\
-INSERT INTO outbox (id, saga, reserved_until, holder, message)
-SELECT unhex(value ->> 0), unhex(value ->> 1), ?2, ?3, value ->> 2 FROM json_each(?1)";
+INSERT INTO outbox (id, reserved_until, holder, messages)
+SELECT unhex(value ->> 0), ?2, ?3, unhex(value ->> 1) FROM json_each(?1)";
 
 const SQLITE_SENT: &str = "DELETE FROM outbox WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
 
@@ -108,9 +109,9 @@ fn postgres_statement(store: &SqlStore, batch: Batch) -> Result<Statement, SqlEr
 }
 
 fn postgres_values(batch: Batch) -> Result<Vec<Value>, SqlError> {
-    let Batch { entries, sagas, outbox, outbox_reserved_until, outbox_holder, sent, wakes, .. } = batch;
+    let Batch { entries, sagas, outbox: queued, outbox_reserved_until, outbox_holder, sent, wakes, .. } = batch;
     let texts = entries.iter().map(|appended| json(&appended.entry)).collect::<Result<Vec<_>, _>>()?;
-    let messages = outbox.iter().map(|unsent| json(&*unsent.message)).collect::<Result<Vec<_>, _>>()?;
+    let [unsent, messages] = outbox::postgres_rows(&queued);
     let woken = || wakes.iter().filter_map(|(saga, due)| due.map(|due| (saga.0, due.0)));
     let unwoken = wakes.iter().filter(|(_, due)| due.is_none());
     Ok(vec![
@@ -129,14 +130,13 @@ fn postgres_values(batch: Batch) -> Result<Vec<Value>, SqlError> {
         bigints(sagas.iter().map(|saga| saga.changed_at.0)),
         array(ArrayType::Bool, sagas.iter().map(|saga| saga.paused)),
         outbox_reserved_until.0.into(),
-        uuids(outbox.iter().map(|unsent| unsent.id.0)),
-        uuids(outbox.iter().map(|unsent| unsent.message.saga().0)),
-        strings(messages),
+        outbox_holder.into(),
+        unsent,
+        messages,
         uuids(sent.iter().map(|id| id.0)),
         uuids(woken().map(|(saga, _)| saga)),
         bigints(woken().map(|(_, due)| due)),
         uuids(unwoken.map(|(saga, _)| saga.0)),
-        outbox_holder.into(),
     ])
 }
 
@@ -157,7 +157,7 @@ fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements
         others.push(rows(SQLITE_SAGA, saga_rows(&batch.sagas)?));
     }
     if !batch.outbox.is_empty() {
-        let rows = outbox_rows(&batch.outbox)?;
+        let rows = outbox::sqlite_rows(&batch.outbox)?;
         let values = [rows.into(), batch.outbox_reserved_until.0.into(), batch.outbox_holder.into()];
         others.push(store.statement(SQLITE_QUEUED, values));
     }
@@ -192,13 +192,6 @@ fn saga_rows(sagas: &[SagaRow]) -> Result<String, SqlError> {
         (hex(&id.0), definition, version, key, status, started_at, changed_at, paused)
     };
     json(&sagas.iter().map(row).collect::<Vec<_>>())
-}
-
-fn outbox_rows(outbox: &[OutboxMessage]) -> Result<String, SqlError> {
-    let row = |unsent: &OutboxMessage| {
-        Ok((hex(&unsent.id.0), hex(&unsent.message.saga().0), json(&*unsent.message)?))
-    };
-    json(&outbox.iter().map(row).collect::<Result<Vec<_>, SqlError>>()?)
 }
 
 async fn in_sqlite(writer: &Writer, statements: SqliteStatements) -> Result<(), SqlError> {

@@ -36,8 +36,8 @@ use uuid::Uuid;
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, OutboxMessage, ProcessRow,
-    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxRow, ProcessRow, Registered,
+    SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey,
 };
 
 mod aside;
@@ -45,6 +45,7 @@ mod buffer;
 mod commit;
 mod definitions;
 mod entity;
+mod outbox;
 mod parameters;
 mod processes;
 mod read;
@@ -96,20 +97,20 @@ impl Store for SqlStore {
         self.patiently(commit::claim::due(self, now, lease, limit)).await
     }
 
-    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxMessage>, Error> {
-        self.patiently(commit::claim::unsent(self, now, lease, limit)).await
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxRow>, Error> {
+        self.patiently(outbox::claim(self, now, lease, limit)).await
     }
 
-    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error> {
-        self.patiently(processes::give_back(self, messages, at)).await
+    async fn give_back(&self, rows: &[OutboxRow], at: Time) -> Result<(), Error> {
+        self.patiently(outbox::give_back(self, rows, at)).await
     }
 
-    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
-        self.patiently(commit::claim::unsent_commands(self, sagas)).await
+    async fn unsent_of(&self, sagas: &[SagaId]) -> Result<Vec<OutboxRow>, Error> {
+        self.patiently(outbox::unsent_of(self, sagas)).await
     }
 
     async fn count_unsent(&self, most: u32) -> Result<u64, Error> {
-        self.patiently(read::count_unsent(self, most)).await
+        self.patiently(outbox::count(self, most)).await
     }
 
     async fn register(

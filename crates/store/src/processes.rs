@@ -5,10 +5,9 @@ use uuid::Uuid;
 
 use crate::sql_store::{Dialect, SqlStore};
 
-use crate::parameters;
 use crate::session::error::SqlError;
 use snorri_core::Time;
-use snorri_ports::store::{OutboxId, ProcessRow};
+use snorri_ports::store::ProcessRow;
 
 const POSTGRES_NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
@@ -26,12 +25,6 @@ const RELEASE: [&str; 3] = [
 ];
 
 const FORGET: &str = "DELETE FROM process WHERE id = $1 AND ended_at IS NOT NULL";
-
-const POSTGRES_GIVE_BACK: &str =
-    "UPDATE outbox SET reserved_until = $1, holder = NULL WHERE id = ANY($2::uuid[])";
-
-const SQLITE_GIVE_BACK: &str = "\
-UPDATE outbox SET reserved_until = ?1, holder = NULL WHERE id IN (SELECT unhex(value) FROM json_each(?2))";
 
 pub(super) async fn now(store: &SqlStore) -> Result<Option<Time>, SqlError> {
     match store.dialect {
@@ -66,16 +59,6 @@ pub(super) async fn release(store: &SqlStore, process: Uuid, now: Time) -> Resul
 
 pub(super) async fn forget(store: &SqlStore, process: Uuid) -> Result<(), SqlError> {
     execute(store, FORGET, [process.into()]).await
-}
-
-pub(super) async fn give_back(store: &SqlStore, messages: &[OutboxId], at: Time) -> Result<(), SqlError> {
-    let (sql, keys): (_, Value) = match store.dialect {
-        Dialect::Postgres => (POSTGRES_GIVE_BACK, parameters::uuids(messages.iter().map(|id| id.0))),
-        Dialect::Sqlite(_) => {
-            (SQLITE_GIVE_BACK, parameters::json_keys(messages.iter().map(|id| &id.0)).into())
-        }
-    };
-    execute(store, sql, [at.0.into(), keys]).await
 }
 
 async fn execute(

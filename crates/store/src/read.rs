@@ -39,8 +39,6 @@ SELECT saga, seq, entry FROM journal
 WHERE at >= ?1 AND rowid > coalesce((SELECT rowid FROM journal WHERE at < ?1 - 60000 ORDER BY rowid DESC LIMIT 1), 0)
 ORDER BY at, saga, seq LIMIT ?2";
 
-const COUNT_UNSENT: &str = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS some_of_them";
-
 pub(super) async fn load(store: &SqlStore, sagas: &[SagaId]) -> Result<Loaded, SqlError> {
     let rows = of_sagas(store, [POSTGRES_LOAD, SQLITE_LOAD], sagas).await?;
     let keyed = rows.iter().map(|row| Ok((saga(row)?, row))).collect::<Result<Vec<_>, SqlError>>()?;
@@ -85,13 +83,6 @@ fn entry(row: &QueryResult) -> Result<Appended, SqlError> {
     let text: String = row.try_get_by_index(2)?;
     let entry = read_json(&text, || format!("entry {seq} of saga {saga}"))?;
     Ok(Appended { saga, seq, entry })
-}
-
-pub(super) async fn count_unsent(store: &SqlStore, most: u32) -> Result<u64, SqlError> {
-    let rows = store.query(store.statement(COUNT_UNSENT, [i64::from(most).into()])).await?;
-    let count: i64 =
-        rows.first().ok_or_else(|| Error::Corrupt("no count".to_owned()))?.try_get_by_index(0)?;
-    Ok(count.unsigned_abs())
 }
 
 pub(super) async fn page(

@@ -3,10 +3,13 @@
 //! Sagas are found in the order of their start, which has an index already: an order by their end would need one more, at a
 //! cost for each saga. A saga cannot have ended before it started, so the scan ends at the given time.
 
+use std::collections::HashSet;
+
 use sea_orm::{QueryResult, Statement};
 use uuid::Uuid;
 
 use crate::commit::writer::Writer;
+use crate::outbox;
 use crate::parameters;
 use crate::read::list::{FINAL, versions};
 use crate::read::question::Question;
@@ -60,7 +63,14 @@ fn finished(
     question.merge(store, cases, "started_at, id", limit)
 }
 
+/// The messages in the outbox are made from the journals of their sagas, which stay until they are sent.
 pub(super) async fn delete(store: &SqlStore, sagas: &[SagaId]) -> Result<u64, SqlError> {
+    let unsent: HashSet<SagaId> = outbox::unsent_of(store, sagas)
+        .await?
+        .iter()
+        .flat_map(|row| row.messages.iter().map(|message| message.saga))
+        .collect();
+    let sagas: Vec<SagaId> = sagas.iter().copied().filter(|saga| !unsent.contains(saga)).collect();
     match &store.dialect {
         Dialect::Postgres => {
             let keys = parameters::uuids(sagas.iter().map(|saga| saga.0));

@@ -2,16 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use snorri_core::{Entry, Message, SagaId, Time};
+use snorri_core::{Entry, SagaId, Time};
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, MAX_TOKEN_KEYS, OutboxId, OutboxMessage,
-    ProcessRow, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, MAX_TOKEN_KEYS, MessageRef, OutboxId,
+    OutboxRow, ProcessRow, Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey,
 };
 
 mod claims;
@@ -51,7 +51,7 @@ struct Timer {
 struct Reserved {
     until: Time,
     holder: Option<Uuid>,
-    message: Arc<Message>,
+    messages: Vec<MessageRef>,
 }
 
 impl MemoryStore {
@@ -77,8 +77,10 @@ impl Tables {
             && filter.attribute.as_ref().is_none_or(has_attribute)
     }
 
-    fn is_final(&self, saga: SagaId) -> bool {
+    /// Whether a saga is final, and all of its messages are sent.
+    fn can_go(&self, saga: SagaId) -> bool {
         self.sagas.get(&saga).is_some_and(|row| row.status.is_final())
+            && !self.outbox.values().flat_map(|row| &row.messages).any(|message| message.saga == saga)
     }
 
     fn delete(&mut self, saga: SagaId) {
@@ -125,16 +127,16 @@ impl Store for MemoryStore {
         Ok(self.tables().claim_due(now, lease, limit))
     }
 
-    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxMessage>, Error> {
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxRow>, Error> {
         Ok(self.tables().claim_unsent(now, lease, limit))
     }
 
-    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
-        Ok(self.tables().unsent_commands(sagas))
+    async fn unsent_of(&self, sagas: &[SagaId]) -> Result<Vec<OutboxRow>, Error> {
+        Ok(self.tables().unsent_of(sagas))
     }
 
-    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error> {
-        self.tables().give_back(messages, at);
+    async fn give_back(&self, rows: &[OutboxRow], at: Time) -> Result<(), Error> {
+        self.tables().give_back(rows, at);
         Ok(())
     }
 
@@ -163,7 +165,8 @@ impl Store for MemoryStore {
     }
 
     async fn count_unsent(&self, most: u32) -> Result<u64, Error> {
-        Ok(u64::from(most).min(self.tables().outbox.len() as u64))
+        let unsent: usize = self.tables().outbox.values().map(|row| row.messages.len()).sum();
+        Ok(u64::from(most).min(unsent as u64))
     }
 
     async fn register(
@@ -282,7 +285,7 @@ impl Store for MemoryStore {
         let mut tables = self.tables();
         let mut deleted = 0;
         for saga in sagas {
-            if tables.is_final(*saga) {
+            if tables.can_go(*saga) {
                 tables.delete(*saga);
                 deleted += 1;
             }

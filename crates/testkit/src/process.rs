@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use snorri_ports::broker::{Delivery, Publication, Published, Verdict};
-use snorri_ports::store::Batch;
+use snorri_ports::store::{Batch, OutboxRow};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -18,11 +18,11 @@ pub trait Observer: Debug + Send + Sync + 'static {
     /// A call was made, with this fault.
     fn called(&self, _call: &Call<'_>, _fault: Fault) {}
 
-    /// A batch is about to be committed.
-    fn committing(&self, _process: &str, _batch: &Batch) {}
-
     /// A batch was committed.
     fn committed(&self, _process: &str, _batch: &Batch) {}
+
+    /// Messages were put into other rows of the outbox.
+    fn given_back(&self, _rows: &[OutboxRow]) {}
 
     /// The process decided to publish these.
     fn publishing(&self, _process: &str, _batch: &[Publication]) {}

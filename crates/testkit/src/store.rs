@@ -8,8 +8,8 @@ use snorri_core::{SagaId, Time};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxId, OutboxMessage, ProcessRow,
-    Registered, SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey, UnsentCommand,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxRow, ProcessRow, Registered,
+    SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey,
 };
 use uuid::Uuid;
 
@@ -85,10 +85,8 @@ impl Store for FaultyStore {
     async fn commit(&self, batch: Batch) -> Result<(), Error> {
         let act = async {
             self.check_writable(&batch)?;
-            let observer = self.process.observer();
-            observer.committing(self.process.name(), &batch);
             self.inner.commit(batch.clone()).await?;
-            observer.committed(self.process.name(), &batch);
+            self.process.observer().committed(self.process.name(), &batch);
             Ok(())
         };
         self.call("commit", act).await
@@ -110,16 +108,21 @@ impl Store for FaultyStore {
         self.call("claim_due", self.inner.claim_due(now, lease, limit)).await
     }
 
-    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxMessage>, Error> {
+    async fn claim_unsent(&self, now: Time, lease: Lease, limit: u32) -> Result<Vec<OutboxRow>, Error> {
         self.call("claim_unsent", self.inner.claim_unsent(now, lease, limit)).await
     }
 
-    async fn give_back(&self, messages: &[OutboxId], at: Time) -> Result<(), Error> {
-        self.call("give_back", self.inner.give_back(messages, at)).await
+    async fn give_back(&self, rows: &[OutboxRow], at: Time) -> Result<(), Error> {
+        let act = async {
+            self.inner.give_back(rows, at).await?;
+            self.process.observer().given_back(rows);
+            Ok(())
+        };
+        self.call("give_back", act).await
     }
 
-    async fn unsent_commands(&self, sagas: &[SagaId]) -> Result<Vec<UnsentCommand>, Error> {
-        self.call("unsent_commands", self.inner.unsent_commands(sagas)).await
+    async fn unsent_of(&self, sagas: &[SagaId]) -> Result<Vec<OutboxRow>, Error> {
+        self.call("unsent_of", self.inner.unsent_of(sagas)).await
     }
 
     async fn count_unsent(&self, most: u32) -> Result<u64, Error> {

@@ -66,10 +66,9 @@ pub(super) enum Attribute {
 pub(super) enum Outbox {
     Table,
     Id,
-    Saga,
     ReservedUntil,
     Holder,
-    Message,
+    Messages,
 }
 
 #[derive(DeriveIden)]

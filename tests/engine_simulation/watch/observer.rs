@@ -28,12 +28,9 @@ impl Observer for Watch {
         }
     }
 
-    fn committing(&self, _process: &str, batch: &Batch) {
-        self.check_outbox(batch);
-    }
-
     fn committed(&self, process: &str, batch: &Batch) {
         self.check_journal(process, batch);
+        self.check_outbox(batch);
         self.check_removed(process, batch);
         if batch.entries.is_empty() && batch.buffered_removed.is_empty() {
             batch.dead_letters.iter().for_each(|letter| self.check_letter(letter));
@@ -41,6 +38,10 @@ impl Observer for Watch {
         if !batch.outbox.is_empty() {
             self.sending.notify_waiters();
         }
+    }
+
+    fn given_back(&self, rows: &[OutboxRow]) {
+        self.queue(rows);
     }
 
     fn publishing(&self, process: &str, batch: &[Publication]) {

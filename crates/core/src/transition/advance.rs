@@ -158,7 +158,7 @@ impl Draft<'_> {
         self.last_attempt(path, direction) + u32::from(!came_back)
     }
 
-    fn payload(
+    pub(super) fn payload(
         &self,
         path: &StepPath,
         direction: Direction,
@@ -169,7 +169,7 @@ impl Draft<'_> {
         bounded_json(&render(&command.payload, &scope)?)
     }
 
-    fn command_message(
+    pub(super) fn command_message(
         &self,
         path: &StepPath,
         direction: Direction,

@@ -169,8 +169,14 @@ impl Draft<'_> {
 
     fn publish(&mut self, path: &StepPath, publish: &Publish) -> Result<(), Problem> {
         self.state.check_executions()?;
-        let payload = bounded_json(&render(&publish.payload, &self.seen_from(path))?)?;
-        self.messages.push(Message::Event(Event {
+        let event = self.event(path, publish)?;
+        self.messages.push(Message::Event(event));
+        self.record(Fact::Published { step: path.clone() });
+        Ok(())
+    }
+
+    pub(super) fn event(&self, path: &StepPath, publish: &Publish) -> Result<Event, Problem> {
+        Ok(Event {
             saga: self.state.id,
             definition: Arc::clone(&self.definition.name),
             step: path.clone(),
@@ -178,18 +184,21 @@ impl Draft<'_> {
             name: Arc::clone(&publish.event),
             trace_id: self.trace_id(),
             sent_at: self.at,
-            payload,
-        }));
-        self.record(Fact::Published { step: path.clone() });
-        Ok(())
+            payload: bounded_json(&render(&publish.payload, &self.seen_from(path))?)?,
+        })
     }
 
     fn start_child(&mut self, path: &StepPath, child: &Child) -> Result<(), Problem> {
         self.state.check_executions()?;
-        let attempt = self.last_attempt(path, Direction::Forward) + 1;
-        let order = self.order(path, child, attempt, ChildCommandKind::Start)?;
+        self.command_child(path, child, Direction::Forward)
+    }
+
+    /// Sends the next command of a direction to a child.
+    fn command_child(&mut self, path: &StepPath, child: &Child, direction: Direction) -> Result<(), Problem> {
+        let attempt = self.last_attempt(path, direction) + 1;
+        let order = self.order_of(path, child, direction, attempt)?;
         self.messages.push(Message::ChildCommand(order));
-        self.record(Fact::ChildSent { step: path.clone(), direction: Direction::Forward, attempt });
+        self.record(Fact::ChildSent { step: path.clone(), direction, attempt });
         Ok(())
     }
 
@@ -197,18 +206,25 @@ impl Draft<'_> {
     pub(super) fn compensate(&mut self, path: &StepPath) {
         let Some(step) = self.definition.step(path) else { return };
         let Action::Child(child) = &step.action else { return self.send(path, Direction::Compensate) };
-        let attempt = self.last_attempt(path, Direction::Compensate) + 1;
-        let started = self.last_attempt(path, Direction::Forward);
-        match self.order(path, child, started, ChildCommandKind::Compensate { attempt }) {
-            Ok(order) => {
-                self.messages.push(Message::ChildCommand(order));
-                self.record(Fact::ChildSent {
-                    step: path.clone(),
-                    direction: Direction::Compensate,
-                    attempt,
-                });
+        if let Err(problem) = self.command_child(path, child, Direction::Compensate) {
+            self.hold(path, Direction::Compensate, problem);
+        }
+    }
+
+    /// The command that a [`Fact::ChildSent`] is about.
+    pub(super) fn order_of(
+        &self,
+        path: &StepPath,
+        child: &Child,
+        direction: Direction,
+        attempt: u32,
+    ) -> Result<ChildCommand, Problem> {
+        match direction {
+            Direction::Forward => self.order(path, child, attempt, ChildCommandKind::Start),
+            Direction::Compensate => {
+                let started = self.last_attempt(path, Direction::Forward);
+                self.order(path, child, started, ChildCommandKind::Compensate { attempt })
             }
-            Err(problem) => self.hold(path, Direction::Compensate, problem),
         }
     }
 

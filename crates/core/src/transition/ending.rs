@@ -40,6 +40,11 @@ impl Draft<'_> {
 
     pub(super) fn end(&mut self, status: Status, output: Option<Arc<Value>>) {
         self.record(Fact::Ended { status, output });
+        self.report_end();
+    }
+
+    /// Sends the outcome to all who asked for it.
+    pub(super) fn report_end(&mut self) {
         let addresses = addresses(&self.state).cloned();
         let outcomes: Vec<_> =
             addresses.filter_map(|to| outcome_for(&self.state, to, self.at)).map(Message::Outcome).collect();

@@ -9,11 +9,13 @@ mod advance;
 mod arrivals;
 mod begin;
 mod ending;
+mod messages;
 mod operator;
 mod replies;
 mod steering;
 
 pub use ending::outcome_for;
+pub use messages::messages_of;
 
 use std::sync::Arc;
 

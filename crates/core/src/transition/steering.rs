@@ -32,7 +32,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Sends the child commands that became due during a pause. Children that already have one get it again.
-    fn command_children(&mut self) {
+    pub(super) fn command_children(&mut self) {
         if self.state.stopping.is_none() {
             return;
         }

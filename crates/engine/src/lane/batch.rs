@@ -13,9 +13,9 @@ use crate::lane::size;
 use snorri_core::input::{Reply, ReplyResult};
 use snorri_core::journal::{EventSource, Fact, Problem, ProblemCode};
 use snorri_core::transition::Wake;
-use snorri_core::{Decision, Entry, Input, SagaId, State, Status, StepPath, Time};
+use snorri_core::{Decision, Entry, Input, Message, SagaId, State, Status, StepPath, Time};
 use snorri_ports::store::{
-    Appended, Attributes, AuditEntry, Batch, DeadLetter, OpenIncidents, OutboxId, OutboxMessage, SagaRow,
+    Appended, Attributes, AuditEntry, Batch, DeadLetter, MessageRef, OpenIncidents, SagaRow,
 };
 use snorri_wire::envelope::Wire;
 
@@ -23,7 +23,7 @@ use snorri_wire::envelope::Wire;
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
     entries: Vec<Appended>,
-    outbox: Vec<OutboxMessage>,
+    messages: Vec<(MessageRef, Arc<Message>)>,
     sagas: HashMap<SagaId, SagaRow>,
     wakes: HashMap<SagaId, Option<Time>>,
     dead_letters: Vec<DeadLetter>,
@@ -63,11 +63,9 @@ impl BatchBuilder {
                 self.wakes.insert(state.id, None);
             }
         }
-        self.outbox.extend(
-            messages
-                .into_iter()
-                .map(|message| OutboxMessage { id: OutboxId(Uuid::now_v7()), message: Arc::new(message) }),
-        );
+        let at = |index| MessageRef { saga: state.id, seq: state.seq, index };
+        let messages = (0..).zip(messages).map(|(index, message)| (at(index), Arc::new(message)));
+        self.messages.extend(messages);
         self.audit.extend(audit.map(|audit| audit.entry(before, &state, entry.at)));
         self.entries.push(Appended { saga: state.id, seq: state.seq, entry });
         state
@@ -96,9 +94,9 @@ impl BatchBuilder {
         });
     }
 
-    /// The messages to be sent once the batch is committed.
-    pub fn outbox(&self) -> &[OutboxMessage] {
-        &self.outbox
+    /// Takes the messages to be sent once the batch is committed.
+    pub fn take_messages(&mut self) -> Vec<(MessageRef, Arc<Message>)> {
+        std::mem::take(&mut self.messages)
     }
 
     pub fn entries(&self) -> &[Appended] {
@@ -120,8 +118,8 @@ impl BatchBuilder {
         codes.push(UNREADABLE.to_owned());
     }
 
-    /// The batch, with the outbox rows `sent` that it removes. Its messages are not reserved yet.
-    pub fn into_batch(self, sent: Vec<OutboxId>) -> Batch {
+    /// The batch, without its messages.
+    pub fn into_batch(self) -> Batch {
         let incidents = self.incidents.into_iter().map(|(saga, (started_at, codes))| OpenIncidents {
             saga,
             started_at,
@@ -130,8 +128,6 @@ impl BatchBuilder {
         Batch {
             entries: self.entries,
             sagas: self.sagas.into_values().collect(),
-            outbox: self.outbox,
-            sent,
             wakes: self.wakes.into_iter().collect(),
             dead_letters: self.dead_letters,
             incidents: incidents.collect(),

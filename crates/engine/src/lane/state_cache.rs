@@ -166,7 +166,8 @@ async fn read(id: SagaId, journal: &[Entry], definitions: &Definitions) -> Resul
     Ok(CachedSaga::of(state, definition))
 }
 
-async fn definition(
+/// A definition that a stored saga is pinned to.
+pub(crate) async fn definition(
     definitions: &Definitions,
     name: &str,
     version: u32,

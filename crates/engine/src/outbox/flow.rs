@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::outbox::confirmed::{OutboxMessage, Place};
 use snorri_core::journal::{Fact, Problem, ProblemCode};
 use snorri_core::message::Command;
 use snorri_core::{Direction, Entry, Message, SagaId, StepPath, Time};
-use snorri_ports::store::OutboxMessage;
 
 /// Most commands that wait in memory, of all destinations.
 const MAX_WAITING: usize = 20_000;
@@ -63,6 +63,8 @@ pub struct Flow {
     windows: BTreeMap<Destination, Window>,
     unanswered: HashMap<CommandKey, Unanswered>,
     waiting: usize,
+    /// Commands that wait here no longer and were not sent.
+    impatient: Vec<Place>,
     /// Whether a destination did not take a command lately.
     any_rested: bool,
 }
@@ -109,6 +111,7 @@ impl Flow {
             windows: BTreeMap::new(),
             unanswered: HashMap::new(),
             waiting: 0,
+            impatient: Vec::new(),
             any_rested: false,
         }
     }
@@ -132,16 +135,21 @@ impl Flow {
             self.unanswered.insert(key, Unanswered::new(command, destination, now));
             return Some(unsent);
         }
-        if self.waiting < MAX_WAITING
-            && window.wait(command.saga, WaitingCommand { unsent: unsent.clone(), until })
-        {
-            self.waiting += 1;
-        }
+        let saga = command.saga;
+        self.wait(&destination, saga, WaitingCommand { unsent, until });
         None
     }
 
-    /// Returns waiting commands that may be sent now. Commands that waited too long are left to the process that claims their
-    /// rows.
+    fn wait(&mut self, destination: &Destination, saga: SagaId, waiting: WaitingCommand) {
+        let Some(window) = self.windows.get_mut(destination) else { return };
+        if self.waiting >= MAX_WAITING {
+            self.impatient.push(waiting.unsent.place);
+        } else if window.wait(saga, waiting) {
+            self.waiting += 1;
+        }
+    }
+
+    /// Returns waiting commands that may be sent now. Those that waited too long are not among them.
     pub fn take_ready(&mut self, now: Time) -> Vec<OutboxMessage> {
         let mut ready = Vec::new();
         for (destination, window) in self.windows.iter_mut().filter(|(_, window)| !window.turns.is_empty()) {
@@ -152,6 +160,7 @@ impl Flow {
                 let Message::Command(command) = &*waiting.unsent.message else { continue };
                 let key = key_of(command);
                 if waiting.until <= now || self.unanswered.contains_key(&key) {
+                    self.impatient.push(waiting.unsent.place);
                     continue;
                 }
                 window.unanswered += 1;
@@ -160,6 +169,17 @@ impl Flow {
             }
         }
         ready
+    }
+
+    /// Takes the places of the commands that must not wait here any more, because there are too many, or because the
+    /// reservation of their rows is about to expire.
+    pub fn take_impatient(&mut self, now: Time) -> Vec<Place> {
+        for window in self.windows.values_mut().filter(|window| !window.turns.is_empty()) {
+            let given_up = window.give_up(now);
+            self.waiting -= given_up.len();
+            self.impatient.extend(given_up);
+        }
+        std::mem::take(&mut self.impatient)
     }
 
     /// Frees the place of a command. Returns whether another command waits for it.
@@ -184,9 +204,7 @@ impl Flow {
         window.rests_until = now.after(window.rest);
         window.rest = (window.rest * 2).min(REST_MOST);
         self.any_rested = true;
-        if self.waiting < MAX_WAITING && window.wait(saga, WaitingCommand { unsent, until }) {
-            self.waiting += 1;
-        }
+        self.wait(&destination, saga, WaitingCommand { unsent, until });
     }
 
     /// The broker took these messages: their destinations no longer rest.
@@ -281,10 +299,12 @@ impl Window {
         unanswered + 1.0 <= self.allowed && self.rests_until <= now
     }
 
-    /// Returns whether the command is new here.
+    /// Returns whether the command is new here. If it is not, its newer row is the one that is reserved.
     fn wait(&mut self, saga: SagaId, waiting: WaitingCommand) -> bool {
         let of_saga = self.waiting.entry(saga).or_default();
-        if of_saga.iter().any(|other| other.unsent.id == waiting.unsent.id) {
+        let same = |other: &&mut WaitingCommand| other.unsent.place.message == waiting.unsent.place.message;
+        if let Some(other) = of_saga.iter_mut().find(same) {
+            *other = waiting;
             return false;
         }
         if of_saga.is_empty() {
@@ -305,6 +325,27 @@ impl Window {
             self.turns.push_back(saga);
         }
         next
+    }
+
+    /// Removes the commands that have waited too long, and returns their places.
+    fn give_up(&mut self, now: Time) -> Vec<Place> {
+        let mut given_up = Vec::new();
+        for waiting in self.waiting.values_mut() {
+            waiting.retain(|command| {
+                let stays = command.until > now;
+                if !stays {
+                    given_up.push(command.unsent.place);
+                }
+                stays
+            });
+        }
+        if !given_up.is_empty() {
+            self.waiting.retain(|_, waiting| !waiting.is_empty());
+            self.turns.retain(|saga| self.waiting.contains_key(saga));
+            // The order of a map differs from run to run.
+            given_up.sort_unstable();
+        }
+        given_up
     }
 
     fn answered(&mut self, limit: usize) {

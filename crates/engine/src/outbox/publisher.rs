@@ -16,20 +16,23 @@ use crate::lane::request::SubmitError;
 use crate::lane::submitter::Submitter;
 use crate::metrics::Metrics;
 use crate::operations::children::Children;
+use crate::outbox::confirmed::{Confirmed, OutboxMessage, Place};
 use crate::outbox::flow::{Conclusion, Destination, key_of};
-use crate::outbox::{Confirmed, PassedOver, SharedFlow, WAITING_LIMIT};
+use crate::outbox::{PassedOver, SharedFlow, WAITING_LIMIT};
 use crate::supervision::tasks::Tasks;
 use snorri_core::message::Command;
-use snorri_core::{Direction, Input, Message, Rejection, Time};
+use snorri_core::{Direction, Input, Message, Rejection, SagaId, Time};
 use snorri_ports::broker::{Broker, Publication, Published};
 use snorri_ports::clock::Clock;
-use snorri_ports::store::{OutboxId, OutboxMessage, Store};
+use snorri_ports::store::Store;
 use snorri_wire::envelope::Wire;
 
 /// Most batches whose confirms are awaited concurrently, so that the next need not wait for the last one's.
 const UNDER_WAY_LIMIT: usize = 4;
 /// The pause before messages that could not be sent are claimed again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The pause before a message that no saga could take is claimed again.
+const NOT_TAKEN_PAUSE: Duration = Duration::from_secs(10);
 /// How often the clock of a command is restarted before its row is left for later.
 const MAX_RENEWALS: usize = 3;
 /// Most messages that are being submitted to sagas at once.
@@ -134,7 +137,7 @@ impl Publishing {
                     self.deliver(unsent).await;
                 }
                 if !is_available {
-                    return self.give_back(leaving.iter().map(|unsent| unsent.id).collect()).await;
+                    return self.give_back_soon(leaving.iter().map(|unsent| unsent.place).collect()).await;
                 }
                 self.flow.admit(leaving, now)
             }
@@ -142,21 +145,21 @@ impl Publishing {
         let (doubtful, awaited): (Vec<_>, Vec<_>) =
             admitted.into_iter().partition(|unsent| is_doubtful(&unsent.message, now, has_waited));
         tokio::join!(self.send(awaited), self.send_renewed(doubtful));
-        self.give_back(self.passed_over.take()).await;
+        let (impatient, at) = self.flow.take_impatient(now);
+        self.give_back(impatient, at).await;
+        self.give_back_soon(self.passed_over.take()).await;
     }
 
     /// Submits a message between two sagas to its addressee.
     async fn deliver(&self, unsent: OutboxMessage) {
-        let (children, confirmed) = (Arc::clone(&self.parts.children), self.confirmed.clone());
+        let (children, settling) = (Arc::clone(&self.parts.children), self.settling());
         let delivery = async move {
             let done = match &*unsent.message {
                 Message::ChildCommand(order) => children.carry_out(order).await,
                 Message::ChildResult(report) => children.report(report).await,
                 _ => false,
             };
-            if done {
-                confirmed.add([unsent.id]);
-            }
+            settling.settle(unsent.place, done).await;
         };
         self.tasks.spawn(delivery).await;
     }
@@ -190,14 +193,14 @@ impl Publishing {
                         reason = %ignored, "a command is not awaited any more, and is not sent");
                     self.parts.metrics.observe_dropped(ignored.code());
                     self.let_go(command);
-                    self.confirmed.add([unsent.id]);
+                    self.confirmed.add([unsent.place]);
                     return None;
                 }
                 Err(_) => break,
             }
         }
-        // The row stays, and is claimed again later.
         self.let_go(command);
+        self.give_back_soon(vec![unsent.place]).await;
         None
     }
 
@@ -226,32 +229,27 @@ impl Publishing {
                     if is_late(&unsent.message, now) {
                         self.confirmed_late(&unsent).await;
                     } else {
-                        gone.push(unsent.id);
+                        gone.push(unsent.place);
                     }
                     taken.push(unsent.message);
                 }
                 Published::Unroutable => self.report_unroutable(&unsent).await,
                 Published::Refused => self.flow.refuse(unsent, now),
-                Published::Unknown => unknown.push(unsent.id),
+                Published::Unknown => unknown.push(unsent.place),
             }
         }
         self.confirmed.add(gone);
         self.flow.lock().taken(&taken);
-        self.give_back(unknown).await;
+        self.give_back_soon(unknown).await;
     }
 
     /// Has messages claimed again soon, before their reservation expires.
-    async fn give_back(&self, messages: Vec<OutboxId>) {
-        if messages.is_empty() {
-            return;
-        }
-        let at = self.parts.clock.now().after(PAUSE);
-        if let Err(error) = self.parts.store.give_back(&messages, at).await {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "the reservation of messages has to pass"
-            );
-        }
+    async fn give_back_soon(&self, places: Vec<Place>) {
+        self.give_back(places, self.parts.clock.now().after(PAUSE)).await;
+    }
+
+    async fn give_back(&self, places: Vec<Place>, at: Time) {
+        self.confirmed.give_back(&*self.parts.store, places, at).await;
     }
 
     /// A forward command expires with its attempt, so that no participant takes it after it was given up. A compensation never
@@ -270,13 +268,13 @@ impl Publishing {
         Some(publication)
     }
 
-    /// The attempt has only begun now. Its row is removed once the saga has recorded that.
+    /// The attempt has only begun now. It is removed once the saga has recorded that.
     async fn confirmed_late(&self, unsent: &OutboxMessage) {
-        let Message::Command(command) = &*unsent.message else { return self.confirmed.add([unsent.id]) };
-        self.submit_then_remove(command.saga, Input::StartClock(command.attempt()), unsent.id).await;
+        let Message::Command(command) = &*unsent.message else { return self.confirmed.add([unsent.place]) };
+        self.submit_then_remove(command.saga, Input::StartClock(command.attempt()), unsent.place).await;
     }
 
-    /// A returned command is an input of its saga. Its row is removed once the saga has handled that, so that a crash in
+    /// A returned command is an input of its saga. It is removed once the saga has handled that, so that a crash in
     /// between only sends it again.
     async fn report_unroutable(&self, unsent: &OutboxMessage) {
         match &*unsent.message {
@@ -287,27 +285,49 @@ impl Publishing {
                     tracing::warn!(exchange = %command.exchange, routing_key = %command.name, saga = %command.saga,
                         step = %command.step, "no queue is bound for a command: it waits for one");
                 }
-                self.submit_then_remove(command.saga, Input::Unroutable(command.attempt()), unsent.id).await;
+                self.submit_then_remove(command.saga, Input::Unroutable(command.attempt()), unsent.place).await;
             }
             Message::Outcome(outcome) => {
                 tracing::warn!(saga = %outcome.saga, queue = outcome.to.queue, "no queue takes the outcome of a saga");
-                self.confirmed.add([unsent.id]);
+                self.confirmed.add([unsent.place]);
             }
             // An event needs no consumer.
-            _ => self.confirmed.add([unsent.id]),
+            _ => self.confirmed.add([unsent.place]),
         }
     }
 
-    async fn submit_then_remove(&self, saga: snorri_core::SagaId, input: Input, id: OutboxId) {
-        let (submitter, confirmed) = (self.parts.submitter.clone(), self.confirmed.clone());
+    async fn submit_then_remove(&self, saga: SagaId, input: Input, place: Place) {
+        let (submitter, settling) = (self.parts.submitter.clone(), self.settling());
         let submission = async move {
-            match submitter.submit(saga, input).await {
-                Ok(_) | Err(SubmitError::Rejected(_)) => confirmed.add([id]),
-                // The row stays until the saga can be read again.
-                Err(_) => {}
-            }
+            let submitted = submitter.submit(saga, input).await;
+            let done = matches!(submitted, Ok(_) | Err(SubmitError::Rejected(_)));
+            settling.settle(place, done).await;
         };
         self.tasks.spawn(submission).await;
+    }
+
+    fn settling(&self) -> Settling {
+        let PublisherParts { store, clock, .. } = &self.parts;
+        Settling { store: Arc::clone(store), clock: Arc::clone(clock), confirmed: self.confirmed.clone() }
+    }
+}
+
+/// Removes the messages that sagas have taken.
+struct Settling {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    confirmed: Confirmed,
+}
+
+impl Settling {
+    /// A message that no saga took is sent again: the saga may be unreadable for now, or the process is stopping.
+    async fn settle(&self, place: Place, done: bool) {
+        if done {
+            self.confirmed.add([place]);
+        } else {
+            let at = self.clock.now().after(NOT_TAKEN_PAUSE);
+            self.confirmed.give_back(&*self.store, vec![place], at).await;
+        }
     }
 }
 

@@ -11,15 +11,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::outbox::backlog::Freed;
+use crate::outbox::confirmed::Confirmed;
 use crate::outbox::flow::{CommandKey, Conclusion};
+use crate::outbox::remaking::{Remade, Remaker};
 use crate::outbox::{Outbox, SharedFlow};
 use crate::supervision::ticks::Ticks;
 use snorri_core::state::Pending;
 use snorri_core::{SagaId, State};
 use snorri_ports::broker::Broker;
 use snorri_ports::clock::Clock;
-use snorri_ports::store::{Lease, Store};
+use snorri_ports::store::{self, Lease, OutboxRow, Store};
 
+/// The most messages of a row.
+#[expect(clippy::cast_possible_truncation, reason = "it is far below 2^32")]
+const ROW_MESSAGES: u32 = OutboxRow::MAX_MESSAGES as u32;
+/// The pause before messages of a saga that cannot be read are claimed again.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
 /// Most commands in the way of others whose sagas are examined, each time.
 const LOOKED_AT: usize = 1_000;
 
@@ -30,12 +37,14 @@ pub(crate) struct Sweeper {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) remaker: Remaker,
     pub(crate) outboxes: Vec<Outbox>,
+    pub(crate) confirmed: Confirmed,
     pub(crate) flow: SharedFlow,
     pub(crate) freed: Arc<Freed>,
     pub(crate) interval: Duration,
     pub(crate) lease: Lease,
-    /// The most messages that are claimed at once.
+    /// About the most messages that are claimed at once.
     pub(crate) batch: NonZeroU32,
 }
 
@@ -51,6 +60,7 @@ impl Sweeper {
             if !ticks.next_or(either(freed, is_back(&mut availability))).await {
                 return;
             }
+            self.return_impatient().await;
             if !*availability.borrow_and_update() {
                 continue;
             }
@@ -61,6 +71,14 @@ impl Sweeper {
                 && self.sweep_some(outbox).await
             {}
         }
+    }
+
+    /// Leaves messages to other processes before the reservation of their rows expires.
+    async fn return_impatient(&self) {
+        let now = self.clock.now();
+        self.confirmed.forget_overdue(now);
+        let (impatient, at) = self.flow.take_impatient(now);
+        self.confirmed.give_back(&*self.store, impatient, at).await;
     }
 
     /// Frees the places of commands whose outcome another process has received, if others wait for them.
@@ -102,21 +120,36 @@ impl Sweeper {
 
     /// Returns whether there may be more.
     async fn sweep_some(&self, outbox: &Outbox) -> bool {
-        let limit = self.batch.get();
-        match self.store.claim_unsent(self.clock.now(), self.lease, limit).await {
-            Ok(unsent) => {
-                let is_full = unsent.len() >= limit as usize;
-                if !unsent.is_empty() {
-                    tracing::info!(count = unsent.len(), "sending messages that were left in the outbox");
-                    outbox.send_when_possible(unsent).await;
-                }
-                is_full
-            }
+        match self.try_sweep_some(outbox).await {
+            Ok(is_full) => is_full,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for unsent messages");
                 false
             }
         }
+    }
+
+    /// If their messages cannot be made, the claimed rows are claimed again when their reservation has expired.
+    async fn try_sweep_some(&self, outbox: &Outbox) -> Result<bool, store::Error> {
+        let limit = (self.batch.get() / ROW_MESSAGES).max(1);
+        let rows = self.store.claim_unsent(self.clock.now(), self.lease, limit).await?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let Remade { messages, unreadable, unknown } = self.remaker.remake(&rows).await?;
+        tracing::info!(count = messages.len(), "sending messages that were left in the outbox");
+        let now = self.clock.now();
+        outbox.expect(&rows, now);
+        if !unreadable.is_empty() {
+            tracing::warn!(count = unreadable.len(), "messages are not sent: their sagas cannot be read");
+            self.confirmed.give_back(&*self.store, unreadable, now.after(UNREADABLE_PAUSE)).await;
+        }
+        if !unknown.is_empty() {
+            tracing::warn!(count = unknown.len(), "messages of the outbox are in no journal, and are removed");
+            self.confirmed.add(unknown);
+        }
+        outbox.send_when_possible(messages).await;
+        Ok(rows.len() >= limit as usize)
     }
 }
 

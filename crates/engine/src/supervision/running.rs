@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::outbox::Confirmed;
+use crate::outbox::confirmed::Confirmed;
 use crate::supervision::Supervisor;
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{Batch, Store};

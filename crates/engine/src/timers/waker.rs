@@ -9,11 +9,12 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::lane::submitter::Submitter;
-use crate::outbox::Confirmed;
 use crate::outbox::backlog::Freed;
+use crate::outbox::confirmed::Confirmed;
+use crate::outbox::remaking::Remaker;
 use crate::supervision::ticks::Ticks;
 use snorri_core::input::Attempt;
-use snorri_core::{Input, SagaId};
+use snorri_core::{Input, Message, SagaId};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{self, Lease, Store};
 
@@ -24,6 +25,7 @@ pub(crate) struct Waker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) submitter: Submitter,
     pub(crate) confirmed: Confirmed,
+    pub(crate) remaker: Remaker,
     pub(crate) freed: Arc<Freed>,
     pub(crate) interval: Duration,
     pub(crate) lease: Lease,
@@ -77,10 +79,14 @@ impl Waker {
         if sagas.is_empty() {
             return Ok(unsent);
         }
-        let commands = self.store.unsent_commands(sagas).await?;
-        let removable = self.confirmed.among(commands.iter().map(|command| command.id));
-        for command in commands.into_iter().filter(|command| !removable.contains(&command.id)) {
-            unsent.entry(command.saga).or_default().push(command.attempt);
+        let rows = self.confirmed.unconfirmed(self.store.unsent_of(sagas).await?);
+        if rows.is_empty() {
+            return Ok(unsent);
+        }
+        for message in self.remaker.remake(&rows).await?.messages {
+            if let Message::Command(command) = &*message.message {
+                unsent.entry(command.saga).or_default().push(command.attempt());
+            }
         }
         Ok(unsent)
     }

@@ -9,9 +9,8 @@ use uuid::Uuid;
 
 #[cfg(doc)]
 use super::Store;
-use snorri_core::input::Attempt;
 use snorri_core::journal::ReceivedEvent;
-use snorri_core::{Entry, Message, SagaId, Status, Time};
+use snorri_core::{Entry, SagaId, Status, Time};
 
 /// The consequences of one batch of inputs. It is committed as a whole or not at all.
 #[derive(Debug, Clone, Default)]
@@ -19,13 +18,13 @@ pub struct Batch {
     pub entries: Vec<Appended>,
     /// Sagas that are new, or whose status or version changed, or that were paused or resumed: at most one row a saga.
     pub sagas: Vec<SagaRow>,
-    /// Messages to be sent once the batch is committed.
-    pub outbox: Vec<OutboxMessage>,
+    /// The messages to be sent once the batch is committed.
+    pub outbox: Vec<OutboxRow>,
     /// Until when only the committer sends them: see [`Store::claim_unsent`].
     pub outbox_reserved_until: Time,
     /// The process that commits.
     pub outbox_holder: Uuid,
-    /// Messages of earlier batches that the broker has confirmed.
+    /// Rows of earlier batches whose messages the broker has confirmed.
     pub sent: Vec<OutboxId>,
     /// The timers of sagas (`None`: no timer), at most one a saga.
     pub wakes: Vec<(SagaId, Option<Time>)>,
@@ -124,19 +123,35 @@ pub struct ProcessRow {
     pub ended_at: Option<Time>,
 }
 
-/// A message that the broker has not confirmed.
-#[derive(Debug, Clone)]
-pub struct OutboxMessage {
+/// Messages that the broker has not confirmed. They follow from the journal, so a row only has their places: it is small, and a
+/// batch needs few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
     pub id: OutboxId,
-    pub message: Arc<Message>,
+    /// At most [`OutboxRow::MAX_MESSAGES`].
+    pub messages: Vec<MessageRef>,
 }
 
-/// A command of the outbox, without its payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnsentCommand {
-    pub id: OutboxId,
+impl OutboxRow {
+    /// As many as fit into a row that no database stores elsewhere because of its length (2 KiB in PostgreSQL).
+    pub const MAX_MESSAGES: usize = 64;
+
+    /// New rows for these messages.
+    pub fn of(messages: &[MessageRef]) -> Vec<Self> {
+        messages.chunks(Self::MAX_MESSAGES).map(|some| Self::new(some.to_vec())).collect()
+    }
+
+    pub fn new(messages: Vec<MessageRef>) -> Self {
+        Self { id: OutboxId(Uuid::now_v7()), messages }
+    }
+}
+
+/// The place of a message: the entry that it follows from, and its number among the messages of this entry, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageRef {
     pub saga: SagaId,
-    pub attempt: Attempt,
+    pub seq: u32,
+    pub index: u32,
 }
 
 /// A message that cannot be handled, kept for an operator.

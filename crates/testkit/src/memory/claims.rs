@@ -1,12 +1,10 @@
 //! Claims due timers and unsent messages.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use super::{Reserved, Tables, Timer};
-use snorri_core::{Message, SagaId, Time};
-use snorri_ports::store::{Lease, OutboxId, OutboxMessage, UnsentCommand};
+use snorri_core::{SagaId, Time};
+use snorri_ports::store::{Lease, OutboxId, OutboxRow};
 
 impl Tables {
     pub(super) fn claim_due(&mut self, now: Time, lease: Lease, limit: u32) -> Vec<SagaId> {
@@ -22,20 +20,19 @@ impl Tables {
         claimed
     }
 
-    pub(super) fn claim_unsent(&mut self, now: Time, lease: Lease, limit: u32) -> Vec<OutboxMessage> {
+    pub(super) fn claim_unsent(&mut self, now: Time, lease: Lease, limit: u32) -> Vec<OutboxRow> {
         let free = self.outbox.iter_mut().filter(|(_, row)| row.until <= now);
         let claimed = free.take(limit as usize).map(|(id, row)| {
             (row.until, row.holder) = (now.after(lease.duration), Some(lease.holder));
-            OutboxMessage { id: *id, message: Arc::clone(&row.message) }
+            OutboxRow { id: *id, messages: row.messages.clone() }
         });
         claimed.collect()
     }
 
-    pub(super) fn give_back(&mut self, messages: &[OutboxId], at: Time) {
-        for id in messages {
-            if let Some(row) = self.outbox.get_mut(id) {
-                (row.until, row.holder) = (at, None);
-            }
+    pub(super) fn give_back(&mut self, rows: &[OutboxRow], at: Time) {
+        for OutboxRow { id, messages } in rows {
+            let row = Reserved { until: at, holder: None, messages: messages.clone() };
+            assert!(self.outbox.insert(*id, row).is_none(), "a row is given back twice");
         }
     }
 
@@ -52,13 +49,12 @@ impl Tables {
         }
     }
 
-    pub(super) fn unsent_commands(&self, sagas: &[SagaId]) -> Vec<UnsentCommand> {
-        let command = |(id, row): (&OutboxId, &Reserved)| match &*row.message {
-            Message::Command(command) if sagas.contains(&command.saga) => {
-                Some(UnsentCommand { id: *id, saga: command.saga, attempt: command.attempt() })
-            }
-            _ => None,
+    pub(super) fn unsent_of(&self, sagas: &[SagaId]) -> Vec<OutboxRow> {
+        let of_sagas = |(id, row): (&OutboxId, &Reserved)| {
+            let messages = row.messages.iter().filter(|message| sagas.contains(&message.saga));
+            let messages: Vec<_> = messages.copied().collect();
+            (!messages.is_empty()).then_some(OutboxRow { id: *id, messages })
         };
-        self.outbox.iter().filter_map(command).collect()
+        self.outbox.iter().filter_map(of_sagas).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::{Reserved, Tables, Timer};
-use snorri_ports::store::{Batch, OutboxMessage};
+use snorri_ports::store::{Batch, OutboxRow};
 
 impl Tables {
     /// Whether a batch would append an existing entry.
@@ -22,11 +22,11 @@ impl Tables {
         assert!(all_differ(batch.incidents.iter().map(|open| open.saga)), "a saga has incidents twice");
         assert!(all_differ(batch.attributes.iter().map(|of| of.saga)), "a saga has attributes twice");
         assert!(all_differ(batch.wakes.iter().map(|(saga, _)| *saga)), "a saga has two wake-ups");
-        let queued = batch.outbox.iter().map(|unsent| unsent.id);
+        let queued = batch.outbox.iter().map(|row| row.id);
         let sent = batch.sent.iter().copied().collect::<HashSet<_>>();
         assert!(
             all_differ(queued.chain(sent)),
-            "a message is queued twice, or sent by the batch that queues it"
+            "a row is queued twice, or sent by the batch that queues it"
         );
         let (until, holder) = (batch.outbox_reserved_until, Some(batch.outbox_holder));
         for appended in batch.entries {
@@ -39,8 +39,9 @@ impl Tables {
             row.changed_at = saga.changed_at;
             row.paused = saga.paused;
         }
-        for OutboxMessage { id, message } in batch.outbox {
-            self.outbox.insert(id, Reserved { until, holder, message });
+        for OutboxRow { id, messages } in batch.outbox {
+            assert!((1..=OutboxRow::MAX_MESSAGES).contains(&messages.len()), "a row has too many messages, or none");
+            self.outbox.insert(id, Reserved { until, holder, messages });
         }
         for id in batch.sent {
             self.outbox.remove(&id);

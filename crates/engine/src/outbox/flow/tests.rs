@@ -3,13 +3,14 @@
 use uuid::Uuid;
 
 use super::*;
-use snorri_ports::store::OutboxId;
+use snorri_ports::store::{MessageRef, OutboxId};
 
 const PATIENCE: i64 = 2_000;
 
 fn command(saga: u128, id: u128, now: Time) -> OutboxMessage {
+    let saga = SagaId(Uuid::from_u128(saga));
     let message = Message::Command(Command {
-        saga: SagaId(Uuid::from_u128(saga)),
+        saga,
         definition: "order".into(),
         step: StepPath::at("pay", &[u32::try_from(id).expect("small")]),
         direction: Direction::Forward,
@@ -21,7 +22,9 @@ fn command(saga: u128, id: u128, now: Time) -> OutboxMessage {
         sent_at: now,
         payload: serde_json::value::to_raw_value(&()).expect("JSON"),
     });
-    OutboxMessage { id: OutboxId(Uuid::from_u128(id)), message: Arc::new(message) }
+    let index = u32::try_from(id).expect("small");
+    let place = Place { row: OutboxId(Uuid::from_u128(id)), message: MessageRef { saga, seq: 1, index } };
+    OutboxMessage { place, message: Arc::new(message) }
 }
 
 fn key(saga: u128, id: u128) -> CommandKey {
@@ -33,7 +36,7 @@ fn key(saga: u128, id: u128) -> CommandKey {
 }
 
 fn ids(messages: &[OutboxMessage]) -> Vec<OutboxId> {
-    messages.iter().map(|unsent| unsent.id).collect()
+    messages.iter().map(|unsent| unsent.place.row).collect()
 }
 
 fn at(id: u128) -> OutboxId {
@@ -76,6 +79,37 @@ fn what_is_sent_again_has_its_place_and_is_kept_once() {
     assert!(flow.admit(vec![command(3, 3, now)], now, Time(5_000)).is_empty());
     flow.conclude(&key(2, 2), Conclusion::Answered, now);
     assert!(flow.take_ready(Time(6_000)).is_empty(), "its row is not ours any more");
+    assert_eq!(flow.take_impatient(Time(6_000)), [command(3, 3, now).place]);
+}
+
+#[test]
+fn commands_leave_before_their_reservation_expires() {
+    let mut flow = Flow::new(1);
+    let now = Time(0);
+    flow.admit(vec![command(1, 1, now)], now, LATER);
+    let waiting = [command(2, 2, now), command(3, 3, now), command(2, 4, now)];
+    flow.admit(waiting[..2].to_vec(), now, Time(5_000));
+    flow.admit(waiting[2..].to_vec(), now, Time(6_000));
+    assert_eq!(flow.take_impatient(Time(4_999)), []);
+    assert_eq!(flow.take_impatient(Time(5_000)), [waiting[0].place, waiting[1].place]);
+    assert_eq!(flow.take_impatient(Time(5_000)), [], "once");
+    flow.conclude(&key(1, 1), Conclusion::Answered, Time(5_000));
+    assert_eq!(ids(&flow.take_ready(Time(5_000))), [at(4)]);
+    assert!(!flow.is_waiting());
+}
+
+#[test]
+fn of_a_command_that_waits_twice_the_newer_row_counts() {
+    let mut flow = Flow::new(1);
+    let now = Time(0);
+    flow.admit(vec![command(1, 1, now)], now, LATER);
+    let old = command(2, 2, now);
+    let new = OutboxMessage { place: Place { row: at(9), ..old.place }, ..old.clone() };
+    flow.admit(vec![old], now, Time(5_000));
+    flow.admit(vec![new], Time(4_000), Time(9_000));
+    assert_eq!(flow.take_impatient(Time(5_000)), []);
+    flow.conclude(&key(1, 1), Conclusion::Answered, Time(5_000));
+    assert_eq!(ids(&flow.take_ready(Time(5_000))), [at(9)]);
 }
 
 #[test]
