@@ -5,7 +5,7 @@
 //! - `saga`: the columns of lists and searches, derived from the journal.
 //! - `incident`: the codes of sagas' open incidents, by which they are found.
 //! - `attribute`: the attributes by which sagas are found.
-//! - `outbox`: messages that are committed and not yet confirmed by the broker.
+//! - `outbox`: which messages are committed and not yet confirmed by the broker, as places in the journal.
 //! - `timer`: when to wake a saga, at most one row each.
 //! - `schedule`: when each schedule of a definition last ran.
 //! - `dead_letter`: messages that could not be handled, for operators.

@@ -91,15 +91,18 @@ const INDEXES: [&str; 18] = [
 
 /// How PostgreSQL keeps some tables.
 ///
+/// - Nothing shortens a table after many deletions: for that, PostgreSQL would keep all writers out for a moment, each time.
 /// - Every row of `outbox` and `timer` is soon deleted or replaced. The dead rows are cheap to remove early and make claims slow
 ///   when they are many, so autovacuum neither waits for their share of the table nor rests between pages.
 /// - The journal is appended to in about the order of its times, so the least and the greatest time of each few pages suffice. It
 ///   is a thousandth of a real index, and nearly free to write. SQLite has the order of its rows instead.
-const POSTGRES: [&str; 3] = [
+const POSTGRES: [&str; 5] = [
     "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, \
-     autovacuum_vacuum_cost_delay = 0)",
+     autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false)",
     "ALTER TABLE timer SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, \
-     autovacuum_vacuum_cost_delay = 0)",
+     autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false)",
+    "ALTER TABLE journal SET (vacuum_truncate = false)",
+    "ALTER TABLE saga SET (vacuum_truncate = false)",
     "CREATE INDEX journal_by_time ON journal USING brin (at) WITH (pages_per_range = 16, autosummarize = on)",
 ];
 
