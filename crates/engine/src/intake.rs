@@ -14,6 +14,7 @@ pub(crate) mod verdict;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -119,11 +120,10 @@ impl Intake {
         }
     }
 
-    /// The handler of one of Snorri's own queues, bounded in number and time.
+    /// The handler of one of Snorri's own queues, bounded in time. The prefetch bounds the number of its deliveries.
     pub fn handler(self: &Arc<Self>, queue: &str, options: &Options) -> Handler {
         let (intake, queue) = (Arc::clone(self), Arc::<str>::from(queue));
         let service = ServiceBuilder::new()
-            .concurrency_limit(usize::from(options.prefetch))
             .timeout(options.message_timeout)
             .service_fn(move |delivery| {
                 let (intake, queue) = (Arc::clone(&intake), Arc::clone(&queue));
@@ -140,20 +140,21 @@ impl Intake {
         };
         match self.take_in(queue, delivery).await {
             Verdict::DeadLetter { code, reason } => {
-                self.dead_letters.keep(queue, delivery, code, reason).await
+                self.dead_letters.keep(queue, delivery, code, reason).boxed().await
             }
             verdict => verdict,
         }
     }
 
+    /// The futures are boxed: the services around them move them several times, and the largest would make all as large.
     async fn take_in(&self, queue: &str, delivery: &Delivery) -> Verdict {
         let names = &self.names;
         match names.common(queue) {
-            queue if queue == names.replies => self.replies.take_in(delivery).await,
-            queue if queue == names.starts => self.starts.take_in(delivery).await,
-            queue if queue == names.events => self.events.take_in(delivery).await,
-            queue if queue == names.signals => self.signals.take_in(delivery).await,
-            queue if queue == names.dead_letters => self.dead_letters.take_in(delivery).await,
+            queue if queue == names.replies => self.replies.take_in(delivery).boxed().await,
+            queue if queue == names.starts => self.starts.take_in(delivery).boxed().await,
+            queue if queue == names.events => self.events.take_in(delivery).boxed().await,
+            queue if queue == names.signals => self.signals.take_in(delivery).boxed().await,
+            queue if queue == names.dead_letters => self.dead_letters.take_in(delivery).boxed().await,
             _ => dead_letter(
                 Undecodable::UNDECODABLE,
                 "it was published to the queue of messages in probation, which only the broker may do"

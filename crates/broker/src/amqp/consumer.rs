@@ -41,6 +41,8 @@ pub(super) struct Consumer<'a> {
     pub(super) known: &'a Known,
     pub(super) options: &'a Options,
     pub(super) queue: &'a str,
+    /// The queue of messages in probation.
+    pub(super) probation: &'a str,
     pub(super) prefetch: u16,
     pub(super) handler: Handler,
     pub(super) stop: &'a CancellationToken,

@@ -40,6 +40,7 @@ use self::publisher::Publisher;
 use self::topology::known::Known;
 use snorri_ports::broker::{Broker, Error, Handler, Properties, Publication, Published, Topology};
 use snorri_wire::observed::ExchangeState;
+use snorri_wire::topology::Names;
 
 /// The log target that returned messages are written to, bodies included.
 pub const LOGS_PAYLOADS: &str = "lapin::returned_messages";
@@ -117,6 +118,7 @@ impl Broker for AmqpBroker {
     }
 
     async fn consume(&self, queue: &str, prefetch: u16, handler: Handler, stop: CancellationToken) {
+        let probation = Names::new(&self.options.prefix).probation;
         let consumer = Consumer {
             link: &self.consuming,
             interrupted: &self.interrupted,
@@ -124,6 +126,7 @@ impl Broker for AmqpBroker {
             known: &self.known,
             options: &self.options,
             queue,
+            probation: &probation,
             prefetch,
             handler,
             stop: &stop,

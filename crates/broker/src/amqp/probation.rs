@@ -33,6 +33,7 @@ pub(super) async fn drain(broker: &AmqpBroker, handler: Handler, stop: &Cancella
         known: &broker.known,
         options: &broker.options,
         queue: &queue,
+        probation: &queue,
         prefetch: 1,
         handler,
         stop: &done,

@@ -62,7 +62,7 @@ struct EventResult {
 impl Events {
     /// Starts sagas by the event, then gives it to the sagas that it may be about: one saga can be both.
     pub(crate) async fn take_in(&self, delivery: &Delivery) -> Verdict {
-        let span = tracing::info_span!("event", event = delivery.routing_key);
+        let span = tracing::debug_span!("event", event = delivery.routing_key);
         self.distribute(delivery).instrument(span).await
     }
 

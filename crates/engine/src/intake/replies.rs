@@ -31,7 +31,7 @@ impl Replies {
             Ok(decoded) => decoded,
             Err(undecodable) => return undecodable_letter(undecodable),
         };
-        let span = tracing::info_span!("reply", %saga, step = %reply.attempt.step, direction = %reply.attempt.direction);
+        let span = tracing::debug_span!("reply", %saga, step = %reply.attempt.step, direction = %reply.attempt.direction);
         if is_readable {
             return self.submit(saga, reply, SubmitOptions::default()).instrument(span).await;
         }

@@ -37,7 +37,7 @@ impl Starts {
                 return self.refuse(&delivery.properties, "undecodable", reason, None).await;
             }
         };
-        let span = tracing::info_span!("start", definition = request.definition);
+        let span = tracing::debug_span!("start", definition = request.definition);
         self.accept(&delivery.properties, request).instrument(span).await
     }
 

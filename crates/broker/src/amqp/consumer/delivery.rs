@@ -1,5 +1,6 @@
 //! Handles one delivery: decodes it, gives it to the handler, and copies it to the dead letters if the verdict requires that.
 
+use futures_util::FutureExt;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,6 @@ use crate::handling;
 use snorri_ports::broker::{Cut, Delivery, HeaderValue, Verdict};
 use snorri_wire::envelope::sign_origin;
 use snorri_wire::header;
-use snorri_wire::topology::Names;
 
 /// The broker's records of the queues that it moved a message from, the last one first.
 const DEATHS: &str = "x-death";
@@ -26,15 +26,14 @@ impl Consumer<'_> {
         lost: CancellationToken,
     ) -> Handled {
         let (tag, bytes) = (delivery.delivery_tag, delivery.data.len());
-        let probation = Names::new(&self.options.prefix).probation;
-        let given = || read(&delivery, &probation);
+        let given = || read(&delivery, self.probation);
         let settled =
             handling::settle(&self.handler, given, self.queue, self.options.requeue_delay, &lost).await;
         let ack = match settled {
             Verdict::Ack => true,
             Verdict::Requeue => false,
             Verdict::DeadLetter { code, reason } => {
-                self.dead_letter(&delivery.properties, &given(), code, reason, &lost).await
+                self.dead_letter(&delivery.properties, &given(), code, reason, &lost).boxed().await
             }
         };
         Handled { session, tag, ack, bytes }
