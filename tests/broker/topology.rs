@@ -17,6 +17,20 @@ async fn a_queue_that_is_something_else_is_refused(#[values(Kind::Local, Kind::A
     bed.finish().await;
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_is_deleted_with_its_messages(#[values(Kind::Local, Kind::Amqp)] kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let queue = bed.queue("in", &["key"]).await;
+    bed.publish_all(vec![message(&queue, 1)]).await;
+    bed.broker.delete_queue(&queue).await.expect("deleted");
+    assert!(matches!(bed.broker.depth(&queue).await, Err(Error::Refused(_))));
+    let lost = vec![message(&queue, 2), bed.to_exchange("key", 3)];
+    assert_eq!(bed.broker.publish(lost).await, [Published::Unroutable; 2]);
+    bed.broker.delete_queue(&queue).await.expect("it is gone already");
+    bed.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn amqp_consumes_a_deleted_queue_again() {
     let bed = Bed::new(Kind::Amqp).await;

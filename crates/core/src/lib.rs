@@ -51,4 +51,4 @@ pub use limits::{
 };
 pub use message::Message;
 pub use state::{State, Status};
-pub use transition::{Decision, Rejection, transition};
+pub use transition::{Decision, Rejection, advance_state, transition};

@@ -34,13 +34,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::definitions::{Definitions, computing};
-use crate::lane::batch::BatchBuilder;
+use crate::lane::batch::{BatchBuilder, Before};
 use crate::lane::request::{Accepted, LaneMessage, Request, SubmitError};
 use crate::lane::state_cache::{CachedSaga, StateCache, States, check_rejected};
 use crate::metrics::{BatchCounts, Metrics};
 use crate::outbox::{self, Outbox};
 use crate::supervision::liveness::Progress;
-use snorri_core::{Decision, Input, Rejection, SagaId, transition};
+use snorri_core::transition::Change;
+use snorri_core::{Input, Rejection, SagaId, advance_state};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{self, Batch, OutboxId, Store};
 use snorri_wire::envelope::Wire;
@@ -264,8 +265,8 @@ impl Lane {
         match self.commit(&requests[..results.len()], &results, &states.known, builder).await {
             Ok(()) => self.parts.state_cache.keep(states.known),
             Err(store::Error::Conflict) => {
-                let parts = &mut self.parts;
-                self.doubted.extend(parts.state_cache.restore(states.known, &*parts.store).await?);
+                // Any of them may have changed: all are loaded again.
+                self.doubted.extend(states.known.into_keys());
                 return Err(store::Error::Conflict);
             }
             Err(error) => return Err(error),
@@ -329,14 +330,18 @@ impl Lane {
         if let (None, Input::Start(started)) = (&known.definition, input) {
             known.definition = self.parts.definitions.known(&started.definition, Some(started.version));
         }
-        let Some(decided) = self.transition(known, input) else {
+        let before = Before::of(&known.state, options.audit.as_ref());
+        let Some(decided) = self.advance(known, input) else {
             let why = "this program failed to decide about it, which is a mistake of the program".to_owned();
             self.set_aside(request.saga, &why, builder).await;
+            // Its state is half changed.
+            states.known.remove(&request.saga);
+            states.unreadable.insert(request.saga, store::Error::Corrupt(why.clone()));
             return Err(SubmitError::Unreadable(why));
         };
-        let decision = decided.inspect_err(|rejection| self.parts.metrics.observe_rejected(rejection))?;
-        builder.keep_unusable(&self.parts.wire, known.state.id, request, &decision.entry);
-        known.advance(builder.add(&known.state, options.audit.as_ref(), decision));
+        let change = decided.inspect_err(|rejection| self.parts.metrics.observe_rejected(rejection))?;
+        builder.keep_unusable(&self.parts.wire, known.state.id, request, &change.entry);
+        builder.add(before, &known.state, options.audit.as_ref(), change);
         if let Input::Migrate(migrate) = input {
             known.definition = self.parts.definitions.known(&migrate.to.name, Some(migrate.to.version));
         }
@@ -345,12 +350,13 @@ impl Lane {
 
     /// Decides about an input. Expressions over lists may take some 50 ms each, during which other tasks run. `None`: the
     /// decision panicked, which affects no other saga.
-    fn transition(&self, known: &CachedSaga, input: &Input) -> Option<Result<Decision, Rejection>> {
-        let Some(compiled) = known.definition.as_ref() else { return Some(Err(Rejection::UnknownSaga)) };
+    fn advance(&self, known: &mut CachedSaga, input: &Input) -> Option<Result<Change, Rejection>> {
+        let Some(compiled) = known.definition.clone() else { return Some(Err(Rejection::UnknownSaga)) };
         let now = self.parts.clock.now();
-        let decide = || transition(&compiled.definition, &known.state, input, now);
+        let takes_long = computing::takes_long(&compiled, &known.state);
+        let decide = || advance_state(&compiled.definition, &mut known.state, input, now);
         let decide = || catch_unwind(AssertUnwindSafe(decide)).ok();
-        computing::decide(compiled, &known.state, decide)
+        if takes_long { computing::in_place(decide) } else { decide() }
     }
 
     /// Raises an incident about a saga that cannot be read or decided about, once.

@@ -12,9 +12,9 @@ use crate::state::State;
 /// `before` is the state before the entry, and `definition` the one that the saga has after it. A message is left out if
 /// `definition` is not that one, and does not know its step or cannot render its payload.
 pub fn messages_of(definition: &Definition, before: &State, entry: &Entry) -> Vec<Message> {
+    let (mut state, status) = (before.clone(), before.status());
     let mut draft =
-        Draft { definition, at: entry.at, state: before.clone(), facts: Vec::new(), messages: Vec::new() };
-    let status = before.status();
+        Draft { definition, at: entry.at, state: &mut state, facts: Vec::new(), messages: Vec::new() };
     for fact in &entry.facts {
         draft.remake(fact);
     }

@@ -38,6 +38,14 @@ pub struct Decision {
     pub wake: Wake,
 }
 
+/// A decision without the state that it leads to.
+#[derive(Debug)]
+pub struct Change {
+    pub entry: Entry,
+    pub messages: Vec<Message>,
+    pub wake: Wake,
+}
+
 /// The change of the saga's timer in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
@@ -145,14 +153,27 @@ pub fn transition(
     input: &Input,
     now: Time,
 ) -> Result<Decision, Rejection> {
-    let mut draft =
-        Draft { definition, at: now, state: state.clone(), facts: Vec::new(), messages: Vec::new() };
-    let before = draft.state.status();
-    let cause = draft.take_in(input)?;
+    let mut state = state.clone();
+    let Change { entry, messages, wake } = advance_state(definition, &mut state, input, now)?;
+    Ok(Decision { entry, state, messages, wake })
+}
+
+/// The same, and `state` becomes the state after it. A rejection leaves it as it was.
+pub fn advance_state(
+    definition: &Definition,
+    state: &mut State,
+    input: &Input,
+    now: Time,
+) -> Result<Change, Rejection> {
+    let before = state.status();
+    let mut draft = Draft { definition, at: now, state, facts: Vec::new(), messages: Vec::new() };
+    let taken_in = draft.take_in(input);
+    debug_assert!(taken_in.is_ok() || draft.facts.is_empty(), "a rejected input changes nothing");
+    let cause = taken_in?;
     draft.advance();
     draft.check_journal();
     draft.emit_lifecycle_events(before);
-    Ok(draft.into_decision(cause))
+    Ok(draft.into_change(cause))
 }
 
 /// A decision in the making. Every fact is applied to the state as soon as it is recorded.
@@ -160,7 +181,7 @@ struct Draft<'a> {
     definition: &'a Definition,
     /// When the decision is made.
     at: Time,
-    state: State,
+    state: &'a mut State,
     facts: Vec<Fact>,
     messages: Vec<Message>,
 }
@@ -289,11 +310,11 @@ impl Draft<'_> {
         }
     }
 
-    fn into_decision(mut self, cause: Cause) -> Decision {
+    fn into_change(mut self, cause: Cause) -> Change {
         let wake = self.schedule_wake();
         self.state.seq += 1;
         let entry = Entry { at: self.at, cause, facts: self.facts };
-        Decision { entry, state: self.state, messages: self.messages, wake }
+        Change { entry, messages: self.messages, wake }
     }
 
     /// Sets the timer only if it would fire too late: a timer finds out what is due, so one that fires early enough serves

@@ -48,7 +48,12 @@ const SMALL_PAYLOADS: usize = 8 << 10;
 
 /// Runs a decision about a saga: in place, if the expressions of its definition may take long over the saga's payloads.
 pub(crate) fn decide<T>(compiled: &Compiled, state: &State, decide: impl FnOnce() -> T) -> T {
-    if compiled.may_take_long && state.payload_bytes() > SMALL_PAYLOADS { in_place(decide) } else { decide() }
+    if takes_long(compiled, state) { in_place(decide) } else { decide() }
+}
+
+/// Whether the expressions of a definition may take long over a saga's payloads.
+pub(crate) fn takes_long(compiled: &Compiled, state: &State) -> bool {
+    compiled.may_take_long && state.payload_bytes() > SMALL_PAYLOADS
 }
 
 /// Runs an evaluation over a payload: in place, if it may take long.
@@ -57,7 +62,7 @@ pub(crate) fn evaluate<T>(may_take_long: bool, payload: &Value, evaluate: impl F
 }
 
 /// Runs `work` on this thread, while the runtime continues without it. A runtime with one thread waits.
-fn in_place<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),

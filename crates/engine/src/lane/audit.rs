@@ -17,8 +17,8 @@ pub struct AuditContext {
 }
 
 impl AuditContext {
-    /// Its entry in the audit.
-    pub(crate) fn entry(&self, before: &State, after: &State, at: Time) -> AuditEntry {
+    /// Its entry in the audit. `before` is the [`summary`] of the state before it.
+    pub(crate) fn entry(&self, before: Value, after: &State, at: Time) -> AuditEntry {
         AuditEntry {
             id: Uuid::now_v7(),
             at,
@@ -29,14 +29,14 @@ impl AuditContext {
             seq: Some(after.seq),
             step: self.step.as_ref().map(ToString::to_string),
             definition: None,
-            before: summary(before),
+            before,
             after: summary(after),
         }
     }
 }
 
 /// The parts of a saga's state that an operator can change, in short.
-fn summary(state: &State) -> Value {
+pub(crate) fn summary(state: &State) -> Value {
     if state.seq == 0 {
         return Value::Null;
     }

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::dead_letters::letter::{self, Received};
-use crate::lane::audit::AuditContext;
+use crate::lane::audit::{AuditContext, summary};
 use crate::lane::request::Request;
 use crate::lane::size;
 use snorri_core::input::{Reply, ReplyResult};
 use snorri_core::journal::{EventSource, Fact, Problem, ProblemCode};
-use snorri_core::transition::Wake;
-use snorri_core::{Decision, Entry, Input, Message, SagaId, State, Status, StepPath, Time};
+use snorri_core::transition::{Change, Wake};
+use snorri_core::{Entry, Input, Message, SagaId, State, Status, StepPath, Time};
 use snorri_ports::store::{
     Appended, Attributes, AuditEntry, Batch, DeadLetter, MessageRef, OpenIncidents, SagaRow,
 };
@@ -33,24 +33,41 @@ pub struct BatchBuilder {
     bytes: usize,
 }
 
+/// What is compared with the state after a decision.
+#[derive(Debug)]
+pub(crate) struct Before {
+    listed: Option<(Status, u32, bool)>,
+    codes: Vec<String>,
+    /// For the audit.
+    summary: Value,
+}
+
+impl Before {
+    pub(crate) fn of(state: &State, audit: Option<&AuditContext>) -> Self {
+        let summary = audit.map(|_| summary(state)).unwrap_or_default();
+        Self { listed: listed(state), codes: codes(state), summary }
+    }
+}
+
 /// The code of the incident of a saga that cannot be read or decided about.
 pub(crate) const UNREADABLE: &str = "unreadable";
 
 impl BatchBuilder {
-    /// Adds one decision about a saga in state `before`, and returns the state after it.
-    pub fn add(&mut self, before: &State, audit: Option<&AuditContext>, decision: Decision) -> State {
-        let Decision { entry, state, messages, wake } = decision;
+    /// Adds one decision about a saga, with the state after it.
+    pub(crate) fn add(&mut self, before: Before, state: &State, audit: Option<&AuditContext>, change: Change) {
+        let Change { entry, messages, wake } = change;
         self.bytes += size::of_entry(&entry) + messages.iter().map(size::of_message).sum::<usize>();
-        if listed(before) != listed(&state)
-            && let Some(row) = saga_row(&state, entry.at)
+        if before.listed != listed(state)
+            && let Some(row) = saga_row(state, entry.at)
         {
             self.sagas.insert(state.id, row);
         }
-        if codes(before) != codes(&state) {
-            self.incidents.insert(state.id, (state.started_at, codes(&state)));
+        let codes = codes(state);
+        if before.codes != codes {
+            self.incidents.insert(state.id, (state.started_at, codes));
         }
-        if before.seq == 0
-            && let Some(attributes) = attributes(&state)
+        if state.seq == 1
+            && let Some(attributes) = attributes(state)
         {
             self.attributes.push(attributes);
         }
@@ -66,9 +83,8 @@ impl BatchBuilder {
         let at = |index| MessageRef { saga: state.id, seq: state.seq, index };
         let messages = (0..).zip(messages).map(|(index, message)| (at(index), Arc::new(message)));
         self.messages.extend(messages);
-        self.audit.extend(audit.map(|audit| audit.entry(before, &state, entry.at)));
+        self.audit.extend(audit.map(|audit| audit.entry(before.summary, state, entry.at)));
         self.entries.push(Appended { saga: state.id, seq: state.seq, entry });
-        state
     }
 
     /// Keeps a copy of the message behind `entry` as a dead letter, if the input could only be an error: a reply that could not

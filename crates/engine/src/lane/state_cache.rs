@@ -27,8 +27,8 @@ pub(crate) struct CachedSaga {
     pub(crate) definition: Option<Arc<Compiled>>,
     /// Whether the state was cached by an earlier batch, and not loaded for this one.
     pub(crate) is_cached: bool,
-    /// The state before this batch, once the batch has decided an input.
-    before: Option<State>,
+    /// The number of entries of the journal, unless another process has written to it.
+    pub(crate) stored_seq: u32,
 }
 
 /// The sagas of a batch: those that can be decided about, and why the others cannot.
@@ -53,35 +53,13 @@ impl StateCache {
             if known.state.ended.is_some() {
                 self.ended.insert(id);
             } else if known.state.seq > 0 {
-                self.running.put(id, CachedSaga { is_cached: true, before: None, ..known });
+                let stored_seq = known.state.seq;
+                self.running.put(id, CachedSaga { is_cached: true, stored_seq, ..known });
             }
         }
     }
 
-    /// Caches again the initial states of a batch that was in conflict. Returns the sagas that another process has continued,
-    /// which are not cached.
-    pub(crate) async fn restore(
-        &mut self,
-        known: HashMap<SagaId, CachedSaga>,
-        store: &dyn Store,
-    ) -> Result<Vec<SagaId>, store::Error> {
-        let heads = store.heads(&known.keys().copied().collect::<Vec<_>>()).await?;
-        let mut changed = Vec::new();
-        for (id, known) in known {
-            if heads.get(&id).copied().unwrap_or_default() != known.stored_seq() {
-                changed.push(id);
-                continue;
-            }
-            let CachedSaga { state, before, definition, .. } = known;
-            let state = before.unwrap_or(state);
-            if state.seq > 0 {
-                self.running.put(id, CachedSaga { state, definition, is_cached: true, before: None });
-            }
-        }
-        Ok(changed)
-    }
-
-    /// The states of all sagas in `works`. A start that is unknown here is taken for the first one of its saga, unless the saga
+    /// The states of all sagas of these requests. A start that is unknown here is taken for the first one of its saga, unless the saga
     /// is among the `doubted` or has ended: a wrong guess costs the whole batch a second commit.
     pub(crate) async fn gather(
         &mut self,
@@ -116,17 +94,7 @@ impl StateCache {
 
 impl CachedSaga {
     fn of(state: State, definition: Option<Arc<Compiled>>) -> Self {
-        Self { state, definition, is_cached: false, before: None }
-    }
-
-    /// The number of entries of the journal if no other process has written to it.
-    pub(crate) fn stored_seq(&self) -> u32 {
-        self.before.as_ref().unwrap_or(&self.state).seq
-    }
-
-    pub(crate) fn advance(&mut self, state: State) {
-        let before = std::mem::replace(&mut self.state, state);
-        self.before.get_or_insert(before);
+        Self { stored_seq: state.seq, state, definition, is_cached: false }
     }
 }
 
@@ -198,7 +166,7 @@ pub(crate) async fn check_rejected(
     let cached: HashMap<SagaId, u32> = doubtful
         .filter_map(|(request, _)| Some((request.saga, known.get(&request.saga)?)))
         .filter(|(_, known)| known.is_cached)
-        .map(|(saga, known)| (saga, known.stored_seq()))
+        .map(|(saga, known)| (saga, known.stored_seq))
         .collect();
     if cached.is_empty() {
         return Ok(());
