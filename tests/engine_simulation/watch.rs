@@ -15,7 +15,7 @@ use snorri_core::state::{Pending, StepOutcome, StepState};
 use snorri_core::transition::messages_of;
 use snorri_core::{Direction, Entry, Input, Message, Rejection, SagaId, State, StepPath, Time, transition};
 use snorri_definition::Compiled;
-use snorri_engine::outbox::flow::{Conclusion, conclusions};
+use snorri_engine::outbox::flow::conclusion::{Conclusion, conclusions};
 use snorri_ports::broker::{Delivery, Publication, Published, Verdict};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{Appended, Batch, DeadLetter, MessageRef, OutboxId, OutboxRow, Store};
@@ -193,7 +193,8 @@ impl Watch {
         for Appended { saga, seq, .. } in &batch.entries {
             let messages = self.messages_of(*saga, *seq);
             let at = |index| MessageRef { saga: *saga, seq: *seq, index };
-            let Some((_, message)) = (0..).zip(messages).find(|(index, _)| !queued.contains(&at(*index))) else {
+            let Some((_, message)) = (0..).zip(messages).find(|(index, _)| !queued.contains(&at(*index)))
+            else {
                 continue;
             };
             self.violation(|| {
@@ -242,7 +243,9 @@ impl Watch {
         }
         self.queue(&batch.outbox);
         for place in batch.outbox.iter().flat_map(|row| &row.messages) {
-            if let Some(publication) = self.message(*place).and_then(|message| self.wire.publication(&message)) {
+            if let Some(publication) =
+                self.message(*place).and_then(|message| self.wire.publication(&message))
+            {
                 let mut inner = self.inner();
                 let committed = inner.committed.entry(process.to_owned()).or_default();
                 committed.push((Instant::now(), key_of(&publication)));

@@ -112,7 +112,7 @@ async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on
     run(on, async |test| {
         let (spoiled, sound) = (saga_id(), saga_id());
         let outbox = vec![unsent(spoiled), unsent(sound)];
-        let readable = outbox[1].clone();
+        let readable = outbox[1..].to_vec();
         test.store.commit(Batch { outbox, ..Batch::default() }).await.expect("a commit");
         let events = [event(spoiled, 3), event(spoiled, 4)];
         for event in &events {
@@ -128,8 +128,8 @@ async fn a_row_that_cannot_be_read_hides_no_other(#[values(Sqlite, Postgres)] on
         }
         database.close().await.expect("an end");
 
-        assert_eq!(test.store.unsent_of(&[spoiled, sound]).await.expect("messages"), [readable.clone()]);
-        assert_eq!(claim_unsent(&test.store, 9).await, [readable]);
+        let found = test.store.unsent_of(&[spoiled, sound]).await.expect("messages");
+        assert_eq!((found, claim_unsent(&test.store, 9).await), (readable.clone(), readable));
         assert_eq!(test.store.buffered_events(spoiled, 10).await.expect("events"), events[1..]);
         assert_eq!(test.store.expired_buffered_events(Time(9), 10).await.expect("events"), events[1..]);
     })
@@ -145,9 +145,8 @@ async fn sessions_that_cannot_write_are_not_used_again() {
             let set = format!("EXECUTE 'ALTER DATABASE ' || current_database() || ' {setting}'");
             database.execute_unprepared(&format!("DO $$ BEGIN {set}; END $$")).await.expect("a setting");
         };
-        let commit = async || {
-            test.store.commit(Batch { outbox: vec![unsent(saga_id())], ..Batch::default() }).await
-        };
+        let commit =
+            async || test.store.commit(Batch { outbox: vec![unsent(saga_id())], ..Batch::default() }).await;
         set("SET default_transaction_read_only = on").await;
         let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";

@@ -1,6 +1,7 @@
 //! The services of a process, and the tasks that run them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -29,8 +30,8 @@ use crate::options::Options;
 use crate::outbox::backlog::{Backlog, Freed};
 use crate::outbox::confirmed::Confirmed;
 use crate::outbox::publisher::{Publisher, PublisherParts};
-use crate::outbox::sweeper::Sweeper;
 use crate::outbox::remaking::Remaker;
+use crate::outbox::sweeper::Sweeper;
 use crate::outbox::{self, Outbox, SharedFlow};
 use crate::queries::Queries;
 use crate::queries::feed::{self, Feed};
@@ -271,6 +272,34 @@ impl Engine {
         })
     }
 
+    fn sweeper(&self, options: &Options, outboxes: Vec<Outbox>) -> Sweeper {
+        let Parts { store, broker, clock, metrics, .. } = self.parts.clone();
+        let Shared { freed, confirmed, flow, .. } = self.shared.clone();
+        Sweeper {
+            store,
+            broker,
+            clock,
+            metrics,
+            remaker: self.remaker(),
+            outboxes,
+            confirmed,
+            flow,
+            freed,
+            interval: options.outbox_poll_interval,
+            lease: self.lease(options.outbox_lease),
+            batch: options.poll_batch_size,
+        }
+    }
+
+    fn remaker(&self) -> Remaker {
+        let Parts { store, definitions, .. } = self.parts.clone();
+        Remaker { store, definitions }
+    }
+
+    fn lease(&self, duration: Duration) -> Lease {
+        Lease { holder: self.parts.process, duration }
+    }
+
     /// Starts the periodic tasks.
     fn timers(
         &self,
@@ -280,37 +309,26 @@ impl Engine {
         stop: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
         let Parts { store, reader, broker, clock, definitions, metrics, process, .. } = self.parts.clone();
-        let Shared { backlog, freed, confirmed, flow, .. } = self.shared.clone();
-        let lease = |duration| Lease { holder: process, duration };
-        let remaker = Remaker { store: Arc::clone(&store), definitions: Arc::clone(&definitions) };
+        let Shared { backlog, freed, confirmed, .. } = self.shared.clone();
         let waker = Waker {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             submitter: self.submitter.clone(),
             confirmed: confirmed.clone(),
-            remaker: remaker.clone(),
+            remaker: self.remaker(),
             freed: Arc::clone(&freed),
             interval: options.timer_interval,
-            lease: lease(options.timer_lease),
+            lease: self.lease(options.timer_lease),
             batch: options.poll_batch_size,
         };
-        let sweeper = Sweeper {
+        let sweeper = self.sweeper(options, outboxes);
+        let processes = Processes {
             store: Arc::clone(&store),
-            broker: Arc::clone(&broker),
             clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            remaker,
-            outboxes,
-            confirmed: confirmed.clone(),
-            flow,
-            freed: Arc::clone(&freed),
-            interval: options.outbox_poll_interval,
-            lease: lease(options.outbox_lease),
-            batch: options.poll_batch_size,
+            freed,
+            process,
+            inherited: self.shared.inherited.clone(),
         };
-        let inherited = self.shared.inherited.clone();
-        let (same_store, same_clock) = (Arc::clone(&store), Arc::clone(&clock));
-        let processes = Processes { store: same_store, clock: same_clock, freed, process, inherited };
         let health_check = HealthCheck {
             store: Arc::clone(&store),
             broker,

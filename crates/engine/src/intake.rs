@@ -123,12 +123,10 @@ impl Intake {
     /// The handler of one of Snorri's own queues, bounded in time. The prefetch bounds the number of its deliveries.
     pub fn handler(self: &Arc<Self>, queue: &str, options: &Options) -> Handler {
         let (intake, queue) = (Arc::clone(self), Arc::<str>::from(queue));
-        let service = ServiceBuilder::new()
-            .timeout(options.message_timeout)
-            .service_fn(move |delivery| {
-                let (intake, queue) = (Arc::clone(&intake), Arc::clone(&queue));
-                async move { Ok::<_, Infallible>(intake.handle(&queue, &delivery).await) }
-            });
+        let service = ServiceBuilder::new().timeout(options.message_timeout).service_fn(move |delivery| {
+            let (intake, queue) = (Arc::clone(&intake), Arc::clone(&queue));
+            async move { Ok::<_, Infallible>(intake.handle(&queue, &delivery).await) }
+        });
         BoxCloneSyncService::new(service)
     }
 

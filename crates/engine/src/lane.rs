@@ -40,7 +40,7 @@ use crate::lane::state_cache::{CachedSaga, StateCache, States, check_rejected};
 use crate::metrics::{BatchCounts, Metrics};
 use crate::outbox::{self, Outbox};
 use crate::supervision::liveness::Progress;
-use snorri_core::transition::Change;
+use snorri_core::transition::Consequences;
 use snorri_core::{Input, Rejection, SagaId, advance_state};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{self, Batch, OutboxId, Store};
@@ -339,9 +339,9 @@ impl Lane {
             states.unreadable.insert(request.saga, store::Error::Corrupt(why.clone()));
             return Err(SubmitError::Unreadable(why));
         };
-        let change = decided.inspect_err(|rejection| self.parts.metrics.observe_rejected(rejection))?;
-        builder.keep_unusable(&self.parts.wire, known.state.id, request, &change.entry);
-        builder.add(before, &known.state, options.audit.as_ref(), change);
+        let consequences = decided.inspect_err(|rejection| self.parts.metrics.observe_rejected(rejection))?;
+        builder.keep_unusable(&self.parts.wire, known.state.id, request, &consequences.entry);
+        builder.add(before, &known.state, options.audit.as_ref(), consequences);
         if let Input::Migrate(migrate) = input {
             known.definition = self.parts.definitions.known(&migrate.to.name, Some(migrate.to.version));
         }
@@ -350,7 +350,7 @@ impl Lane {
 
     /// Decides about an input. Expressions over lists may take some 50 ms each, during which other tasks run. `None`: the
     /// decision panicked, which affects no other saga.
-    fn advance(&self, known: &mut CachedSaga, input: &Input) -> Option<Result<Change, Rejection>> {
+    fn advance(&self, known: &mut CachedSaga, input: &Input) -> Option<Result<Consequences, Rejection>> {
         let Some(compiled) = known.definition.clone() else { return Some(Err(Rejection::UnknownSaga)) };
         let now = self.parts.clock.now();
         let takes_long = computing::takes_long(&compiled, &known.state);

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lane::submitter::Submitter;
 use crate::outbox::confirmed::{Confirmed, OutboxMessage, Place};
-use crate::outbox::flow::{CommandKey, Conclusion, Flow};
+use crate::outbox::flow::Flow;
+use crate::outbox::flow::conclusion::{CommandKey, Conclusion};
 use crate::outbox::publisher::Publisher;
 use crate::supervision::ticks::Ticks;
 use snorri_core::{Message, Time};
@@ -220,6 +221,8 @@ pub(crate) async fn flush(submitter: Submitter, confirmed: Confirmed, stop: Canc
 
 /// The commands that entries about to be committed conclude.
 pub(super) fn conclusions(entries: &[Appended]) -> Vec<(CommandKey, Conclusion)> {
-    crate::outbox::flow::conclusions(entries.iter().map(|appended| (appended.saga, &appended.entry)))
-        .collect()
+    crate::outbox::flow::conclusion::conclusions(
+        entries.iter().map(|appended| (appended.saga, &appended.entry)),
+    )
+    .collect()
 }

@@ -109,7 +109,8 @@ fn postgres_statement(store: &SqlStore, batch: Batch) -> Result<Statement, SqlEr
 }
 
 fn postgres_values(batch: Batch) -> Result<Vec<Value>, SqlError> {
-    let Batch { entries, sagas, outbox: queued, outbox_reserved_until, outbox_holder, sent, wakes, .. } = batch;
+    let Batch { entries, sagas, outbox: queued, outbox_reserved_until, outbox_holder, sent, wakes, .. } =
+        batch;
     let texts = entries.iter().map(|appended| json(&appended.entry)).collect::<Result<Vec<_>, _>>()?;
     let [unsent, messages] = outbox::postgres_rows(&queued);
     let woken = || wakes.iter().filter_map(|(saga, due)| due.map(|due| (saga.0, due.0)));

@@ -36,8 +36,8 @@ use uuid::Uuid;
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxRow, ProcessRow, Registered,
-    SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxRow, ProcessRow, Registered, SagaRow,
+    ScheduleRun, Store, StoredDefinition, TokenKey,
 };
 
 mod aside;

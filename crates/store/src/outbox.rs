@@ -41,7 +41,8 @@ SELECT unhex(value ->> 0), ?1, unhex(value ->> 1) FROM json_each(?2)";
 
 const ALL: &str = "SELECT id, messages FROM outbox ORDER BY id";
 
-const COUNT: &str = "SELECT coalesce(sum(length(messages)), 0) FROM (SELECT messages FROM outbox LIMIT $1) AS some_of_them";
+const COUNT: &str =
+    "SELECT coalesce(sum(length(messages)), 0) FROM (SELECT messages FROM outbox LIMIT $1) AS some_of_them";
 
 pub(crate) async fn claim(
     store: &SqlStore,

@@ -8,8 +8,8 @@ use snorri_core::{SagaId, Time};
 use snorri_ports::clock::Clock;
 use snorri_ports::store::{
     Appended, AuditEntry, AuditFilter, Batch, BufferLimits, Buffered, BufferedEvent, Count, DeadLetter,
-    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxRow, ProcessRow, Registered,
-    SagaRow, ScheduleRun, Store, StoredDefinition, TokenKey,
+    Error, ExpiredLetters, Filter, Lease, LetterFilter, Loaded, OutboxRow, ProcessRow, Registered, SagaRow,
+    ScheduleRun, Store, StoredDefinition, TokenKey,
 };
 use uuid::Uuid;
 

@@ -30,7 +30,7 @@ impl Draft<'_> {
     }
 
     fn go_forward(&mut self) -> bool {
-        match walk::forward(self.definition, &self.state) {
+        match walk::forward(self.definition, self.state) {
             Next::Begin(steps) => {
                 for path in &steps {
                     self.begin(path);
@@ -49,7 +49,7 @@ impl Draft<'_> {
     }
 
     fn go_back(&mut self) -> bool {
-        match walk::backward(self.definition, &self.state) {
+        match walk::backward(self.definition, self.state) {
             Next::Begin(steps) => steps.iter().for_each(|path| self.compensate(path)),
             Next::Done if self.state.incidents.is_empty() => self.end(Status::Compensated, None),
             Next::Wait | Next::Done => return false,

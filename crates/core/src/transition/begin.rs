@@ -138,7 +138,7 @@ impl Draft<'_> {
         for item in 0..u32::try_from(items.len()).unwrap_or(u32::MAX) {
             let items: Vec<u32> = path.items().iter().copied().chain([item]).collect();
             let scope =
-                Variables { around: &around, items: &items, ..Variables::of(self.definition, &self.state) };
+                Variables { around: &around, items: &items, ..Variables::of(self.definition, self.state) };
             outputs.push(output_of_item(self.definition, each, &scope)?);
         }
         let output = Value::Array(outputs);
@@ -260,7 +260,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn seen_from<'b>(&'b self, path: &'b StepPath) -> Variables<'b> {
-        Variables::at(self.definition, &self.state, path)
+        Variables::at(self.definition, self.state, path)
     }
 
     pub(super) fn last_attempt(&self, path: &StepPath, direction: Direction) -> u32 {

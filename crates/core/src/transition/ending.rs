@@ -30,7 +30,7 @@ impl Draft<'_> {
 
     fn output(&self) -> Result<Option<Value>, Problem> {
         let Some(template) = &self.definition.output else { return Ok(None) };
-        let output = render(template, &Variables::of(self.definition, &self.state))?;
+        let output = render(template, &Variables::of(self.definition, self.state))?;
         check_bounds(&output)?;
         if let Some(schema) = &self.definition.output_schema {
             schema.check(&output)?;
@@ -45,9 +45,9 @@ impl Draft<'_> {
 
     /// Sends the outcome to all who asked for it.
     pub(super) fn report_end(&mut self) {
-        let addresses = addresses(&self.state).cloned();
+        let addresses = addresses(self.state).cloned();
         let outcomes: Vec<_> =
-            addresses.filter_map(|to| outcome_for(&self.state, to, self.at)).map(Message::Outcome).collect();
+            addresses.filter_map(|to| outcome_for(self.state, to, self.at)).map(Message::Outcome).collect();
         let report = self.report().map(Message::ChildResult);
         self.messages.extend(outcomes.into_iter().chain(report));
     }
@@ -57,7 +57,7 @@ impl Draft<'_> {
         if self.state.ended.is_some() {
             return Err(Rejection::Ended);
         }
-        if addresses(&self.state).any(|known| known == to) {
+        if addresses(self.state).any(|known| known == to) {
             return Err(Rejection::Duplicate);
         }
         if self.state.outcome_requests.len() >= MAX_OUTCOME_REQUESTS {

@@ -40,7 +40,7 @@ pub struct Decision {
 
 /// A decision without the state that it leads to.
 #[derive(Debug)]
-pub struct Change {
+pub struct Consequences {
     pub entry: Entry,
     pub messages: Vec<Message>,
     pub wake: Wake,
@@ -154,7 +154,7 @@ pub fn transition(
     now: Time,
 ) -> Result<Decision, Rejection> {
     let mut state = state.clone();
-    let Change { entry, messages, wake } = advance_state(definition, &mut state, input, now)?;
+    let Consequences { entry, messages, wake } = advance_state(definition, &mut state, input, now)?;
     Ok(Decision { entry, state, messages, wake })
 }
 
@@ -164,7 +164,7 @@ pub fn advance_state(
     state: &mut State,
     input: &Input,
     now: Time,
-) -> Result<Change, Rejection> {
+) -> Result<Consequences, Rejection> {
     let before = state.status();
     let mut draft = Draft { definition, at: now, state, facts: Vec::new(), messages: Vec::new() };
     let taken_in = draft.take_in(input);
@@ -173,7 +173,7 @@ pub fn advance_state(
     draft.advance();
     draft.check_journal();
     draft.emit_lifecycle_events(before);
-    Ok(draft.into_change(cause))
+    Ok(draft.into_consequences(cause))
 }
 
 /// A decision in the making. Every fact is applied to the state as soon as it is recorded.
@@ -310,11 +310,11 @@ impl Draft<'_> {
         }
     }
 
-    fn into_change(mut self, cause: Cause) -> Change {
+    fn into_consequences(mut self, cause: Cause) -> Consequences {
         let wake = self.schedule_wake();
         self.state.seq += 1;
         let entry = Entry { at: self.at, cause, facts: self.facts };
-        Change { entry, messages: self.messages, wake }
+        Consequences { entry, messages: self.messages, wake }
     }
 
     /// Sets the timer only if it would fire too late: a timer finds out what is due, so one that fires early enough serves

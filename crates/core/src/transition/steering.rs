@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
         if to.name == self.definition.name && to.version == from {
             return Err(Rejection::SameVersion);
         }
-        let obstacles = obstacles(self.definition, to, &self.state);
+        let obstacles = obstacles(self.definition, to, self.state);
         if !obstacles.is_empty() {
             return Err(Rejection::NotSafe(obstacles));
         }

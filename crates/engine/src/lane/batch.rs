@@ -12,7 +12,7 @@ use crate::lane::request::Request;
 use crate::lane::size;
 use snorri_core::input::{Reply, ReplyResult};
 use snorri_core::journal::{EventSource, Fact, Problem, ProblemCode};
-use snorri_core::transition::{Change, Wake};
+use snorri_core::transition::{Consequences, Wake};
 use snorri_core::{Entry, Input, Message, SagaId, State, Status, StepPath, Time};
 use snorri_ports::store::{
     Appended, Attributes, AuditEntry, Batch, DeadLetter, MessageRef, OpenIncidents, SagaRow,
@@ -54,8 +54,14 @@ pub(crate) const UNREADABLE: &str = "unreadable";
 
 impl BatchBuilder {
     /// Adds one decision about a saga, with the state after it.
-    pub(crate) fn add(&mut self, before: Before, state: &State, audit: Option<&AuditContext>, change: Change) {
-        let Change { entry, messages, wake } = change;
+    pub(crate) fn add(
+        &mut self,
+        before: Before,
+        state: &State,
+        audit: Option<&AuditContext>,
+        consequences: Consequences,
+    ) {
+        let Consequences { entry, messages, wake } = consequences;
         self.bytes += size::of_entry(&entry) + messages.iter().map(size::of_message).sum::<usize>();
         if before.listed != listed(state)
             && let Some(row) = saga_row(state, entry.at)

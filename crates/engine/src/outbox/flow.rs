@@ -10,14 +10,16 @@
 //! Pure bookkeeping: no clock and no IO. Commands that wait here are in the store's outbox, too. They are kept in memory only
 //! while their rows are reserved for this process; afterwards the process that claims the row sends the command.
 
+pub mod conclusion;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::outbox::confirmed::{OutboxMessage, Place};
-use snorri_core::journal::{Fact, Problem, ProblemCode};
+use crate::outbox::flow::conclusion::{CommandKey, Conclusion, key_of};
 use snorri_core::message::Command;
-use snorri_core::{Direction, Entry, Message, SagaId, StepPath, Time};
+use snorri_core::{Message, SagaId, Time};
 
 /// Most commands that wait in memory, of all destinations.
 const MAX_WAITING: usize = 20_000;
@@ -37,22 +39,6 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 pub struct Destination {
     pub exchange: Arc<str>,
     pub routing_key: Arc<str>,
-}
-
-/// The command of a step, whatever its attempt.
-pub type CommandKey = (SagaId, StepPath, Direction);
-
-pub fn key_of(command: &Command) -> CommandKey {
-    (command.saga, command.step.clone(), command.direction)
-}
-
-/// How an attempt of a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conclusion {
-    Answered,
-    TimedOut,
-    /// It never reached its participant.
-    NotTaken,
 }
 
 /// All windows of a process.
@@ -373,35 +359,6 @@ impl Destination {
     pub fn of(command: &Command) -> Self {
         Self { exchange: Arc::clone(&command.exchange), routing_key: Arc::clone(&command.name) }
     }
-}
-
-/// The commands that journal entries conclude.
-pub fn conclusions<'a>(
-    entries: impl Iterator<Item = (SagaId, &'a Entry)> + 'a,
-) -> impl Iterator<Item = (CommandKey, Conclusion)> + 'a {
-    let of = |problem: &Problem| match () {
-        () if problem.is(ProblemCode::Timeout) => Conclusion::TimedOut,
-        () if problem.is(ProblemCode::Unroutable) => Conclusion::NotTaken,
-        () => Conclusion::Answered,
-    };
-    let concluded = move |fact: &Fact| match fact {
-        Fact::Completed { step, .. } => Some((step.clone(), Direction::Forward, Conclusion::Answered)),
-        Fact::Failed { step, problem } | Fact::Unknown { step, problem } => {
-            Some((step.clone(), Direction::Forward, of(problem)))
-        }
-        Fact::Compensated { step } => Some((step.clone(), Direction::Compensate, Conclusion::Answered)),
-        Fact::RetryScheduled { step, direction, problem, .. }
-        | Fact::WaitingForRoute { step, direction, problem, .. }
-        | Fact::Held { step, direction, problem } => Some((step.clone(), *direction, of(problem))),
-        _ => None,
-    };
-    entries.flat_map(move |(saga, entry)| {
-        entry
-            .facts
-            .iter()
-            .filter_map(concluded)
-            .map(move |(step, direction, conclusion)| ((saga, step, direction), conclusion))
-    })
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ use crate::lane::submitter::Submitter;
 use crate::metrics::Metrics;
 use crate::operations::children::Children;
 use crate::outbox::confirmed::{Confirmed, OutboxMessage, Place};
-use crate::outbox::flow::{Conclusion, Destination, key_of};
+use crate::outbox::flow::Destination;
+use crate::outbox::flow::conclusion::{Conclusion, key_of};
 use crate::outbox::{PassedOver, SharedFlow, WAITING_LIMIT};
 use crate::supervision::tasks::Tasks;
 use snorri_core::message::Command;
@@ -285,7 +286,8 @@ impl Publishing {
                     tracing::warn!(exchange = %command.exchange, routing_key = %command.name, saga = %command.saga,
                         step = %command.step, "no queue is bound for a command: it waits for one");
                 }
-                self.submit_then_remove(command.saga, Input::Unroutable(command.attempt()), unsent.place).await;
+                self.submit_then_remove(command.saga, Input::Unroutable(command.attempt()), unsent.place)
+                    .await;
             }
             Message::Outcome(outcome) => {
                 tracing::warn!(saga = %outcome.saga, queue = outcome.to.queue, "no queue takes the outcome of a saga");

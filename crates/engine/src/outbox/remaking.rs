@@ -83,7 +83,9 @@ impl Remaker {
         let make = || catch_unwind(AssertUnwindSafe(make));
         match computing::decide(&compiled, &after, make) {
             Ok(messages) => Ok(messages.into_iter().map(Arc::new).collect()),
-            Err(_) => Err(store::Error::Corrupt(format!("entry {seq} of saga {saga}: its messages cannot be made"))),
+            Err(_) => {
+                Err(store::Error::Corrupt(format!("entry {seq} of saga {saga}: its messages cannot be made")))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::outbox::backlog::Freed;
 use crate::outbox::confirmed::Confirmed;
-use crate::outbox::flow::{CommandKey, Conclusion};
+use crate::outbox::flow::conclusion::{CommandKey, Conclusion};
 use crate::outbox::remaking::{Remade, Remaker};
 use crate::outbox::{Outbox, SharedFlow};
 use crate::supervision::ticks::Ticks;
@@ -145,7 +145,10 @@ impl Sweeper {
             self.confirmed.give_back(&*self.store, unreadable, now.after(UNREADABLE_PAUSE)).await;
         }
         if !unknown.is_empty() {
-            tracing::warn!(count = unknown.len(), "messages of the outbox are in no journal, and are removed");
+            tracing::warn!(
+                count = unknown.len(),
+                "messages of the outbox are in no journal, and are removed"
+            );
             self.confirmed.add(unknown);
         }
         outbox.send_when_possible(messages).await;

@@ -24,10 +24,7 @@ impl Tables {
         assert!(all_differ(batch.wakes.iter().map(|(saga, _)| *saga)), "a saga has two wake-ups");
         let queued = batch.outbox.iter().map(|row| row.id);
         let sent = batch.sent.iter().copied().collect::<HashSet<_>>();
-        assert!(
-            all_differ(queued.chain(sent)),
-            "a row is queued twice, or sent by the batch that queues it"
-        );
+        assert!(all_differ(queued.chain(sent)), "a row is queued twice, or sent by the batch that queues it");
         let (until, holder) = (batch.outbox_reserved_until, Some(batch.outbox_holder));
         for appended in batch.entries {
             self.journal.insert((appended.saga, appended.seq), appended.entry);
@@ -40,7 +37,10 @@ impl Tables {
             row.paused = saga.paused;
         }
         for OutboxRow { id, messages } in batch.outbox {
-            assert!((1..=OutboxRow::MAX_MESSAGES).contains(&messages.len()), "a row has too many messages, or none");
+            assert!(
+                (1..=OutboxRow::MAX_MESSAGES).contains(&messages.len()),
+                "a row has too many messages, or none"
+            );
             self.outbox.insert(id, Reserved { until, holder, messages });
         }
         for id in batch.sent {

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
+use snorri_core::{Direction, StepPath};
 use snorri_ports::store::{MessageRef, OutboxId};
 
 const PATIENCE: i64 = 2_000;
