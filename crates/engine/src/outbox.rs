@@ -181,9 +181,9 @@ impl SharedFlow {
         self.lock().refuse(unsent, now, now.after(self.0.patience));
     }
 
-    /// Takes the commands that must not wait here any more, and when any process may claim them.
-    pub(super) fn take_impatient(&self, now: Time) -> (Vec<Place>, Time) {
-        (self.lock().take_impatient(now), now.after(self.0.patience))
+    /// When any process may claim a command that does not wait here any more.
+    pub(super) fn claimable_at(&self, now: Time) -> Time {
+        now.after(self.0.patience)
     }
 
     pub(super) fn conclude(&self, concluded: &[(CommandKey, Conclusion)], now: Time) {

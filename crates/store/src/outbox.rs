@@ -4,6 +4,8 @@
 //! messages is one short row. A row for each message, with its content, was a third of the CPU that PostgreSQL took for a saga,
 //! and half of its WAL.
 
+use std::collections::HashSet;
+
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{QueryResult, Value};
 use uuid::Uuid;
@@ -85,6 +87,7 @@ pub(crate) async fn unsent_of(store: &SqlStore, sagas: &[SagaId]) -> Result<Vec<
     }
     let rows = store.query(store.statement(ALL, [])).await?;
     let mut unsent = store.logged.readable(rows.iter().map(row));
+    let sagas: HashSet<_> = sagas.iter().collect();
     for row in &mut unsent {
         row.messages.retain(|message| sagas.contains(&message.saga));
     }

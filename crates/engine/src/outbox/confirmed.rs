@@ -53,7 +53,6 @@ impl Confirmed {
         let mut rows = self.lock();
         for Place { row, message } in places {
             let Some(sending) = rows.sending.get_mut(&row) else { continue };
-            // Messages are mostly confirmed in their order.
             if let Some(index) = sending.unconfirmed.iter().position(|other| *other == message) {
                 sending.unconfirmed.swap_remove(index);
             }

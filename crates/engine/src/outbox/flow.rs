@@ -50,7 +50,7 @@ pub struct Flow {
     unanswered: HashMap<CommandKey, Unanswered>,
     waiting: usize,
     /// Commands that wait here no longer and were not sent.
-    impatient: Vec<Place>,
+    dropped: Vec<Place>,
     /// Whether a destination did not take a command lately.
     any_rested: bool,
 }
@@ -97,7 +97,7 @@ impl Flow {
             windows: BTreeMap::new(),
             unanswered: HashMap::new(),
             waiting: 0,
-            impatient: Vec::new(),
+            dropped: Vec::new(),
             any_rested: false,
         }
     }
@@ -129,7 +129,7 @@ impl Flow {
     fn wait(&mut self, destination: &Destination, saga: SagaId, waiting: WaitingCommand) {
         let Some(window) = self.windows.get_mut(destination) else { return };
         if self.waiting >= MAX_WAITING {
-            self.impatient.push(waiting.unsent.place);
+            self.dropped.push(waiting.unsent.place);
         } else if window.wait(saga, waiting) {
             self.waiting += 1;
         }
@@ -146,7 +146,7 @@ impl Flow {
                 let Message::Command(command) = &*waiting.unsent.message else { continue };
                 let key = key_of(command);
                 if waiting.until <= now || self.unanswered.contains_key(&key) {
-                    self.impatient.push(waiting.unsent.place);
+                    self.dropped.push(waiting.unsent.place);
                     continue;
                 }
                 window.unanswered += 1;
@@ -163,9 +163,14 @@ impl Flow {
         for window in self.windows.values_mut().filter(|window| !window.turns.is_empty()) {
             let given_up = window.give_up(now);
             self.waiting -= given_up.len();
-            self.impatient.extend(given_up);
+            self.dropped.extend(given_up);
         }
-        std::mem::take(&mut self.impatient)
+        self.take_dropped()
+    }
+
+    /// Takes the places of the commands that were dropped since the last call.
+    pub fn take_dropped(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Frees the place of a command. Returns whether another command waits for it.

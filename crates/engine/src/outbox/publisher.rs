@@ -146,8 +146,8 @@ impl Publishing {
         let (doubtful, awaited): (Vec<_>, Vec<_>) =
             admitted.into_iter().partition(|unsent| is_doubtful(&unsent.message, now, has_waited));
         tokio::join!(self.send(awaited), self.send_renewed(doubtful));
-        let (impatient, at) = self.flow.take_impatient(now);
-        self.give_back(impatient, at).await;
+        let dropped = self.flow.lock().take_dropped();
+        self.give_back(dropped, self.flow.claimable_at(now)).await;
         self.give_back_soon(self.passed_over.take()).await;
     }
 

@@ -77,8 +77,8 @@ impl Sweeper {
     async fn return_impatient(&self) {
         let now = self.clock.now();
         self.confirmed.forget_overdue(now);
-        let (impatient, at) = self.flow.take_impatient(now);
-        self.confirmed.give_back(&*self.store, impatient, at).await;
+        let impatient = self.flow.lock().take_impatient(now);
+        self.confirmed.give_back(&*self.store, impatient, self.flow.claimable_at(now)).await;
     }
 
     /// Frees the places of commands whose outcome another process has received, if others wait for them.
