@@ -47,7 +47,7 @@ async fn killed_between_commit_and_publish() {
     run.over();
     let mut reader = crate::outcome::Reader::new(&site.database_url);
     let reserved = reader.count("SELECT count(*) FROM outbox WHERE holder IS NOT NULL").await;
-    run.remark(format!("{} messages in the outbox at its death", reserved.expect("PostgreSQL answers")));
+    run.remark(format!("{} rows in the outbox at its death", reserved.expect("PostgreSQL answers")));
     run.finish().await;
     assert!(reserved > Some(0), "it died with unsent messages");
     assert_eq!(survives.terminate().await, Some(0));
