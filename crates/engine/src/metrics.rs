@@ -280,18 +280,18 @@ impl Default for Stopwatch {
 
 /// A duration that is being measured.
 #[derive(Debug)]
-pub struct RunningSagas<'a> {
+pub struct Measurement<'a> {
     watch: &'a Stopwatch,
     since: Instant,
 }
 
 impl Stopwatch {
-    pub fn start(&self) -> RunningSagas<'_> {
-        RunningSagas { watch: self, since: Instant::now() }
+    pub fn start(&self) -> Measurement<'_> {
+        Measurement { watch: self, since: Instant::now() }
     }
 }
 
-impl RunningSagas<'_> {
+impl Measurement<'_> {
     pub fn stop(self) {
         self.watch.0.observe(self.since.elapsed().as_secs_f64());
     }
