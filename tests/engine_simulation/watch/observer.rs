@@ -58,6 +58,8 @@ impl Observer for Watch {
     }
 
     fn handled(&self, process: &str, queue: &str, delivery: &Delivery, verdict: &Verdict) {
+        // A dead letter names the queue of all replies.
+        let queue = self.wire.names.common(queue);
         let kind = delivery.properties.kind.as_deref().unwrap_or_default();
         self.story.record(|| format!("{process} handles {kind} from {queue}: {verdict:?}"));
         match verdict {
