@@ -14,7 +14,8 @@ use super::input::{Attempt, ReplyResult};
 use super::journal::{AnswerTo, Parent, Problem};
 use super::state::Status;
 
-/// A message of the outbox. Messages are stored: fields are added, never changed.
+/// A message of a saga. Messages are not stored: they follow from the journal, see
+/// [`messages_of`](crate::transition::messages_of).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {

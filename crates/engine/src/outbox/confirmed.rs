@@ -87,8 +87,8 @@ impl Confirmed {
         found
     }
 
-    /// Has any process claim messages from `at` on: they leave their rows. If the store does not take them, the process that claims their
-    /// rows sends everything in these again.
+    /// Has any process claim messages from `at` on: they leave their rows. If the store does not take them, the process that
+    /// claims their rows sends everything in these again.
     pub(super) async fn give_back(&self, store: &dyn Store, places: Vec<Place>, at: Time) {
         if places.is_empty() {
             return;

@@ -32,8 +32,9 @@ use snorri_wire::envelope::Wire;
 const UNDER_WAY_LIMIT: usize = 4;
 /// The pause before messages that could not be sent are claimed again.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The pause before a message that no saga could take is claimed again.
-const NOT_TAKEN_PAUSE: Duration = Duration::from_secs(10);
+/// The pause before a message that no saga could take is claimed again. Short, because that is so for each saga while this process
+/// stops, and another process is to continue at once.
+const NOT_TAKEN_PAUSE: Duration = Duration::from_secs(1);
 /// How often the clock of a command is restarted before its row is left for later.
 const MAX_RENEWALS: usize = 3;
 /// Most messages that are being submitted to sagas at once.
