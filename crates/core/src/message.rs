@@ -5,7 +5,7 @@ pub mod child;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use super::state::Status;
 
 /// A message of a saga. Messages are not stored: they follow from the journal, see
 /// [`messages_of`](crate::transition::messages_of).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
     Command(Command),
@@ -30,7 +30,7 @@ pub enum Message {
 }
 
 /// One attempt of a step's command or compensation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Command {
     pub saga: SagaId,
     pub definition: Arc<str>,
@@ -42,7 +42,7 @@ pub struct Command {
     /// The routing key, and the `type` of the message.
     pub name: Arc<str>,
     pub deadline: Time,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
     pub sent_at: Time,
     /// JSON.
@@ -50,7 +50,7 @@ pub struct Command {
 }
 
 /// The outcome of a saga, for an address that asked for it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct SagaOutcome {
     pub saga: SagaId,
     pub definition: Arc<str>,
@@ -62,7 +62,7 @@ pub struct SagaOutcome {
 }
 
 /// The domain event of a `publish` step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Event {
     pub saga: SagaId,
     pub definition: Arc<str>,
@@ -70,7 +70,7 @@ pub struct Event {
     pub exchange: Arc<str>,
     /// The routing key, and the `type` of the message.
     pub name: Arc<str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
     pub sent_at: Time,
     /// JSON.
@@ -78,17 +78,17 @@ pub struct Event {
 }
 
 /// A lifecycle event: the status of a saga has changed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Lifecycle {
     pub saga: SagaId,
     pub definition: Arc<str>,
     pub version: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     pub change: Change,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<StepPath>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
     /// The place in the journal: the entry, and the number of the event within it.
     pub seq: u32,
@@ -96,7 +96,7 @@ pub struct Lifecycle {
     pub at: Time,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     Started,
@@ -110,19 +110,19 @@ pub enum Change {
 
 /// A command of a saga to its child. Each carries everything that starting the child takes, because commands may be handled out
 /// of order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ChildCommand {
     pub parent: Parent,
     pub kind: ChildCommandKind,
     pub definition: Arc<str>,
     pub version: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
     /// JSON.
     pub input: Box<RawValue>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChildCommandKind {
     Start,
@@ -134,7 +134,7 @@ pub enum ChildCommandKind {
 }
 
 /// The result of a child, as a reply to its parent's step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ChildResult {
     pub child: SagaId,
     pub parent: SagaId,
