@@ -2,18 +2,17 @@
 //!
 //! - `definition`: the registered definitions, immutable except whether they are active for new sagas.
 //! - `journal`: the only source of truth about a saga. Its key (saga, seq) is the only lock.
-//! - `saga`: the columns of lists and searches, derived from the journal.
+//! - `saga`: the columns of lists and searches and the timer, derived from the journal.
 //! - `incident`: the codes of sagas' open incidents, by which they are found.
 //! - `attribute`: the attributes by which sagas are found.
 //! - `outbox`: which messages are committed and not yet confirmed by the broker, as places in the journal.
-//! - `timer`: when to wake a saga, at most one row each.
 //! - `schedule`: when each schedule of a definition last ran.
 //! - `dead_letter`: messages that could not be handled, for operators.
 //! - `buffered_event`: events and signals for sagas that have not started, for a bounded time.
 //! - `audit`: the actions of operators.
 //! - `token_key`: the keys of correlation tokens.
-//! - `process`: the processes that work on this database, and when each was last alive. Rows of the `outbox` and timers that a
-//!   process has reserved (their `holder`) are taken over when it has ended, and so is its reply queue.
+//! - `process`: the processes that work on this database, and when each was last alive. Rows of `outbox` and timers of `saga`
+//!   that a process has reserved (their `holder`) are taken over when it has ended, and so is its reply queue.
 //! - `identity`: one row, which distinguishes this database from others on the same broker.
 //!
 //! A time is a bigint: milliseconds since the Unix epoch, UTC. JSON is stored as text, which is the cheapest to write; cast it

@@ -12,7 +12,7 @@ use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trai
 
 use columns::{
     Attribute, Audit, BufferedEvent, DeadLetter, Definition, Identity, Incident, Journal, Outbox, Process,
-    Saga, Schedule, Timer, TokenKey,
+    Saga, Schedule, TokenKey,
 };
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl MigrationTrait for First {
     }
 }
 
-fn tables() -> [TableCreateStatement; 14] {
+fn tables() -> [TableCreateStatement; 13] {
     [
         definition(),
         schedule(),
@@ -49,7 +49,6 @@ fn tables() -> [TableCreateStatement; 14] {
         incident(),
         attribute(),
         outbox(),
-        timer(),
         buffered_event(),
         dead_letter(),
         audit(),
@@ -75,7 +74,7 @@ const INDEXES: [&str; 18] = [
     "CREATE INDEX saga_by_pause ON saga (started_at, id) WHERE paused",
     "CREATE INDEX incident_by_code ON incident (code, started_at, saga)",
     "CREATE INDEX attribute_by_value ON attribute (name, value, started_at, saga)",
-    "CREATE INDEX timer_by_due ON timer (due)",
+    "CREATE INDEX saga_by_due ON saga (due) WHERE due IS NOT NULL",
     "CREATE UNIQUE INDEX buffered_event_by_identity ON buffered_event (saga, identity)",
     "CREATE INDEX buffered_event_by_expiry ON buffered_event (expires_at, id)",
     "CREATE INDEX dead_letter_by_time ON dead_letter (at, id)",
@@ -92,14 +91,12 @@ const INDEXES: [&str; 18] = [
 /// How PostgreSQL keeps some tables.
 ///
 /// - Nothing shortens a table after many deletions: for that, PostgreSQL would keep all writers out for a moment, each time.
-/// - Every row of `outbox` and `timer` is soon deleted or replaced. The dead rows are cheap to remove early and make claims slow
-///   when they are many, so autovacuum neither waits for their share of the table nor rests between pages.
+/// - Every row of `outbox` is soon deleted. The dead rows are cheap to remove early and make claims slow when they are many, so
+///   autovacuum neither waits for their share of the table nor rests between pages.
 /// - The journal is appended to in about the order of its times, so the least and the greatest time of each few pages suffice. It
 ///   is a thousandth of a real index, and nearly free to write. SQLite has the order of its rows instead.
-const POSTGRES: [&str; 5] = [
+const POSTGRES: [&str; 4] = [
     "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, \
-     autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false)",
-    "ALTER TABLE timer SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, \
      autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false)",
     "ALTER TABLE journal SET (vacuum_truncate = false)",
     "ALTER TABLE saga SET (vacuum_truncate = false)",
@@ -137,6 +134,10 @@ fn saga() -> TableCreateStatement {
             ColumnDef::new(Saga::Paused).boolean().not_null().default(false).take(),
             big_integer(Saga::StartedAt),
             big_integer(Saga::ChangedAt),
+            // When to wake it, if it waits for a time.
+            big_integer_null(Saga::Due),
+            // The process that has claimed the timer.
+            uuid_null(Saga::Holder),
         ],
     )
 }
@@ -165,11 +166,6 @@ fn outbox() -> TableCreateStatement {
             ColumnDef::new(Outbox::Messages).blob().not_null().take(),
         ],
     )
-}
-
-fn timer() -> TableCreateStatement {
-    let saga = uuid(Timer::Saga).primary_key().take();
-    table(Timer::Table, [saga, big_integer(Timer::Due), uuid_null(Timer::Holder)])
 }
 
 /// When each schedule of a definition last ran.

@@ -74,8 +74,8 @@ pub const FAULTS: [Fault; 30] = [
         name: "lost_timer",
         what: "timers are not written",
         file: "crates/engine/src/lane/batch.rs",
-        right: "            wakes: self.wakes.into_iter().collect(),",
-        wrong: r#"            wakes: if snorri_core::planted::is("lost_timer") { Vec::new() } else { self.wakes.into_iter().collect() },"#,
+        right: "ChangedSaga { row, timer: state.wake }",
+        wrong: r#"ChangedSaga { row, timer: state.wake.filter(|_| !snorri_core::planted::is("lost_timer")) }"#,
     },
     Fault {
         name: "timer_without_lease",
@@ -83,8 +83,12 @@ pub const FAULTS: [Fault; 30] = [
         file: "crates/engine/src/timers/waker.rs",
         right: "            Ok(due) => {\n                let is_full = due.len() >= limit as usize;",
         wrong: r#"            Ok(due) if snorri_core::planted::is("timer_without_lease") => {
-                let wakes = due.iter().map(|saga| (*saga, None)).collect();
-                let _ = self.store.commit(store::Batch { wakes, ..Default::default() }).await;
+                for saga in &due {
+                    if let Ok(Some(row)) = self.store.saga(*saga).await {
+                        let sagas = vec![store::ChangedSaga { row, timer: None }];
+                        let _ = self.store.commit(store::Batch { sagas, ..Default::default() }).await;
+                    }
+                }
                 join_all(due.into_iter().map(|saga| self.submitter.submit(saga, Input::wake()))).await;
                 false
             }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
-use crate::samples::{row, saga_id, unsent};
+use crate::samples::{row, saga_id, timed, unsent, without_timer};
 use crate::{LEASE, claim_due, claim_unsent};
 
 #[rstest]
@@ -21,8 +21,8 @@ async fn wake_ups_are_claimed_the_longest_due_first(#[values(Memory, Sqlite, Pos
         let store = &test.store;
         let sagas: Vec<SagaId> = (0..5).map(|_| saga_id()).collect();
         let due = [40, 10, 30, 20, 50];
-        let wakes = sagas.iter().zip(due).map(|(saga, due)| (*saga, Some(Time(due)))).collect();
-        store.commit(Batch { wakes, ..Batch::default() }).await.expect("a commit");
+        let timers = sagas.iter().zip(due).map(|(saga, due)| timed(*saga, Some(due))).collect();
+        store.commit(Batch { sagas: timers, ..Batch::default() }).await.expect("a commit");
 
         assert!(claim_due(store, 9).await.is_empty());
         assert_eq!(store.claim_due(Time(40), LEASE, 2).await.expect("wake-ups"), [sagas[1], sagas[3]]);
@@ -42,12 +42,12 @@ async fn a_commit_overrides_a_lease(#[values(Memory, Sqlite, Postgres)] on: On) 
     run(on, async |test| {
         let store = &test.store;
         let (sooner, later, never) = (saga_id(), saga_id(), saga_id());
-        let wakes = [sooner, later, never].map(|saga| (saga, Some(Time(10)))).to_vec();
-        store.commit(Batch { wakes, ..Batch::default() }).await.expect("a commit");
+        let timers = [sooner, later, never].map(|saga| timed(saga, Some(10))).to_vec();
+        store.commit(Batch { sagas: timers, ..Batch::default() }).await.expect("a commit");
         assert_eq!(claim_due(store, 10).await.len(), 3);
 
-        let wakes = vec![(sooner, Some(Time(20))), (later, Some(Time(500))), (never, None)];
-        store.commit(Batch { wakes, ..Batch::default() }).await.expect("a commit");
+        let timers = vec![timed(sooner, Some(20)), timed(later, Some(500)), timed(never, None)];
+        store.commit(Batch { sagas: timers, ..Batch::default() }).await.expect("a commit");
         assert_eq!(claim_due(store, 20).await, [sooner]);
         assert_eq!(claim_due(store, 499).await, [sooner]);
         assert_eq!(claim_due(store, 500).await, [later]);
@@ -62,9 +62,9 @@ async fn each_claim_goes_to_one_asker(#[values(Memory, Sqlite, Postgres)] on: On
     const ROWS: usize = 300;
     run(on, async |test| {
         let sagas: Vec<SagaId> = (0..ROWS).map(|_| saga_id()).collect();
-        let wakes = sagas.iter().map(|saga| (*saga, Some(Time(10)))).collect();
+        let timers = sagas.iter().map(|saga| timed(*saga, Some(10))).collect();
         let outbox = sagas.iter().map(|saga| unsent(*saga)).collect();
-        let batch = Batch { wakes, outbox, outbox_reserved_until: Time(10), ..Batch::default() };
+        let batch = Batch { sagas: timers, outbox, outbox_reserved_until: Time(10), ..Batch::default() };
         test.store.commit(batch).await.expect("a commit");
 
         let askers = (0..6).map(|_| {
@@ -157,7 +157,11 @@ async fn a_saga_stays_as_long_as_its_messages_are_not_sent(#[values(Memory, Sqli
         let sagas = [saga_id(), saga_id()];
         let rows = sagas.map(|saga| SagaRow { status: Status::Completed, ..row(saga, 10) });
         let outbox = unsent(sagas[0]);
-        let batch = Batch { sagas: rows.to_vec(), outbox: vec![outbox.clone()], ..Batch::default() };
+        let batch = Batch {
+            sagas: rows.clone().map(without_timer).into(),
+            outbox: vec![outbox.clone()],
+            ..Batch::default()
+        };
         store.commit(batch).await.expect("a commit");
         assert_eq!(store.delete_sagas(&sagas).await.expect("a number"), 1);
         assert_eq!(store.saga(sagas[0]).await.expect("an answer"), Some(rows[0].clone()));
@@ -175,11 +179,11 @@ async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Po
         let store = &test.store;
         let [one, other] = std::array::from_fn(|_| Uuid::now_v7());
         let lease = |holder| Lease { holder, ..LEASE };
-        let wakes = [saga_id(), saga_id(), saga_id()].map(|saga| (saga, Some(Time(10)))).into();
+        let timers = [saga_id(), saga_id(), saga_id()].map(|saga| timed(saga, Some(10))).into();
         let queued: Vec<_> = (0..3).map(|_| unsent(saga_id())).collect();
         let outbox = queued.clone();
         let held = Batch { outbox_holder: one, outbox_reserved_until: Time(500), ..Batch::default() };
-        store.commit(Batch { wakes, outbox, ..held }).await.expect("a commit");
+        store.commit(Batch { sagas: timers, outbox, ..held }).await.expect("a commit");
         let due = store.claim_due(Time(10), lease(one), 2).await.expect("wake-ups");
         assert_eq!(store.claim_due(Time(10), lease(other), 9).await.expect("wake-ups").len(), 1);
         for (process, at) in [(one, 10), (other, 20)] {
@@ -223,7 +227,7 @@ async fn what_a_process_has_reserved_can_be_released(#[values(Memory, Sqlite, Po
         assert_eq!(store.processes().await.expect("processes"), [row(other, 20, None)]);
         // A decided timer belongs to no process.
         store
-            .commit(Batch { wakes: vec![(again[0], Some(Time(900)))], ..Batch::default() })
+            .commit(Batch { sagas: vec![timed(again[0], Some(900))], ..Batch::default() })
             .await
             .expect("a commit");
         store.release(other, Time(61)).await.expect("a release");

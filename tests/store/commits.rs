@@ -15,7 +15,9 @@ use snorri_ports::store::{Batch, Error, Filter, SagaRow};
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
-use crate::samples::{all_kinds, appended, entry, first, numbered, row, saga_id, unsent};
+use crate::samples::{
+    all_kinds, appended, entry, first, numbered, row, saga_id, timed, unsent, without_timer,
+};
 use crate::{LEASE, claim_due, claim_unsent, commit, list};
 
 #[rstest]
@@ -54,9 +56,8 @@ async fn a_conflict_writes_nothing_of_its_batch(#[values(Memory, Sqlite, Postgre
 
         let mut batch = first(new, 20);
         batch.entries.push(appended(old, 1, numbered(20)));
-        batch.sagas.push(SagaRow { status: Status::Stuck, ..row(old, 20) });
+        batch.sagas.push(without_timer(SagaRow { status: Status::Stuck, ..row(old, 20) }));
         batch.sent.push(queued[0].id);
-        batch.wakes.push((old, None));
         assert!(matches!(store.commit(batch).await, Err(Error::Conflict)));
 
         let loaded = store.load(&[old, new]).await.expect("journals").journals;
@@ -125,10 +126,9 @@ async fn large_batches_and_payloads_fit(#[values(Memory, Sqlite, Postgres)] on: 
         let sagas: Vec<SagaId> = (0..2_000).map(|_| saga_id()).collect();
         let many = |at: i64, seq: u32| Batch {
             entries: sagas.iter().map(|saga| appended(*saga, seq, numbered(at))).collect(),
-            sagas: sagas.iter().map(|saga| row(*saga, at)).collect(),
+            sagas: sagas.iter().map(|saga| timed(*saga, Some(at))).collect(),
             outbox: sagas.iter().map(|saga| unsent(*saga)).collect(),
             outbox_reserved_until: Time(at),
-            wakes: sagas.iter().map(|saga| (*saga, Some(Time(at)))).collect(),
             ..Batch::default()
         };
         store.commit(many(10, 1)).await.expect("a commit");
@@ -227,7 +227,6 @@ fn whole(sagas: &[SagaId]) -> Batch {
         whole.entries.extend(part.entries);
         whole.sagas.extend(part.sagas);
         whole.outbox.extend(part.outbox);
-        whole.wakes.extend(part.wakes);
         whole
     })
 }

@@ -188,7 +188,6 @@ async fn a_database_is_migrated_once(#[values(Sqlite, Postgres)] on: On) {
             "saga",
             "journal",
             "outbox",
-            "timer",
             "schedule",
             "dead_letter",
             "audit",

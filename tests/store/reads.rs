@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use rstest::rstest;
 use snorri_core::{Status, Time};
-use snorri_ports::store::{AuditFilter, Batch, Count, Filter, Registered, SagaRow, StoredDefinition};
+use snorri_ports::store::{
+    AuditFilter, Batch, ChangedSaga, Count, Filter, Registered, SagaRow, StoredDefinition,
+};
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
-use crate::samples::{AWKWARD, appended, audit, numbered, row, saga_id};
-use crate::{commit, list};
+use crate::samples::{AWKWARD, appended, audit, numbered, row, saga_id, without_timer};
+use crate::{claim_due, commit, list};
 
 #[rstest]
 #[tokio::test]
@@ -20,7 +22,10 @@ async fn a_saga_row_keeps_what_it_was_started_as(#[values(Memory, Sqlite, Postgr
         let keyed = SagaRow { key, version: u32::MAX, definition: AWKWARD.into(), ..row(saga_id(), 10) };
         let unkeyed = row(saga_id(), 20);
         let empty = SagaRow { key: Some(String::new()), ..row(saga_id(), 30) };
-        let batch = Batch { sagas: vec![keyed.clone(), unkeyed.clone(), empty.clone()], ..Batch::default() };
+        let batch = Batch {
+            sagas: [&keyed, &unkeyed, &empty].map(|row| without_timer(row.clone())).into(),
+            ..Batch::default()
+        };
         store.commit(batch).await.expect("a commit");
         assert_eq!(store.saga(keyed.id).await.expect("a saga"), Some(keyed.clone()));
         assert_eq!(store.saga(unkeyed.id).await.expect("a saga"), Some(unkeyed));
@@ -31,9 +36,19 @@ async fn a_saga_row_keeps_what_it_was_started_as(#[values(Memory, Sqlite, Postgr
             SagaRow { status: Status::Stuck, changed_at: Time(40), version: 7, paused: true, ..keyed };
         let other =
             SagaRow { key: None, definition: "other".into(), started_at: Time(50), ..changed.clone() };
-        let batch = Batch { sagas: vec![other], ..Batch::default() };
+        let batch = Batch { sagas: vec![without_timer(other)], ..Batch::default() };
         store.commit(batch).await.expect("a commit");
-        assert_eq!(store.saga(changed.id).await.expect("a saga"), Some(changed));
+        assert_eq!(store.saga(changed.id).await.expect("a saga"), Some(changed.clone()));
+
+        let row = SagaRow { changed_at: Time(60), ..changed.clone() };
+        let sagas = vec![ChangedSaga { row, timer: Some(Time(70)) }];
+        store.commit(Batch { sagas, ..Batch::default() }).await.expect("a commit");
+        assert_eq!(claim_due(store, 70).await, [changed.id]);
+        assert_eq!(
+            store.saga(changed.id).await.expect("a saga"),
+            Some(changed),
+            "only its timer has changed"
+        );
     })
     .await;
 }
@@ -50,7 +65,7 @@ async fn sagas_are_listed_newest_first_page_by_page(#[values(Memory, Sqlite, Pos
             row.definition = if number % 2 == 0 { "order" } else { "trip" }.into();
             row.key = Some(format!("key {}", number % 5));
         }
-        let batch = Batch { sagas: rows.clone(), ..Batch::default() };
+        let batch = Batch { sagas: rows.iter().cloned().map(without_timer).collect(), ..Batch::default() };
         test.store.commit(batch).await.expect("a commit");
         rows.sort_by_key(|row| std::cmp::Reverse((row.started_at, row.id)));
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use snorri_core::journal::InterventionKind;
 use snorri_core::journal::{AnswerTo, By, Cause, Fact, Problem, ReplyKind, SkipReason, Started, StopReason};
 use snorri_core::{Direction, Entry, SagaId, Status, Time};
-use snorri_ports::store::{Appended, AuditEntry, Batch, MessageRef, OutboxRow, SagaRow};
+use snorri_ports::store::{Appended, AuditEntry, Batch, ChangedSaga, MessageRef, OutboxRow, SagaRow};
 use uuid::Uuid;
 
 /// Text that naive quoting, escaping or encoding would spoil.
@@ -44,6 +44,15 @@ pub(crate) fn row(id: SagaId, started_at: i64) -> SagaRow {
     }
 }
 
+pub(crate) fn without_timer(row: SagaRow) -> ChangedSaga {
+    ChangedSaga { row, timer: None }
+}
+
+/// A saga that is to be woken at this time, if any.
+pub(crate) fn timed(saga: SagaId, due: Option<i64>) -> ChangedSaga {
+    ChangedSaga { row: row(saga, 10), timer: due.map(Time) }
+}
+
 pub(crate) fn audit(at: i64, action: &str) -> AuditEntry {
     AuditEntry {
         id: Uuid::now_v7(),
@@ -69,10 +78,9 @@ pub(crate) fn unsent(saga: SagaId) -> OutboxRow {
 pub(crate) fn first(saga: SagaId, at: i64) -> Batch {
     Batch {
         entries: vec![appended(saga, 1, numbered(at))],
-        sagas: vec![row(saga, at)],
+        sagas: vec![ChangedSaga { row: row(saga, at), timer: Some(Time(at)) }],
         outbox: vec![unsent(saga)],
         outbox_reserved_until: Time(at),
-        wakes: vec![(saga, Some(Time(at)))],
         ..Batch::default()
     }
 }

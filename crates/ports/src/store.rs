@@ -18,7 +18,7 @@ mod rows;
 
 pub use query::{AuditFilter, Count, Filter, LetterFilter};
 pub use rows::{
-    Appended, Attributes, AuditEntry, Batch, BufferLimits, Buffered, BufferedEvent, DeadLetter,
+    Appended, Attributes, AuditEntry, Batch, BufferLimits, Buffered, BufferedEvent, ChangedSaga, DeadLetter,
     ExpiredLetters, Lease, MessageRef, OpenIncidents, OutboxId, OutboxRow, ProcessRow, Registered, SagaRow,
     ScheduleRun, Secret, StoredDefinition, TokenKey,
 };

@@ -20,7 +20,7 @@ const ALL: &str = "SELECT id, seen_at, ended_at FROM process ORDER BY id";
 /// Each is a statement of its own: if the process dies in between, another executes them all again.
 const RELEASE: [&str; 3] = [
     "UPDATE outbox SET reserved_until = $2, holder = NULL WHERE holder = $1",
-    "UPDATE timer SET due = $2, holder = NULL WHERE holder = $1",
+    "UPDATE saga SET due = $2, holder = NULL WHERE due IS NOT NULL AND holder = $1",
     "UPDATE process SET ended_at = $2 WHERE id = $1 AND seen_at <= $2 AND ended_at IS NULL",
 ];
 

@@ -19,7 +19,7 @@ use snorri_core::{SagaId, Time};
 use snorri_ports::store::{Error, ExpiredLetters};
 
 /// All tables with rows of a saga but its own, with the column that has its id.
-const TABLES: [&str; 5] = ["journal", "incident", "attribute", "timer", "dead_letter"];
+const TABLES: [&str; 4] = ["journal", "incident", "attribute", "dead_letter"];
 
 const FINAL_ONLY: &str = "status IN ('completed', 'compensated', 'abandoned')";
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, ExecResult, QueryResult, Statement, Value};
 
+use crate::commit::claim::LastWhole;
 use crate::commit::writer::{Alone, Writer};
 use crate::read::stored::Logged;
 use crate::session::error::SqlError;
@@ -21,6 +22,7 @@ pub struct SqlStore {
     pub(crate) patience: Duration,
     pub(crate) recycling: Recycling,
     pub(crate) logged: Logged,
+    pub(crate) last_whole: LastWhole,
     /// Set if there are several databases.
     pub(crate) switch: Option<Arc<Switch>>,
 }

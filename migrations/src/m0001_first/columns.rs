@@ -34,6 +34,8 @@ pub(super) enum Saga {
     Paused,
     StartedAt,
     ChangedAt,
+    Due,
+    Holder,
 }
 
 #[derive(DeriveIden)]
@@ -69,14 +71,6 @@ pub(super) enum Outbox {
     ReservedUntil,
     Holder,
     Messages,
-}
-
-#[derive(DeriveIden)]
-pub(super) enum Timer {
-    Table,
-    Saga,
-    Due,
-    Holder,
 }
 
 #[derive(DeriveIden)]

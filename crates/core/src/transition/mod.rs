@@ -35,7 +35,6 @@ pub struct Decision {
     /// After the entry.
     pub state: State,
     pub messages: Vec<Message>,
-    pub wake: Wake,
 }
 
 /// A decision without the state that it leads to.
@@ -43,15 +42,6 @@ pub struct Decision {
 pub struct Consequences {
     pub entry: Entry,
     pub messages: Vec<Message>,
-    pub wake: Wake,
-}
-
-/// The change of the saga's timer in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
-    Keep,
-    At(Time),
-    Never,
 }
 
 /// Why an input changes nothing.
@@ -154,8 +144,8 @@ pub fn transition(
     now: Time,
 ) -> Result<Decision, Rejection> {
     let mut state = state.clone();
-    let Consequences { entry, messages, wake } = advance_state(definition, &mut state, input, now)?;
-    Ok(Decision { entry, state, messages, wake })
+    let Consequences { entry, messages } = advance_state(definition, &mut state, input, now)?;
+    Ok(Decision { entry, state, messages })
 }
 
 /// The same, and `state` becomes the state after it. A rejection leaves it as it was.
@@ -311,36 +301,26 @@ impl Draft<'_> {
     }
 
     fn into_consequences(mut self, cause: Cause) -> Consequences {
-        let wake = self.schedule_wake();
+        self.set_timer();
         self.state.seq += 1;
         let entry = Entry { at: self.at, cause, facts: self.facts };
-        Consequences { entry, messages: self.messages, wake }
+        Consequences { entry, messages: self.messages }
     }
 
     /// Sets the timer only if it would fire too late: a timer finds out what is due, so one that fires early enough serves
     /// every step after it.
-    fn schedule_wake(&mut self) -> Wake {
+    fn set_timer(&mut self) {
         if self.state.ended.is_some() {
-            return Wake::Never;
+            return;
         }
-        if self.state.paused.is_some() {
-            if self.state.wake.is_some() {
-                self.record(Fact::TimerSet { at: None });
-            }
-            return Wake::Never;
-        }
-        let set = self.state.wake.filter(|&set| set > self.at);
-        match (self.state.next_due(), set) {
-            (Some(due), Some(set)) if set <= due => Wake::Keep,
-            (Some(due), _) => {
-                self.record(Fact::TimerSet { at: Some(due) });
-                Wake::At(due)
-            }
-            (None, None) if self.state.wake.is_some() => {
-                self.record(Fact::TimerSet { at: None });
-                Wake::Never
-            }
-            (None, _) => Wake::Keep,
+        let due = self.state.next_due();
+        let is_early = |set: Time| set > self.at && due.is_none_or(|due| set <= due);
+        let serves = match self.state.wake {
+            Some(set) => self.state.paused.is_none() && is_early(set),
+            None => due.is_none(),
+        };
+        if !serves {
+            self.record(Fact::TimerSet { at: due });
         }
     }
 }

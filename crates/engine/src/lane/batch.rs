@@ -12,10 +12,10 @@ use crate::lane::request::Request;
 use crate::lane::size;
 use snorri_core::input::{Reply, ReplyResult};
 use snorri_core::journal::{EventSource, Fact, Problem, ProblemCode};
-use snorri_core::transition::{Consequences, Wake};
+use snorri_core::transition::Consequences;
 use snorri_core::{Entry, Input, Message, SagaId, State, Status, StepPath, Time};
 use snorri_ports::store::{
-    Appended, Attributes, AuditEntry, Batch, DeadLetter, MessageRef, OpenIncidents, SagaRow,
+    Appended, Attributes, AuditEntry, Batch, ChangedSaga, DeadLetter, MessageRef, OpenIncidents, SagaRow,
 };
 use snorri_wire::envelope::Wire;
 
@@ -24,8 +24,7 @@ use snorri_wire::envelope::Wire;
 pub struct BatchBuilder {
     entries: Vec<Appended>,
     messages: Vec<(MessageRef, Arc<Message>)>,
-    sagas: HashMap<SagaId, SagaRow>,
-    wakes: HashMap<SagaId, Option<Time>>,
+    sagas: HashMap<SagaId, ChangedSaga>,
     dead_letters: Vec<DeadLetter>,
     incidents: HashMap<SagaId, (Time, Vec<String>)>,
     attributes: Vec<Attributes>,
@@ -35,17 +34,17 @@ pub struct BatchBuilder {
 
 /// What is compared with the state after a decision.
 #[derive(Debug)]
-pub(crate) struct Before {
-    listed: Option<(Status, u32, bool)>,
+pub struct Before {
+    columns: Option<Columns>,
     codes: Vec<String>,
     /// For the audit.
     summary: Value,
 }
 
 impl Before {
-    pub(crate) fn of(state: &State, audit: Option<&AuditContext>) -> Self {
+    pub fn of(state: &State, audit: Option<&AuditContext>) -> Self {
         let summary = audit.map(|_| summary(state)).unwrap_or_default();
-        Self { listed: listed(state), codes: codes(state), summary }
+        Self { columns: columns(state), codes: codes(state), summary }
     }
 }
 
@@ -54,19 +53,19 @@ pub(crate) const UNREADABLE: &str = "unreadable";
 
 impl BatchBuilder {
     /// Adds one decision about a saga, with the state after it.
-    pub(crate) fn add(
+    pub fn add(
         &mut self,
         before: Before,
         state: &State,
         audit: Option<&AuditContext>,
         consequences: Consequences,
     ) {
-        let Consequences { entry, messages, wake } = consequences;
+        let Consequences { entry, messages } = consequences;
         self.bytes += size::of_entry(&entry) + messages.iter().map(size::of_message).sum::<usize>();
-        if before.listed != listed(state)
+        if before.columns != columns(state)
             && let Some(row) = saga_row(state, entry.at)
         {
-            self.sagas.insert(state.id, row);
+            self.sagas.insert(state.id, ChangedSaga { row, timer: state.wake });
         }
         let codes = codes(state);
         if before.codes != codes {
@@ -76,15 +75,6 @@ impl BatchBuilder {
             && let Some(attributes) = attributes(state)
         {
             self.attributes.push(attributes);
-        }
-        match wake {
-            Wake::Keep => {}
-            Wake::At(at) => {
-                self.wakes.insert(state.id, Some(at));
-            }
-            Wake::Never => {
-                self.wakes.insert(state.id, None);
-            }
         }
         let at = |index| MessageRef { saga: state.id, seq: state.seq, index };
         let messages = (0..).zip(messages).map(|(index, message)| (at(index), Arc::new(message)));
@@ -150,7 +140,6 @@ impl BatchBuilder {
         Batch {
             entries: self.entries,
             sagas: self.sagas.into_values().collect(),
-            wakes: self.wakes.into_iter().collect(),
             dead_letters: self.dead_letters,
             incidents: incidents.collect(),
             attributes: self.attributes,
@@ -194,9 +183,11 @@ fn received_as(wire: &Wire, saga: SagaId, input: &Input) -> Option<Received> {
     }
 }
 
-/// The columns of a saga's row that change.
-fn listed(state: &State) -> Option<(Status, u32, bool)> {
-    (state.seq > 0).then(|| (state.status(), state.version(), state.paused.is_some()))
+/// The columns of a saga's row that change: its status, its version, whether it is paused, and its timer.
+type Columns = (Status, u32, bool, Option<Time>);
+
+fn columns(state: &State) -> Option<Columns> {
+    (state.seq > 0).then(|| (state.status(), state.version(), state.paused.is_some(), state.wake))
 }
 
 /// The codes of the incidents that an operator has to resolve.

@@ -16,8 +16,8 @@ use snorri_core::{Entry, SagaId, Status, Time};
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub entries: Vec<Appended>,
-    /// Sagas that are new, or whose status or version changed, or that were paused or resumed: at most one row a saga.
-    pub sagas: Vec<SagaRow>,
+    /// Sagas that are new, or of which a column changed: at most one row a saga.
+    pub sagas: Vec<ChangedSaga>,
     /// The messages to be sent once the batch is committed.
     pub outbox: Vec<OutboxRow>,
     /// Until when only the committer sends them: see [`Store::claim_unsent`].
@@ -26,8 +26,6 @@ pub struct Batch {
     pub outbox_holder: Uuid,
     /// Rows of earlier batches whose messages the broker has confirmed.
     pub sent: Vec<OutboxId>,
-    /// The timers of sagas (`None`: no timer), at most one a saga.
-    pub wakes: Vec<(SagaId, Option<Time>)>,
     /// The open incidents of sagas whose incidents changed, at most one item a saga.
     pub incidents: Vec<OpenIncidents>,
     /// The attributes of new sagas that have any, at most one item a saga.
@@ -49,7 +47,6 @@ impl Batch {
             && self.sagas.is_empty()
             && self.outbox.is_empty()
             && self.sent.is_empty()
-            && self.wakes.is_empty()
             && self.incidents.is_empty()
             && self.attributes.is_empty()
             && self.dead_letters.is_empty()
@@ -77,9 +74,17 @@ pub struct SagaRow {
     pub key: Option<String>,
     pub status: Status,
     pub started_at: Time,
-    /// When the status last changed.
+    /// When the status or the version last changed, or the saga was paused or resumed.
     pub changed_at: Time,
     pub paused: bool,
+}
+
+/// A saga with its timer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedSaga {
+    pub row: SagaRow,
+    /// When to wake it. Overrides the lease of an earlier timer.
+    pub timer: Option<Time>,
 }
 
 /// The codes of a saga's open incidents, by which it is found. They replace the stored ones; an empty list removes them.

@@ -3,6 +3,10 @@
 //! On PostgreSQL, rows that another process is just claiming are skipped. The rows are found and locked first, and then updated
 //! by an array of their keys: a join would be planned for the whole table once it is large.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
@@ -14,17 +18,47 @@ use snorri_ports::store::Lease;
 
 const POSTGRES_DUE: &str = "\
 WITH claimed AS MATERIALIZED (
-    SELECT saga, due FROM timer WHERE due <= $1 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED
+    SELECT id, due FROM saga WHERE due > $5 AND due <= $1 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED
 ), leased AS (
-    UPDATE timer SET due = $2, holder = $4 WHERE saga = ANY(ARRAY(SELECT saga FROM claimed))
+    UPDATE saga SET due = $2, holder = $4 WHERE id = ANY(ARRAY(SELECT id FROM claimed))
 )
-SELECT saga FROM claimed ORDER BY due, saga";
+SELECT id FROM claimed ORDER BY due, id";
 
-const SQLITE_DUE: &str = "SELECT saga FROM timer WHERE due <= ?1 ORDER BY due, saga LIMIT ?2";
+const SQLITE_DUE: &str = "SELECT id FROM saga WHERE due <= ?1 ORDER BY due, id LIMIT ?2";
 
 /// A second statement, because SQLite returns no value from before an update, and the order is by the old one.
 const SQLITE_LEASE_DUE: &str =
-    "UPDATE timer SET due = ?1, holder = ?3 WHERE saga IN (SELECT unhex(value) FROM json_each(?2))";
+    "UPDATE saga SET due = ?1, holder = ?3 WHERE id IN (SELECT unhex(value) FROM json_each(?2))";
+
+/// How often a claim looks at all timers, and how far back the others look before the last of those.
+const WHOLE_INTERVAL: Duration = Duration::from_secs(10);
+const OVERLAP: Duration = Duration::from_secs(60);
+
+/// When this process last claimed all that was due.
+///
+/// PostgreSQL keeps the index entries of ended sagas until its next vacuum. A claim that began with the oldest timer would read
+/// all of these each time. Only a process whose clock is wrong by more than the overlap writes timers that most claims leave out.
+#[derive(Debug, Clone)]
+pub(crate) struct LastWhole(Arc<AtomicI64>);
+
+impl Default for LastWhole {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(i64::MIN)))
+    }
+}
+
+impl LastWhole {
+    /// The time after which a claim at `now` looks; `None`: at all timers.
+    fn after(&self, now: Time) -> Option<Time> {
+        let last = Time(self.0.load(Ordering::Relaxed));
+        let is_recent = last <= now && now < last.after(WHOLE_INTERVAL);
+        is_recent.then(|| last.before(OVERLAP))
+    }
+
+    fn set(&self, now: Time) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+}
 
 pub(crate) async fn due(
     store: &SqlStore,
@@ -35,8 +69,19 @@ pub(crate) async fn due(
     let until = now.after(lease.duration);
     match &store.dialect {
         Dialect::Postgres => {
-            let values = [now.0.into(), until.0.into(), i64::from(limit).into(), lease.holder.into()];
-            sagas(&store.query(store.statement(POSTGRES_DUE, values)).await?)
+            let after = store.last_whole.after(now);
+            let values = [
+                now.0.into(),
+                until.0.into(),
+                i64::from(limit).into(),
+                lease.holder.into(),
+                after.map_or(i64::MIN, |after| after.0).into(),
+            ];
+            let claimed = sagas(&store.query(store.statement(POSTGRES_DUE, values)).await?)?;
+            if after.is_none() && claimed.len() < limit as usize {
+                store.last_whole.set(now);
+            }
+            Ok(claimed)
         }
         Dialect::Sqlite(writer) => {
             let writing = writer.begin().await?;

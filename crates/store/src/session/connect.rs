@@ -11,6 +11,7 @@ use sea_orm::{
     Statement, TransactionTrait,
 };
 
+use crate::commit::claim::LastWhole;
 use crate::commit::writer::{Writer, to_write};
 use crate::read::stored::Logged;
 use crate::session::error::SqlError;
@@ -57,7 +58,15 @@ pub(crate) async fn connect(options: &Options) -> Result<SqlStore, ConnectError>
     let patience = options.acquire_timeout + options.statement_timeout + GRACE;
     let switch = (options.url.are_several() && matches!(dialect, Dialect::Postgres))
         .then(|| Arc::new(Switch::new(options, &db, url, &recycling)));
-    Ok(SqlStore { db, dialect, patience, recycling, logged: Logged::default(), switch })
+    Ok(SqlStore {
+        db,
+        dialect,
+        patience,
+        recycling,
+        logged: Logged::default(),
+        last_whole: LastWhole::default(),
+        switch,
+    })
 }
 
 /// Applies all pending migrations or none. Of processes that start together, one does it and the others wait for it.

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::{Reserved, Tables, Timer};
-use snorri_ports::store::{Batch, OutboxRow};
+use snorri_core::Time;
+use snorri_ports::store::{Batch, ChangedSaga, OutboxRow, SagaRow};
 
 impl Tables {
     /// Whether a batch would append an existing entry.
@@ -18,10 +19,9 @@ impl Tables {
     ///
     /// If a database would refuse the batch, so that a simulation finds the origin of such batches.
     pub(super) fn write(&mut self, batch: Batch) {
-        assert!(all_differ(batch.sagas.iter().map(|saga| saga.id)), "a saga has two rows");
+        assert!(all_differ(batch.sagas.iter().map(|saga| saga.row.id)), "a saga has two rows");
         assert!(all_differ(batch.incidents.iter().map(|open| open.saga)), "a saga has incidents twice");
         assert!(all_differ(batch.attributes.iter().map(|of| of.saga)), "a saga has attributes twice");
-        assert!(all_differ(batch.wakes.iter().map(|(saga, _)| *saga)), "a saga has two wake-ups");
         let queued = batch.outbox.iter().map(|row| row.id);
         let sent = batch.sent.iter().copied().collect::<HashSet<_>>();
         assert!(all_differ(queued.chain(sent)), "a row is queued twice, or sent by the batch that queues it");
@@ -29,12 +29,8 @@ impl Tables {
         for appended in batch.entries {
             self.journal.insert((appended.saga, appended.seq), appended.entry);
         }
-        for saga in batch.sagas {
-            let row = self.sagas.entry(saga.id).or_insert_with(|| saga.clone());
-            row.version = saga.version;
-            row.status = saga.status;
-            row.changed_at = saga.changed_at;
-            row.paused = saga.paused;
+        for ChangedSaga { row, timer } in batch.sagas {
+            self.write_saga(row, timer);
         }
         for OutboxRow { id, messages } in batch.outbox {
             assert!(
@@ -60,11 +56,17 @@ impl Tables {
             }
         }
         self.audit.extend(batch.audit);
-        for (saga, due) in batch.wakes {
-            match due {
-                Some(due) => self.timers.insert(saga, Timer { due, holder: None }),
-                None => self.timers.remove(&saga),
-            };
+    }
+
+    fn write_saga(&mut self, saga: SagaRow, timer: Option<Time>) {
+        match timer {
+            Some(due) => self.timers.insert(saga.id, Timer { due, holder: None }),
+            None => self.timers.remove(&saga.id),
+        };
+        let row = self.sagas.entry(saga.id).or_insert_with(|| saga.clone());
+        if (row.version, row.status, row.paused) != (saga.version, saga.status, saga.paused) {
+            (row.version, row.status, row.paused) = (saga.version, saga.status, saga.paused);
+            row.changed_at = saga.changed_at;
         }
     }
 }
