@@ -67,10 +67,9 @@ fn tables() -> [TableCreateStatement; 13] {
 /// - Rare conditions have partial indexes, which cost nothing for rows that do not meet them.
 /// - `buffered_event_by_identity` admits each event once for its saga, and finds the events of a saga.
 /// - The rows that a process has reserved have no index: they are searched once, after its death.
-const INDEXES: [&str; 18] = [
+const INDEXES: [&str; 17] = [
     "CREATE INDEX saga_by_status ON saga (status, started_at, id)",
     "CREATE INDEX saga_by_definition ON saga (definition, version, status, started_at, id)",
-    "CREATE INDEX saga_by_key ON saga (key, started_at, id) WHERE key IS NOT NULL",
     "CREATE INDEX saga_by_pause ON saga (started_at, id) WHERE paused",
     "CREATE INDEX incident_by_code ON incident (code, started_at, saga)",
     "CREATE INDEX attribute_by_value ON attribute (name, value, started_at, saga)",

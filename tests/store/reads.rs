@@ -10,7 +10,7 @@ use snorri_ports::store::{
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
-use crate::samples::{AWKWARD, appended, audit, numbered, row, saga_id, without_timer};
+use crate::samples::{AWKWARD, appended, audit, numbered, row, saga_id, with_key, without_timer};
 use crate::{claim_due, commit, list};
 
 #[rstest]
@@ -63,7 +63,7 @@ async fn sagas_are_listed_newest_first_page_by_page(#[values(Memory, Sqlite, Pos
         for (number, row) in rows.iter_mut().enumerate() {
             row.status = statuses[number % 3];
             row.definition = if number % 2 == 0 { "order" } else { "trip" }.into();
-            row.key = Some(format!("key {}", number % 5));
+            *row = with_key(row.clone(), &format!("key {}", number / 2));
         }
         let batch = Batch { sagas: rows.iter().cloned().map(without_timer).collect(), ..Batch::default() };
         test.store.commit(batch).await.expect("a commit");

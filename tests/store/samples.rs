@@ -44,6 +44,11 @@ pub(crate) fn row(id: SagaId, started_at: i64) -> SagaRow {
     }
 }
 
+/// The id follows from the key.
+pub(crate) fn with_key(row: SagaRow, key: &str) -> SagaRow {
+    SagaRow { id: SagaId::of_key(&row.definition, key), key: Some(key.to_owned()), ..row }
+}
+
 pub(crate) fn without_timer(row: SagaRow) -> ChangedSaga {
     ChangedSaga { row, timer: None }
 }

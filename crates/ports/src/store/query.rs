@@ -14,6 +14,7 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only those that are running, compensating or stuck.
     pub unfinished: bool,
+    /// The business key, by which sagas are found whose ids follow from it ([`SagaId::of_key`]).
     pub key: Option<String>,
     /// Started at this time or later.
     pub started_from: Option<Time>,

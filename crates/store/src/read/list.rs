@@ -6,15 +6,15 @@
 //! each status (of which there are six) and each version.
 //!
 //! Incidents and attributes have tables of their own. A list begins there if few sagas have them, and otherwise with the other
-//! conditions.
+//! conditions. The sagas of a business key are found by their ids.
 
 use sea_orm::{QueryResult, Statement};
 use uuid::Uuid;
 
-use crate::parameters::{code, text};
+use crate::parameters::{code, json_keys, text, uuids};
 use crate::read::question::Question;
 use crate::session::error::SqlError;
-use crate::sql_store::SqlStore;
+use crate::sql_store::{Dialect, SqlStore};
 use snorri_core::{SagaId, Status, Time};
 use snorri_ports::store::{Count, Error, Filter, SagaRow};
 
@@ -35,6 +35,15 @@ WITH RECURSIVE found (version) AS (
     FROM found WHERE found.version IS NOT NULL
 )
 SELECT version FROM found WHERE version IS NOT NULL";
+
+/// The definitions of all sagas, read in the same way.
+const NAMES: &str = "\
+WITH RECURSIVE found (name) AS (
+    SELECT min(definition) FROM saga
+    UNION ALL
+    SELECT (SELECT min(definition) FROM saga WHERE definition > found.name) FROM found WHERE found.name IS NOT NULL
+)
+SELECT name FROM found WHERE name IS NOT NULL";
 
 const COUNTS: &str = "\
 SELECT definition, version, status, count(*) FROM saga
@@ -78,8 +87,11 @@ pub(crate) async fn saga(store: &SqlStore, id: SagaId) -> Result<Option<SagaRow>
 
 pub(crate) async fn sagas(store: &SqlStore, filter: &Filter, limit: u32) -> Result<Vec<SagaRow>, SqlError> {
     let range = Range::of(filter);
+    if let Some(key) = &filter.key {
+        return of_key(store, filter, key, range, limit).await;
+    }
     let source = source(store, filter, range).await?;
-    let is_one_run = source != Source::Saga || filter.key.is_some() || filter.paused == Some(true);
+    let is_one_run = source != Source::Saga || filter.paused == Some(true);
     if is_one_run {
         return rows(store, one_run(store, filter, source, range, limit)).await;
     }
@@ -106,6 +118,40 @@ pub(crate) async fn sagas(store: &SqlStore, filter: &Filter, limit: u32) -> Resu
     Ok(listed)
 }
 
+/// The sagas with a business key: at most one of each definition, because definition and key give its id. So no index has keys,
+/// which come in any order and would cost each saga a page of its own.
+async fn of_key(
+    store: &SqlStore,
+    filter: &Filter,
+    key: &str,
+    range: Range,
+    limit: u32,
+) -> Result<Vec<SagaRow>, SqlError> {
+    let definitions = match &filter.definition {
+        Some(definition) => vec![definition.clone()],
+        None => names(store).await?,
+    };
+    let ids = definitions.iter().map(|definition| SagaId::of_key(definition, key).0).collect::<Vec<_>>();
+    let mut question = Question::new(format!("SELECT {COLUMNS} FROM saga AS s"));
+    let (ids, condition) = match store.dialect {
+        Dialect::Postgres => (uuids(ids), "s.id = ANY($1::uuid[])"),
+        Dialect::Sqlite(_) => {
+            (json_keys(ids.iter()).into(), "s.id IN (SELECT unhex(value) FROM json_each($1))")
+        }
+    };
+    question.value(ids);
+    question.and(condition);
+    range.apply(&mut question, "s.started_at", "s.id");
+    status(&mut question, filter, Source::Saga);
+    others(&mut question, filter, Source::Saga);
+    rows(store, question.finish(store, "s.started_at DESC, s.id DESC", limit)).await
+}
+
+async fn names(store: &SqlStore) -> Result<Vec<String>, SqlError> {
+    let rows = store.query(store.statement(NAMES, [])).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+}
+
 fn statuses(filter: &Filter) -> Vec<Status> {
     // A saga that has ended has no open incident.
     let is_unfinished = filter.unfinished || filter.incident.is_some();
@@ -119,7 +165,6 @@ async fn source(store: &SqlStore, filter: &Filter, range: Range) -> Result<Sourc
         || filter.unfinished
         || filter.paused == Some(true);
     let asked = match (&filter.incident, &filter.attribute) {
-        _ if filter.key.is_some() => return Ok(Source::Saga),
         (None, None) => return Ok(Source::Saga),
         (Some(_), None) if !has_others => return Ok(Source::Incident),
         (None, Some(_)) if !has_others => return Ok(Source::Attribute),
@@ -178,13 +223,16 @@ fn one_run(store: &SqlStore, filter: &Filter, source: Source, range: Range, limi
         question.and("s.id = m.saga");
         "m.started_at DESC, m.saga DESC"
     };
-    question.filter("s.key", filter.key.as_deref().map(text));
+    status(&mut question, filter, source);
+    others(&mut question, filter, source);
+    question.finish(store, order, limit)
+}
+
+fn status(question: &mut Question, filter: &Filter, source: Source) {
     question.filter("s.status", filter.status.map(Status::as_str));
     if filter.unfinished || (filter.incident.is_some() && source == Source::Saga) {
         question.and("s.status IN ('running', 'compensating', 'stuck')");
     }
-    others(&mut question, filter, source);
-    question.finish(store, order, limit)
 }
 
 /// A list that is the merge of one run of an index for each status.
