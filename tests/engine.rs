@@ -269,7 +269,7 @@ async fn a_saga_that_cannot_be_read_is_set_aside_alone() {
         (spoiled, sound)
     };
     let gap = Entry { at: Time(0), cause: Cause::TimerFired, facts: Vec::new() };
-    let entries = vec![Appended { saga: spoiled, seq: 9, entry: gap }];
+    let entries = vec![Appended { saga: spoiled, started_at: Time(0), seq: 9, entry: gap }];
     store.commit(Batch { entries, ..Batch::default() }).await.expect("a commit");
 
     let (engine, running) = engine(&store).await;

@@ -36,8 +36,8 @@ pub async fn fill(database: &DatabaseConnection, sagas: u64) -> anyhow::Result<(
                  FROM (SELECT n, n * 104729 % 1000 AS d FROM generate_series(1, {sagas}::bigint) AS n) AS n) AS n"
         ),
         format!(
-            "INSERT INTO journal (saga, seq, at, entry)
-             SELECT id, seq, started_at + seq, '{entry}' FROM {NUMBERED}, generate_series(1, 2 + n % 2) AS seq"
+            "INSERT INTO journal (started_at, saga, seq, at, entry)
+             SELECT started_at, id, seq, started_at + seq, '{entry}' FROM {NUMBERED}, generate_series(1, 2 + n % 2) AS seq"
         ),
         format!(
             "INSERT INTO attribute (saga, started_at, name, value)

@@ -1,7 +1,8 @@
 //! Snorri's database schema: one for PostgreSQL and SQLite, as append-only migrations.
 //!
 //! - `definition`: the registered definitions, immutable except whether they are active for new sagas.
-//! - `journal`: the only source of truth about a saga. Its key (saga, seq) is the only lock.
+//! - `journal`: the only source of truth about a saga. Its key (started_at, saga, seq) is
+//!   the only lock on a saga that runs, and the key of `saga` on one that starts.
 //! - `saga`: the columns of lists and searches and the timer, derived from the journal.
 //! - `incident`: the codes of sagas' open incidents, by which they are found.
 //! - `attribute`: the attributes by which sagas are found.

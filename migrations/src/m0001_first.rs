@@ -141,12 +141,21 @@ fn saga() -> TableCreateStatement {
     )
 }
 
+/// Its key begins with the start of the saga, because ids come in any order: each saga would touch a page of its own, of which
+/// PostgreSQL writes a copy to its WAL after each checkpoint.
 fn journal() -> TableCreateStatement {
     table(
         Journal::Table,
-        [uuid(Journal::Saga), integer(Journal::Seq), big_integer(Journal::At), text(Journal::Entry)],
+        [
+            // When the saga started.
+            big_integer(Journal::StartedAt),
+            uuid(Journal::Saga),
+            integer(Journal::Seq),
+            big_integer(Journal::At),
+            text(Journal::Entry),
+        ],
     )
-    .primary_key(Index::create().col(Journal::Saga).col(Journal::Seq))
+    .primary_key(Index::create().col(Journal::StartedAt).col(Journal::Saga).col(Journal::Seq))
     .take()
 }
 

@@ -273,7 +273,7 @@ impl Watch {
         if conclusions(entries).any(|(_, conclusion)| conclusion == Conclusion::TimedOut) {
             self.inner().timed_out.insert(process.to_owned());
         }
-        for Appended { saga, seq, entry } in &batch.entries {
+        for Appended { saga, seq, entry, .. } in &batch.entries {
             let name = self.story.name_of(*saga);
             let mut inner = self.inner();
             let is_next = *seq == 1 || inner.journal.contains_key(&(*saga, seq - 1));

@@ -74,8 +74,8 @@ pub const FAULTS: [Fault; 30] = [
         name: "lost_timer",
         what: "timers are not written",
         file: "crates/engine/src/lane/batch.rs",
-        right: "ChangedSaga { row, timer: state.wake }",
-        wrong: r#"ChangedSaga { row, timer: state.wake.filter(|_| !snorri_core::planted::is("lost_timer")) }"#,
+        right: "ChangedSaga { row, is_new, timer: state.wake }",
+        wrong: r#"ChangedSaga { row, is_new, timer: state.wake.filter(|_| !snorri_core::planted::is("lost_timer")) }"#,
     },
     Fault {
         name: "timer_without_lease",
@@ -85,7 +85,7 @@ pub const FAULTS: [Fault; 30] = [
         wrong: r#"            Ok(due) if snorri_core::planted::is("timer_without_lease") => {
                 for saga in &due {
                     if let Ok(Some(row)) = self.store.saga(*saga).await {
-                        let sagas = vec![store::ChangedSaga { row, timer: None }];
+                        let sagas = vec![store::ChangedSaga { row, is_new: false, timer: None }];
                         let _ = self.store.commit(store::Batch { sagas, ..Default::default() }).await;
                     }
                 }

@@ -14,7 +14,7 @@ use snorri_core::{
 };
 use snorri_definition::{Compiled, compile};
 use snorri_ports::broker::{Delivery, HeaderValue, Properties};
-use snorri_ports::store::{Appended, Batch, Store};
+use snorri_ports::store::{Appended, Batch, ChangedSaga, SagaRow, Store};
 use snorri_store::Options;
 use snorri_store::SqlStore;
 use snorri_wire::envelope::{Key, Keyring, SECRET_BYTES, Wire, decode_signal, decode_start};
@@ -171,9 +171,21 @@ fn play(compiled: &Compiled, value: &Value) -> Played {
 
 async fn check_store(store: &dyn Store, played: &Played) {
     let numbered = (1..).zip(&played.entries);
-    let entries =
-        numbered.map(|(seq, entry)| Appended { saga: played.id, seq, entry: entry.clone() }).collect();
-    store.commit(Batch { entries, ..Batch::default() }).await.expect("it can be stored");
+    let entries = numbered
+        .map(|(seq, entry)| Appended { saga: played.id, started_at: Time(0), seq, entry: entry.clone() })
+        .collect();
+    let row = SagaRow {
+        id: played.id,
+        definition: "document".into(),
+        version: 1,
+        key: None,
+        status: played.state.status(),
+        started_at: Time(0),
+        changed_at: Time(0),
+        paused: false,
+    };
+    let sagas = vec![ChangedSaga { row, is_new: true, timer: None }];
+    store.commit(Batch { entries, sagas, ..Batch::default() }).await.expect("it can be stored");
     let journals = store.load(&[played.id]).await.expect("it can be read").journals;
     assert_eq!(journals[&played.id], played.entries);
     assert_eq!(State::replay(played.id, &journals[&played.id]), played.state);

@@ -11,12 +11,12 @@ use rstest::rstest;
 use serde_json::json;
 use snorri_core::journal::Fact;
 use snorri_core::{SagaId, Status, Time};
-use snorri_ports::store::{Batch, Error, Filter, SagaRow};
+use snorri_ports::store::{Appended, Batch, ChangedSaga, Error, Filter, SagaRow};
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
 use crate::samples::{
-    all_kinds, appended, entry, first, numbered, row, saga_id, timed, unsent, without_timer,
+    STARTED_AT, all_kinds, appended, entry, first, numbered, row, saga_id, timed, unsent, without_timer,
 };
 use crate::{LEASE, claim_due, claim_unsent, commit, list};
 
@@ -69,6 +69,25 @@ async fn a_conflict_writes_nothing_of_its_batch(#[values(Memory, Sqlite, Postgre
     .await;
 }
 
+/// Two processes have not the same time.
+#[rstest]
+#[tokio::test]
+async fn a_saga_starts_once_at_whatever_times(#[values(Memory, Sqlite, Postgres)] on: On) {
+    run(on, async |test| {
+        let (store, saga, other) = (&test.store, saga_id(), saga_id());
+        store.commit(first(saga, 10)).await.expect("a commit");
+        let mut again = first(other, 10);
+        let started_at = Time(STARTED_AT + 5);
+        again.entries.push(Appended { started_at, ..appended(saga, 1, numbered(15)) });
+        let row = SagaRow { started_at, ..row(saga, 15) };
+        again.sagas.push(ChangedSaga { row, is_new: true, timer: None });
+        assert!(matches!(store.commit(again).await, Err(Error::Conflict)));
+        let loaded = store.load(&[saga, other]).await.expect("journals").journals;
+        assert_eq!(loaded, HashMap::from([(saga, vec![numbered(10)])]));
+    })
+    .await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_batch_that_contradicts_itself_conflicts(#[values(Memory, Sqlite, Postgres)] on: On) {
@@ -96,7 +115,8 @@ async fn of_concurrent_writers_one_wins(#[values(Memory, Sqlite, Postgres)] on: 
                 let (store, mut sagas) = (Arc::clone(&test.store), sagas.clone());
                 sagas.rotate_left(writer as usize % 4);
                 let entries = sagas.iter().map(|saga| appended(*saga, seq, numbered(writer))).collect();
-                let sagas = sagas.iter().map(|saga| row(*saga, writer)).collect();
+                let row = |saga| ChangedSaga { is_new: seq == 1, ..timed(saga, None) };
+                let sagas = sagas.iter().map(|saga| row(*saga)).collect();
                 tokio::spawn(async move {
                     (writer, store.commit(Batch { entries, sagas, ..Batch::default() }).await)
                 })

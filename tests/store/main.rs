@@ -9,6 +9,7 @@
 //! - [`buffered`]: events that arrived before their saga, and the age and number of dead letters
 //! - [`databases`]: tests of databases only
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +28,15 @@ mod reads;
 mod retention;
 mod samples;
 
+use samples::timed;
+
 const LEASE: Lease = Lease { holder: Uuid::nil(), duration: Duration::from_millis(100) };
 
 async fn commit(store: &Arc<dyn Store>, entries: impl IntoIterator<Item = Appended>) {
-    let entries = entries.into_iter().collect();
-    store.commit(Batch { entries, ..Batch::default() }).await.expect("a commit");
+    let entries: Vec<_> = entries.into_iter().collect();
+    let sagas: BTreeSet<_> = entries.iter().map(|appended| appended.saga).collect();
+    let sagas = sagas.into_iter().map(|saga| timed(saga, None)).collect();
+    store.commit(Batch { entries, sagas, ..Batch::default() }).await.expect("a commit");
 }
 
 async fn claim_due(store: &Arc<dyn Store>, now: i64) -> Vec<SagaId> {

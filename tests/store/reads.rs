@@ -41,7 +41,7 @@ async fn a_saga_row_keeps_what_it_was_started_as(#[values(Memory, Sqlite, Postgr
         assert_eq!(store.saga(changed.id).await.expect("a saga"), Some(changed.clone()));
 
         let row = SagaRow { changed_at: Time(60), ..changed.clone() };
-        let sagas = vec![ChangedSaga { row, timer: Some(Time(70)) }];
+        let sagas = vec![ChangedSaga { row, is_new: false, timer: Some(Time(70)) }];
         store.commit(Batch { sagas, ..Batch::default() }).await.expect("a commit");
         assert_eq!(claim_due(store, 70).await, [changed.id]);
         assert_eq!(

@@ -14,6 +14,9 @@ use uuid::Uuid;
 pub(crate) const AWKWARD: &str =
     "it's \"quoted\" \\ $1 ?1 :x; -- {a,b} NULL\n\t\u{1}\u{7f} ü ß 漢字 🦀 \u{202e}rtl\u{10ffff}";
 
+/// When the sagas with entries start.
+pub(crate) const STARTED_AT: i64 = 10;
+
 pub(crate) fn saga_id() -> SagaId {
     SagaId(Uuid::now_v7())
 }
@@ -28,7 +31,7 @@ pub(crate) fn numbered(number: i64) -> Entry {
 }
 
 pub(crate) fn appended(saga: SagaId, seq: u32, entry: Entry) -> Appended {
-    Appended { saga, seq, entry }
+    Appended { saga, started_at: Time(STARTED_AT), seq, entry }
 }
 
 pub(crate) fn row(id: SagaId, started_at: i64) -> SagaRow {
@@ -50,12 +53,12 @@ pub(crate) fn with_key(row: SagaRow, key: &str) -> SagaRow {
 }
 
 pub(crate) fn without_timer(row: SagaRow) -> ChangedSaga {
-    ChangedSaga { row, timer: None }
+    ChangedSaga { row, is_new: false, timer: None }
 }
 
 /// A saga that is to be woken at this time, if any.
 pub(crate) fn timed(saga: SagaId, due: Option<i64>) -> ChangedSaga {
-    ChangedSaga { row: row(saga, 10), timer: due.map(Time) }
+    ChangedSaga { row: row(saga, STARTED_AT), is_new: false, timer: due.map(Time) }
 }
 
 pub(crate) fn audit(at: i64, action: &str) -> AuditEntry {
@@ -83,7 +86,7 @@ pub(crate) fn unsent(saga: SagaId) -> OutboxRow {
 pub(crate) fn first(saga: SagaId, at: i64) -> Batch {
     Batch {
         entries: vec![appended(saga, 1, numbered(at))],
-        sagas: vec![ChangedSaga { row: row(saga, at), timer: Some(Time(at)) }],
+        sagas: vec![ChangedSaga { is_new: true, ..timed(saga, Some(at)) }],
         outbox: vec![unsent(saga)],
         outbox_reserved_until: Time(at),
         ..Batch::default()

@@ -25,40 +25,49 @@ use crate::session::error::SqlError;
 use crate::sql_store::{Dialect, SqlStore};
 use snorri_ports::store::{Appended, Batch, ChangedSaga, SagaRow};
 
-/// The parts do not see each other's rows, and need not, because no row is written by two of them. The journal is the purpose
-/// of the statement: PostgreSQL appends to it first, so that of two writers of the same sagas the second waits there.
+/// The parts do not see each other's rows, and need not, because no row is written by two of them. A saga is started once because
+/// of the key of `saga`, and continued once because of the key of `journal`.
 const POSTGRES: &str = "\
-WITH written AS (
+WITH written AS MATERIALIZED (
+    SELECT unnest($6::uuid[]) AS id, unnest($7::text[]) AS definition, unnest($8::bigint[]) AS version,
+        unnest($9::bool[]) AS has_key, unnest($10::text[]) AS key, unnest($11::text[]) AS status,
+        unnest($12::bigint[]) AS started_at, unnest($13::bigint[]) AS changed_at, unnest($14::bool[]) AS paused,
+        unnest($15::bool[]) AS is_new, unnest($16::bigint[]) AS due
+), started AS (
     INSERT INTO saga (id, definition, version, key, status, started_at, changed_at, paused, due)
-    SELECT id, definition, version, CASE WHEN has_key THEN key END, status, started_at, changed_at, paused, nullif(due, $15)
-    FROM (
-        SELECT unnest($5::uuid[]) AS id, unnest($6::text[]) AS definition, unnest($7::bigint[]) AS version,
-            unnest($8::bool[]) AS has_key, unnest($9::text[]) AS key, unnest($10::text[]) AS status,
-            unnest($11::bigint[]) AS started_at, unnest($12::bigint[]) AS changed_at, unnest($13::bool[]) AS paused,
-            unnest($14::bigint[]) AS due
-    ) AS changed
+    SELECT id, definition, version, CASE WHEN has_key THEN key END, status, started_at, changed_at, paused, nullif(due, $17)
+    FROM written WHERE is_new
+), changed AS (
+    INSERT INTO saga (id, definition, version, key, status, started_at, changed_at, paused, due)
+    SELECT id, definition, version, CASE WHEN has_key THEN key END, status, started_at, changed_at, paused, nullif(due, $17)
+    FROM written WHERE NOT is_new
     ON CONFLICT (id) DO UPDATE
     SET version = excluded.version, status = excluded.status, paused = excluded.paused, due = excluded.due, holder = NULL,
         changed_at = CASE WHEN (saga.version, saga.status, saga.paused)
             = (excluded.version, excluded.status, excluded.paused) THEN saga.changed_at ELSE excluded.changed_at END
 ), queued AS (
     INSERT INTO outbox (id, reserved_until, holder, messages)
-    SELECT unnest($18::uuid[]), $16::bigint, $17::uuid, unnest($19::bytea[])
+    SELECT unnest($20::uuid[]), $18::bigint, $19::uuid, unnest($21::bytea[])
 ), sent AS (
-    DELETE FROM outbox WHERE id = ANY($20::uuid[])
+    DELETE FROM outbox WHERE id = ANY($22::uuid[])
 )
-INSERT INTO journal (saga, seq, at, entry)
-SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::text[])";
+INSERT INTO journal (started_at, saga, seq, at, entry)
+SELECT unnest($1::bigint[]), unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::text[])";
 
 /// In the place of a timer, because sea-orm's arrays hold no null.
 const NO_TIMER: i64 = i64::MIN;
 
 const SQLITE_JOURNAL: &str = "\
-INSERT INTO journal (saga, seq, at, entry)
-SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1)";
+INSERT INTO journal (started_at, saga, seq, at, entry)
+SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1)";
+
+const SQLITE_STARTED: &str = "\
+INSERT INTO saga (id, definition, version, key, status, started_at, changed_at, paused, due)
+SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
+FROM json_each(?1)";
 
 /// `WHERE true` keeps SQLite's parser from taking ON for a join's.
-const SQLITE_SAGA: &str = "\
+const SQLITE_CHANGED: &str = "\
 INSERT INTO saga (id, definition, version, key, status, started_at, changed_at, paused, due)
 SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
 FROM json_each(?1) WHERE true
@@ -79,6 +88,7 @@ pub(crate) async fn commit(store: &SqlStore, mut batch: Batch) -> Result<(), Sql
     }
     // Writers that want some of the same keys lock them in the same order; otherwise they would deadlock.
     batch.entries.sort_unstable_by_key(|entry| (entry.saga, entry.seq));
+    batch.sagas.sort_unstable_by_key(|saga| saga.row.id);
     batch.sent.sort_unstable();
     match &store.dialect {
         Dialect::Postgres => {
@@ -116,6 +126,7 @@ fn postgres_values(batch: Batch) -> Result<Vec<Value>, SqlError> {
     let rows = || sagas.iter().map(|saga| &saga.row);
     let due = sagas.iter().map(|saga| saga.timer.map_or(NO_TIMER, |due| due.0));
     Ok(vec![
+        bigints(entries.iter().map(|appended| appended.started_at.0)),
         uuids(entries.iter().map(|appended| appended.saga.0)),
         bigints(entries.iter().map(|appended| i64::from(appended.seq))),
         bigints(entries.iter().map(|appended| appended.entry.at.0)),
@@ -130,6 +141,7 @@ fn postgres_values(batch: Batch) -> Result<Vec<Value>, SqlError> {
         bigints(rows().map(|saga| saga.started_at.0)),
         bigints(rows().map(|saga| saga.changed_at.0)),
         array(ArrayType::Bool, rows().map(|saga| saga.paused)),
+        array(ArrayType::Bool, sagas.iter().map(|saga| saga.is_new)),
         bigints(due),
         NO_TIMER.into(),
         outbox_reserved_until.0.into(),
@@ -140,21 +152,24 @@ fn postgres_values(batch: Batch) -> Result<Vec<Value>, SqlError> {
     ])
 }
 
-/// Appends to the journal, and then writes the other tables as needed.
+/// Starts sagas and appends to the journal, which may conflict, and then writes the other tables as needed.
 struct SqliteStatements {
-    append: Option<Statement>,
+    appends: Vec<Statement>,
     others: Vec<Statement>,
 }
 
 fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements, SqlError> {
     let rows = |sql: &str, rows: String| store.statement(sql, [rows.into()]);
-    let append = match &batch.entries[..] {
-        [] => None,
-        entries => Some(rows(SQLITE_JOURNAL, journal_rows(entries)?)),
-    };
-    let mut others = Vec::new();
-    if !batch.sagas.is_empty() {
-        others.push(rows(SQLITE_SAGA, saga_rows(&batch.sagas)?));
+    let (mut appends, mut others) = (Vec::new(), Vec::new());
+    if !batch.entries.is_empty() {
+        appends.push(rows(SQLITE_JOURNAL, journal_rows(&batch.entries)?));
+    }
+    let (new, changed): (Vec<_>, Vec<_>) = batch.sagas.iter().partition(|saga| saga.is_new);
+    if !new.is_empty() {
+        appends.push(rows(SQLITE_STARTED, saga_rows(&new)?));
+    }
+    if !changed.is_empty() {
+        others.push(rows(SQLITE_CHANGED, saga_rows(&changed)?));
     }
     if !batch.outbox.is_empty() {
         let rows = outbox::sqlite_rows(&batch.outbox)?;
@@ -167,18 +182,24 @@ fn sqlite_statements(store: &SqlStore, batch: &Batch) -> Result<SqliteStatements
     for part in aside::parts(batch)? {
         others.extend(part.sqlite.iter().map(|sql| rows(sql, part.rows.clone())));
     }
-    Ok(SqliteStatements { append, others })
+    Ok(SqliteStatements { appends, others })
 }
 
 fn journal_rows(entries: &[Appended]) -> Result<String, SqlError> {
     let row = |appended: &Appended| {
-        Ok((hex(&appended.saga.0), appended.seq, appended.entry.at, json(&appended.entry)?))
+        Ok((
+            appended.started_at,
+            hex(&appended.saga.0),
+            appended.seq,
+            appended.entry.at,
+            json(&appended.entry)?,
+        ))
     };
     json(&entries.iter().map(row).collect::<Result<Vec<_>, SqlError>>()?)
 }
 
-fn saga_rows(sagas: &[ChangedSaga]) -> Result<String, SqlError> {
-    let row = |ChangedSaga { row, timer }: &ChangedSaga| {
+fn saga_rows(sagas: &[&ChangedSaga]) -> Result<String, SqlError> {
+    let row = |ChangedSaga { row, timer, .. }: &&ChangedSaga| {
         let SagaRow { id, definition, version, key, status, started_at, changed_at, paused } = row.clone();
         (hex(&id.0), definition, version, key, status, started_at, changed_at, paused, *timer)
     };
@@ -187,8 +208,8 @@ fn saga_rows(sagas: &[ChangedSaga]) -> Result<String, SqlError> {
 
 async fn in_sqlite(writer: &Writer, statements: SqliteStatements) -> Result<(), SqlError> {
     let writing = writer.begin().await?;
-    if let Some(append) = statements.append {
-        writing.execute(append).await.map_err(error::of_append)?;
+    for statement in statements.appends {
+        writing.execute(statement).await.map_err(error::of_append)?;
     }
     for statement in statements.others {
         writing.execute(statement).await?;

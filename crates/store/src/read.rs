@@ -17,25 +17,40 @@ use crate::sql_store::{Dialect, SqlStore};
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{Appended, Error, Loaded};
 
+/// The journals of sagas: `JOURNAL` and a condition on their rows. The key of a journal begins with the start of its saga.
+macro_rules! journal {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM saga AS s JOIN journal AS j ON j.started_at = s.started_at AND j.saga = s.id WHERE ",
+            $rest
+        )
+    };
+}
+
 const POSTGRES_LOAD: &str =
-    "SELECT saga, seq, entry FROM journal WHERE saga = ANY($1::uuid[]) ORDER BY saga, seq";
+    journal!("j.saga, j.started_at, j.seq, j.entry", "s.id = ANY($1::uuid[]) ORDER BY j.saga, j.seq");
 
-const SQLITE_LOAD: &str = "\
-SELECT saga, seq, entry FROM journal WHERE saga IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY saga, seq";
+const SQLITE_LOAD: &str = journal!(
+    "j.saga, j.started_at, j.seq, j.entry",
+    "s.id IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY j.saga, j.seq"
+);
 
-const POSTGRES_HEADS: &str = "SELECT saga, max(seq) FROM journal WHERE saga = ANY($1::uuid[]) GROUP BY saga";
+const POSTGRES_HEADS: &str = journal!("j.saga, max(j.seq)", "s.id = ANY($1::uuid[]) GROUP BY j.saga");
 
-const SQLITE_HEADS: &str = "\
-SELECT saga, max(seq) FROM journal WHERE saga IN (SELECT unhex(value) FROM json_each(?1)) GROUP BY saga";
+const SQLITE_HEADS: &str =
+    journal!("j.saga, max(j.seq)", "s.id IN (SELECT unhex(value) FROM json_each(?1)) GROUP BY j.saga");
 
-const PAGE: &str = "SELECT saga, seq, entry FROM journal WHERE saga = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+const PAGE: &str =
+    journal!("j.saga, j.started_at, j.seq, j.entry", "s.id = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3");
 
 const POSTGRES_SINCE: &str =
-    "SELECT saga, seq, entry FROM journal WHERE at >= $1 ORDER BY at, saga, seq LIMIT $2";
+    "SELECT saga, started_at, seq, entry FROM journal WHERE at >= $1 ORDER BY at, saga, seq LIMIT $2";
 
 /// Rows are appended in about the order of their times, so this reads backwards, up to a row that is much too old.
 const SQLITE_SINCE: &str = "\
-SELECT saga, seq, entry FROM journal
+SELECT saga, started_at, seq, entry FROM journal
 WHERE at >= ?1 AND rowid > coalesce((SELECT rowid FROM journal WHERE at < ?1 - 60000 ORDER BY rowid DESC LIMIT 1), 0)
 ORDER BY at, saga, seq LIMIT ?2";
 
@@ -54,7 +69,7 @@ pub(super) async fn load(store: &SqlStore, sagas: &[SagaId]) -> Result<Loaded, S
 
 pub(super) async fn heads(store: &SqlStore, sagas: &[SagaId]) -> Result<HashMap<SagaId, u32>, SqlError> {
     let rows = of_sagas(store, [POSTGRES_HEADS, SQLITE_HEADS], sagas).await?;
-    rows.iter().map(|row| Ok((saga(row)?, seq(row)?))).collect()
+    rows.iter().map(|row| Ok((saga(row)?, seq(row.try_get_by_index(1)?)?))).collect()
 }
 
 async fn of_sagas(
@@ -73,16 +88,15 @@ fn saga(row: &QueryResult) -> Result<SagaId, SqlError> {
     Ok(SagaId(row.try_get_by_index::<Uuid>(0)?))
 }
 
-fn seq(row: &QueryResult) -> Result<u32, SqlError> {
-    let seq: i32 = row.try_get_by_index(1)?;
+fn seq(seq: i32) -> Result<u32, SqlError> {
     Ok(u32::try_from(seq).map_err(|_| Error::Corrupt(format!("a journal has the number {seq}")))?)
 }
 
 fn entry(row: &QueryResult) -> Result<Appended, SqlError> {
-    let (saga, seq) = (saga(row)?, seq(row)?);
-    let text: String = row.try_get_by_index(2)?;
+    let (saga, started_at) = (saga(row)?, Time(row.try_get_by_index(1)?));
+    let (seq, text): (_, String) = (seq(row.try_get_by_index(2)?)?, row.try_get_by_index(3)?);
     let entry = read_json(&text, || format!("entry {seq} of saga {saga}"))?;
-    Ok(Appended { saga, seq, entry })
+    Ok(Appended { saga, started_at, seq, entry })
 }
 
 pub(super) async fn page(

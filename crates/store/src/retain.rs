@@ -18,8 +18,11 @@ use crate::sql_store::{Dialect, SqlStore};
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{Error, ExpiredLetters};
 
-/// All tables with rows of a saga but its own, with the column that has its id.
-const TABLES: [&str; 4] = ["journal", "incident", "attribute", "dead_letter"];
+/// The tables with rows of a saga but its own and its journal, by the id of the saga.
+const TABLES: [&str; 3] = ["incident", "attribute", "dead_letter"];
+
+const SQLITE_JOURNALS: &str = "\
+DELETE FROM journal WHERE (started_at, saga) IN (SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1))";
 
 const FINAL_ONLY: &str = "status IN ('completed', 'compensated', 'abandoned')";
 
@@ -92,7 +95,9 @@ fn postgres() -> String {
         format!(", of_{table} AS (DELETE FROM {table} WHERE saga = ANY(ARRAY(SELECT id FROM gone)))")
     });
     format!(
-        "WITH gone AS (DELETE FROM saga WHERE id = ANY($1::uuid[]) AND {FINAL_ONLY} RETURNING id){} \
+        "WITH gone AS (DELETE FROM saga WHERE id = ANY($1::uuid[]) AND {FINAL_ONLY} RETURNING started_at, id), \
+         of_journal AS (DELETE FROM journal USING gone \
+         WHERE journal.started_at = gone.started_at AND journal.saga = gone.id){} \
          SELECT count(*) FROM gone",
         others.concat()
     )
@@ -127,12 +132,14 @@ pub(super) async fn delete_dead_letters(
 async fn in_sqlite(store: &SqlStore, writer: &Writer, keys: String) -> Result<u64, SqlError> {
     let writing = writer.begin().await?;
     let sql = format!(
-        "DELETE FROM saga WHERE id IN (SELECT unhex(value) FROM json_each(?1)) AND {FINAL_ONLY} RETURNING id"
+        "DELETE FROM saga WHERE id IN (SELECT unhex(value) FROM json_each(?1)) AND {FINAL_ONLY} RETURNING started_at, id"
     );
     let gone = writing.query(store.statement(sql, [keys.into()])).await?;
-    let id = |row: &QueryResult| Ok(row.try_get_by_index::<Uuid>(0)?);
-    let gone = gone.iter().map(id).collect::<Result<Vec<_>, SqlError>>()?;
-    let keys = parameters::json_keys(gone.iter());
+    let key = |row: &QueryResult| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+    let gone = gone.iter().map(key).collect::<Result<Vec<(i64, Uuid)>, SqlError>>()?;
+    let journals = gone.iter().map(|(started_at, id)| (started_at, parameters::hex(id))).collect::<Vec<_>>();
+    writing.execute(store.statement(SQLITE_JOURNALS, [parameters::json(&journals)?.into()])).await?;
+    let keys = parameters::json_keys(gone.iter().map(|(_, id)| id));
     for table in TABLES {
         let sql = format!("DELETE FROM {table} WHERE saga IN (SELECT unhex(value) FROM json_each(?1))");
         writing.execute(store.statement(sql, [keys.as_str().into()])).await?;

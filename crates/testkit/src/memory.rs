@@ -83,6 +83,11 @@ impl Tables {
             && !self.outbox.values().flat_map(|row| &row.messages).any(|message| message.saga == saga)
     }
 
+    fn appended(&self, ((saga, seq), entry): (&(SagaId, u32), &Entry)) -> Appended {
+        let started_at = self.sagas.get(saga).map_or(entry.at, |row| row.started_at);
+        Appended { saga: *saga, started_at, seq: *seq, entry: entry.clone() }
+    }
+
     fn delete(&mut self, saga: SagaId) {
         self.sagas.remove(&saga);
         self.journal.retain(|(of, _), _| *of != saga);
@@ -234,14 +239,14 @@ impl Store for MemoryStore {
     async fn journal(&self, saga: SagaId, after: u32, limit: u32) -> Result<Vec<Appended>, Error> {
         let tables = self.tables();
         let rows = tables.journal.range((saga, after.saturating_add(1))..=(saga, u32::MAX));
-        Ok(rows.take(limit as usize).map(appended).collect())
+        Ok(rows.take(limit as usize).map(|row| tables.appended(row)).collect())
     }
 
     async fn appended_since(&self, at: Time, limit: u32) -> Result<Vec<Appended>, Error> {
         let tables = self.tables();
         let mut since: Vec<_> = tables.journal.iter().filter(|(_, entry)| entry.at >= at).collect();
         since.sort_unstable_by_key(|(key, entry)| (entry.at, **key));
-        Ok(since.into_iter().take(limit as usize).map(appended).collect())
+        Ok(since.into_iter().take(limit as usize).map(|row| tables.appended(row)).collect())
     }
 
     async fn dead_letters(&self, filter: &LetterFilter, limit: u32) -> Result<Vec<DeadLetter>, Error> {
@@ -352,8 +357,4 @@ impl Store for MemoryStore {
     async fn check(&self) -> Result<(), Error> {
         Ok(())
     }
-}
-
-fn appended(((saga, seq), entry): (&(SagaId, u32), &Entry)) -> Appended {
-    Appended { saga: *saga, seq: *seq, entry: entry.clone() }
 }

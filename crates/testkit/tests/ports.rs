@@ -39,7 +39,8 @@ fn saga(key: &str) -> SagaId {
 
 fn batch(keys: &[&str]) -> Batch {
     let entry = || Entry { at: Time(0), cause: Cause::TimerFired, facts: Vec::new() };
-    let entries = keys.iter().map(|key| Appended { saga: saga(key), seq: 1, entry: entry() });
+    let entries =
+        keys.iter().map(|key| Appended { saga: saga(key), started_at: Time(0), seq: 1, entry: entry() });
     Batch { entries: entries.collect(), ..Batch::default() }
 }
 

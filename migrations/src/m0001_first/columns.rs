@@ -41,6 +41,7 @@ pub(super) enum Saga {
 #[derive(DeriveIden)]
 pub(super) enum Journal {
     Table,
+    StartedAt,
     Saga,
     Seq,
     At,

@@ -65,7 +65,8 @@ impl BatchBuilder {
         if before.columns != columns(state)
             && let Some(row) = saga_row(state, entry.at)
         {
-            self.sagas.insert(state.id, ChangedSaga { row, timer: state.wake });
+            let is_new = state.seq == 1 || self.sagas.get(&state.id).is_some_and(|saga| saga.is_new);
+            self.sagas.insert(state.id, ChangedSaga { row, is_new, timer: state.wake });
         }
         let codes = codes(state);
         if before.codes != codes {
@@ -80,7 +81,7 @@ impl BatchBuilder {
         let messages = (0..).zip(messages).map(|(index, message)| (at(index), Arc::new(message)));
         self.messages.extend(messages);
         self.audit.extend(audit.map(|audit| audit.entry(before.summary, state, entry.at)));
-        self.entries.push(Appended { saga: state.id, seq: state.seq, entry });
+        self.entries.push(Appended { saga: state.id, started_at: state.started_at, seq: state.seq, entry });
     }
 
     /// Keeps a copy of the message behind `entry` as a dead letter, if the input could only be an error: a reply that could not

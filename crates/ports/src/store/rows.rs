@@ -60,6 +60,8 @@ impl Batch {
 #[derive(Debug, Clone)]
 pub struct Appended {
     pub saga: SagaId,
+    /// When the saga started. It comes first in the stored key, so that the entries of running sagas are neighbours.
+    pub started_at: Time,
     /// From 1, without gaps.
     pub seq: u32,
     pub entry: Entry,
@@ -83,6 +85,8 @@ pub struct SagaRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedSaga {
     pub row: SagaRow,
+    /// Whether the batch starts it. A commit conflicts if there is such a saga already.
+    pub is_new: bool,
     /// When to wake it. Overrides the lease of an earlier timer.
     pub timer: Option<Time>,
 }

@@ -72,14 +72,14 @@ fn refused(error: &DbErr) -> Option<Error> {
 /// The error of a whole commit on PostgreSQL.
 pub(crate) fn of_commit(error: DbErr) -> SqlError {
     let lost_race = database_error(&error).is_some_and(|cause| match cause.code().as_deref() {
-        Some(UNIQUE_VIOLATION) => cause.table() == Some("journal"),
+        Some(UNIQUE_VIOLATION) => matches!(cause.table(), Some("journal" | "saga")),
         Some(DEADLOCK) => true,
         _ => false,
     });
     if lost_race { Error::Conflict.into() } else { error.into() }
 }
 
-/// The error of appending to the journal on SQLite, which does not name the table.
+/// The error of starting a saga or appending to its journal on SQLite, which does not name the table.
 pub(crate) fn of_append(error: DbErr) -> SqlError {
     let code = database_error(&error).and_then(|cause| cause.code());
     if code.as_deref() == Some(CONSTRAINT_PRIMARYKEY) { Error::Conflict.into() } else { error.into() }

@@ -63,6 +63,9 @@ pub(crate) fn session_settings(postgres: PgConnectOptions, options: &Options) ->
         ("plan_cache_mode", "force_generic_plan".to_owned()),
         // ... a plan that was made while a table was small would scan the whole table forever.
         ("enable_seqscan", "off".to_owned()),
+        // The same goes for a join of few rows with the journal.
+        ("enable_hashjoin", "off".to_owned()),
+        ("enable_mergejoin", "off".to_owned()),
         // A list in an index's order must never be collected first and sorted then, which a plan that was made for a few rows
         // may prefer. Lists that can only be sorted still are.
         ("enable_sort", "off".to_owned()),

@@ -8,11 +8,12 @@ use snorri_core::Time;
 use snorri_ports::store::{Batch, ChangedSaga, OutboxRow, SagaRow};
 
 impl Tables {
-    /// Whether a batch would append an existing entry.
+    /// Whether a batch would start an existing saga or append an existing entry.
     pub(super) fn conflicts(&self, batch: &Batch) -> bool {
         let mut keys = HashSet::new();
         let mut taken = |key| self.journal.contains_key(&key) || !keys.insert(key);
         batch.entries.iter().any(|appended| taken((appended.saga, appended.seq)))
+            || batch.sagas.iter().any(|saga| saga.is_new && self.sagas.contains_key(&saga.row.id))
     }
 
     /// # Panics
@@ -29,7 +30,7 @@ impl Tables {
         for appended in batch.entries {
             self.journal.insert((appended.saga, appended.seq), appended.entry);
         }
-        for ChangedSaga { row, timer } in batch.sagas {
+        for ChangedSaga { row, timer, .. } in batch.sagas {
             self.write_saga(row, timer);
         }
         for OutboxRow { id, messages } in batch.outbox {
