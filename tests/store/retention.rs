@@ -6,13 +6,14 @@ use rstest::rstest;
 use serde_json::json;
 use snorri_core::{Status, Time};
 use snorri_ports::store::{
-    Attributes, AuditEntry, AuditFilter, Batch, DeadLetter, Filter, LetterFilter, OpenIncidents, SagaRow,
+    Attributes, AuditEntry, AuditFilter, Batch, ChangedSaga, DeadLetter, Filter, LetterFilter, OpenIncidents,
+    SagaRow,
 };
 use uuid::Uuid;
 
 use crate::database::On::{Memory, Postgres, Sqlite};
 use crate::database::{On, run};
-use crate::samples::{audit, first, row, saga_id, without_timer};
+use crate::samples::{audit, first, row, saga_id, timed, without_timer};
 use crate::{claim_due, list};
 
 #[rstest]
@@ -86,7 +87,10 @@ async fn only_final_sagas_are_deleted(#[values(Memory, Sqlite, Postgres)] on: On
             let started_at = Time(10);
             let codes = vec!["timeout".to_owned()];
             let batch = Batch {
-                sagas: vec![without_timer(SagaRow { status, ..row(saga, 10) })],
+                sagas: vec![ChangedSaga {
+                    row: SagaRow { status, ..row(saga, 10) },
+                    ..timed(saga, Some(10))
+                }],
                 incidents: vec![OpenIncidents { saga, started_at, codes }],
                 attributes: vec![Attributes { saga, started_at, values }],
                 dead_letters: vec![letter],
@@ -107,6 +111,8 @@ async fn only_final_sagas_are_deleted(#[values(Memory, Sqlite, Postgres)] on: On
         let left = [row(ids[1], 10)];
         assert_eq!(list(store, Filter::default()).await, left);
         assert_eq!(store.load(&ids).await.expect("journals").journals.keys().collect::<Vec<_>>(), [&ids[1]]);
+        let since = store.appended_since(Time(0), 10).await.expect("entries");
+        assert_eq!(since.iter().map(|appended| appended.saga).collect::<Vec<_>>(), [ids[1]]);
         assert_eq!(claim_due(store, 10).await, [ids[1]]);
         let incident = Some("timeout".to_owned());
         assert_eq!(list(store, Filter { incident, ..Filter::default() }).await, left);

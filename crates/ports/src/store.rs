@@ -2,7 +2,7 @@
 //!
 //! A store reads journal entries only as far as writing them requires; it decides nothing.
 //!
-//! The journal's key (saga, seq) is the only lock: the writer of seq n has decided on the state at n - 1, and everything else
+//! The key of an entry is the only lock: the writer of seq n has decided on the state at n - 1, and everything else
 //! that it decided is written in the same transaction or not at all.
 //!
 //! In reading order: `rows`, the rows that are written; `query`, the filters of queries; [`Store`].
