@@ -48,6 +48,10 @@ contract: ## Check the admin API against its OpenAPI document, with schemathesis
 bench: ## Measure throughput and latency on the real broker and database
 	$(SERVICES) cargo bench --features jemalloc --locked --bench orders
 
+.PHONY: instructions
+instructions: ## Count the instructions of decisions, encoding and decoding (needs valgrind)
+	cargo bench -p snorri-engine --bench hot_path --locked --config 'target."cfg(all())".runner = "$(CURDIR)/benches/instructions.sh"'
+
 .PHONY: exhaustive
 exhaustive: ## Measure how the model check grows with the size of a definition
 	cargo bench --locked --bench exhaustive

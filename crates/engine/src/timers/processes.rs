@@ -19,6 +19,8 @@ use snorri_ports::store::{self, ProcessRow, Store};
 const INTERVAL: Duration = Duration::from_millis(350);
 /// The readings in a row without a sign of life after which a process is dead.
 const MISSED: u32 = 4;
+/// So the death of a process is found within two seconds.
+const _: () = assert!(INTERVAL.as_millis() * (1 + MISSED as u128) < 2_000);
 
 /// This process among those that share a store.
 #[derive(Debug)]
