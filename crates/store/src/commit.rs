@@ -10,6 +10,7 @@
 //! On SQLite it is one statement for each table, in a transaction, with the rows as one JSON array.
 
 pub(crate) mod claim;
+pub(crate) mod last_whole;
 pub(crate) mod locks;
 pub(crate) mod writer;
 

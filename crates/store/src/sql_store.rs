@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, ExecResult, QueryResult, Statement, Value};
 
-use crate::commit::claim::LastWhole;
+use crate::commit::last_whole::LastWhole;
 use crate::commit::writer::{Alone, Writer};
 use crate::read::stored::Logged;
 use crate::session::error::SqlError;

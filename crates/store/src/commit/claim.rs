@@ -3,10 +3,6 @@
 //! On PostgreSQL, rows that another process is just claiming are skipped. The rows are found and locked first, and then updated
 //! by an array of their keys: a join would be planned for the whole table once it is large.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
-
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
@@ -29,36 +25,6 @@ const SQLITE_DUE: &str = "SELECT id FROM saga WHERE due <= ?1 ORDER BY due, id L
 /// A second statement, because SQLite returns no value from before an update, and the order is by the old one.
 const SQLITE_LEASE_DUE: &str =
     "UPDATE saga SET due = ?1, holder = ?3 WHERE id IN (SELECT unhex(value) FROM json_each(?2))";
-
-/// How often a claim looks at all timers, and how far back the others look before the last of those.
-const WHOLE_INTERVAL: Duration = Duration::from_secs(10);
-const OVERLAP: Duration = Duration::from_secs(60);
-
-/// When this process last claimed all that was due.
-///
-/// PostgreSQL keeps the index entries of ended sagas until its next vacuum. A claim that began with the oldest timer would read
-/// all of these each time. Only a process whose clock is wrong by more than the overlap writes timers that most claims leave out.
-#[derive(Debug, Clone)]
-pub(crate) struct LastWhole(Arc<AtomicI64>);
-
-impl Default for LastWhole {
-    fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(i64::MIN)))
-    }
-}
-
-impl LastWhole {
-    /// The time after which a claim at `now` looks; `None`: at all timers.
-    fn after(&self, now: Time) -> Option<Time> {
-        let last = Time(self.0.load(Ordering::Relaxed));
-        let is_recent = last <= now && now < last.after(WHOLE_INTERVAL);
-        is_recent.then(|| last.before(OVERLAP))
-    }
-
-    fn set(&self, now: Time) {
-        self.0.store(now.0, Ordering::Relaxed);
-    }
-}
 
 pub(crate) async fn due(
     store: &SqlStore,

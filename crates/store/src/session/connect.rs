@@ -11,7 +11,7 @@ use sea_orm::{
     Statement, TransactionTrait,
 };
 
-use crate::commit::claim::LastWhole;
+use crate::commit::last_whole::LastWhole;
 use crate::commit::writer::{Writer, to_write};
 use crate::read::stored::Logged;
 use crate::session::error::SqlError;
