@@ -13,7 +13,7 @@ const OVERLAP: Duration = Duration::from_secs(60);
 /// When this process last claimed all that was due.
 ///
 /// PostgreSQL keeps the index entries of ended sagas until its next vacuum. A claim that began with the oldest timer would read
-/// all of these each time. Only a process whose clock is wrong by more than the overlap writes timers that most claims leave out.
+/// all of these each time. A timer that is set to a time before the overlap waits for the next claim of all.
 #[derive(Debug, Clone)]
 pub(crate) struct LastWhole(Arc<AtomicI64>);
 
@@ -33,5 +33,21 @@ impl LastWhole {
 
     pub(crate) fn set(&self, now: Time) {
         self.0.store(now.0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_looks_at_all_timers_from_time_to_time() {
+        let last = LastWhole::default();
+        assert_eq!(last.after(Time(0)), None);
+        last.set(Time(100_000));
+        assert_eq!(last.after(Time(100_000)), Some(Time(40_000)));
+        assert_eq!(last.after(Time(109_999)), Some(Time(40_000)));
+        assert_eq!(last.after(Time(110_000)), None);
+        assert_eq!(last.after(Time(99_999)), None, "the clock was set back");
     }
 }
