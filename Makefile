@@ -10,7 +10,7 @@ OPTIMIZED := $(foreach crate,snorri-core snorri-definition snorri-engine snorri-
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the optimized binary, target/dist/snorri
@@ -51,6 +51,9 @@ bench: ## Measure throughput and latency on the real broker and database
 .PHONY: instructions
 instructions: ## Count the instructions of decisions, encoding and decoding (needs valgrind)
 	cargo bench -p snorri-engine --bench hot_path --locked --config 'target."cfg(all())".runner = "$(CURDIR)/benches/instructions.sh"'
+.PHONY: bench-peers
+bench-peers: ## Measure the order saga on Restate, DBOS and Temporal too (needs npm and Go; some 20 minutes)
+	$(SERVICES) python3 benches/peers/run.py
 
 .PHONY: exhaustive
 exhaustive: ## Measure how the model check grows with the size of a definition
