@@ -19,9 +19,13 @@ QUIET = {"RESTATE_LOGGING": "ERROR"}
 
 
 class Peer:
-    """A peer: `key` names it on the command line, `title` in the report; `folder` is where its packages are pinned."""
+    """A peer: `key` names it on the command line, `title` in the report. A peer has, besides what is here:
 
-    needs = ()
+    - `install`, which installs and builds it in its copy, and `version`, which reads its version from the pinned packages
+    - `started`, a context with the command of the load, without its plan, and the processes whose CPU counts
+    """
+
+    needs = ()  # programs
     folder = ""
     counts_load = False
 
@@ -39,12 +43,12 @@ class Peer:
         self.directory = build / self.folder
         self.install(build / f"{self.folder}.log")
 
-    def round(self, settings, site):
+    def measure_each(self, settings, site):
         """Measures each setting on a server and a database that are empty at first."""
         log = site.logs / f"{self.key}.log"
         with self.started(site, log) as (load, counted):
             for setting in settings:
-                yield measure(self.key, setting, load(setting), counted, log, self.counts_load)
+                yield measure(self.key, setting, [*load, setting.plan()], counted, log, self.counts_load)
 
 
 class NodePeer(Peer):
@@ -92,17 +96,16 @@ class Restate(NodePeer):
             "RESTATE_LOG_FILTER": "warn",
         }
         with contextlib.ExitStack() as stack:
-            start = lambda command, port, **more: start_service(stack, command, port, log, **more)
             roots = [
-                start(server, ingress, environment=environment),
-                start(self.node("orders.js", "orders", orders), orders, environment=QUIET),
-                start(self.node("orders.js", "participants", participants), participants, environment=QUIET),
+                start_service(stack, server, ingress, log, environment),
+                start_service(stack, self.node("orders.js", "orders", orders), orders, log, QUIET),
+                start_service(stack, self.node("orders.js", "participants", participants), participants, log, QUIET),
             ]
-            await_condition(roots[0], lambda: is_ok(f"http://127.0.0.1:{admin}/health"), "its admin API does not answer", log)
+            api = f"http://127.0.0.1:{admin}"
+            await_condition(roots[0], lambda: is_ok(f"{api}/health"), "its admin API does not answer", log)
             for port in (orders, participants):
-                request(f"http://127.0.0.1:{admin}/deployments", {"uri": f"http://127.0.0.1:{port}"})
-            address = f"http://127.0.0.1:{ingress}"
-            load = lambda setting: self.node("load.js", address, self.service, setting.plan())
+                post(f"{api}/deployments", {"uri": f"http://127.0.0.1:{port}"})
+            load = self.node("load.js", f"http://127.0.0.1:{ingress}", self.service)
             yield load, [root.pid for root in roots]
 
 
@@ -115,8 +118,7 @@ class Dbos(NodePeer):
     @contextlib.contextmanager
     def started(self, site, log):
         with site.postgresql.databases(["dbos"], log):
-            load = lambda setting: self.node("orders.js", site.postgresql.url_of("dbos"), setting.plan())
-            yield load, [site.postgresql.process]
+            yield self.node("orders.js", site.postgresql.url_of("dbos")), [site.postgresql.process]
 
 
 class Temporal(Peer):
@@ -125,6 +127,14 @@ class Temporal(Peer):
     folder = "temporal"
     needs = ("go",)
     databases = {"temporal": "postgresql/v12/temporal", "temporal_visibility": "postgresql/v12/visibility"}
+    ports = [
+        *(
+            f"{service}_{kind}_PORT"
+            for service in ("FRONTEND", "MATCHING", "HISTORY", "WORKER")
+            for kind in ("GRPC", "MEMBERSHIP")
+        ),
+        "FRONTEND_HTTP_PORT",
+    ]
 
     def __init__(self, key, title, steps):
         super().__init__(key, title)
@@ -143,35 +153,34 @@ class Temporal(Peer):
         with postgresql.databases(self.databases, log), contextlib.ExitStack() as stack:
             for database, schema in self.databases.items():
                 self.create_schema(postgresql, database, schema, log)
-            ports = dict(zip(self.PORTS, map(str, free_ports(len(self.PORTS)))))
-            grpc = int(ports["FRONTEND_GRPC_PORT"])
-            dynamic_config = site.directory / "temporal.yaml"
-            dynamic_config.write_text("{}\n")
-            environment = ports | {
-                "DB": "postgres12",
-                "DB_PORT": str(postgresql.port),
-                "POSTGRES_SEEDS": postgresql.host,
-                "VISIBILITY_DB_PORT": str(postgresql.port),
-                "POSTGRES_USER": postgresql.user,
-                "POSTGRES_PWD": "unused",
-                "NUM_HISTORY_SHARDS": "512",
-                "TEMPORAL_BROADCAST_ADDRESS": "127.0.0.1",
-                "DYNAMIC_CONFIG_FILE_PATH": str(dynamic_config),
-                "LOG_LEVEL": "error",
-            }
-            server = start_service(stack, [self.program("server"), "start"], grpc, log, environment=environment)
+            ports = dict(zip(self.ports, free_ports(len(self.ports))))
+            grpc = ports["FRONTEND_GRPC_PORT"]
+            environment = {name: str(port) for name, port in ports.items()} | self.environment(site)
+            server = start_service(stack, [self.program("server"), "start"], grpc, log, environment)
             address = f"127.0.0.1:{grpc}"
             ready = site.directory / "temporal-worker.log"
             worker = stack.enter_context(running([self.program("temporal"), "worker", address], ready))
             await_condition(worker, lambda: '"ready"' in ready.read_text(), "it has not begun to work", ready)
-            load = lambda setting: [self.program("temporal"), "load", address, self.steps, setting.plan()]
+            load = [self.program("temporal"), "load", address, self.steps]
             yield load, [server.pid, worker.pid, postgresql.process]
 
-    PORTS = [
-        f"{service}_{kind}_PORT"
-        for service in ("FRONTEND", "MATCHING", "HISTORY", "WORKER")
-        for kind in ("GRPC", "MEMBERSHIP")
-    ] + ["FRONTEND_HTTP_PORT"]
+    def environment(self, site):
+        """The settings of its configuration file, which is a part of the server."""
+        dynamic_config = site.directory / "dynamic.yaml"
+        dynamic_config.write_text("{}\n")
+        port = str(site.postgresql.port)
+        return {
+            "DB": "postgres12",
+            "DB_PORT": port,
+            "VISIBILITY_DB_PORT": port,
+            "POSTGRES_SEEDS": site.postgresql.host,
+            "POSTGRES_USER": site.postgresql.user,
+            "POSTGRES_PWD": "unused",
+            "NUM_HISTORY_SHARDS": "512",
+            "TEMPORAL_BROADCAST_ADDRESS": "127.0.0.1",
+            "DYNAMIC_CONFIG_FILE_PATH": str(dynamic_config),
+            "LOG_LEVEL": "error",
+        }
 
     def create_schema(self, postgresql, database, schema, log):
         tool = [self.program("sql"), "--plugin=postgres12", f"--endpoint={postgresql.host}", f"--port={postgresql.port}"]
@@ -192,7 +201,8 @@ PEERS = [
 ]
 
 
-def start_service(stack, command, port, log, environment=None):
+def start_service(stack, command, port, log, environment):
+    """Starts a process that ends with the stack, and waits until it listens on its port."""
     process = stack.enter_context(running(command, log, environment))
     await_port(process, port, log)
     return process
@@ -204,9 +214,9 @@ def is_ok(url):
     return False
 
 
-def request(url, body):
-    message = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+def post(url, body):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     try:
-        urllib.request.urlopen(message, timeout=60).close()
+        urllib.request.urlopen(request, timeout=60).close()
     except OSError as error:
         raise Failed(f"POST {url} failed: {error}") from error

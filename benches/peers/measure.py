@@ -1,13 +1,17 @@
 """The measurement of one contender with one setting: the same for all peers."""
 
+import contextlib
 import json
 import subprocess
+import threading
 from dataclasses import asdict, dataclass
 
 from processes import Failed, cpu_seconds, machine_seconds, running, tail
 
 # The warm-up lasts until each slot has had an outcome on average, but no longer than this.
 WARM_UP_LIMIT_SECONDS = 90
+# Beyond warm-up and measured time: for the start and the end, which the loads limit themselves.
+GRACE_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class Run:
 def measure(contender, setting, load, counted, log, counts_load=False):
     """Runs a load to its end. `counted` are the processes whose CPU counts, with their descendants; where the orchestrator is a
     library, the load is a part of its process and counts too."""
-    with running(load, log, stdout=subprocess.PIPE) as process:
+    limit = WARM_UP_LIMIT_SECONDS + setting.warm_up_seconds + setting.seconds + GRACE_SECONDS
+    with running(load, log, stdout=subprocess.PIPE) as process, limited(process, limit):
         roots = [*counted, process.pid] if counts_load else counted
         expect(process, "warm", log)
         before = sample(roots, [*counted, process.pid])
@@ -77,6 +82,17 @@ def measure(contender, setting, load, counted, log, counts_load=False):
         cpu_ms_per_saga=counted_seconds * 1_000 / sagas,
         elsewhere_cores=max(0.0, machine - all_seconds) / seconds,
     )
+
+
+@contextlib.contextmanager
+def limited(process, seconds):
+    """Kills a process that is still there after so long."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def sample(counted, all_of_it):

@@ -22,7 +22,7 @@ class Orders:
         build.mkdir(parents=True, exist_ok=True)
         run([*self.command, "--help"], build / "orders.log")
 
-    def round(self, settings, site):
+    def measure_each(self, settings, site):
         for setting in settings:
             output, log = site.directory / "orders.json", site.logs / "orders.log"
             options = {
@@ -46,7 +46,7 @@ class Orders:
 
 def convert(measured, setting):
     cpu = measured["cpu_ms_per_saga"]
-    if cpu["postgresql"] is None:
+    if not cpu["postgresql"]:
         raise Failed("the CPU of PostgreSQL is unknown: run this within tests/services.sh")
     counted = cpu["orchestrator"] + cpu["participant"] + cpu["rabbitmq"] + cpu["postgresql"]
     elsewhere = max(0.0, cpu["machine"] - counted - cpu["load"])

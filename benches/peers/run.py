@@ -36,7 +36,9 @@ class Site:
 def parse_arguments():
     peers = [SNORRI, *(peer.key for peer in PEERS)]
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--peer", nargs="+", choices=peers, default=peers, help="contenders; snorri includes the floor (default: all)")
+    parser.add_argument(
+        "--peer", nargs="+", choices=peers, default=peers, help="contenders; snorri includes the floor (default: all)"
+    )
     parser.add_argument("--in-flight", nargs="+", type=int, default=[10, 200, 1_000], help="sagas in flight at any moment")
     parser.add_argument("--refused", nargs="*", type=int, default=[200], help="sagas in flight where the last step refuses all")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, in which the contenders take turns; medians are reported")
@@ -87,7 +89,7 @@ def measure(contender, settings, postgresql, results):
     """One round of one contender. A failure ends its round, not the campaign."""
     with tempfile.TemporaryDirectory(prefix=f"snorri-peers-{contender.key}-", ignore_cleanup_errors=True) as directory:
         try:
-            for run in contender.round(settings, Site(postgresql, Path(directory), BUILD)):
+            for run in contender.measure_each(settings, Site(postgresql, Path(directory), BUILD)):
                 results.runs.append(run)
                 log(describe(run))
         except Failed as reason:
