@@ -43,7 +43,10 @@ def parse_arguments():
     parser.add_argument("--refused", nargs="*", type=int, default=[200], help="sagas in flight where the last step refuses all")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, in which the contenders take turns; medians are reported")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each run is measured")
-    parser.add_argument("--warm-up", type=float, default=2.0, help="the least warm-up of each run, in seconds")
+    parser.add_argument("--warm-up", type=float, default=5.0, help="the least warm-up of each run, in seconds")
+    parser.add_argument(
+        "--disturbed", type=float, metavar="CORES", help="discard runs in which others used more cores than this (default: none)"
+    )
     parser.add_argument("--append", action="store_true", help="keep the runs of an earlier call, if it measured the same way")
     parser.add_argument("--orders", default=orders.ROOT_COMMAND, metavar="COMMAND", help="the program of `make bench`")
     parser.add_argument("--output", type=Path, default=TARGET / "bench" / "peers.json", help="file for the JSON report")
@@ -61,7 +64,7 @@ def main():
     for number in range(arguments.rounds):
         # In turns, because a machine's speed drifts and one disturbs the next.
         for contender in contenders if number % 2 == 0 else reversed(contenders):
-            measure(contender, settings, postgresql, results)
+            measure(contender, settings, postgresql, results, arguments.disturbed)
             results.write()
     print(results.table())
     print(f"All of it: {arguments.output}")
@@ -85,13 +88,15 @@ def prepare(arguments, results):
     return prepared
 
 
-def measure(contender, settings, postgresql, results):
+def measure(contender, settings, postgresql, results, disturbed):
     """One round of one contender. A failure ends its round, not the campaign."""
     with tempfile.TemporaryDirectory(prefix=f"snorri-peers-{contender.key}-", ignore_cleanup_errors=True) as directory:
         try:
             for run in contender.measure_each(settings, Site(postgresql, Path(directory), BUILD)):
-                results.runs.append(run)
-                log(describe(run))
+                is_disturbed = disturbed is not None and run.elsewhere_cores > disturbed
+                log(describe(run) + (", discarded" if is_disturbed else ""))
+                if not is_disturbed:
+                    results.runs.append(run)
         except Failed as reason:
             log(f"{contender.key}: failed: {reason}")
             results.failures.append({"contender": contender.key, "reason": str(reason)})
