@@ -4,7 +4,7 @@
 /** How long orders that are in flight at the end may take. */
 const DRAIN_LIMIT_MS = 120_000;
 
-/** The plan is the last argument of the program, as JSON: inFlight, refused, warmUpSeconds, warmUpLimitSeconds, seconds. */
+/** The plan is the last argument of the program, as JSON: inFlight, refused, warmUpSeconds, seconds, limitSeconds. */
 export const plan = JSON.parse(process.argv.at(-1));
 
 /** `place` runs the saga of one order and returns "completed" or "compensated". */
@@ -25,11 +25,11 @@ export async function measure(place) {
   const slots = Promise.all(Array.from({ length: plan.inFlight }, keepOneInFlight));
   slots.catch(fail); // at once, not when the slots are awaited
 
-  await warmUp(() => ended);
+  await turn(plan.warmUpSeconds, () => ended);
   times = [];
   const began = performance.now();
   send({ event: "warm" });
-  await sleep(plan.seconds * 1_000);
+  await turn(plan.seconds, () => ended);
   const [measured, seconds] = [times, (performance.now() - began) / 1_000];
   times = null;
   send({ event: "measured" });
@@ -41,13 +41,15 @@ export async function measure(place) {
   send({ event: "result", ...summarize(measured, seconds) });
 }
 
-/** Until each slot has had an outcome on average: before, only the slow contenders would still be starting. */
-async function warmUp(ended) {
-  const began = performance.now();
+/**
+ * So many seconds, and until as many orders have ended as are in flight: those that started together may end together, so that a
+ * shorter time would show none of them, or all.
+ */
+async function turn(seconds, ended) {
+  const [began, before] = [performance.now(), ended()];
   const elapsed = () => (performance.now() - began) / 1_000;
-  while (elapsed() < plan.warmUpSeconds || (ended() < plan.inFlight && elapsed() < plan.warmUpLimitSeconds)) {
-    await sleep(50);
-  }
+  const isOver = () => elapsed() >= seconds && ended() - before >= plan.inFlight;
+  while (!isOver() && elapsed() < plan.limitSeconds) await sleep(10);
 }
 
 function summarize(times, seconds) {

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 
 from processes import Failed, cpu_seconds, machine_seconds, running, tail
 
-# The warm-up lasts until each slot has had an outcome on average, but no longer than this.
-WARM_UP_LIMIT_SECONDS = 90
-# Beyond warm-up and measured time: for the start and the end, which the loads limit themselves.
+# Warm-up and measured time last until as many orders have ended as are in flight, but no longer than this.
+LIMIT_SECONDS = 90
+# Beyond these times: for the start and the end, which the loads limit themselves.
 GRACE_SECONDS = 240
 
 
@@ -28,8 +28,8 @@ class Setting:
                 "inFlight": self.in_flight,
                 "refused": self.refused,
                 "warmUpSeconds": self.warm_up_seconds,
-                "warmUpLimitSeconds": WARM_UP_LIMIT_SECONDS,
                 "seconds": self.seconds,
+                "limitSeconds": LIMIT_SECONDS,
             }
         )
 
@@ -58,7 +58,7 @@ class Run:
 def measure(contender, setting, load, counted, log, counts_load=False):
     """Runs a load to its end. `counted` are the processes whose CPU counts, with their descendants; where the orchestrator is a
     library, the load is a part of its process and counts too."""
-    limit = WARM_UP_LIMIT_SECONDS + setting.warm_up_seconds + setting.seconds + GRACE_SECONDS
+    limit = 2 * LIMIT_SECONDS + GRACE_SECONDS
     with running(load, log, stdout=subprocess.PIPE) as process, limited(process, limit):
         roots = [*counted, process.pid] if counts_load else counted
         expect(process, "warm", log)

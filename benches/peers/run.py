@@ -42,7 +42,7 @@ def parse_arguments():
     parser.add_argument("--in-flight", nargs="+", type=int, default=[10, 200, 1_000], help="sagas in flight at any moment")
     parser.add_argument("--refused", nargs="*", type=int, default=[200], help="sagas in flight where the last step refuses all")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, in which the contenders take turns; medians are reported")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each run is measured")
+    parser.add_argument("--seconds", type=float, default=5.0, help="the least measured time of each run")
     parser.add_argument("--warm-up", type=float, default=5.0, help="the least warm-up of each run, in seconds")
     parser.add_argument(
         "--disturbed", type=float, metavar="CORES", help="discard runs in which others used more cores than this (default: none)"

@@ -23,11 +23,11 @@ const drainLimit = 120 * time.Second
 
 // Plan of a load: the same for each peer (load.mjs).
 type Plan struct {
-	InFlight           int     `json:"inFlight"`
-	Refused            bool    `json:"refused"`
-	WarmUpSeconds      float64 `json:"warmUpSeconds"`
-	WarmUpLimitSeconds float64 `json:"warmUpLimitSeconds"`
-	Seconds            float64 `json:"seconds"`
+	InFlight      int     `json:"inFlight"`
+	Refused       bool    `json:"refused"`
+	WarmUpSeconds float64 `json:"warmUpSeconds"`
+	Seconds       float64 `json:"seconds"`
+	LimitSeconds  float64 `json:"limitSeconds"`
 }
 
 // Orders of a run, and the times of those that ended in the measured time.
@@ -54,11 +54,11 @@ func measure(plan Plan, place func(context.Context, Order) (string, error)) erro
 		group.Go(func() { load.keepOneInFlight(ctx, place) })
 	}
 
-	load.warmUp()
+	load.turn(plan.WarmUpSeconds)
 	began := time.Now()
 	load.measure(true)
 	send(map[string]any{"event": "warm"})
-	time.Sleep(seconds(plan.Seconds))
+	load.turn(plan.Seconds)
 	times := load.measure(false)
 	took := time.Since(began)
 	send(map[string]any{"event": "measured"})
@@ -95,16 +95,15 @@ func (load *orders) keepOneInFlight(ctx context.Context, place func(context.Cont
 	}
 }
 
-// Until each slot has had an outcome on average: before, only the slow contenders would still be starting.
-func (load *orders) warmUp() {
-	began := time.Now()
-	isWarm := func() bool {
-		elapsed := time.Since(began)
-		isTurned := load.ended.Load() >= int64(load.plan.InFlight) || elapsed >= seconds(load.plan.WarmUpLimitSeconds)
-		return elapsed >= seconds(load.plan.WarmUpSeconds) && isTurned
+// So many seconds, and until as many orders have ended as are in flight: those that started together may end together, so that a
+// shorter time would show none of them, or all.
+func (load *orders) turn(least float64) {
+	began, before := time.Now(), load.ended.Load()
+	isOver := func() bool {
+		return time.Since(began) >= seconds(least) && load.ended.Load()-before >= int64(load.plan.InFlight)
 	}
-	for !isWarm() {
-		time.Sleep(50 * time.Millisecond)
+	for !isOver() && time.Since(began) < seconds(load.plan.LimitSeconds) {
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
