@@ -2,11 +2,13 @@
 
 import json
 import shlex
+from pathlib import Path
 
 from measure import Run
 from processes import Failed, run
 
-ROOT_COMMAND = "cargo bench --features jemalloc --locked --bench orders --"
+ROOT = Path(__file__).parents[2]
+COMMAND = "cargo bench --features jemalloc --locked --bench orders --"
 
 
 class Orders:
@@ -20,7 +22,7 @@ class Orders:
     def prepare(self, build):
         """Builds the program before anything is measured."""
         build.mkdir(parents=True, exist_ok=True)
-        run([*self.command, "--help"], build / "orders.log")
+        run([*self.command, "--help"], build / "orders.log", ROOT)
 
     def measure_each(self, settings, site):
         for setting in settings:
@@ -39,7 +41,7 @@ class Orders:
                 "memory": "false",
                 "output": output,
             }
-            run([*self.command, *(f"--{name}={value}" for name, value in options.items())], log)
+            run([*self.command, *(f"--{name}={value}" for name, value in options.items())], log, ROOT)
             for measured in json.loads(output.read_text())["runs"]:
                 yield convert(measured, setting)
 

@@ -48,7 +48,7 @@ def parse_arguments():
         "--disturbed", type=float, metavar="CORES", help="discard runs in which others used more cores than this (default: none)"
     )
     parser.add_argument("--append", action="store_true", help="keep the runs of an earlier call, if it measured the same way")
-    parser.add_argument("--orders", default=orders.ROOT_COMMAND, metavar="COMMAND", help="the program of `make bench`")
+    parser.add_argument("--orders", default=orders.COMMAND, metavar="COMMAND", help="the program of `make bench`")
     parser.add_argument("--output", type=Path, default=TARGET / "bench" / "peers.json", help="file for the JSON report")
     return parser.parse_args()
 
