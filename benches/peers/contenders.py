@@ -45,10 +45,12 @@ class Peer:
 
     def measure_each(self, settings, site):
         """Measures each setting on a server and a database that are empty at first."""
-        log = site.logs / f"{self.key}.log"
+        log, load_log = (site.logs / f"{self.key}{part}.log" for part in ("", "-load"))
+        for earlier in (log, load_log):
+            earlier.unlink(missing_ok=True)
         with self.started(site, log) as (load, counted):
             for setting in settings:
-                yield measure(self.key, setting, [*load, setting.plan()], counted, log, self.counts_load)
+                yield measure(self.key, setting, [*load, setting.plan()], counted, load_log, self.counts_load)
 
 
 class NodePeer(Peer):

@@ -2,7 +2,7 @@
 // events are lines of JSON on the standard output; run.py reads the CPU of the processes at `warm` and at `measured`.
 
 /** How long orders that are in flight at the end may take. */
-const DRAIN_LIMIT_MS = 120_000;
+const DRAIN_LIMIT_MS = 300_000;
 
 /** The plan is the last argument of the program, as JSON: inFlight, refused, warmUpSeconds, seconds, limitSeconds. */
 export const plan = JSON.parse(process.argv.at(-1));

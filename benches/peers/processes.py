@@ -84,7 +84,7 @@ def run(command, log, directory=None, environment=None):
 def tail(log, lines=5):
     """The end of a log, and where the rest is."""
     text = Path(log).read_text(errors="replace").strip().splitlines()[-lines:] if Path(log).exists() else []
-    return " | ".join(text) + f" (all of it: {log})"
+    return " | ".join(line[:200] for line in text) + f" (all of it: {log})"
 
 
 def free_ports(count):

@@ -43,7 +43,7 @@ async function place(order) {
 DBOS.setConfig({
   name: "orders",
   systemDatabaseUrl: databaseUrl,
-  systemDatabasePoolSize: Number(process.env.DBOS_POOL_SIZE ?? 20),
+  systemDatabasePoolSize: 20,
   logLevel: "warn",
 });
 await DBOS.launch();

@@ -19,7 +19,7 @@ const (
 )
 
 // How long orders that are in flight at the end may take.
-const drainLimit = 120 * time.Second
+const drainLimit = 300 * time.Second
 
 // Plan of a load: the same for each peer (load.mjs).
 type Plan struct {

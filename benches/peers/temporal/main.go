@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -90,6 +91,9 @@ func place(address, steps, planText string) error {
 func placeOrder(ctx context.Context, temporal client.Client, order Order, local bool) (string, error) {
 	options := client.StartWorkflowOptions{ID: order.OrderID, TaskQueue: taskQueue}
 	started, err := temporal.ExecuteWorkflow(ctx, options, PlaceOrder, order, local)
+	for isBusy(err) { // the start is idempotent
+		started, err = temporal.ExecuteWorkflow(ctx, options, PlaceOrder, order, local)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -104,6 +108,15 @@ func placeOrder(ctx context.Context, temporal client.Client, order Order, local 
 		return completed, nil
 	}
 	return "", fmt.Errorf("order %s ended with %+v", order.OrderID, placed)
+}
+
+// Whether the server could not answer in time, as it may be when many orders start at once.
+func isBusy(err error) bool {
+	var late *serviceerror.DeadlineExceeded
+	var unavailable *serviceerror.Unavailable
+	var exhausted *serviceerror.ResourceExhausted
+	isLate := errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded)
+	return isLate || errors.As(err, &unavailable) || errors.As(err, &exhausted)
 }
 
 func connect(address string) (client.Client, error) {
