@@ -42,14 +42,15 @@ export async function measure(place) {
 }
 
 /**
- * So many seconds, and until as many orders have ended as are in flight: those that started together may end together, so that a
- * shorter time would show none of them, or all.
+ * So many seconds, and until the next full turn: as many orders have ended as are in flight, or a multiple of it. Orders that started
+ * together may end together, and a time that ends in between would count a turn too few or too many.
  */
 async function turn(seconds, ended) {
   const [began, before] = [performance.now(), ended()];
-  const elapsed = () => (performance.now() - began) / 1_000;
-  const isOver = () => elapsed() >= seconds && ended() - before >= plan.inFlight;
-  while (!isOver() && elapsed() < plan.limitSeconds) await sleep(10);
+  const turns = () => Math.floor((ended() - before) / plan.inFlight);
+  await sleep(seconds * 1_000);
+  const past = turns();
+  while (turns() === past && performance.now() - began < plan.limitSeconds * 1_000) await sleep(5);
 }
 
 function summarize(times, seconds) {

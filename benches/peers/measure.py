@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from processes import Failed, cpu_seconds, machine_seconds, running, tail
 
-# Warm-up and measured time last until as many orders have ended as are in flight, but no longer than this.
+# Warm-up and measured time last until the next full turn of the orders in flight, but no longer than this.
 LIMIT_SECONDS = 90
 # Beyond these times: for the start and the end, which the loads limit themselves.
 GRACE_SECONDS = 420

@@ -95,15 +95,15 @@ func (load *orders) keepOneInFlight(ctx context.Context, place func(context.Cont
 	}
 }
 
-// So many seconds, and until as many orders have ended as are in flight: those that started together may end together, so that a
-// shorter time would show none of them, or all.
+// So many seconds, and until the next full turn: as many orders have ended as are in flight, or a multiple of it. Orders that started
+// together may end together, and a time that ends in between would count a turn too few or too many.
 func (load *orders) turn(least float64) {
 	began, before := time.Now(), load.ended.Load()
-	isOver := func() bool {
-		return time.Since(began) >= seconds(least) && load.ended.Load()-before >= int64(load.plan.InFlight)
-	}
-	for !isOver() && time.Since(began) < seconds(load.plan.LimitSeconds) {
-		time.Sleep(10 * time.Millisecond)
+	turns := func() int64 { return (load.ended.Load() - before) / int64(load.plan.InFlight) }
+	time.Sleep(seconds(least))
+	past := turns()
+	for turns() == past && time.Since(began) < seconds(load.plan.LimitSeconds) {
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
