@@ -31,7 +31,7 @@ impl Tables {
             self.journal.insert((appended.saga, appended.seq), appended.entry);
         }
         for ChangedSaga { row, timer, .. } in batch.sagas {
-            self.write_saga(row, timer);
+            self.write_saga(&row, timer);
         }
         for OutboxRow { id, messages } in batch.outbox {
             assert!(
@@ -59,7 +59,7 @@ impl Tables {
         self.audit.extend(batch.audit);
     }
 
-    fn write_saga(&mut self, saga: SagaRow, timer: Option<Time>) {
+    fn write_saga(&mut self, saga: &SagaRow, timer: Option<Time>) {
         match timer {
             Some(due) => self.timers.insert(saga.id, Timer { due, holder: None }),
             None => self.timers.remove(&saga.id),
