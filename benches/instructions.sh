@@ -7,7 +7,7 @@ command -v valgrind >/dev/null || { echo "instructions: install valgrind (Debian
 binary=$1
 for benchmark in transition_of_an_order transition_of_a_fan_out replay encode_messages decode_replies encode_journal \
     decide_into_a_batch; do
-    counted=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect="hot_path::$benchmark::*closure*" \
+    counted=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='hot_path::counted*' \
         "$binary" --test "$benchmark" 2>&1 | awk '/Collected/ { print $4 }')
     printf '%-28s %12s\n' "$benchmark" "$counted"
 done
