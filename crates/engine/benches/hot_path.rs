@@ -34,6 +34,7 @@ steps:
     steps:
       - name: pack
         command: warehouse.pack
+        compensate: none
 ";
 
 fn main() {
