@@ -139,7 +139,7 @@ fn encode_messages(bencher: Bencher<'_, '_>) {
             for message in &order.messages {
                 black_box(order.wire.publication(black_box(message)));
             }
-        })
+        });
     });
 }
 
@@ -151,7 +151,7 @@ fn decode_replies(bencher: Bencher<'_, '_>) {
             for reply in &order.replies {
                 black_box(order.wire.decode_reply(black_box(reply)).expect("a reply"));
             }
-        })
+        });
     });
 }
 
@@ -163,7 +163,7 @@ fn encode_journal(bencher: Bencher<'_, '_>) {
             for entry in &order.journal {
                 black_box(serde_json::to_string(black_box(entry)).expect("JSON"));
             }
-        })
+        });
     });
 }
 
