@@ -17,7 +17,8 @@ use crate::sql_store::{Dialect, SqlStore};
 use snorri_core::{SagaId, Time};
 use snorri_ports::store::{Appended, Error, Loaded};
 
-/// The journals of sagas: `JOURNAL` and a condition on their rows. The key of a journal begins with the start of its saga.
+/// A query of journals: its columns, the condition on the rows of the sagas (`s`), and what follows. It is a join, because the key
+/// of a journal (`j`) begins with the start of its saga.
 macro_rules! journal {
     ($columns:literal, $rest:literal) => {
         concat!(
